@@ -1,0 +1,22 @@
+//! Compiles `proto/` with protox, so that no `protoc` needs to be installed.
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    const FILES: [&str; 3] = [
+        "proto/sordino/v1/frames.proto",
+        "proto/sordino/v1/message.proto",
+        "proto/sordino/v1/content.proto",
+    ];
+    println!("cargo:rerun-if-changed=proto");
+    let descriptors = protox::compile(FILES, ["proto"])?;
+    let mut config = prost_build::Config::new();
+    // `Bytes` fields are slices of the received buffer: decoding copies and allocates nothing per field.
+    config.bytes(["."]);
+    // Content carries plaintext and keys: no Debug that could end in a log.
+    config.skip_debug([
+        ".sordino.v1.Content",
+        ".sordino.v1.Text",
+        ".sordino.v1.RewrappedKey",
+        ".sordino.v1.Rewrap",
+    ]);
+    config.compile_fds(descriptors)?;
+    Ok(())
+}

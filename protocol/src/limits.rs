@@ -1,0 +1,44 @@
+//! Bounds on everything that comes from outside. A peer that exceeds one is refused before work is done for it.
+
+/// Largest WebSocket message, in bytes.
+pub const FRAME_BYTES: usize = 64 * 1024;
+/// Largest HTTP request body, in bytes. A full set of prekeys (1 + 1 + 50 + 20 signed keys, base64) needs about 64 KiB.
+pub const HTTP_BODY_BYTES: usize = 128 * 1024;
+/// Largest text of a message, in bytes of UTF-8.
+pub const TEXT_BYTES: usize = 16 * 1024;
+/// Largest ciphertext of a message: the text, its fields, padding (at most 12 %) and the tag.
+pub const CONTENT_BYTES: usize = 20 * 1024;
+/// Largest payload of one wrap: handshake (about 1.2 KiB), ratchet message, framing.
+pub const WRAP_BYTES: usize = 2 * 1024;
+/// Devices of one account.
+pub const DEVICES: usize = 10;
+/// Wraps of one message: all devices of the recipient, the sender's others.
+pub const WRAPS: usize = 2 * DEVICES - 1;
+/// Seqs that one message may ask to erase.
+pub const ERASE_SEQS: usize = 16;
+/// Largest signed body, in bytes: a list of ten devices is about 3.5 KiB.
+pub const SIGNED_BODY_BYTES: usize = 8 * 1024;
+/// One-time X25519 prekeys kept by the relay for a device.
+pub const ONE_TIME_PREKEYS: usize = 50;
+/// One-time ML-KEM prekeys kept by the relay for a device.
+pub const PQ_ONE_TIME_PREKEYS: usize = 20;
+/// Rows of one `Pulled`.
+pub const PULL_ROWS: usize = 256;
+/// Conversations of one page.
+pub const CONVERSATIONS_PAGE: usize = 200;
+/// Messages of one conversation that a client may have on the way unanswered.
+pub const IN_FLIGHT: usize = 64;
+/// Length of a user name, in characters, least and most.
+pub const USERNAME_CHARS: std::ops::RangeInclusive<usize> = 3..=32;
+
+/// Whether `name` is a user name: 3 to 32 of `a-z 0-9 . _ -`, beginning with a letter or a digit.
+pub fn is_username(name: &str) -> bool {
+    USERNAME_CHARS.contains(&name.len())
+        && name
+            .bytes()
+            .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'-'))
+        && name
+            .bytes()
+            .next()
+            .is_some_and(|b| b.is_ascii_alphanumeric())
+}
