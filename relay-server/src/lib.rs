@@ -1,1 +1,6 @@
-//! TODO doc
+//! The Sordino relay: stores public keys, routes ciphertext, keeps history that it cannot read.
+
+pub mod broker;
+pub mod history;
+pub mod session;
+pub mod user;

@@ -1,0 +1,107 @@
+//! Users, their devices' keys and their device lists: public keys only.
+
+use async_trait::async_trait;
+use sordino_protocol::{DeviceId, UserId, http, list::DeviceList, pb};
+
+/// What may go wrong at the door of the users.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UserError {
+    /// Another user has this name.
+    #[error("another user has this name")]
+    NameTaken,
+    /// This id is registered.
+    #[error("this user id is registered already")]
+    UserExists,
+    /// No such user.
+    #[error("no such user")]
+    NotFound,
+    /// The list does not replace the newest version.
+    #[error("another list was stored first")]
+    ListConflict,
+    /// A prekey id stands already.
+    #[error("a prekey with this id is stored already")]
+    PrekeyExists,
+    /// The disk is full.
+    #[error("the disk is full")]
+    Full,
+    /// Anything else; the text is for the operator's log.
+    #[error("users: {0}")]
+    Failed(String),
+}
+
+/// Kinds of prekeys, numbered like their signatures ([`sordino_protocol::signed::SignedType`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum PrekeyKind {
+    /// SPK.
+    Signed = 4,
+    /// OPK.
+    OneTime = 5,
+    /// PQLR.
+    PqLastResort = 6,
+    /// PQOPK.
+    PqOneTime = 7,
+}
+
+/// A prekey that was checked: signature, owner, expiry, length.
+#[derive(Debug, Clone)]
+pub struct Prekey {
+    /// Its kind.
+    pub kind: PrekeyKind,
+    /// Its id, unique per device and kind.
+    pub id: u32,
+    /// By the owner's clock.
+    pub expires_ms: u64,
+    /// As received.
+    pub signed: pb::Signed,
+}
+
+/// The door of the users.
+#[async_trait]
+pub trait Users: Send + Sync + 'static {
+    /// Creates a user with the first version of its list.
+    async fn create(&self, username: &str, list: &DeviceList) -> Result<(), UserError>;
+    /// By exact name.
+    async fn by_name(&self, username: &str) -> Result<Option<http::User>, UserError>;
+    /// By id.
+    async fn by_id(&self, user: UserId) -> Result<Option<http::User>, UserError>;
+    /// The newest version of a user's list. On the hot path of every message: implementations cache it.
+    async fn newest_list(
+        &self,
+        user: UserId,
+    ) -> Result<Option<std::sync::Arc<DeviceList>>, UserError>;
+    /// Versions from `from` on, ascending, at most `limit`.
+    async fn lists(
+        &self,
+        user: UserId,
+        from: u32,
+        limit: usize,
+    ) -> Result<Vec<pb::Signed>, UserError>;
+    /// Compare-and-set: stores version n if the newest is n − 1, and forgets the prekeys of devices no longer listed.
+    async fn put_list(&self, list: &DeviceList) -> Result<(), UserError>;
+    /// Adds one-time prekeys, replaces the others. All or nothing.
+    async fn put_prekeys(
+        &self,
+        user: UserId,
+        device: DeviceId,
+        keys: &[Prekey],
+        replace: bool,
+    ) -> Result<(), UserError>;
+    /// What is left.
+    async fn count_prekeys(
+        &self,
+        user: UserId,
+        device: DeviceId,
+    ) -> Result<http::PrekeyCount, UserError>;
+    /// When the device's SPK expires; `None` without one. Cached like lists: a message's targets depend on it.
+    async fn spk_expiry(&self, user: UserId, device: DeviceId) -> Result<Option<u64>, UserError>;
+    /// Takes a bundle: one-time keys oldest first, none twice. `None` for a device without an unexpired SPK.
+    async fn claim(
+        &self,
+        user: UserId,
+        device: DeviceId,
+        now_ms: u64,
+    ) -> Result<Option<http::Bundle>, UserError>;
+    /// Whether it can be written to, for `/readyz`.
+    async fn healthy(&self) -> Result<(), UserError>;
+}
