@@ -1,1 +1,1 @@
-//! TODO doc
+//! The Sordino client.

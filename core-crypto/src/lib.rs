@@ -1,1 +1,1 @@
-//! TODO doc
+//! The cryptography of Sordino. Sans-I/O.

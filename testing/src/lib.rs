@@ -1,1 +1,1 @@
-//! TODO doc
+//! A Sordino relay in the process, for the tests of apps.

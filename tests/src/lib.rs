@@ -1,1 +1,1 @@
-//! TODO doc
+//! Tests that cross crates.

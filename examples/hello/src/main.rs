@@ -1,2 +1,2 @@
-//! TODO doc
+//! Sordino.
 fn main() {}
