@@ -1,1 +1,3 @@
-//! The Sordino client.
+//! End-to-end encrypted one-to-one messaging: the Sordino client.
+
+pub mod sync;
