@@ -1,0 +1,247 @@
+use super::*;
+use crate::Secret;
+
+const USER: UserId = UserId::from_bytes([1; 16]);
+
+fn id(n: u8) -> DeviceId {
+    DeviceId::from_bytes([n; 16])
+}
+
+fn keys(n: u8) -> DeviceKeys {
+    DeviceKeys::from_secret(
+        &Secret::from_bytes([n; 32]),
+        &Secret::from_bytes([n + 100; 32]),
+    )
+}
+
+fn uik(n: u8) -> IdentityKey {
+    IdentityKey::from_secret(&Secret::from_bytes([n; 32]))
+}
+
+fn lsk(n: u8) -> ListSigningKey {
+    ListSigningKey::from_secret(&Secret::from_bytes([n; 32]))
+}
+
+fn first() -> DeviceList {
+    parse(&first_list(USER, id(1), &uik(50), &lsk(60), &keys(1), 1000)).unwrap()
+}
+
+/// A device of the next version: its id, its keys, who co-signs.
+type Entry = (u8, u8, Option<u8>);
+
+fn next_body(before: &DeviceList, uik: &IdentityKey, devices: &[Entry]) -> pb::DeviceListBody {
+    let version = before.version + 1;
+    let devices = devices.iter().map(|&(device, key, by)| {
+        let public = keys(key).public();
+        let mut entry = listed(USER, &uik.public(), id(device), &keys(key), 1000);
+        if let Some(by) = by {
+            let body = signed::co_body(
+                USER,
+                &uik.public(),
+                id(device),
+                &public.signing_key,
+                &public.identity_key,
+                version,
+            );
+            entry.co_signer = id(by).to_pb();
+            entry.co_signature = keys(by)
+                .sign(SignedType::CoStatement, &body)
+                .to_vec()
+                .into();
+        }
+        entry
+    });
+    pb::DeviceListBody {
+        user: USER.to_pb(),
+        version,
+        prev_hash: before.hash.to_vec().into(),
+        created_ms: 1000,
+        lsk_certificate: Some(uik.certify(USER, 1, &lsk(60).public())),
+        devices: devices.collect(),
+        ..Default::default()
+    }
+}
+
+fn next(before: &DeviceList, devices: &[Entry]) -> DeviceList {
+    parse(&sign_list(&next_body(before, &uik(50), devices), &lsk(60))).unwrap()
+}
+
+fn moved(advance: Result<Advance, PinError>) -> Moved {
+    match advance {
+        Ok(Advance::Moved(moved)) => moved,
+        other => panic!("expected a newer list, got {other:?}"),
+    }
+}
+
+#[test]
+fn the_first_list_parses() {
+    let list = first();
+    assert_eq!((list.user, list.version), (USER, 1));
+    assert_eq!(list.identity_key, uik(50).public());
+    assert_eq!(list.device(id(1)).unwrap().added_ms, 1000);
+}
+
+#[test]
+fn every_flipped_bit_of_a_list_is_refused() {
+    let good = first_list(USER, id(1), &uik(50), &lsk(60), &keys(1), 1000);
+    let flipped = |bytes: &[u8], bit: usize| {
+        let mut bytes = bytes.to_vec();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        bytes.into()
+    };
+    for bit in 0..good.body.len() * 8 {
+        let bad = pb::Signed {
+            body: flipped(&good.body, bit),
+            signature: good.signature.clone(),
+        };
+        assert!(parse(&bad).is_err(), "bit {bit} of the body");
+    }
+    for bit in 0..good.signature.len() * 8 {
+        let bad = pb::Signed {
+            body: good.body.clone(),
+            signature: flipped(&good.signature, bit),
+        };
+        assert!(parse(&bad).is_err(), "bit {bit} of the signature");
+    }
+}
+
+#[test]
+fn the_pinned_list_changes_nothing() {
+    let list = first();
+    assert_eq!(Pin::first(&list).advance(&[list]), Ok(Advance::Same));
+}
+
+#[test]
+fn a_linked_device_is_added_quietly_and_an_unvouched_one_loudly() {
+    let one = first();
+    let linked = next(&one, &[(1, 1, None), (2, 2, Some(1))]);
+    let got = moved(Pin::first(&one).advance(&[one.clone(), linked]));
+    assert_eq!((got.added, got.loud), (vec![id(2)], vec![]));
+    let recovered = next(&one, &[(1, 1, None), (2, 2, None)]);
+    let got = moved(Pin::first(&one).advance(&[one.clone(), recovered.clone()]));
+    assert_eq!((got.added, got.loud), (vec![id(2)], vec![id(2)]));
+    assert_eq!((got.pin.version, got.pin.hash), (2, recovered.hash));
+    assert!(!got.identity_reset);
+}
+
+#[test]
+fn who_is_not_vouched_for_cannot_vouch() {
+    let one = first();
+    let two = next(&one, &[(1, 1, None), (2, 2, None)]);
+    let three = next(&two, &[(1, 1, None), (2, 2, None), (3, 3, Some(2))]);
+    let got = moved(Pin::first(&one).advance(&[one, two, three]));
+    assert_eq!(got.loud, [id(2), id(3)]);
+}
+
+#[test]
+fn an_old_id_with_new_keys_is_another_device() {
+    let one = first();
+    let two = next(&one, &[(1, 9, Some(1))]);
+    let got = moved(Pin::first(&one).advance(&[one, two]));
+    assert_eq!((got.added, got.removed), (vec![id(1)], vec![id(1)]));
+    assert_eq!(got.loud, [id(1)]);
+}
+
+#[test]
+fn a_removed_device_is_named() {
+    let one = first();
+    let two = next(&one, &[(1, 1, None), (2, 2, Some(1))]);
+    let three = next(&two, &[(2, 2, None)]);
+    let got = moved(Pin::first(&two).advance(&[two, three]));
+    assert_eq!((got.added, got.removed), (vec![], vec![id(1)]));
+    assert!(got.loud.is_empty());
+}
+
+#[test]
+fn rollback_fork_and_gap_are_refused() {
+    let one = first();
+    let two = next(&one, &[(1, 1, None), (2, 2, Some(1))]);
+    let other_two = next(&one, &[(1, 1, None), (3, 3, Some(1))]);
+    let three = next(&two, &[(1, 1, None)]);
+    let pin = Pin::first(&two);
+    assert_eq!(
+        pin.advance(std::slice::from_ref(&one)),
+        Err(PinError::Rollback {
+            pinned: 2,
+            offered: 1
+        })
+    );
+    assert_eq!(
+        pin.advance(std::slice::from_ref(&other_two)),
+        Err(PinError::Fork(2))
+    );
+    assert_eq!(pin.advance(&[]), Err(PinError::Gap(2)));
+    assert_eq!(
+        pin.advance(std::slice::from_ref(&three)),
+        Err(PinError::Gap(2))
+    );
+    // A chain whose middle is another list of the same version.
+    assert_eq!(
+        Pin::first(&one).advance(&[one, other_two, three]),
+        Err(PinError::List(ListError::Chain))
+    );
+}
+
+#[test]
+fn a_forged_co_signature_is_refused() {
+    let one = first();
+    let mut body = next_body(&one, &uik(50), &[(1, 1, None), (2, 2, Some(1))]);
+    // Device 3, which is not listed, signs in the name of device 1.
+    let public = keys(2).public();
+    let statement = signed::co_body(
+        USER,
+        &uik(50).public(),
+        id(2),
+        &public.signing_key,
+        &public.identity_key,
+        2,
+    );
+    body.devices[1].co_signature = keys(3)
+        .sign(SignedType::CoStatement, &statement)
+        .to_vec()
+        .into();
+    let two = parse(&sign_list(&body, &lsk(60))).unwrap();
+    assert_eq!(
+        Pin::first(&one).advance(&[one, two]),
+        Err(PinError::List(ListError::Signature))
+    );
+}
+
+#[test]
+fn a_list_under_an_uncertified_key_is_refused() {
+    let one = first();
+    let body = next_body(&one, &uik(50), &[(1, 1, None)]);
+    assert_eq!(
+        parse(&sign_list(&body, &lsk(61))),
+        Err(ListError::Signature)
+    );
+}
+
+#[test]
+fn an_identity_reset_is_told_and_the_old_identity_never_returns() {
+    let one = first();
+    let two = parse(&sign_list(
+        &next_body(&one, &uik(51), &[(1, 1, Some(1))]),
+        &lsk(60),
+    ))
+    .unwrap();
+    let got = moved(Pin::first(&one).advance(&[one, two.clone()]));
+    assert!(got.identity_reset);
+    assert_eq!(got.loud, [id(1)]);
+    assert_eq!(got.pin.identity_key, uik(51).public());
+    let three = next(&two, &[(1, 1, None)]);
+    assert_eq!(
+        got.pin.advance(&[two, three]),
+        Err(PinError::RetiredIdentity(3))
+    );
+}
+
+#[test]
+fn another_users_list_is_refused() {
+    let one = first();
+    let pin = Pin {
+        user: UserId::from_bytes([2; 16]),
+        ..Pin::first(&one)
+    };
+    assert_eq!(pin.advance(&[one]), Err(PinError::List(ListError::User)));
+}
