@@ -1,61 +1,60 @@
-//! Sordino's tasks: `cargo xtask test | ci`.
-
-use std::process::{Command, ExitCode};
+//! `cargo xtask`: the project's own commands.
+mod prereq;
 
 use clap::{Parser, Subcommand};
+use std::process::{Command, ExitCode};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Sordino's tasks")]
-struct Cli {
+#[command(name = "cargo xtask")]
+struct Args {
     #[command(subcommand)]
     task: Task,
 }
 
 #[derive(Subcommand)]
 enum Task {
-    /// Runs every test of the workspace.
+    /// Checks what the build needs, then runs every test.
     Test,
-    /// Formatting, lints, tests: what a change must pass.
+    /// Formatting, lints, tests and documentation, as CI runs them.
     Ci,
 }
 
-fn main() -> ExitCode {
-    let done = match Cli::parse().task {
-        Task::Test => test(),
-        Task::Ci => cargo(&["fmt", "--all", "--check"])
-            .and_then(|()| {
-                cargo(&[
-                    "clippy",
-                    "--workspace",
-                    "--all-targets",
-                    "--locked",
-                    "--",
-                    "-D",
-                    "warnings",
-                ])
-            })
-            .and_then(|()| test()),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(what) => {
-            eprintln!("xtask: {what}");
-            ExitCode::FAILURE
-        }
-    }
-}
+const CI: &[&[&str]] = &[
+    &["fmt", "--all", "--check"],
+    &[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ],
+    &["doc", "--workspace", "--no-deps"],
+    TEST,
+];
+const TEST: &[&str] = &["test", "--workspace"];
 
-fn test() -> Result<(), String> {
-    cargo(&["test", "--workspace", "--locked"])
+fn main() -> ExitCode {
+    let steps = match Args::parse().task {
+        Task::Test => &[TEST][..],
+        Task::Ci => CI,
+    };
+    if let Err(why) = prereq::ensure().and_then(|()| steps.iter().try_for_each(|s| cargo(s))) {
+        eprintln!("xtask: {why}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
 }
 
 fn cargo(args: &[&str]) -> Result<(), String> {
-    let shown = format!("cargo {}", args.join(" "));
-    eprintln!("xtask: {shown}");
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    match Command::new(cargo).args(args).status() {
+    eprintln!("xtask: cargo {}", args.join(" "));
+    let mut command = Command::new("cargo");
+    if args.first() == Some(&"doc") {
+        command.env("RUSTDOCFLAGS", "-D warnings");
+    }
+    match command.args(args).status() {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("`{shown}` failed: {status}")),
-        Err(error) => Err(format!("`{shown}` could not be started: {error}")),
+        Ok(status) => Err(format!("cargo {} failed: {status}", args.join(" "))),
+        Err(error) => Err(format!("cannot start cargo: {error}")),
     }
 }

@@ -1,2 +1,0 @@
-//! Sordino.
-fn main() {}

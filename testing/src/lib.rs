@@ -1,1 +1,0 @@
-//! A Sordino relay in the process, for the tests of apps.
