@@ -17,9 +17,24 @@ impl<const N: usize> Secret<N> {
 
     /// Fresh bytes.
     pub fn random(rng: &mut impl CryptoRng) -> Self {
+        Self::fill(|bytes| rng.fill_bytes(bytes))
+    }
+
+    /// Filled in place: no copy is left elsewhere.
+    pub(crate) fn fill(fill: impl FnOnce(&mut [u8])) -> Self {
         let mut secret = Self(Box::new([0; N]));
-        rng.fill_bytes(secret.0.as_mut_slice());
+        fill(secret.0.as_mut_slice());
         secret
+    }
+
+    /// The first `M` bytes and the `K` after them. `M + K` must be `N`.
+    pub(crate) fn split<const M: usize, const K: usize>(&self) -> (Secret<M>, Secret<K>) {
+        const { assert!(M + K == N) };
+        let (first, second) = self.0.split_at(M);
+        (
+            Secret::fill(|to| to.copy_from_slice(first)),
+            Secret::fill(|to| to.copy_from_slice(second)),
+        )
     }
 
     /// The bytes. Whoever calls this is where to look when one of them leaks.
