@@ -1,5 +1,7 @@
 //! Who is connected where. Everything here may be lost at any time: the truth is in history.
 
+pub mod memory;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

@@ -1,5 +1,14 @@
 //! Users, their devices' keys and their device lists: public keys only.
 
+mod cache;
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod fixtures;
+mod prekeys;
+pub mod sqlite;
+pub mod verify;
+
 use async_trait::async_trait;
 use sordino_protocol::{DeviceId, UserId, http, list::DeviceList, pb};
 

@@ -1,0 +1,287 @@
+//! What every store of users must do. Each implementation runs [`all`].
+
+use std::{collections::HashSet, sync::Arc};
+
+use super::{
+    Prekey, PrekeyKind, UserError, Users,
+    fixtures::{Person, device_id, prekey},
+};
+
+const NOW: u64 = 1_000;
+const LATER: u64 = 2_000;
+
+/// Runs the suite against one empty store.
+pub(super) async fn all(users: Arc<dyn Users>) {
+    users.healthy().await.expect("writable");
+    names_and_ids_are_unique(&*users).await;
+    lists_are_compared_and_set(&*users).await;
+    one_of_two_writers_wins(&users).await;
+    a_removed_device_loses_its_prekeys(&*users).await;
+    a_device_with_a_new_key_loses_its_prekeys(&*users).await;
+    prekeys_are_added_and_replaced(&*users).await;
+    a_bad_batch_changes_nothing(&*users).await;
+    only_so_many_prekeys_are_kept(&*users).await;
+    bundles_hold_the_oldest_keys(&*users).await;
+    expired_keys_are_not_served(&*users).await;
+    no_one_time_key_is_served_twice(&users).await;
+}
+
+async fn names_and_ids_are_unique(users: &dyn Users) {
+    let (one, other) = (Person::new(1), Person::new(2));
+    let list = one.list(None, &[1]);
+    users.create("one", &list).await.expect("created");
+    assert_eq!(users.create("two", &list).await, Err(UserError::UserExists));
+    assert_eq!(
+        users.create("one", &other.list(None, &[1])).await,
+        Err(UserError::NameTaken)
+    );
+    let found = users.by_name("one").await.expect("read").expect("found");
+    assert_eq!(found.user, one.user);
+    assert_eq!(users.by_id(one.user).await, Ok(Some(found)));
+    assert_eq!(users.by_id(other.user).await, Ok(None));
+    assert_eq!(users.by_name("on").await, Ok(None));
+    assert_eq!(users.newest_list(other.user).await, Ok(None));
+}
+
+async fn lists_are_compared_and_set(users: &dyn Users) {
+    let person = Person::new(3);
+    let first = person.list(None, &[1]);
+    let second = person.list(Some(&first), &[1, 2]);
+    let third = person.list(Some(&second), &[2]);
+    assert_eq!(users.put_list(&second).await, Err(UserError::NotFound));
+    users.create("three", &first).await.expect("created");
+    assert_eq!(newest(users, &person).await, 1);
+    assert_eq!(users.put_list(&third).await, Err(UserError::ListConflict));
+    users.put_list(&second).await.expect("stored");
+    assert_eq!(newest(users, &person).await, 2);
+    assert_eq!(users.put_list(&second).await, Err(UserError::ListConflict));
+    users.put_list(&third).await.expect("stored");
+    assert_eq!(newest(users, &person).await, 3);
+    let signed = [first.signed, second.signed, third.signed];
+    assert_eq!(users.lists(person.user, 1, 9).await, Ok(signed.to_vec()));
+    assert_eq!(
+        users.lists(person.user, 2, 1).await,
+        Ok(signed[1..2].to_vec())
+    );
+}
+
+async fn one_of_two_writers_wins(users: &Arc<dyn Users>) {
+    let person = Person::new(4);
+    let first = person.list(None, &[1]);
+    users.create("four", &first).await.expect("created");
+    let writers = [2, 3, 4, 5].map(|device| {
+        let (users, list) = (users.clone(), person.list(Some(&first), &[1, device]));
+        tokio::spawn(async move { users.put_list(&list).await })
+    });
+    let mut stored = 0;
+    for writer in writers {
+        match writer.await.expect("ran") {
+            Ok(()) => stored += 1,
+            Err(error) => assert_eq!(error, UserError::ListConflict),
+        }
+    }
+    assert_eq!(stored, 1);
+    assert_eq!(newest(&**users, &person).await, 2);
+}
+
+async fn a_removed_device_loses_its_prekeys(users: &dyn Users) {
+    let person = Person::new(5);
+    let first = person.list(None, &[1, 2]);
+    users.create("five", &first).await.expect("created");
+    for device in [1, 2] {
+        put(users, &person, device, &standing(LATER)).await;
+        assert_eq!(expiry(users, &person, device).await, Some(LATER));
+    }
+    let second = person.list(Some(&first), &[2]);
+    users.put_list(&second).await.expect("stored");
+    assert_eq!(expiry(users, &person, 1).await, None);
+    assert_eq!(expiry(users, &person, 2).await, Some(LATER));
+    let refused = users
+        .put_prekeys(person.user, device_id(1), &standing(LATER), false)
+        .await;
+    assert_eq!(refused, Err(UserError::NotFound));
+}
+
+async fn a_device_with_a_new_key_loses_its_prekeys(users: &dyn Users) {
+    let person = Person::new(6);
+    let first = person.list_with_keys(None, &[(1, 1)]);
+    users.create("six", &first).await.expect("created");
+    put(users, &person, 1, &standing(LATER)).await;
+    let second = person.list_with_keys(Some(&first), &[(1, 9)]);
+    users.put_list(&second).await.expect("stored");
+    assert_eq!(expiry(users, &person, 1).await, None);
+    put(users, &person, 1, &standing(LATER)).await;
+    assert_eq!(expiry(users, &person, 1).await, Some(LATER));
+}
+
+async fn prekeys_are_added_and_replaced(users: &dyn Users) {
+    let person = registered(users, 7, "seven").await;
+    assert_eq!(expiry(users, &person, 1).await, None);
+    put(users, &person, 1, &standing(LATER)).await;
+    put(users, &person, 1, &one_time(PrekeyKind::OneTime, 1..=3)).await;
+    put(users, &person, 1, &one_time(PrekeyKind::OneTime, 4..=5)).await;
+    put(users, &person, 1, &one_time(PrekeyKind::PqOneTime, 1..=2)).await;
+    put(users, &person, 1, &[prekey(PrekeyKind::Signed, 8, 3_000)]).await;
+    let count = count(users, &person).await;
+    assert_eq!((count.one_time, count.pq_one_time), (5, 2));
+    assert_eq!((count.signed_id, count.pq_last_resort_id), (8, 1));
+    assert_eq!(expiry(users, &person, 1).await, Some(3_000));
+    users
+        .put_prekeys(
+            person.user,
+            device_id(1),
+            &one_time(PrekeyKind::OneTime, 1..=1),
+            true,
+        )
+        .await
+        .expect("replaced");
+    let count = self::count(users, &person).await;
+    assert_eq!((count.one_time, count.pq_one_time), (1, 0));
+    assert_eq!((count.signed_id, count.pq_last_resort_id), (8, 1));
+}
+
+async fn a_bad_batch_changes_nothing(users: &dyn Users) {
+    let person = registered(users, 8, "eight").await;
+    put(users, &person, 1, &one_time(PrekeyKind::OneTime, 1..=2)).await;
+    let repeats = one_time(PrekeyKind::OneTime, 2..=4);
+    let batch = [
+        standing(LATER).to_vec(),
+        repeats.into_iter().rev().collect(),
+    ]
+    .concat();
+    assert_eq!(
+        users
+            .put_prekeys(person.user, device_id(1), &batch, false)
+            .await,
+        Err(UserError::PrekeyExists)
+    );
+    let count = count(users, &person).await;
+    assert_eq!((count.one_time, count.signed_id), (2, 0));
+}
+
+async fn only_so_many_prekeys_are_kept(users: &dyn Users) {
+    let person = registered(users, 9, "nine").await;
+    put(users, &person, 1, &standing(LATER)).await;
+    put(users, &person, 1, &one_time(PrekeyKind::OneTime, 1..=40)).await;
+    put(users, &person, 1, &one_time(PrekeyKind::OneTime, 41..=60)).await;
+    put(users, &person, 1, &one_time(PrekeyKind::PqOneTime, 1..=21)).await;
+    let count = count(users, &person).await;
+    assert_eq!((count.one_time, count.pq_one_time), (50, 20));
+    let (one_time, pq) = claim(users, &person).await.expect("a bundle");
+    assert_eq!(one_time.as_deref(), Some("OneTime 11"));
+    assert_eq!(pq, "PqOneTime 2");
+}
+
+async fn bundles_hold_the_oldest_keys(users: &dyn Users) {
+    let person = registered(users, 10, "ten").await;
+    put(users, &person, 1, &one_time(PrekeyKind::OneTime, 5..=5)).await;
+    assert_eq!(claim(users, &person).await, None);
+    put(users, &person, 1, &[prekey(PrekeyKind::Signed, 1, LATER)]).await;
+    assert_eq!(claim(users, &person).await, None);
+    assert_eq!(count(users, &person).await.one_time, 1);
+    put(users, &person, 1, &standing(LATER)).await;
+    put(users, &person, 1, &one_time(PrekeyKind::OneTime, 1..=1)).await;
+    put(users, &person, 1, &one_time(PrekeyKind::PqOneTime, 3..=3)).await;
+    let expected = [
+        (Some("OneTime 5"), "PqOneTime 3"),
+        (Some("OneTime 1"), "PqLastResort 1"),
+        (None, "PqLastResort 1"),
+    ];
+    for (one_time, pq) in expected {
+        let (got, got_pq) = claim(users, &person).await.expect("a bundle");
+        assert_eq!((got.as_deref(), got_pq.as_str()), (one_time, pq));
+    }
+}
+
+async fn expired_keys_are_not_served(users: &dyn Users) {
+    let person = registered(users, 11, "eleven").await;
+    put(users, &person, 1, &standing(LATER)).await;
+    let keys = [
+        prekey(PrekeyKind::OneTime, 1, NOW),
+        prekey(PrekeyKind::OneTime, 2, LATER),
+        prekey(PrekeyKind::PqOneTime, 1, NOW),
+    ];
+    put(users, &person, 1, &keys).await;
+    let (one_time, pq) = claim(users, &person).await.expect("a bundle");
+    assert_eq!(one_time.as_deref(), Some("OneTime 2"));
+    assert_eq!(pq, "PqLastResort 1");
+    put(users, &person, 1, &[prekey(PrekeyKind::Signed, 2, NOW)]).await;
+    assert_eq!(claim(users, &person).await, None);
+}
+
+async fn no_one_time_key_is_served_twice(users: &Arc<dyn Users>) {
+    let person = registered(&**users, 12, "twelve").await;
+    put(&**users, &person, 1, &standing(LATER)).await;
+    put(&**users, &person, 1, &one_time(PrekeyKind::OneTime, 1..=20)).await;
+    let claims: Vec<_> = (0..30)
+        .map(|_| {
+            let (users, user) = (users.clone(), person.user);
+            tokio::spawn(async move { users.claim(user, device_id(1), NOW).await })
+        })
+        .collect();
+    let mut served = HashSet::new();
+    for claim in claims {
+        let bundle = claim.await.expect("ran").expect("read").expect("a bundle");
+        if let Some(key) = bundle.one_time {
+            assert!(served.insert(key.body.0), "served twice");
+        }
+    }
+    assert_eq!(served.len(), 20);
+}
+
+async fn registered(users: &dyn Users, seed: u8, name: &str) -> Person {
+    let person = Person::new(seed);
+    users
+        .create(name, &person.list(None, &[1]))
+        .await
+        .expect("created");
+    person
+}
+
+fn standing(expires_ms: u64) -> [Prekey; 2] {
+    [
+        prekey(PrekeyKind::Signed, 1, expires_ms),
+        prekey(PrekeyKind::PqLastResort, 1, expires_ms),
+    ]
+}
+
+fn one_time(kind: PrekeyKind, ids: std::ops::RangeInclusive<u32>) -> Vec<Prekey> {
+    ids.map(|id| prekey(kind, id, LATER)).collect()
+}
+
+async fn put(users: &dyn Users, person: &Person, device: u8, keys: &[Prekey]) {
+    users
+        .put_prekeys(person.user, device_id(device), keys, false)
+        .await
+        .expect("stored");
+}
+
+async fn newest(users: &dyn Users, person: &Person) -> u32 {
+    let list = users.newest_list(person.user).await.expect("read");
+    list.expect("a list").version
+}
+
+async fn expiry(users: &dyn Users, person: &Person, device: u8) -> Option<u64> {
+    users
+        .spk_expiry(person.user, device_id(device))
+        .await
+        .expect("read")
+}
+
+async fn count(users: &dyn Users, person: &Person) -> sordino_protocol::http::PrekeyCount {
+    users
+        .count_prekeys(person.user, device_id(1))
+        .await
+        .expect("read")
+}
+
+/// The bodies of a claimed bundle's one-time key and KEM key.
+async fn claim(users: &dyn Users, person: &Person) -> Option<(Option<String>, String)> {
+    let text =
+        |key: sordino_protocol::http::Signed| String::from_utf8(key.body.0.to_vec()).expect("text");
+    let bundle = users
+        .claim(person.user, device_id(1), NOW)
+        .await
+        .expect("read")?;
+    Some((bundle.one_time.map(text), text(bundle.pq)))
+}

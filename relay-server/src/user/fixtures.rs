@@ -1,0 +1,117 @@
+//! Users who sign lists and prekeys, for tests.
+
+use ed25519_dalek::{Signer, SigningKey};
+use prost::Message;
+use sordino_protocol::{
+    DeviceId, UserId,
+    list::{self, DeviceList},
+    pb,
+    signed::{self, SignedType},
+};
+
+use super::{Prekey, PrekeyKind, verify::verify};
+
+/// A user with all its keys, derived from one byte.
+pub(super) struct Person {
+    pub(super) user: UserId,
+    seed: u8,
+}
+
+impl Person {
+    pub(super) fn new(seed: u8) -> Self {
+        let user = UserId::from_bytes([seed; 16]);
+        Self { user, seed }
+    }
+
+    /// A list of these devices after `before`.
+    pub(super) fn list(&self, before: Option<&DeviceList>, devices: &[u8]) -> DeviceList {
+        let keyed: Vec<_> = devices.iter().map(|device| (*device, *device)).collect();
+        self.list_with_keys(before, &keyed)
+    }
+
+    /// A list of devices, each with the number of its key.
+    pub(super) fn list_with_keys(
+        &self,
+        before: Option<&DeviceList>,
+        devices: &[(u8, u8)],
+    ) -> DeviceList {
+        let identity = self.key(1);
+        let lsk = self.key(2);
+        let certificate = pb::LskCertificateBody {
+            user: self.user.to_pb(),
+            identity_key: public(&identity),
+            version: 1,
+            list_signing_key: public(&lsk),
+        };
+        let devices = devices
+            .iter()
+            .map(|(device, key)| self.listed(*device, *key));
+        let body = pb::DeviceListBody {
+            user: self.user.to_pb(),
+            version: before.map_or(1, |list| list.version + 1),
+            prev_hash: before.map_or([0; 32], |list| list.hash).to_vec().into(),
+            created_ms: 1,
+            lsk_certificate: Some(sign(&identity, SignedType::LskCertificate, &certificate)),
+            devices: devices.collect(),
+            ..Default::default()
+        };
+        list::parse(&sign(&lsk, SignedType::DeviceList, &body), verify).expect("a list that holds")
+    }
+
+    fn listed(&self, device: u8, key: u8) -> pb::ListedDevice {
+        let signing = self.key(100 + key);
+        let dik = [key; 32];
+        let statement = signed::self_body(
+            self.user,
+            self.key(1).verifying_key().as_bytes(),
+            device_id(device),
+            &dik,
+        );
+        let input = signed::input(SignedType::SelfStatement, &statement);
+        pb::ListedDevice {
+            device: device_id(device).to_pb(),
+            signing_key: public(&signing),
+            identity_key: dik.to_vec().into(),
+            added_ms: 1,
+            self_signature: signing.sign(&input).to_bytes().to_vec().into(),
+            ..Default::default()
+        }
+    }
+
+    fn key(&self, purpose: u8) -> SigningKey {
+        let mut seed = [self.seed; 32];
+        seed[0] = purpose;
+        SigningKey::from_bytes(&seed)
+    }
+}
+
+pub(super) fn device_id(device: u8) -> DeviceId {
+    DeviceId::from_bytes([device; 16])
+}
+
+/// A prekey as the store sees it: it was checked, so its bytes only have to differ.
+pub(super) fn prekey(kind: PrekeyKind, id: u32, expires_ms: u64) -> Prekey {
+    let signed = pb::Signed {
+        body: format!("{kind:?} {id}").into(),
+        signature: vec![0; 64].into(),
+    };
+    Prekey {
+        kind,
+        id,
+        expires_ms,
+        signed,
+    }
+}
+
+fn sign(key: &SigningKey, kind: SignedType, body: &impl Message) -> pb::Signed {
+    let body = body.encode_to_vec();
+    let signature = key.sign(&signed::input(kind, &body)).to_bytes();
+    pb::Signed {
+        body: body.into(),
+        signature: signature.to_vec().into(),
+    }
+}
+
+fn public(key: &SigningKey) -> prost::bytes::Bytes {
+    key.verifying_key().to_bytes().to_vec().into()
+}

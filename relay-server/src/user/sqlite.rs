@@ -1,0 +1,392 @@
+//! The embedded store of users: one SQLite file.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use sordino_protocol::{
+    DeviceId, UserId, http,
+    list::{self, DeviceList},
+    pb,
+};
+use sqlx::{
+    Row, Sqlite, SqlitePool, Transaction,
+    sqlite::{
+        SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
+    },
+};
+
+use super::{Prekey, UserError, Users, cache::Cache, prekeys, verify::verify};
+
+/// Users whose list is kept in memory, about 4 KiB each.
+const CACHED_LISTS: usize = 16_384;
+/// Devices whose SPK expiry is kept in memory.
+const CACHED_EXPIRIES: usize = 65_536;
+const READERS: u32 = 4;
+
+/// Users in SQLite. Cheap to clone.
+#[derive(Clone)]
+pub struct SqliteUsers {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    /// One connection: SQLite has one writer at a time, and waiting in the pool's queue is fair.
+    writer: SqlitePool,
+    readers: SqlitePool,
+    lists: Cache<UserId, Arc<DeviceList>>,
+    expiries: Cache<(UserId, DeviceId), Option<u64>>,
+}
+
+impl SqliteUsers {
+    /// Opens the file, creates it where there is none, and brings its tables up to date.
+    pub async fn open(file: &Path) -> Result<Self, UserError> {
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // A list or a claim that was answered must survive the loss of power.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(5));
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options.clone())
+            .await?;
+        sqlx::migrate!("../migrations/sqlite")
+            .run(&writer)
+            .await
+            .map_err(|error| UserError::Failed(error.to_string()))?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .connect_with(options.read_only(true))
+            .await?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                writer,
+                readers,
+                lists: Cache::new(CACHED_LISTS),
+                expiries: Cache::new(CACHED_EXPIRIES),
+            }),
+        })
+    }
+
+    /// Waits for writes under way and closes the file.
+    pub async fn close(&self) {
+        self.inner.readers.close().await;
+        self.inner.writer.close().await;
+    }
+
+    /// Runs a write to its end even when the caller gives up: a commit whose cache entry is not forgotten would leave the
+    /// old value there for good.
+    async fn write<T, F>(&self, run: impl FnOnce(Arc<Inner>) -> F) -> Result<T, UserError>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, UserError>> + Send + 'static,
+    {
+        tokio::spawn(run(self.inner.clone()))
+            .await
+            .map_err(|error| UserError::Failed(error.to_string()))?
+    }
+}
+
+#[async_trait]
+impl Users for SqliteUsers {
+    async fn create(&self, username: &str, list: &DeviceList) -> Result<(), UserError> {
+        let (username, list) = (username.to_owned(), list.clone());
+        self.write(async move |inner| inner.create(&username, &list).await)
+            .await
+    }
+
+    async fn by_name(&self, username: &str) -> Result<Option<http::User>, UserError> {
+        sqlx::query("SELECT id, username FROM users WHERE username = ?")
+            .bind(username)
+            .fetch_optional(&self.inner.readers)
+            .await?
+            .map(user)
+            .transpose()
+    }
+
+    async fn by_id(&self, id: UserId) -> Result<Option<http::User>, UserError> {
+        sqlx::query("SELECT id, username FROM users WHERE id = ?")
+            .bind(id.as_bytes().as_slice())
+            .fetch_optional(&self.inner.readers)
+            .await?
+            .map(user)
+            .transpose()
+    }
+
+    async fn newest_list(&self, user: UserId) -> Result<Option<Arc<DeviceList>>, UserError> {
+        let ticket = match self.inner.lists.get(&user) {
+            Ok(list) => return Ok(Some(list)),
+            Err(ticket) => ticket,
+        };
+        let row = sqlx::query(
+            "SELECT signed FROM device_lists WHERE user_id = ? ORDER BY version DESC LIMIT 1",
+        )
+        .bind(user.as_bytes().as_slice())
+        .fetch_optional(&self.inner.readers)
+        .await?;
+        let Some(row) = row else {
+            return Ok(None);
+        };
+        let list = list::parse(&signed(&row)?, verify).map_err(damaged)?;
+        let list = Arc::new(list);
+        self.inner.lists.fill(ticket, user, list.clone());
+        Ok(Some(list))
+    }
+
+    async fn lists(
+        &self,
+        user: UserId,
+        from: u32,
+        limit: usize,
+    ) -> Result<Vec<pb::Signed>, UserError> {
+        sqlx::query(
+            "SELECT signed FROM device_lists WHERE user_id = ? AND version >= ? ORDER BY version LIMIT ?",
+        )
+        .bind(user.as_bytes().as_slice())
+        .bind(from)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&self.inner.readers)
+        .await?
+        .iter()
+        .map(signed)
+        .collect()
+    }
+
+    async fn put_list(&self, list: &DeviceList) -> Result<(), UserError> {
+        let list = list.clone();
+        self.write(async move |inner| inner.put_list(&list).await)
+            .await
+    }
+
+    async fn put_prekeys(
+        &self,
+        user: UserId,
+        device: DeviceId,
+        keys: &[Prekey],
+        replace: bool,
+    ) -> Result<(), UserError> {
+        let keys = keys.to_vec();
+        self.write(async move |inner| {
+            let mut tx = inner.writer.begin().await?;
+            prekeys::put(&mut tx, user, device, &keys, replace).await?;
+            tx.commit().await?;
+            inner.expiries.forget([(user, device)]);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn count_prekeys(
+        &self,
+        user: UserId,
+        device: DeviceId,
+    ) -> Result<http::PrekeyCount, UserError> {
+        prekeys::count(&self.inner.readers, user, device).await
+    }
+
+    async fn spk_expiry(&self, user: UserId, device: DeviceId) -> Result<Option<u64>, UserError> {
+        let ticket = match self.inner.expiries.get(&(user, device)) {
+            Ok(expiry) => return Ok(expiry),
+            Err(ticket) => ticket,
+        };
+        let expiry = prekeys::spk_expiry(&self.inner.readers, user, device).await?;
+        self.inner.expiries.fill(ticket, (user, device), expiry);
+        Ok(expiry)
+    }
+
+    async fn claim(
+        &self,
+        user: UserId,
+        device: DeviceId,
+        now_ms: u64,
+    ) -> Result<Option<http::Bundle>, UserError> {
+        self.write(async move |inner| {
+            let mut tx = inner.writer.begin().await?;
+            let bundle = prekeys::claim(&mut tx, user, device, now_ms).await?;
+            // Without a bundle the transaction rolls back: nothing was given out, nothing may be gone.
+            if bundle.is_some() {
+                tx.commit().await?;
+            }
+            Ok(bundle)
+        })
+        .await
+    }
+
+    async fn healthy(&self) -> Result<(), UserError> {
+        self.write(async move |inner| {
+            let mut tx = inner.writer.begin_with("BEGIN IMMEDIATE").await?;
+            sqlx::query("UPDATE users SET username = username WHERE id = x''")
+                .execute(&mut *tx)
+                .await?;
+            Ok(tx.rollback().await?)
+        })
+        .await
+    }
+}
+
+impl Inner {
+    async fn create(&self, username: &str, list: &DeviceList) -> Result<(), UserError> {
+        let id = list.user.as_bytes().as_slice();
+        let mut tx = self.writer.begin().await?;
+        let standing = sqlx::query("SELECT id, username FROM users WHERE id = ? OR username = ?")
+            .bind(id)
+            .bind(username)
+            .fetch_all(&mut *tx)
+            .await?;
+        for row in standing {
+            return Err(if user(row)?.user == list.user {
+                UserError::UserExists
+            } else {
+                UserError::NameTaken
+            });
+        }
+        sqlx::query("INSERT INTO users (id, username) VALUES (?, ?)")
+            .bind(id)
+            .bind(username)
+            .execute(&mut *tx)
+            .await?;
+        insert_list(&mut tx, list).await?;
+        tx.commit().await?;
+        self.lists.forget([list.user]);
+        Ok(())
+    }
+
+    async fn put_list(&self, list: &DeviceList) -> Result<(), UserError> {
+        let id = list.user.as_bytes().as_slice();
+        let mut tx = self.writer.begin().await?;
+        let newest: Option<u32> =
+            sqlx::query_scalar("SELECT max(version) FROM device_lists WHERE user_id = ?")
+                .bind(id)
+                .fetch_one(&mut *tx)
+                .await?;
+        let newest = newest.ok_or(UserError::NotFound)?;
+        if newest.checked_add(1) != Some(list.version) {
+            return Err(UserError::ListConflict);
+        }
+        let before = sqlx::query("SELECT device_id, signing_key FROM devices WHERE user_id = ?")
+            .bind(id)
+            .fetch_all(&mut *tx)
+            .await?;
+        let mut touched = Vec::new();
+        for row in before {
+            let device = device_id(&row)?;
+            let key: Vec<u8> = row.try_get("signing_key")?;
+            touched.push((list.user, device));
+            // A device that changed its key cannot use what the old one signed.
+            if list
+                .device(device)
+                .is_some_and(|d| d.signing_key.as_slice() == key)
+            {
+                continue;
+            }
+            sqlx::query("DELETE FROM devices WHERE user_id = ? AND device_id = ?")
+                .bind(id)
+                .bind(device.as_bytes().as_slice())
+                .execute(&mut *tx)
+                .await?;
+        }
+        insert_list(&mut tx, list).await?;
+        tx.commit().await?;
+        self.lists.forget([list.user]);
+        self.expiries.forget(touched);
+        Ok(())
+    }
+}
+
+async fn insert_list(tx: &mut Transaction<'_, Sqlite>, list: &DeviceList) -> Result<(), UserError> {
+    let id = list.user.as_bytes().as_slice();
+    sqlx::query("INSERT INTO device_lists (user_id, version, signed) VALUES (?, ?, ?)")
+        .bind(id)
+        .bind(list.version)
+        .bind(list::encode_signed(&list.signed))
+        .execute(&mut **tx)
+        .await?;
+    for device in &list.devices {
+        sqlx::query(
+            "INSERT INTO devices (user_id, device_id, signing_key) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+        )
+        .bind(id)
+        .bind(device.device.as_bytes().as_slice())
+        .bind(device.signing_key.as_slice())
+        .execute(&mut **tx)
+        .await?;
+    }
+    Ok(())
+}
+
+fn user(row: SqliteRow) -> Result<http::User, UserError> {
+    let id: Vec<u8> = row.try_get("id")?;
+    Ok(http::User {
+        user: UserId::from_slice(&id).map_err(damaged)?,
+        username: row.try_get("username")?,
+    })
+}
+
+fn device_id(row: &SqliteRow) -> Result<DeviceId, UserError> {
+    let id: Vec<u8> = row.try_get("device_id")?;
+    DeviceId::from_slice(&id).map_err(damaged)
+}
+
+/// The column `signed`.
+pub(super) fn signed(row: &SqliteRow) -> Result<pb::Signed, UserError> {
+    let bytes: Vec<u8> = row.try_get("signed")?;
+    list::decode_signed(Bytes::from(bytes)).map_err(damaged)
+}
+
+fn damaged(error: impl std::fmt::Display) -> UserError {
+    UserError::Failed(format!("a stored row is damaged: {error}"))
+}
+
+impl From<sqlx::Error> for UserError {
+    fn from(error: sqlx::Error) -> Self {
+        const SQLITE_FULL: &str = "13";
+        match error.as_database_error() {
+            Some(database) if database.code().as_deref() == Some(SQLITE_FULL) => Self::Full,
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::user::{PrekeyKind, conformance, fixtures};
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn conforms() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let users = SqliteUsers::open(&dir.path().join("users.sqlite"))
+            .await
+            .expect("opened");
+        conformance::all(Arc::new(users)).await;
+    }
+
+    #[tokio::test]
+    async fn everything_is_there_after_a_restart() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("users.sqlite");
+        let person = fixtures::Person::new(1);
+        let list = person.list(None, &[1]);
+        let device = fixtures::device_id(1);
+        let before = SqliteUsers::open(&file).await.expect("opened");
+        before.create("one", &list).await.expect("created");
+        before
+            .put_prekeys(
+                person.user,
+                device,
+                &[fixtures::prekey(PrekeyKind::Signed, 1, 7)],
+                false,
+            )
+            .await
+            .expect("stored");
+        before.close().await;
+
+        let after = SqliteUsers::open(&file).await.expect("opened again");
+        let newest = after.newest_list(person.user).await.expect("read");
+        assert_eq!(newest.as_deref(), Some(&list));
+        assert_eq!(after.spk_expiry(person.user, device).await, Ok(Some(7)));
+    }
+}
