@@ -1,5 +1,6 @@
 //! The Sordino relay: stores public keys, routes ciphertext, keeps history that it cannot read.
 
+pub mod auth;
 pub mod broker;
 pub mod history;
 pub mod session;

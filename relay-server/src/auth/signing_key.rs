@@ -1,0 +1,87 @@
+//! The key that signs access tokens, in a file of the data directory.
+
+use std::{
+    fs::OpenOptions,
+    io::{self, Read, Write},
+    path::Path,
+};
+
+use zeroize::Zeroizing;
+
+/// The seed of an Ed25519 key.
+pub struct TokenKey(Zeroizing<[u8; 32]>);
+
+impl TokenKey {
+    /// Reads the file, or draws a key and writes it where there is none.
+    pub fn load_or_create(file: &Path) -> io::Result<Self> {
+        match OpenOptions::new().read(true).open(file) {
+            Ok(opened) => Self::read(opened),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::create(file),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// To be used within the call, never kept.
+    pub(super) fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    fn read(mut opened: std::fs::File) -> io::Result<Self> {
+        let mut seed = Zeroizing::new([0; 32]);
+        opened.read_exact(seed.as_mut_slice())?;
+        // A longer file is some other file: better to stop than to sign with its beginning.
+        if opened.read(&mut [0])? != 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the token key must be 32 bytes",
+            ));
+        }
+        Ok(Self(seed))
+    }
+
+    fn create(file: &Path) -> io::Result<Self> {
+        let seed = Zeroizing::new(rand::random::<[u8; 32]>());
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        // The mode is part of the creation: a chmod afterwards would leave a moment in which others may open it.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut created = options.open(file)?;
+        created.write_all(seed.as_slice())?;
+        created.sync_all()?;
+        Ok(Self(seed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_stays_the_same_and_is_readable_by_its_owner_only() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("token.key");
+        let created = TokenKey::load_or_create(&file).expect("created");
+        let read = TokenKey::load_or_create(&file).expect("read");
+        assert_eq!(created.expose(), read.expose());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = std::fs::metadata(&file)
+                .expect("there")
+                .permissions()
+                .mode();
+            assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_length_is_refused() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("token.key");
+        for len in [0, 31, 33] {
+            std::fs::write(&file, vec![1; len]).expect("written");
+            assert!(TokenKey::load_or_create(&file).is_err(), "{len} bytes");
+        }
+    }
+}
