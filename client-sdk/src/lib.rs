@@ -1,3 +1,7 @@
 //! End-to-end encrypted one-to-one messaging: the Sordino client.
 
+mod error;
+pub mod store;
 pub mod sync;
+
+pub use error::Error;

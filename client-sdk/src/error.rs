@@ -1,0 +1,76 @@
+//! What can go wrong, with whose fault it is and whether to try again.
+
+use std::fmt;
+
+use sordino_protocol::error::{Blame, Code, Retry};
+
+/// A failed call: a stable code, and what exactly happened, for a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    code: Code,
+    detail: String,
+}
+
+impl Error {
+    /// An error with this code. `detail` must name no secret and no text of a message.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+        }
+    }
+
+    /// The stable code.
+    #[must_use]
+    pub const fn code(&self) -> Code {
+        self.code
+    }
+
+    /// What exactly happened; may be empty.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// Whose fault it is.
+    #[must_use]
+    pub const fn blame(&self) -> Blame {
+        self.code.blame()
+    }
+
+    /// Whether to try again.
+    #[must_use]
+    pub const fn retry(&self) -> Retry {
+        self.code.retry()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code.meaning())?;
+        if !self.detail.is_empty() {
+            write!(f, " ({})", self.detail)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_says_what_happened_whose_fault_it_is_and_what_to_do() {
+        let error = Error::new(Code::StoreNewer, "version 9");
+        assert_eq!(error.blame(), Blame::Caller);
+        assert_eq!(error.retry(), Retry::Never);
+        assert_eq!(
+            error.to_string(),
+            "The store was written by a later version of the app; update the app. (version 9)"
+        );
+        let plain = Error::new(Code::Stopped, "");
+        assert_eq!(plain.to_string(), "The client was closed.");
+    }
+}

@@ -1,0 +1,117 @@
+//! The encrypted store: one SQLCipher file, held by one process, changed only by whole transactions.
+
+mod key;
+mod lock;
+mod log;
+mod open;
+mod outbox;
+#[cfg(test)]
+mod tests;
+
+use std::fs::OpenOptions;
+use std::path::Path;
+
+use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use sordino_protocol::error::Code;
+
+use crate::error::Error;
+pub use key::{FileKey, FixedKey, KeyStore, StoreKey};
+pub use log::{Row, RowKind};
+pub use outbox::{Outgoing, Settled};
+
+/// What a committed transaction survives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// A power loss. For whatever is sent afterwards: a ratchet that fell back would reuse keys.
+    Synced,
+    /// The death of the process. A power loss may undo it, cursor and ratchet together: the relay gives the
+    /// rows again.
+    Relaxed,
+}
+
+/// An open store. Dropping it closes the file and releases the lock.
+pub struct Store {
+    connection: Connection,
+    // Declared last: the file is closed before the lock is released.
+    _lock: lock::Lock,
+}
+
+/// A running transaction; what it did is undone unless it ends well.
+pub struct Tx<'a>(rusqlite::Transaction<'a>);
+
+impl Store {
+    /// Opens the store at `path`, making it if there is none. The lock file lies beside it.
+    ///
+    /// # Errors
+    /// `StoreLocked`, `StoreWrongKey`, `StoreDamaged`, `StoreNewer`, `CipherMissing`; `StoreFailed` for
+    /// anything that the disk or its permissions refuse.
+    pub fn open(path: &Path, keys: &dyn KeyStore) -> Result<Self, Error> {
+        let mut lock_path = path.to_path_buf().into_os_string();
+        lock_path.push(".lock");
+        let mut lock = lock::Lock::take(Path::new(&lock_path))?;
+        let connection = open::open(path, &keys.key()?, &mut lock)?;
+        Ok(Self {
+            connection,
+            _lock: lock,
+        })
+    }
+
+    /// Runs `work` as one transaction: all of it is stored, or, if it fails, nothing.
+    ///
+    /// # Errors
+    /// What `work` returned, or `StoreFailed` or `StoreDamaged`.
+    pub fn transaction<T>(
+        &mut self,
+        durability: Durability,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let level = match durability {
+            Durability::Synced => "FULL",
+            Durability::Relaxed => "NORMAL",
+        };
+        self.connection
+            .pragma_update(None, "synchronous", level)
+            .map_err(failed)?;
+        let tx = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(failed)?;
+        let tx = Tx(tx);
+        let result = work(&tx)?;
+        tx.0.commit().map_err(failed)?;
+        Ok(result)
+    }
+}
+
+/// What an error of SQLite means to the caller.
+fn failed(error: rusqlite::Error) -> Error {
+    let code = match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Code::StoreDamaged,
+        _ => Code::StoreFailed,
+    };
+    // Only the name of the code: the message of a failed statement may quote it.
+    let detail = error.sqlite_error_code().map_or_else(
+        || "a value does not fit".to_owned(),
+        |code| format!("{code:?}"),
+    );
+    Error::new(code, detail)
+}
+
+fn failed_io(error: std::io::Error) -> Error {
+    Error::new(Code::StoreFailed, error.kind().to_string())
+}
+
+/// A file that `options` creates may be read by its owner only.
+fn private(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
+}
+
+fn to_sql(number: u64) -> Result<i64, Error> {
+    i64::try_from(number).map_err(|_| Error::new(Code::StoreFailed, "a number is out of range"))
+}
+
+fn from_sql(number: i64) -> Result<u64, Error> {
+    u64::try_from(number).map_err(|_| Error::new(Code::StoreDamaged, "a number is negative"))
+}

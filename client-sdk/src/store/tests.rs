@@ -1,0 +1,246 @@
+use std::fs;
+use std::path::PathBuf;
+
+use sordino_protocol::{ClientMessageId, ConversationId};
+use tempfile::TempDir;
+
+use super::*;
+use crate::sync::Arrival;
+
+const CONV: ConversationId = ConversationId::from_bytes([9; 16]);
+const TEXT: &[u8] = b"meet me where the river bends";
+
+fn place() -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("store");
+    (dir, path)
+}
+
+fn key(byte: u8) -> FixedKey {
+    FixedKey::new(StoreKey::take(&mut [byte; 32]))
+}
+
+fn refused(path: &Path, byte: u8) -> Code {
+    Store::open(path, &key(byte)).err().unwrap().code()
+}
+
+fn row(seq: u64) -> Row {
+    Row {
+        seq,
+        kind: RowKind::Message,
+        env_hash: Some([1; 32]),
+        body: TEXT.to_vec(),
+    }
+}
+
+fn out(counter: u64, id: u8, version: u8) -> Outgoing {
+    Outgoing {
+        counter,
+        client_message_id: ClientMessageId::from_bytes([id; 16]),
+        env_hash: [version; 32],
+        envelope: vec![version],
+    }
+}
+
+fn filled(path: &Path, rows: u64) -> Store {
+    let mut store = Store::open(path, &key(1)).unwrap();
+    store
+        .transaction(Durability::Synced, |tx| {
+            for seq in 1..=rows {
+                assert_eq!(tx.record_row(CONV, &row(seq))?, Arrival::Apply);
+            }
+            Ok(())
+        })
+        .unwrap();
+    store
+}
+
+fn cursor(store: &mut Store) -> u64 {
+    store
+        .transaction(Durability::Relaxed, |tx| tx.cursor(CONV))
+        .unwrap()
+}
+
+#[test]
+fn a_store_is_there_again_after_it_was_closed() {
+    let (_dir, path) = place();
+    drop(filled(&path, 3));
+    let mut store = Store::open(&path, &key(1)).unwrap();
+    assert_eq!(cursor(&mut store), 3);
+    let rows = store.transaction(Durability::Relaxed, |tx| tx.rows(CONV, 1, 9));
+    assert!(rows.unwrap() == [row(2), row(3)]);
+}
+
+#[test]
+fn rows_move_the_cursor_only_in_order() {
+    let (_dir, path) = place();
+    let mut store = filled(&path, 2);
+    let verdicts = store.transaction(Durability::Relaxed, |tx| {
+        Ok((
+            tx.record_row(CONV, &row(2))?,
+            tx.record_row(CONV, &row(5))?,
+            tx.record_row(CONV, &row(3))?,
+        ))
+    });
+    let want = (Arrival::Drop, Arrival::Pull { from: 3 }, Arrival::Apply);
+    assert_eq!(verdicts.unwrap(), want);
+    assert_eq!(cursor(&mut store), 3);
+}
+
+#[test]
+fn another_key_or_file_is_refused_and_left_alone() {
+    let (_dir, path) = place();
+    drop(filled(&path, 1));
+    let before = fs::read(&path).unwrap();
+    assert_eq!(refused(&path, 2), Code::StoreWrongKey);
+    assert_eq!(fs::read(&path).unwrap(), before);
+    assert_eq!(cursor(&mut Store::open(&path, &key(1)).unwrap()), 1);
+
+    for length in [5, 9000] {
+        let (_dir, path) = place();
+        fs::write(&path, vec![7; length]).unwrap();
+        assert_eq!(refused(&path, 1), Code::StoreWrongKey);
+        assert_eq!(fs::read(&path).unwrap(), vec![7; length]);
+    }
+}
+
+#[test]
+fn one_at_a_time() {
+    let (_dir, path) = place();
+    let store = filled(&path, 1);
+    assert_eq!(refused(&path, 1), Code::StoreLocked);
+    drop(store);
+    assert!(Store::open(&path, &key(1)).is_ok());
+}
+
+#[test]
+fn a_truncated_file_is_damaged() {
+    let (_dir, path) = place();
+    drop(filled(&path, 200));
+    let whole = fs::read(&path).unwrap();
+    for length in [0, 1, 100, 4096, 5000, whole.len() - 4096, whole.len() - 1] {
+        fs::write(&path, &whole[..length]).unwrap();
+        assert_eq!(refused(&path, 1), Code::StoreDamaged, "{length}");
+    }
+    fs::write(&path, &whole).unwrap();
+    assert!(Store::open(&path, &key(1)).is_ok());
+}
+
+#[test]
+fn a_flipped_bit_on_any_page_is_damage() {
+    let (_dir, path) = place();
+    drop(filled(&path, 100));
+    let whole = fs::read(&path).unwrap();
+    assert!(whole.len() >= 5 * 4096);
+    for page in 0..whole.len() / 4096 {
+        for offset in [0, 17, 2000, 4095] {
+            let mut bytes = whole.clone();
+            bytes[page * 4096 + offset] ^= 0x10;
+            fs::write(&path, &bytes).unwrap();
+            assert_eq!(refused(&path, 1), Code::StoreDamaged, "{page} {offset}");
+        }
+    }
+}
+
+#[test]
+fn a_later_schema_is_refused() {
+    let (_dir, path) = place();
+    let store = filled(&path, 1);
+    let set = store.connection.pragma_update(None, "user_version", 99);
+    set.unwrap();
+    drop(store);
+    assert_eq!(refused(&path, 1), Code::StoreNewer);
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_a_failure() {
+    let (dir, _) = place();
+    let path = dir.path().join("none").join("store");
+    assert_eq!(refused(&path, 1), Code::StoreFailed);
+}
+
+#[test]
+fn no_text_is_in_any_file() {
+    let (dir, path) = place();
+    let store = filled(&path, 50);
+    let look = || {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(dir.path()).unwrap() {
+            let entry = entry.unwrap();
+            let bytes = fs::read(entry.path()).unwrap();
+            assert!(!bytes.windows(TEXT.len()).any(|part| part == TEXT));
+            assert!(!bytes.windows(8).any(|part| part == b"SQLite f"));
+            assert!(!bytes.windows(16).any(|part| part == [1; 16]));
+            names.push(entry.file_name());
+        }
+        names
+    };
+    assert!(look().contains(&"store-wal".into()));
+    drop(store);
+    look();
+}
+
+#[test]
+fn what_was_not_committed_is_undone() {
+    let (dir, path) = place();
+    let mut store = filled(&path, 1);
+    let failed: Result<(), Error> = store.transaction(Durability::Synced, |tx| {
+        tx.take_counter(CONV)?;
+        tx.record_row(CONV, &row(2))?;
+        Err(Error::new(Code::Stopped, ""))
+    });
+    assert_eq!(failed.unwrap_err().code(), Code::Stopped);
+    assert_eq!(cursor(&mut store), 1);
+
+    // A crash in the middle: the files as they lie there, with the log, opened elsewhere.
+    let copy = dir.path().join("copy");
+    store
+        .transaction(Durability::Synced, |tx| {
+            tx.record_row(CONV, &row(2))?;
+            for end in ["", "-wal", ".lock"] {
+                let part = |base: &Path| format!("{}{end}", base.display());
+                fs::copy(part(&path), part(&copy)).unwrap();
+            }
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(cursor(&mut Store::open(&copy, &key(1)).unwrap()), 1);
+    assert_eq!(cursor(&mut store), 2);
+}
+
+#[test]
+fn durability_sets_the_sync_level() {
+    let (_dir, path) = place();
+    let mut store = filled(&path, 1);
+    for (durability, want) in [(Durability::Synced, 2), (Durability::Relaxed, 1)] {
+        let level = store.transaction(durability, |tx| {
+            let level = tx.0.query_row("PRAGMA synchronous", [], |row| row.get(0));
+            level.map_err(failed)
+        });
+        assert_eq!(level, Ok(want));
+    }
+}
+
+#[test]
+fn a_message_leaves_the_outbox_when_a_row_names_any_of_its_encryptions() {
+    let (_dir, path) = place();
+    let mut store = filled(&path, 1);
+    let run = store.transaction(Durability::Synced, |tx| {
+        assert_eq!((tx.take_counter(CONV)?, tx.take_counter(CONV)?), (1, 2));
+        tx.outbox_put(CONV, &out(2, 20, 200))?;
+        tx.outbox_put(CONV, &out(1, 10, 100))?;
+        tx.outbox_put(CONV, &out(1, 10, 101))?;
+        assert!(tx.outbox_put(CONV, &out(1, 11, 102)).is_err());
+        assert!(tx.first_unsequenced(CONV, 9)? == [out(1, 10, 101), out(2, 20, 200)]);
+        assert!(tx.first_unsequenced(CONV, 1)? == [out(1, 10, 101)]);
+        let want = Settled {
+            counter: 1,
+            client_message_id: ClientMessageId::from_bytes([10; 16]),
+        };
+        assert_eq!(tx.settle(CONV, &[100; 32])?, Some(want));
+        assert_eq!(tx.settle(CONV, &[101; 32])?, None);
+        assert!(tx.first_unsequenced(CONV, 9)? == [out(2, 20, 200)]);
+        Ok(())
+    });
+    run.unwrap();
+}
