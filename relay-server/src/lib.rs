@@ -2,6 +2,8 @@
 
 pub mod auth;
 pub mod broker;
+pub mod delivery;
 pub mod history;
 pub mod session;
+pub mod snowflake;
 pub mod user;

@@ -1,5 +1,7 @@
 //! The log. Chat appends, delivery consumes; a conversation is a function of its records, in the log's order.
 
+pub mod memory;
+
 use bytes::Bytes;
 use sordino_protocol::{Header, hash::Hash};
 

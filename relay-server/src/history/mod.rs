@@ -1,5 +1,8 @@
 //! History: rows, the state of conversations, and each user's marks. It is also the store-and-forward queue.
 
+pub mod embedded;
+mod wraps;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use sordino_protocol::{ConversationId, DeviceId, MessageId, UserId, hash::Hash};

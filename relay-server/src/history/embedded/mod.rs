@@ -1,0 +1,116 @@
+//! History on one LSM store in a directory.
+//!
+//! A group of records is one atomic, fsynced commit: rows, wraps, states and registers together.
+
+mod codec;
+mod keys;
+mod machine;
+mod read;
+mod store;
+mod write;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use sordino_protocol::{ConversationId, DeviceId, UserId};
+
+use self::read::Limit;
+pub use self::{
+    machine::Machine,
+    store::{Store, StoreError, StoreOptions},
+    write::{GroupWrite, erased},
+};
+use super::{History, HistoryError, Mark, Rows};
+
+/// The door of [`Store`].
+#[derive(Clone)]
+pub struct EmbeddedHistory(Arc<Store>);
+
+impl EmbeddedHistory {
+    /// On an open store.
+    pub fn new(store: Arc<Store>) -> Self {
+        Self(store)
+    }
+
+    /// A read may wait for the disk: never on a thread that serves sockets.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, HistoryError> {
+        let store = Arc::clone(&self.0);
+        let done = tokio::task::spawn_blocking(move || work(&store)).await;
+        match done {
+            Ok(result) => Ok(result?),
+            Err(error) => Err(HistoryError::Failed(error.to_string())),
+        }
+    }
+}
+
+#[async_trait]
+impl History for EmbeddedHistory {
+    async fn rows(
+        &self,
+        conversation: ConversationId,
+        from: u64,
+        to: u64,
+        max_rows: usize,
+        max_bytes: usize,
+    ) -> Result<Rows, HistoryError> {
+        let limit = Limit {
+            rows: max_rows,
+            bytes: max_bytes,
+        };
+        self.blocking(move |s| s.rows(conversation, from, to, limit))
+            .await
+    }
+
+    async fn rows_before(
+        &self,
+        conversation: ConversationId,
+        before: Option<u64>,
+        max_rows: usize,
+        max_bytes: usize,
+    ) -> Result<Rows, HistoryError> {
+        let limit = Limit {
+            rows: max_rows,
+            bytes: max_bytes,
+        };
+        self.blocking(move |s| s.rows_before(conversation, before, limit))
+            .await
+    }
+
+    async fn peer(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+    ) -> Result<Option<UserId>, HistoryError> {
+        self.blocking(move |s| Ok(s.register(user, conversation)?.map(|(peer, _)| peer)))
+            .await
+    }
+
+    async fn marks(
+        &self,
+        user: UserId,
+        device: DeviceId,
+        after: Option<ConversationId>,
+        limit: usize,
+    ) -> Result<Vec<Mark>, HistoryError> {
+        self.blocking(move |s| s.marks(user, device, after, limit))
+            .await
+    }
+
+    async fn acknowledge(
+        &self,
+        user: UserId,
+        device: DeviceId,
+        conversation: ConversationId,
+        seq: u64,
+    ) -> Result<Option<u64>, HistoryError> {
+        self.blocking(move |s| s.acknowledge(user, device, conversation, seq))
+            .await
+    }
+
+    async fn healthy(&self) -> Result<(), HistoryError> {
+        self.blocking(|s| s.check_space()).await
+    }
+}
