@@ -41,9 +41,14 @@ impl Lock {
         if self.check()? == Some(check) {
             return Ok(());
         }
-        self.0.set_len(0).map_err(failed_io)?;
+        self.forget()?;
         self.0.seek(SeekFrom::Start(0)).map_err(failed_io)?;
         self.0.write_all(&check).map_err(failed_io)?;
         self.0.sync_all().map_err(failed_io)
+    }
+
+    /// Forgets the check value: the store it belonged to is gone.
+    pub(super) fn forget(&self) -> Result<(), Error> {
+        self.0.set_len(0).map_err(failed_io)
     }
 }

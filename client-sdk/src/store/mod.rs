@@ -87,6 +87,8 @@ impl Store {
 fn failed(error: rusqlite::Error) -> Error {
     let code = match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Code::StoreDamaged,
+        // By a program that does not know our lock file.
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Code::StoreLocked,
         _ => Code::StoreFailed,
     };
     // Only the name of the code: the message of a failed statement may quote it.

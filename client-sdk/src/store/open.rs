@@ -19,6 +19,9 @@ const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_log_and_outbox
 const PAGE: u64 = 4096;
 
 pub(super) fn open(path: &Path, key: &StoreKey, lock: &mut Lock) -> Result<Connection, Error> {
+    if !path.try_exists().map_err(failed_io)? {
+        lock.forget()?;
+    }
     let known = lock.check()?;
     create(path, known.is_some())?;
     let mut connection = Connection::open(path).map_err(failed)?;
@@ -99,7 +102,7 @@ fn schema_version(connection: &Connection) -> Result<usize, Error> {
     }
 }
 
-/// Every page has its authentic content, and the pages make a whole.
+/// Every page has its authentic content, and the pages make a whole. Reads the whole file.
 fn require_whole(connection: &Connection) -> Result<(), Error> {
     let damaged = |detail| Error::new(Code::StoreDamaged, detail);
     let mut statement = connection

@@ -182,7 +182,7 @@ fn no_text_is_in_any_file() {
 
 #[test]
 fn what_was_not_committed_is_undone() {
-    let (dir, path) = place();
+    let (_dir, path) = place();
     let mut store = filled(&path, 1);
     let failed: Result<(), Error> = store.transaction(Durability::Synced, |tx| {
         tx.take_counter(CONV)?;
@@ -193,15 +193,10 @@ fn what_was_not_committed_is_undone() {
     assert_eq!(cursor(&mut store), 1);
 
     // A crash in the middle: the files as they lie there, with the log, opened elsewhere.
-    let copy = dir.path().join("copy");
-    store
+    let copy = store
         .transaction(Durability::Synced, |tx| {
             tx.record_row(CONV, &row(2))?;
-            for end in ["", "-wal", ".lock"] {
-                let part = |base: &Path| format!("{}{end}", base.display());
-                fs::copy(part(&path), part(&copy)).unwrap();
-            }
-            Ok(())
+            Ok(crashed(&path))
         })
         .unwrap();
     assert_eq!(cursor(&mut Store::open(&copy, &key(1)).unwrap()), 1);
@@ -243,4 +238,70 @@ fn a_message_leaves_the_outbox_when_a_row_names_any_of_its_encryptions() {
         Ok(())
     });
     run.unwrap();
+}
+
+/// The files of a store as a crash leaves them, beside it.
+fn crashed(path: &Path) -> PathBuf {
+    let copy = path.with_file_name("crashed");
+    for end in ["", "-wal", ".lock"] {
+        let part = |base: &Path| format!("{}{end}", base.display());
+        fs::copy(part(path), part(&copy)).unwrap();
+    }
+    copy
+}
+
+#[test]
+fn a_page_torn_by_a_crash_is_healed_from_the_log() {
+    let (_dir, path) = place();
+    let _store = filled(&path, 20);
+    let copy = crashed(&path);
+    let mut bytes = fs::read(&copy).unwrap();
+    bytes[2000..].fill(0);
+    fs::write(&copy, bytes).unwrap();
+    assert_eq!(cursor(&mut Store::open(&copy, &key(1)).unwrap()), 20);
+}
+
+#[test]
+fn a_wrong_key_after_a_crash_loses_nothing() {
+    let (_dir, path) = place();
+    let _store = filled(&path, 20);
+    let copy = crashed(&path);
+    assert_eq!(refused(&copy, 2), Code::StoreWrongKey);
+    assert_eq!(cursor(&mut Store::open(&copy, &key(1)).unwrap()), 20);
+}
+
+#[test]
+fn a_full_disk_is_a_failure_and_changes_nothing() {
+    let (_dir, path) = place();
+    let mut store = filled(&path, 1);
+    let limit = store
+        .connection
+        .query_row("PRAGMA max_page_count = 1", [], |_| Ok(()));
+    limit.unwrap();
+    let result = store.transaction(Durability::Synced, |tx| {
+        (2..500).try_for_each(|seq| tx.record_row(CONV, &row(seq)).map(|_| ()))
+    });
+    assert_eq!(result.unwrap_err().code(), Code::StoreFailed);
+    assert_eq!(cursor(&mut store), 1);
+}
+
+#[test]
+fn a_deleted_store_makes_room_for_a_new_one() {
+    let (_dir, path) = place();
+    drop(filled(&path, 1));
+    fs::remove_file(&path).unwrap();
+    assert_eq!(cursor(&mut Store::open(&path, &key(2)).unwrap()), 0);
+    assert_eq!(refused(&path, 1), Code::StoreWrongKey);
+}
+
+#[cfg(unix)]
+#[test]
+fn all_files_are_for_the_owner_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let (dir, path) = place();
+    let _store = filled(&path, 1);
+    for entry in fs::read_dir(dir.path()).unwrap() {
+        let mode = entry.unwrap().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
 }
