@@ -5,3 +5,4 @@ pub mod store;
 pub mod sync;
 
 pub use error::Error;
+pub use sordino_protocol::{Blame, Code, Retry};

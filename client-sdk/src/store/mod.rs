@@ -42,6 +42,8 @@ pub struct Tx<'a>(rusqlite::Transaction<'a>);
 impl Store {
     /// Opens the store at `path`, making it if there is none. The lock file lies beside it.
     ///
+    /// Every page is checked: about 10 ms for each MB of the file.
+    ///
     /// # Errors
     /// `StoreLocked`, `StoreWrongKey`, `StoreDamaged`, `StoreNewer`, `CipherMissing`; `StoreFailed` for
     /// anything that the disk or its permissions refuse.
