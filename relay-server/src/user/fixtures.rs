@@ -12,25 +12,25 @@ use sordino_protocol::{
 use super::{Prekey, PrekeyKind, verify::verify};
 
 /// A user with all its keys, derived from one byte.
-pub(super) struct Person {
-    pub(super) user: UserId,
+pub(crate) struct Person {
+    pub(crate) user: UserId,
     seed: u8,
 }
 
 impl Person {
-    pub(super) fn new(seed: u8) -> Self {
+    pub(crate) fn new(seed: u8) -> Self {
         let user = UserId::from_bytes([seed; 16]);
         Self { user, seed }
     }
 
     /// A list of these devices after `before`.
-    pub(super) fn list(&self, before: Option<&DeviceList>, devices: &[u8]) -> DeviceList {
+    pub(crate) fn list(&self, before: Option<&DeviceList>, devices: &[u8]) -> DeviceList {
         let keyed: Vec<_> = devices.iter().map(|device| (*device, *device)).collect();
         self.list_with_keys(before, &keyed)
     }
 
     /// A list of devices, each with the number of its key.
-    pub(super) fn list_with_keys(
+    pub(crate) fn list_with_keys(
         &self,
         before: Option<&DeviceList>,
         devices: &[(u8, u8)],
@@ -58,8 +58,34 @@ impl Person {
         list::parse(&sign(&lsk, SignedType::DeviceList, &body), verify).expect("a list that holds")
     }
 
+    /// The signing key of the device with this number.
+    pub(crate) fn device_key(&self, device: u8) -> SigningKey {
+        self.key(100 + device)
+    }
+
+    /// A prekey as it is uploaded, with a key of this length.
+    pub(crate) fn prekey(
+        &self,
+        device: u8,
+        kind: SignedType,
+        id: u32,
+        len: usize,
+        expires_ms: u64,
+    ) -> pb::Signed {
+        let body = pb::PrekeyBody {
+            user: self.user.to_pb(),
+            device: device_id(device).to_pb(),
+            key_id: id,
+            created_ms: 1,
+            expires_ms,
+            key: vec![7; len].into(),
+            ..Default::default()
+        };
+        sign(&self.device_key(device), kind, &body)
+    }
+
     fn listed(&self, device: u8, key: u8) -> pb::ListedDevice {
-        let signing = self.key(100 + key);
+        let signing = self.device_key(key);
         let dik = [key; 32];
         let statement = signed::self_body(
             self.user,
@@ -85,12 +111,12 @@ impl Person {
     }
 }
 
-pub(super) fn device_id(device: u8) -> DeviceId {
+pub(crate) fn device_id(device: u8) -> DeviceId {
     DeviceId::from_bytes([device; 16])
 }
 
 /// A prekey as the store sees it: it was checked, so its bytes only have to differ.
-pub(super) fn prekey(kind: PrekeyKind, id: u32, expires_ms: u64) -> Prekey {
+pub(crate) fn prekey(kind: PrekeyKind, id: u32, expires_ms: u64) -> Prekey {
     let signed = pb::Signed {
         body: format!("{kind:?} {id}").into(),
         signature: vec![0; 64].into(),

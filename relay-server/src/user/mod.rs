@@ -4,7 +4,7 @@ mod cache;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 mod prekeys;
 pub mod sqlite;
 pub mod verify;

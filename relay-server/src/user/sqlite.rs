@@ -234,9 +234,9 @@ impl Inner {
         let standing = sqlx::query("SELECT id, username FROM users WHERE id = ? OR username = ?")
             .bind(id)
             .bind(username)
-            .fetch_all(&mut *tx)
+            .fetch_optional(&mut *tx)
             .await?;
-        for row in standing {
+        if let Some(row) = standing {
             return Err(if user(row)?.user == list.user {
                 UserError::UserExists
             } else {
