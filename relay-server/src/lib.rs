@@ -4,6 +4,7 @@ pub mod auth;
 pub mod broker;
 pub mod delivery;
 pub mod history;
+pub mod http;
 pub mod session;
 pub mod snowflake;
 pub mod user;

@@ -1,0 +1,98 @@
+//! Who calls: a token for every request, a proof for every write.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::FromRequestParts,
+    http::{HeaderMap, Method, Uri, header, request::Parts},
+};
+use sordino_protocol::{Code, DeviceId, UserId, http::PROOF_HEADER};
+
+use super::{Api, ApiError, request::Body};
+use crate::auth::{
+    proof::Proof,
+    token::{TokenError, thumbprint},
+};
+
+/// The device whose token came along; it is on its owner's newest list.
+pub(super) struct Caller {
+    pub(super) user: UserId,
+    pub(super) device: DeviceId,
+    signing_key: [u8; 32],
+}
+
+impl FromRequestParts<Arc<Api>> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
+        let token = parts
+            .headers
+            .get(header::AUTHORIZATION)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.strip_prefix("Bearer "))
+            .ok_or(Code::NotAuthenticated)?;
+        let claims =
+            api.tokens
+                .verify(token, (api.now_ms)() / 1000)
+                .map_err(|error| match error {
+                    TokenError::Expired => Code::TokenExpired,
+                    TokenError::Invalid | TokenError::Sign => Code::NotAuthenticated,
+                })?;
+        let list = api.users.newest_list(claims.sub).await?;
+        // By key as well as by id: a device listed anew has to log in anew.
+        let signing_key = list
+            .and_then(|list| list.device(claims.did).map(|device| device.signing_key))
+            .filter(|key| thumbprint(key) == claims.cnf.jkt)
+            .ok_or(Code::DeviceRevoked)?;
+        Ok(Self {
+            user: claims.sub,
+            device: claims.did,
+            signing_key,
+        })
+    }
+}
+
+impl Caller {
+    /// Refuses what belongs to another user.
+    pub(super) fn must_be_user(&self, user: UserId) -> Result<(), ApiError> {
+        (self.user == user)
+            .then_some(())
+            .ok_or(Code::Forbidden.into())
+    }
+
+    /// Refuses what belongs to another device.
+    pub(super) fn must_be_device(&self, user: UserId, device: DeviceId) -> Result<(), ApiError> {
+        self.must_be_user(user)?;
+        (self.device == device)
+            .then_some(())
+            .ok_or(Code::Forbidden.into())
+    }
+
+    /// Refuses a write that this device did not sign, or that was made before.
+    pub(super) fn must_have_signed(
+        &self,
+        api: &Api,
+        (method, uri, headers): (&Method, &Uri, &HeaderMap),
+        body: &Body,
+    ) -> Result<(), ApiError> {
+        let proof = headers
+            .get(PROOF_HEADER)
+            .and_then(|value| Proof::parse(value.to_str().ok()?))
+            .ok_or(Code::BadProof)?;
+        if !proof.verify(&self.signing_key, method.as_str(), uri.path(), &body.0) {
+            return Err(Code::BadProof.into());
+        }
+        let now_ms = (api.now_ms)();
+        if !api
+            .challenges
+            .redeem(&proof.nonce, self.user, self.device, now_ms)
+        {
+            return Err(Code::ChallengeExpired.into());
+        }
+        Ok(())
+    }
+
+    pub(super) fn signing_key(&self) -> &[u8; 32] {
+        &self.signing_key
+    }
+}

@@ -1,0 +1,74 @@
+//! Answers that are not 2xx.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use sordino_protocol::{Code, Retry, http::ErrorBody};
+
+use crate::user::UserError;
+
+/// A code, and what happened in this case.
+#[derive(Debug)]
+pub struct ApiError {
+    code: Code,
+    detail: String,
+}
+
+impl ApiError {
+    /// With a detail of its own.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self { code, detail }
+    }
+}
+
+impl From<Code> for ApiError {
+    fn from(code: Code) -> Self {
+        Self::new(code, code.meaning())
+    }
+}
+
+impl From<UserError> for ApiError {
+    fn from(error: UserError) -> Self {
+        match error {
+            UserError::NameTaken => Code::NameTaken.into(),
+            UserError::UserExists => Code::UserExists.into(),
+            UserError::NotFound => Code::UserNotFound.into(),
+            UserError::ListConflict => Code::ListConflict.into(),
+            UserError::PrekeyExists => Code::BadPrekey.into(),
+            UserError::Full => Code::StorageFull.into(),
+            UserError::Failed(cause) => {
+                // The cause is the operator's; the caller gets the code alone.
+                tracing::error!(%cause, "the store of users failed");
+                Code::Internal.into()
+            }
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.code.http_status())
+            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let wait = match self.code.retry() {
+            Retry::After(wait) => Some(wait),
+            Retry::Never | Retry::Now => None,
+        };
+        let body = ErrorBody {
+            code: self.code.as_str().to_owned(),
+            detail: self.detail,
+            retry_after_ms: wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+        };
+        let mut response = (status, Json(body)).into_response();
+        if let Some(wait) = wait {
+            // Whole seconds, rounded up: the header knows no fractions.
+            let seconds = wait.as_millis().div_ceil(1000);
+            if let Ok(value) = HeaderValue::from_str(&seconds.to_string()) {
+                response.headers_mut().insert(header::RETRY_AFTER, value);
+            }
+        }
+        response
+    }
+}

@@ -1,0 +1,38 @@
+//! The HTTP interface: accounts, logins, device lists, prekeys. Bodies: [`sordino_protocol::http`].
+
+use std::sync::Arc;
+
+use crate::{
+    auth::{challenge::Challenges, token::Tokens},
+    session::Sessions,
+    user::Users,
+};
+
+mod accounts;
+mod caller;
+mod error;
+mod lists;
+mod login;
+mod prekeys;
+mod request;
+pub mod routes;
+#[cfg(test)]
+mod tests;
+
+pub use error::ApiError;
+
+/// What the routes work with.
+pub struct Api {
+    /// The relay's name, part of every login.
+    pub name: String,
+    /// Accounts and public keys.
+    pub users: Arc<dyn Users>,
+    /// Who is told when a list changes.
+    pub sessions: Arc<dyn Sessions>,
+    /// Open challenges.
+    pub challenges: Challenges,
+    /// Access tokens.
+    pub tokens: Tokens,
+    /// Milliseconds since the Unix epoch.
+    pub now_ms: fn() -> u64,
+}

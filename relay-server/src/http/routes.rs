@@ -1,0 +1,37 @@
+//! Every route.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    routing::{get, post, put},
+};
+use sordino_protocol::{Code, limits};
+
+use super::{Api, ApiError, accounts, lists, login, prekeys};
+
+/// The routes of the HTTP interface.
+pub fn router(api: Arc<Api>) -> Router {
+    Router::new()
+        .route("/.well-known/jwks.json", get(login::jwks))
+        .route("/v1/auth/challenge", post(login::challenge))
+        .route("/v1/auth/token", post(login::token))
+        .route("/v1/users", post(accounts::register))
+        .route("/v1/users/by-name/{username}", get(accounts::by_name))
+        .route("/v1/users/{user}", get(accounts::by_id))
+        .route("/v1/users/{user}/lists", get(lists::read))
+        .route("/v1/users/{user}/list", put(lists::replace))
+        .route(
+            "/v1/users/{user}/devices/{device}/prekeys",
+            get(prekeys::count).put(prekeys::put),
+        )
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(nothing_here)
+        .layer(DefaultBodyLimit::max(limits::HTTP_BODY_BYTES))
+        .with_state(api)
+}
+
+async fn nothing_here() -> ApiError {
+    Code::NotFound.into()
+}

@@ -1,0 +1,433 @@
+//! The routes, called without a network.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{Method, Request, StatusCode, header},
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use ed25519_dalek::Signer;
+use serde_json::{Value, json};
+use sordino_protocol::{
+    DeviceId, hash,
+    http::{PROOF_HEADER, Signed},
+    list::DeviceList,
+    signed::{self, SignedType},
+};
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+use super::{Api, routes::router};
+use crate::{
+    auth::{challenge::Challenges, signing_key::TokenKey, token::Tokens},
+    session::memory::MemorySessions,
+    user::{
+        fixtures::{Person, device_id},
+        sqlite::SqliteUsers,
+    },
+};
+
+const NAME: &str = "relay.example";
+const NOW_MS: u64 = 1_700_000_000_000;
+
+struct Relay {
+    router: Router,
+    api: Arc<Api>,
+    _dir: TempDir,
+}
+
+/// A device that is logged in.
+struct Login<'a> {
+    relay: &'a Relay,
+    person: &'a Person,
+    device: u8,
+    token: String,
+}
+
+impl Relay {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let users = SqliteUsers::open(&dir.path().join("users.sqlite")).await;
+        let key = TokenKey::load_or_create(&dir.path().join("token.key")).expect("a key");
+        let api = Arc::new(Api {
+            name: NAME.to_owned(),
+            users: Arc::new(users.expect("opened")),
+            sessions: Arc::new(MemorySessions::new()),
+            challenges: Challenges::new(64),
+            tokens: Tokens::new(NAME, &key),
+            now_ms: || NOW_MS,
+        });
+        Self {
+            router: router(api.clone()),
+            api,
+            _dir: dir,
+        }
+    }
+
+    async fn call(&self, request: Request<Body>) -> (StatusCode, Value) {
+        let response = self
+            .router
+            .clone()
+            .oneshot(request)
+            .await
+            .expect("answered");
+        let status = response.status();
+        let body = to_bytes(response.into_body(), usize::MAX)
+            .await
+            .expect("read");
+        // Every answer but 204 is JSON, refusals included.
+        let json = match body.is_empty() {
+            true => Value::Null,
+            false => serde_json::from_slice(&body).expect("JSON"),
+        };
+        (status, json)
+    }
+
+    async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
+        let request = Request::post(path).body(Body::from(body.to_string()));
+        self.call(request.expect("a request")).await
+    }
+
+    async fn register(&self, name: &str, list: &DeviceList) {
+        let body = json!({ "username": name, "list": Signed::from(list.signed.clone()) });
+        let (status, user) = self.post("/v1/users", body).await;
+        assert_eq!(
+            (status, &user["username"]),
+            (StatusCode::CREATED, &json!(name))
+        );
+    }
+
+    async fn nonce(&self, person: &Person, device: DeviceId) -> [u8; 32] {
+        let body = json!({ "user": person.user, "device": device });
+        let (status, challenge) = self.post("/v1/auth/challenge", body).await;
+        assert_eq!(
+            (status, &challenge["relay"]),
+            (StatusCode::OK, &json!(NAME))
+        );
+        let nonce = challenge["nonce"].as_str().expect("text");
+        let nonce = BASE64_STANDARD.decode(nonce).expect("base64");
+        nonce.try_into().expect("32 bytes")
+    }
+
+    async fn log_in<'a>(&'a self, person: &'a Person, device: u8) -> Login<'a> {
+        let nonce = self.nonce(person, device_id(device)).await;
+        let (status, body) = self
+            .post("/v1/auth/token", answer(person, device, &nonce))
+            .await;
+        assert_eq!(status, StatusCode::OK);
+        let token = body["access_token"].as_str().expect("text").to_owned();
+        Login {
+            relay: self,
+            person,
+            device,
+            token,
+        }
+    }
+}
+
+impl Login<'_> {
+    async fn get(&self, path: &str) -> (StatusCode, Value) {
+        let request = Request::get(path)
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+            .body(Body::empty());
+        self.relay.call(request.expect("a request")).await
+    }
+
+    async fn proof(&self, path: &str, body: &str) -> String {
+        let nonce = self.relay.nonce(self.person, device_id(self.device)).await;
+        let request = signed::request_body("PUT", path, &hash::sha256(body.as_bytes()), &nonce);
+        let signature = self
+            .person
+            .device_key(self.device)
+            .sign(&signed::input(SignedType::Request, &request));
+        BASE64_STANDARD.encode([nonce.as_slice(), &signature.to_bytes()].concat())
+    }
+
+    async fn put_with(&self, path: &str, body: &str, proof: &str) -> (StatusCode, Value) {
+        let request = Request::builder()
+            .method(Method::PUT)
+            .uri(path)
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+            .header(PROOF_HEADER, proof)
+            .body(Body::from(body.to_owned()));
+        self.relay.call(request.expect("a request")).await
+    }
+
+    async fn put(&self, path: &str, body: Value) -> (StatusCode, Value) {
+        let body = body.to_string();
+        let proof = self.proof(path, &body).await;
+        self.put_with(path, &body, &proof).await
+    }
+}
+
+fn answer(person: &Person, device: u8, nonce: &[u8; 32]) -> Value {
+    let input = signed::input(SignedType::Auth, &signed::auth_body(NAME, nonce));
+    let signature = person.device_key(device).sign(&input).to_bytes();
+    json!({
+        "user": person.user,
+        "device": device_id(device),
+        "nonce": BASE64_STANDARD.encode(nonce),
+        "signature": BASE64_STANDARD.encode(signature),
+    })
+}
+
+fn list_body(list: &DeviceList) -> Value {
+    json!({ "list": Signed::from(list.signed.clone()) })
+}
+
+fn refused((status, body): (StatusCode, Value), expected: u16, code: &str) {
+    assert_eq!(
+        (status.as_u16(), body["code"].as_str()),
+        (expected, Some(code))
+    );
+    assert!(body["detail"].is_string());
+}
+
+#[tokio::test]
+async fn a_user_registers_logs_in_and_is_found() {
+    let (relay, person) = (Relay::new().await, Person::new(1));
+    let list = person.list(None, &[1]);
+    relay.register("alice", &list).await;
+    let login = relay.log_in(&person, 1).await;
+    let (status, user) = login.get("/v1/users/by-name/alice").await;
+    assert_eq!(
+        (status, &user["user"]),
+        (StatusCode::OK, &json!(person.user))
+    );
+    let (status, same) = login.get(&format!("/v1/users/{}", person.user)).await;
+    assert_eq!((status, same), (StatusCode::OK, user));
+    refused(
+        login.get("/v1/users/by-name/nobody").await,
+        404,
+        "user_not_found",
+    );
+    refused(login.get("/v1/users/xyz").await, 400, "bad_request");
+    refused(login.get("/v1/nothing").await, 404, "not_found");
+}
+
+#[tokio::test]
+async fn a_registration_that_does_not_hold_is_refused() {
+    let (relay, person) = (Relay::new().await, Person::new(1));
+    let list = person.list(None, &[1]);
+    let body = |name: &str, list: &DeviceList| json!({ "username": name, "list": Signed::from(list.signed.clone()) });
+    refused(
+        relay.post("/v1/users", body("A", &list)).await,
+        400,
+        "bad_request",
+    );
+    let two = person.list(None, &[1, 2]);
+    refused(
+        relay.post("/v1/users", body("alice", &two)).await,
+        422,
+        "bad_list",
+    );
+    let second = person.list(Some(&list), &[1]);
+    refused(
+        relay.post("/v1/users", body("alice", &second)).await,
+        422,
+        "bad_list",
+    );
+    let mut forged = list.clone();
+    forged.signed.signature = vec![0; 64].into();
+    refused(
+        relay.post("/v1/users", body("alice", &forged)).await,
+        422,
+        "bad_list",
+    );
+    let long = "x".repeat(200 * 1024);
+    refused(relay.post("/v1/users", json!(long)).await, 413, "too_large");
+    relay.register("alice", &list).await;
+    let other = Person::new(2).list(None, &[1]);
+    refused(
+        relay.post("/v1/users", body("alice", &other)).await,
+        409,
+        "name_taken",
+    );
+    refused(
+        relay.post("/v1/users", body("bob", &list)).await,
+        409,
+        "user_exists",
+    );
+}
+
+#[tokio::test]
+async fn an_answer_logs_in_once_and_only_its_device() {
+    let (relay, person) = (Relay::new().await, Person::new(1));
+    relay.register("alice", &person.list(None, &[1])).await;
+    let nonce = relay.nonce(&person, device_id(1)).await;
+    let body = answer(&person, 1, &nonce);
+    assert_eq!(
+        relay.post("/v1/auth/token", body.clone()).await.0,
+        StatusCode::OK
+    );
+    refused(
+        relay.post("/v1/auth/token", body).await,
+        401,
+        "challenge_expired",
+    );
+
+    let nonce = relay.nonce(&person, device_id(1)).await;
+    let other = Person::new(2);
+    let mut forged = answer(&other, 1, &nonce);
+    forged["user"] = json!(person.user);
+    refused(relay.post("/v1/auth/token", forged).await, 401, "bad_proof");
+
+    let nonce = relay.nonce(&person, device_id(2)).await;
+    let unlisted = answer(&person, 2, &nonce);
+    refused(
+        relay.post("/v1/auth/token", unlisted).await,
+        403,
+        "device_revoked",
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_read_without_a_good_token() {
+    let (relay, person) = (Relay::new().await, Person::new(1));
+    relay.register("alice", &person.list(None, &[1])).await;
+    let path = format!("/v1/users/{}", person.user);
+    let bare = Request::get(&path).body(Body::empty()).expect("a request");
+    refused(relay.call(bare).await, 401, "not_authenticated");
+    let mut login = relay.log_in(&person, 1).await;
+    let key = person.device_key(1).verifying_key().to_bytes();
+    let old = NOW_MS / 1000 - 601;
+    login.token = (relay.api.tokens)
+        .issue(person.user, device_id(1), &key, old)
+        .expect("signed");
+    refused(login.get(&path).await, 401, "token_expired");
+    login.token = (relay.api.tokens)
+        .issue(person.user, device_id(1), &[9; 32], NOW_MS / 1000)
+        .expect("signed");
+    refused(login.get(&path).await, 403, "device_revoked");
+}
+
+#[tokio::test]
+async fn a_list_is_replaced_in_order_and_ends_removed_devices() {
+    let (relay, person) = (Relay::new().await, Person::new(1));
+    let first = person.list(None, &[1]);
+    relay.register("alice", &first).await;
+    let login = relay.log_in(&person, 1).await;
+    let path = format!("/v1/users/{}/list", person.user);
+    let second = person.list(Some(&first), &[1, 2]);
+    let third = person.list(Some(&second), &[2]);
+    refused(login.put(&path, list_body(&third)).await, 422, "bad_list");
+    assert_eq!(
+        login.put(&path, list_body(&second)).await.0,
+        StatusCode::NO_CONTENT
+    );
+    refused(
+        login.put(&path, list_body(&second)).await,
+        409,
+        "list_conflict",
+    );
+    assert_eq!(
+        login.put(&path, list_body(&third)).await.0,
+        StatusCode::NO_CONTENT
+    );
+    refused(
+        login.put(&path, list_body(&third)).await,
+        403,
+        "device_revoked",
+    );
+
+    let other = relay.log_in(&person, 2).await;
+    let lists = format!("/v1/users/{}/lists", person.user);
+    let (_, newest) = other.get(&lists).await;
+    assert_eq!(newest["lists"], json!([Signed::from(third.signed.clone())]));
+    let (_, page) = other.get(&format!("{lists}?from=1&limit=2")).await;
+    let expected = [first.signed, second.signed].map(Signed::from);
+    assert_eq!(
+        (&page["lists"], &page["newest"]),
+        (&json!(expected), &json!(3))
+    );
+}
+
+#[tokio::test]
+async fn another_users_list_is_not_written() {
+    let (relay, alice, bob) = (Relay::new().await, Person::new(1), Person::new(2));
+    let list = alice.list(None, &[1]);
+    relay.register("alice", &list).await;
+    relay.register("bobby", &bob.list(None, &[1])).await;
+    let login = relay.log_in(&bob, 1).await;
+    let next = list_body(&alice.list(Some(&list), &[1, 2]));
+    let path = format!("/v1/users/{}/list", alice.user);
+    refused(login.put(&path, next.clone()).await, 403, "forbidden");
+    let own = format!("/v1/users/{}/list", bob.user);
+    refused(login.put(&own, next).await, 422, "bad_list");
+}
+
+#[tokio::test]
+async fn a_write_needs_a_proof_of_its_own() {
+    let (relay, person) = (Relay::new().await, Person::new(1));
+    let first = person.list(None, &[1]);
+    relay.register("alice", &first).await;
+    let login = relay.log_in(&person, 1).await;
+    let path = format!("/v1/users/{}/list", person.user);
+    let body = list_body(&person.list(Some(&first), &[1, 2])).to_string();
+    refused(login.put_with(&path, &body, "").await, 401, "bad_proof");
+    let elsewhere = login.proof("/v1/elsewhere", &body).await;
+    refused(
+        login.put_with(&path, &body, &elsewhere).await,
+        401,
+        "bad_proof",
+    );
+    let proof = login.proof(&path, &body).await;
+    assert_eq!(
+        login.put_with(&path, &body, &proof).await.0,
+        StatusCode::NO_CONTENT
+    );
+    refused(
+        login.put_with(&path, &body, &proof).await,
+        401,
+        "challenge_expired",
+    );
+}
+
+#[tokio::test]
+async fn a_device_stores_its_own_prekeys_only() {
+    let (relay, person) = (Relay::new().await, Person::new(1));
+    relay.register("alice", &person.list(None, &[1])).await;
+    let login = relay.log_in(&person, 1).await;
+    let path = |device| {
+        format!(
+            "/v1/users/{}/devices/{}/prekeys",
+            person.user,
+            device_id(device)
+        )
+    };
+    let key = |kind, id, len, expires| Signed::from(person.prekey(1, kind, id, len, expires));
+    let later = NOW_MS + 1;
+    let good = json!({
+        "signed": key(SignedType::SignedPrekey, 3, 32, later),
+        "pq_last_resort": key(SignedType::PqLastResort, 4, 1184, later),
+        "one_time": [key(SignedType::OneTimePrekey, 1, 32, later)],
+    });
+    let (status, count) = login.put(&path(1), good).await;
+    assert_eq!(status, StatusCode::OK);
+    let expected =
+        json!({ "one_time": 1, "pq_one_time": 0, "signed_id": 3, "pq_last_resort_id": 4 });
+    assert_eq!(count, expected);
+    let bad = [
+        key(SignedType::OneTimePrekey, 1, 32, later),
+        key(SignedType::OneTimePrekey, 0, 32, later),
+        key(SignedType::OneTimePrekey, 2, 31, later),
+        key(SignedType::OneTimePrekey, 2, 32, NOW_MS),
+        key(SignedType::SignedPrekey, 2, 32, later),
+        Signed::from(Person::new(2).prekey(1, SignedType::OneTimePrekey, 2, 32, later)),
+    ];
+    for key in bad {
+        let body = json!({ "one_time": [key] });
+        refused(login.put(&path(1), body).await, 422, "bad_prekey");
+    }
+    let many = vec![key(SignedType::OneTimePrekey, 9, 32, later); 51];
+    refused(
+        login.put(&path(1), json!({ "one_time": many })).await,
+        400,
+        "bad_request",
+    );
+    assert_eq!(login.get(&path(1)).await, (StatusCode::OK, expected));
+    refused(login.get(&path(2)).await, 403, "forbidden");
+    refused(login.put(&path(2), json!({})).await, 403, "forbidden");
+}
