@@ -50,6 +50,8 @@ async fn both_people_are_told_in_order_and_duplicates_nudge() {
         [Ok(()), Ok(()), gap, Ok(()), Ok(())]
     );
     log.append(record(3, 3, 3, 1)).await.unwrap();
+    // Shutdown gives up what fails: not before the repetition has succeeded.
+    sessions.wait_for(5).await;
     running.handle.shutdown().await.unwrap();
     let told = sessions.told.lock().unwrap();
     let seen: Vec<_> = told
@@ -239,7 +241,11 @@ async fn a_disk_that_fills_during_a_commit_is_full_until_restart() {
     options.store.machine.fatal = Arc::new(move |_| {
         heard.fetch_add(1, Ordering::SeqCst);
     });
-    let Running { log, history, .. } = start(options, Arc::new(Recorder::default())).await.unwrap();
+    let Running {
+        log,
+        history,
+        handle,
+    } = start(options, Arc::new(Recorder::default())).await.unwrap();
     log.append(record(1, 2, 1, 1)).await.unwrap();
     fail.store(true, Ordering::SeqCst);
     assert_eq!(
@@ -265,4 +271,5 @@ async fn a_disk_that_fills_during_a_commit_is_full_until_restart() {
         Err(AppendError::StorageFull)
     );
     assert_eq!(fatal.load(Ordering::SeqCst), 1);
+    handle.shutdown().await.unwrap();
 }

@@ -83,6 +83,15 @@ fn build(from: u8, to: u8, dev: u8, counter: u64, class: Class, erase: Vec<u64>)
 pub struct Recorder {
     pub told: Mutex<Vec<(Vec<UserId>, Event)>>,
     pub failures: Mutex<u32>,
+    grew: tokio::sync::Notify,
+}
+
+impl Recorder {
+    pub async fn wait_for(&self, events: usize) {
+        while self.told.lock().unwrap().len() < events {
+            self.grew.notified().await;
+        }
+    }
 }
 
 #[async_trait]
@@ -100,6 +109,7 @@ impl Sessions for Recorder {
             return Err(SessionError("not now".into()));
         }
         self.told.lock().unwrap().push((users.to_vec(), event));
+        self.grew.notify_one();
         Ok(0)
     }
     async fn online(&self, _: UserId) -> Result<bool, SessionError> {

@@ -1,0 +1,142 @@
+//! A store that is locked, of another version, or damaged: a clear error or a healed store, never a panic.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod data_support;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use data_support::*;
+use futures_util::future::join_all;
+use sordino_relay::{
+    delivery::embedded::start,
+    history::embedded::{Store, StoreError},
+};
+
+fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = vec![];
+    for entry in fs::read_dir(dir).unwrap().map(|e| e.unwrap()) {
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(files(&entry.path()));
+        } else {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    found
+}
+
+fn copy(from: &Path, to: &Path) {
+    for file in files(from) {
+        let target = to.join(file.strip_prefix(from).unwrap());
+        fs::create_dir_all(target.parent().unwrap()).unwrap();
+        fs::copy(file, target).unwrap();
+    }
+    // Directories without files count too.
+    for entry in fs::read_dir(from).unwrap().map(|e| e.unwrap().path()) {
+        if entry.is_dir() {
+            fs::create_dir_all(to.join(entry.file_name().unwrap())).unwrap();
+        }
+    }
+}
+
+async fn filled() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let (running, _) = run(dir.path()).await;
+    let appends: Vec<_> = (1..=30)
+        .map(|n| running.log.append(record(1, 2, 1, n)))
+        .collect();
+    assert!(join_all(appends).await.iter().all(Result::is_ok));
+    running.handle.shutdown().await.unwrap();
+    dir
+}
+
+/// Opens a damaged copy. If it opens, what is left must be the beginning of what was there, and it must go on from it.
+async fn opens_clearly_or_healed(dir: &Path, what: &str) -> bool {
+    let running = match start(options(dir), std::sync::Arc::new(Recorder::default())).await {
+        Ok(running) => running,
+        Err(error) => {
+            let text = error.to_string();
+            assert!(text.contains("restore it from a backup"), "{what}: {text}");
+            return false;
+        }
+    };
+    let c = conversation(1, 2);
+    let rows = running
+        .history
+        .rows(c, 1, u64::MAX, usize::MAX, usize::MAX)
+        .await;
+    if let Ok(page) = rows {
+        for (row, n) in page.rows.iter().zip(1..) {
+            assert_eq!(row.seq, n, "{what}");
+            assert_eq!(
+                row.content.as_deref().unwrap(),
+                content(1, 2, 1, n),
+                "{what}"
+            );
+        }
+        assert_eq!(page.rows.len() as u64, page.last_seq, "{what}");
+        let next = page.last_seq + 1;
+        running.log.append(record(1, 2, 1, next)).await.unwrap();
+    }
+    running.handle.shutdown().await.unwrap();
+    true
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn truncated_files_are_an_error_or_healed() {
+    let whole = filled().await;
+    let (mut opened, mut refused) = (0, 0);
+    for file in files(whole.path()) {
+        let name = file.strip_prefix(whole.path()).unwrap();
+        let len = fs::metadata(&file).unwrap().len();
+        if len == 0 {
+            continue;
+        }
+        for keep in [0, len / 2, len - 1] {
+            let dir = tempfile::tempdir().unwrap();
+            copy(whole.path(), dir.path());
+            let damaged = fs::OpenOptions::new()
+                .write(true)
+                .open(dir.path().join(name))
+                .unwrap();
+            damaged.set_len(keep).unwrap();
+            drop(damaged);
+            let what = format!("{} cut to {keep} of {len}", name.display());
+            if opens_clearly_or_healed(dir.path(), &what).await {
+                opened += 1;
+            } else {
+                refused += 1;
+            }
+        }
+    }
+    assert!(opened + refused >= 9, "{opened} opened, {refused} refused");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_process_is_told_that_the_store_is_in_use() {
+    let dir = tempfile::tempdir().unwrap();
+    let (running, _) = run(dir.path()).await;
+    let second = Store::open(options(dir.path()).store);
+    assert!(matches!(second, Err(StoreError::Locked(_))));
+    drop(second);
+    running.log.append(record(1, 2, 1, 1)).await.unwrap();
+    running.handle.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_epoch_rises_with_every_start() {
+    let dir = tempfile::tempdir().unwrap();
+    for start in 1..=3 {
+        let store = Store::open(options(dir.path()).store).unwrap();
+        assert_eq!(store.epoch(), start);
+    }
+}
