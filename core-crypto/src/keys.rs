@@ -101,6 +101,18 @@ impl IdentityKey {
     }
 }
 
+/// X25519; `None` if `public` is of small order, which would make the result known to everybody.
+pub(crate) fn dh(secret: &Secret<32>, public: &[u8; 32]) -> Option<Secret<32>> {
+    diffie_hellman(&StaticSecret::from(*secret.expose()), public)
+}
+
+fn diffie_hellman(secret: &StaticSecret, public: &[u8; 32]) -> Option<Secret<32>> {
+    let shared = secret.diffie_hellman(&PublicKey::from(*public));
+    shared
+        .was_contributory()
+        .then(|| Secret::from_bytes(shared.to_bytes()))
+}
+
 /// The keys of one device: made on it, never leaving it.
 pub struct DeviceKeys {
     signing: DeviceSigningKey,
@@ -163,6 +175,11 @@ impl DeviceKeys {
             SignedType::Request,
             &signed::request_body(method, path, &sha256(body), nonce),
         )
+    }
+
+    /// DH with DIK; `None` if `public` is of small order.
+    pub(crate) fn dh(&self, public: &[u8; 32]) -> Option<Secret<32>> {
+        diffie_hellman(&self.identity, public)
     }
 
     /// Signs `body` as an object of type `kind`, by DSK.

@@ -1,11 +1,15 @@
 //! The cryptography of Sordino, without I/O, clock or storage: callers bring randomness, time and stored bytes.
 
 mod kdf;
+mod mlkem;
 mod padding;
 mod secret;
 
 pub mod keys;
 pub mod lists;
 pub mod message;
+pub mod pqxdh;
+pub mod prekeys;
+pub mod session;
 
 pub use secret::Secret;
