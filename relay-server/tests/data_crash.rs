@@ -30,6 +30,8 @@ const ROUNDS: u64 = 20;
 const IN_FLIGHT: usize = 8;
 
 type Rows = HashMap<(u8, u8), Vec<StoredRow>>;
+/// The highest acknowledged counter of every stream.
+type Acked = HashMap<(u8, u8), u64>;
 
 /// (sender, recipient): what is a stream of counters.
 fn streams() -> Vec<(u8, u8)> {
@@ -100,11 +102,11 @@ fn child() {
 }
 
 /// What is left after all rounds: the rows, and the highest acknowledged counter of every stream.
-fn crashed() -> &'static (Rows, HashMap<(u8, u8), u64>) {
-    static CRASHED: OnceLock<(Rows, HashMap<(u8, u8), u64>)> = OnceLock::new();
+fn crashed() -> &'static (Rows, Acked) {
+    static CRASHED: OnceLock<(Rows, Acked)> = OnceLock::new();
     CRASHED.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
-        let mut acked = HashMap::new();
+        let mut acked = Acked::new();
         for round in 0..ROUNDS {
             let mut child = Command::new(std::env::current_exe().unwrap())
                 .args(["--exact", "child", "--nocapture", "--test-threads=1"])

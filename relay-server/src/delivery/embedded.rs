@@ -161,6 +161,13 @@ struct Consumer {
     _done: oneshot::Sender<()>,
 }
 
+/// A durable group.
+struct CarriedOut {
+    /// One for each record, in order.
+    answers: Vec<Result<(), AppendError>>,
+    publications: Vec<Publication>,
+}
+
 impl Drop for Consumer {
     fn drop(&mut self) {
         // Also when the thread panics: nobody may wait for an answer that never comes.
@@ -172,7 +179,10 @@ impl Consumer {
     fn run(mut self) {
         while let Some(entries) = self.log.take_group(self.group) {
             match self.carry_out(&entries) {
-                Ok((answers, publications)) => {
+                Ok(CarriedOut {
+                    answers,
+                    publications,
+                }) => {
                     for (entry, answer) in entries.into_iter().zip(answers) {
                         // Its connection may be gone; the message is not.
                         let _ = entry.answer.send(answer);
@@ -196,10 +206,7 @@ impl Consumer {
 
     /// Apply, persist. The states taken from the cache come back only with a durable commit: after a failure the next group
     /// reads what the store says.
-    fn carry_out(
-        &mut self,
-        entries: &[Entry],
-    ) -> Result<(Vec<Result<(), AppendError>>, Vec<Publication>), StoreError> {
+    fn carry_out(&mut self, entries: &[Entry]) -> Result<CarriedOut, StoreError> {
         self.store.check_space()?;
         let mut group = Group::new(&self.store, &mut self.cache);
         for entry in entries {
@@ -219,6 +226,9 @@ impl Consumer {
         for (conversation, state) in states {
             self.cache.put(conversation, state);
         }
-        Ok((answers, publications))
+        Ok(CarriedOut {
+            answers,
+            publications,
+        })
     }
 }

@@ -2,11 +2,14 @@
 
 use std::{fmt, io, path::Path, sync::Arc};
 
+/// Tells how many bytes may still be written to the file system of a directory.
+pub type Available = dyn Fn(&Path) -> io::Result<u64> + Send + Sync;
+
 /// The machine below the store.
 #[derive(Clone)]
 pub struct Machine {
-    /// Bytes that may still be written to the file system of this directory.
-    pub available: Arc<dyn Fn(&Path) -> io::Result<u64> + Send + Sync>,
+    /// Asked before every group.
+    pub available: Arc<Available>,
     /// Called before every synced commit; an error is the commit's.
     pub before_sync: Arc<dyn Fn() -> io::Result<()> + Send + Sync>,
     /// The store can no longer promise anything. By default the process ends: what a failed fsync left in the page cache
@@ -20,9 +23,12 @@ impl Default for Machine {
             available: Arc::new(|path| fs4::available_space(path)),
             before_sync: Arc::new(|| Ok(())),
             fatal: Arc::new(|why| {
-                tracing::error!(
+                let text = format!(
                     "history cannot be written, the relay ends; acknowledged messages are safe, start it again: {why}"
                 );
+                tracing::error!("{text}");
+                // A subscriber that writes later never will.
+                eprintln!("{text}");
                 std::process::abort()
             }),
         }
