@@ -5,6 +5,7 @@ pub mod broker;
 pub mod delivery;
 pub mod history;
 pub mod http;
+pub mod relay;
 pub mod session;
 pub mod snowflake;
 pub mod user;

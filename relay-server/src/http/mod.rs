@@ -11,6 +11,7 @@ use crate::{
 mod accounts;
 mod caller;
 mod error;
+mod health;
 mod lists;
 mod login;
 mod prekeys;

@@ -9,11 +9,13 @@ use axum::{
 };
 use sordino_protocol::{Code, limits};
 
-use super::{Api, ApiError, accounts, lists, login, prekeys};
+use super::{Api, ApiError, accounts, health, lists, login, prekeys};
 
 /// The routes of the HTTP interface.
 pub fn router(api: Arc<Api>) -> Router {
     Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
         .route("/.well-known/jwks.json", get(login::jwks))
         .route("/v1/auth/challenge", post(login::challenge))
         .route("/v1/auth/token", post(login::token))
