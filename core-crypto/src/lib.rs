@@ -14,3 +14,6 @@ pub mod sending;
 pub mod session;
 
 pub use secret::Secret;
+
+#[cfg(test)]
+mod wycheproof_tests;
