@@ -10,6 +10,7 @@ pub mod lists;
 pub mod message;
 pub mod pqxdh;
 pub mod prekeys;
+pub mod receive;
 pub mod sending;
 pub mod session;
 
