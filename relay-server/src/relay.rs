@@ -13,13 +13,17 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
 
 use crate::{
     auth::{challenge::Challenges, signing_key::TokenKey, token::Tokens},
-    http::{Api, routes::router},
+    http::{Api, ClaimQuota, routes::router},
     session::memory::MemorySessions,
     user::{UserError, sqlite::SqliteUsers},
 };
 
 /// Challenges open at a time, about 100 bytes each.
 const OPEN_CHALLENGES: usize = 65_536;
+/// Ten devices that each set up a session with ten, three times over.
+const CLAIMS_PER_HOUR: usize = 300;
+/// Pairs of users whose claims are counted, about 64 bytes each.
+const CLAIM_PAIRS: usize = 262_144;
 /// How long requests under way may take to end.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -80,6 +84,7 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         users: Arc::new(users.clone()),
         sessions: Arc::new(MemorySessions::new()),
         challenges: Challenges::new(OPEN_CHALLENGES),
+        claims: ClaimQuota::new(CLAIMS_PER_HOUR, CLAIM_PAIRS),
         now_ms,
     });
     let listener = TcpListener::bind(config.listen).await?;

@@ -10,17 +10,20 @@ use crate::{
 
 mod accounts;
 mod caller;
+mod claims;
 mod error;
 mod health;
 mod lists;
 mod login;
 mod prekeys;
+mod quota;
 mod request;
 pub mod routes;
 #[cfg(test)]
 mod tests;
 
 pub use error::ApiError;
+pub use quota::ClaimQuota;
 
 /// What the routes work with.
 pub struct Api {
@@ -32,6 +35,8 @@ pub struct Api {
     pub sessions: Arc<dyn Sessions>,
     /// Open challenges.
     pub challenges: Challenges,
+    /// What may be claimed.
+    pub claims: ClaimQuota,
     /// Access tokens.
     pub tokens: Tokens,
     /// Milliseconds since the Unix epoch.

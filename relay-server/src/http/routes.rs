@@ -9,7 +9,7 @@ use axum::{
 };
 use sordino_protocol::{Code, limits};
 
-use super::{Api, ApiError, accounts, health, lists, login, prekeys};
+use super::{Api, ApiError, accounts, claims, health, lists, login, prekeys};
 
 /// The routes of the HTTP interface.
 pub fn router(api: Arc<Api>) -> Router {
@@ -28,6 +28,7 @@ pub fn router(api: Arc<Api>) -> Router {
             "/v1/users/{user}/devices/{device}/prekeys",
             get(prekeys::count).put(prekeys::put),
         )
+        .route("/v1/users/{user}/prekeys/claim", post(claims::claim))
         .fallback(nothing_here)
         .method_not_allowed_fallback(nothing_here)
         .layer(DefaultBodyLimit::max(limits::HTTP_BODY_BYTES))

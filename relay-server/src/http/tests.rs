@@ -19,7 +19,7 @@ use sordino_protocol::{
 use tempfile::TempDir;
 use tower::ServiceExt;
 
-use super::{Api, routes::router};
+use super::{Api, ClaimQuota, routes::router};
 use crate::{
     auth::{challenge::Challenges, signing_key::TokenKey, token::Tokens},
     session::memory::MemorySessions,
@@ -56,6 +56,7 @@ impl Relay {
             users: Arc::new(users.expect("opened")),
             sessions: Arc::new(MemorySessions::new()),
             challenges: Challenges::new(64),
+            claims: ClaimQuota::new(3, 8),
             tokens: Tokens::new(NAME, &key),
             now_ms: || NOW_MS,
         });
@@ -132,6 +133,13 @@ impl Login<'_> {
         let request = Request::get(path)
             .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
             .body(Body::empty());
+        self.relay.call(request.expect("a request")).await
+    }
+
+    async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
+        let request = Request::post(path)
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+            .body(Body::from(body.to_string()));
         self.relay.call(request.expect("a request")).await
     }
 
@@ -430,4 +438,46 @@ async fn a_device_stores_its_own_prekeys_only() {
     assert_eq!(login.get(&path(1)).await, (StatusCode::OK, expected));
     refused(login.get(&path(2)).await, 403, "forbidden");
     refused(login.put(&path(2), json!({})).await, 403, "forbidden");
+}
+
+#[tokio::test]
+async fn a_one_time_key_is_claimed_once_and_within_the_quota() {
+    let (relay, alice, bob) = (Relay::new().await, Person::new(1), Person::new(2));
+    let list = alice.list(None, &[1]);
+    relay.register("alice", &list).await;
+    relay.register("bobby", &bob.list(None, &[1])).await;
+    let owner = relay.log_in(&alice, 1).await;
+    let key = |kind, len| Signed::from(alice.prekey(1, kind, 1, len, NOW_MS + 1));
+    let one_time = key(SignedType::OneTimePrekey, 32);
+    let keys = json!({
+        "signed": key(SignedType::SignedPrekey, 32),
+        "pq_last_resort": key(SignedType::PqLastResort, 1184),
+        "one_time": [one_time],
+    });
+    let own = format!("/v1/users/{}/devices/{}/prekeys", alice.user, device_id(1));
+    assert_eq!(owner.put(&own, keys).await.0, StatusCode::OK);
+
+    let login = relay.log_in(&bob, 1).await;
+    let path = format!("/v1/users/{}/prekeys/claim", alice.user);
+    // An unlisted device and a repeated one cost nothing and yield nothing.
+    let body = json!({ "devices": [device_id(1), device_id(7), device_id(1)] });
+    refused(
+        relay.post(&path, body.clone()).await,
+        401,
+        "not_authenticated",
+    );
+    for expected in [json!(one_time), Value::Null, Value::Null] {
+        let (status, claimed) = login.post(&path, body.clone()).await;
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(claimed["list"], json!(Signed::from(list.signed.clone())));
+        let bundles = claimed["bundles"].as_array().expect("bundles");
+        assert_eq!((bundles.len(), &bundles[0]["one_time"]), (1, &expected));
+    }
+    refused(login.post(&path, body).await, 429, "claim_quota");
+    let many: Vec<_> = (0..11).map(device_id).collect();
+    refused(
+        login.post(&path, json!({ "devices": many })).await,
+        400,
+        "bad_request",
+    );
 }

@@ -1,0 +1,59 @@
+//! Prekeys: given out, each one-time key once.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use sordino_protocol::{
+    Code, UserId,
+    http::{Claim, Claimed},
+    limits,
+};
+
+use super::{
+    Api, ApiError,
+    caller::Caller,
+    request::{Body, Ids},
+};
+
+/// `POST /v1/users/{user}/prekeys/claim`
+pub(super) async fn claim(
+    State(api): State<Arc<Api>>,
+    caller: Caller,
+    Ids(user): Ids<UserId>,
+    body: Body,
+) -> Result<Json<Claimed>, ApiError> {
+    let Claim { mut devices } = body.json()?;
+    devices.sort_unstable();
+    devices.dedup();
+    if devices.len() > limits::DEVICES {
+        return Err(ApiError::new(Code::BadRequest, "too many devices"));
+    }
+    let before = api
+        .users
+        .newest_list(user)
+        .await?
+        .ok_or(Code::UserNotFound)?;
+    devices.retain(|device| before.device(*device).is_some());
+    let now_ms = (api.now_ms)();
+    if !api.claims.take(caller.user, user, devices.len(), now_ms) {
+        return Err(Code::ClaimQuota.into());
+    }
+    let mut bundles = Vec::with_capacity(devices.len());
+    for device in devices {
+        bundles.extend(api.users.claim(user, device, now_ms).await?);
+    }
+    // The list may have moved on meanwhile: what is served must belong to the list that is served.
+    let after = api
+        .users
+        .newest_list(user)
+        .await?
+        .ok_or(Code::UserNotFound)?;
+    bundles.retain(|bundle| {
+        let key = |device: &sordino_protocol::list::Device| device.signing_key;
+        before.device(bundle.device).map(key) == after.device(bundle.device).map(key)
+    });
+    Ok(Json(Claimed {
+        list: after.signed.clone().into(),
+        bundles,
+    }))
+}
