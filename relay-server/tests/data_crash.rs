@@ -21,9 +21,13 @@ use std::{
 use data_support::*;
 use futures_util::{StreamExt, stream::FuturesOrdered};
 use sordino_protocol::Header;
-use sordino_relay::history::{History, StoredRow};
+use sordino_relay::{
+    delivery::embedded::start,
+    history::{History, StoredRow},
+};
 
 const DIR: &str = "SORDINO_TEST_CRASH_DIR";
+const FAILING_DIR: &str = "SORDINO_TEST_FAILING_DIR";
 /// Pairs that write to one another, each in both directions.
 const PAIRS: [(u8, u8); 3] = [(1, 2), (3, 4), (5, 5)];
 const ROUNDS: u64 = 20;
@@ -194,4 +198,40 @@ fn contract_p4_kill_9_leaves_every_conversation_dense_and_in_order() {
         let stored = counters(rows, from, to);
         assert_eq!(stored, (1..=stored.len() as u64).collect::<Vec<_>>());
     }
+}
+
+/// What the child of the next test runs: a machine whose sync fails, and the default answer to that.
+#[test]
+fn child_with_a_failing_disk() {
+    let Some(dir) = std::env::var_os(FAILING_DIR) else {
+        return;
+    };
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let mut options = options(Path::new(&dir));
+        options.store.machine.before_sync =
+            std::sync::Arc::new(|| Err(std::io::Error::other("the disk is on fire")));
+        let sessions = std::sync::Arc::new(Recorder::default());
+        let running = start(options, sessions).await.unwrap();
+        println!(
+            "answered {:?}",
+            running.log.append(record(1, 2, 1, 1)).await
+        );
+    });
+}
+
+#[test]
+fn a_failed_sync_ends_the_process_before_it_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "child_with_a_failing_disk", "--nocapture"])
+        .env(FAILING_DIR, dir.path())
+        .output()
+        .unwrap();
+    assert!(!output.status.success());
+    assert!(!String::from_utf8_lossy(&output.stdout).contains("answered"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("the disk is on fire") && said.contains("start it again"),
+        "{said}"
+    );
 }

@@ -122,6 +122,29 @@ async fn truncated_files_are_an_error_or_healed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn flipped_bits_are_an_error_or_healed() {
+    let whole = filled().await;
+    for file in files(whole.path()) {
+        let name = file.strip_prefix(whole.path()).unwrap();
+        let mut bytes = fs::read(&file).unwrap();
+        // The journal is longer than what is written in it.
+        let used = bytes.iter().rposition(|b| *b != 0).map_or(0, |at| at + 1);
+        for at in [used / 3, used.saturating_sub(9)] {
+            let Some(byte) = bytes.get_mut(at) else {
+                continue;
+            };
+            *byte ^= 0x10;
+            let dir = tempfile::tempdir().unwrap();
+            copy(whole.path(), dir.path());
+            fs::write(dir.path().join(name), &bytes).unwrap();
+            bytes[at] ^= 0x10;
+            let what = format!("{} flipped at {at} of {used}", name.display());
+            opens_clearly_or_healed(dir.path(), &what).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_process_is_told_that_the_store_is_in_use() {
     let dir = tempfile::tempdir().unwrap();
     let (running, _) = run(dir.path()).await;

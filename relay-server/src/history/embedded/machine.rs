@@ -1,6 +1,11 @@
 //! What the store asks of the machine, behind one type, so that tests can fill the disk and fail a sync.
 
-use std::{fmt, io, path::Path, sync::Arc};
+use std::{
+    fmt,
+    io::{self, Write as _},
+    path::Path,
+    sync::Arc,
+};
 
 /// Tells how many bytes may still be written to the file system of a directory.
 pub type Available = dyn Fn(&Path) -> io::Result<u64> + Send + Sync;
@@ -27,8 +32,8 @@ impl Default for Machine {
                     "history cannot be written, the relay ends; acknowledged messages are safe, start it again: {why}"
                 );
                 tracing::error!("{text}");
-                // A subscriber that writes later never will.
-                eprintln!("{text}");
+                // A subscriber that writes later never will. Not `eprintln!`: it panics when stderr is closed.
+                let _ = writeln!(io::stderr(), "{text}");
                 std::process::abort()
             }),
         }
