@@ -11,6 +11,7 @@ pub mod message;
 pub mod pqxdh;
 pub mod prekeys;
 pub mod receive;
+pub mod rollback;
 pub mod sending;
 pub mod session;
 
