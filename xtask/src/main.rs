@@ -1,4 +1,5 @@
 //! `cargo xtask`: the project's own commands.
+mod demo;
 mod prereq;
 
 use clap::{Parser, Subcommand};
@@ -13,6 +14,8 @@ struct Args {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Two people converse over a relay, all of them processes; shows what each saw and what the relay holds.
+    Demo(demo::Options),
     /// Checks what the build needs, then runs every test.
     Test,
     /// Formatting, lints, tests and documentation, as CI runs them.
@@ -35,11 +38,13 @@ const CI: &[&[&str]] = &[
 const TEST: &[&str] = &["test", "--workspace"];
 
 fn main() -> ExitCode {
-    let steps = match Args::parse().task {
-        Task::Test => &[TEST][..],
-        Task::Ci => CI,
-    };
-    if let Err(why) = prereq::ensure().and_then(|()| steps.iter().try_for_each(|s| cargo(s))) {
+    let task = Args::parse().task;
+    let outcome = prereq::ensure().and_then(|()| match task {
+        Task::Demo(options) => demo::run(&options),
+        Task::Test => cargo(TEST),
+        Task::Ci => CI.iter().try_for_each(|step| cargo(step)),
+    });
+    if let Err(why) = outcome {
         eprintln!("xtask: {why}");
         return ExitCode::FAILURE;
     }

@@ -1,0 +1,171 @@
+//! A text, line by line, both ways; relay and clients killed on the way if asked.
+
+use std::{
+    fs,
+    io::{IsTerminal, Write, stderr},
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    STALLED,
+    kills::{Kills, Victim},
+    person::{People, Said, Source},
+    report::Told,
+    who::{Both, Who},
+};
+
+/// Between two lines of one person, with kills: so that the traffic outlives them.
+const PACE: Duration = Duration::from_millis(5);
+
+pub(super) fn run(
+    people: &mut People,
+    file: &Path,
+    kills: u32,
+    seed: Option<u64>,
+) -> Result<Told, String> {
+    let text =
+        fs::read_to_string(file).map_err(|e| format!("cannot read {}: {e}", file.display()))?;
+    let lines: Vec<_> = text.split_inclusive('\n').map(str::to_owned).collect();
+    if lines.is_empty() {
+        return Err(format!("{} is empty", file.display()));
+    }
+    let seed = seed.unwrap_or_else(rand::random);
+    if kills > 0 {
+        eprintln!("demo: {kills} kills; the same order again with --seed {seed}");
+    }
+    for who in Who::ALL {
+        let pace = if kills > 0 { PACE } else { Duration::ZERO };
+        people.give(
+            who,
+            Source {
+                file: file.to_owned(),
+                pace,
+            },
+        );
+        people.start(who)?;
+    }
+    let mut transfer = Transfer {
+        total: lines.len(),
+        kills: Kills::new(seed, kills, 2 * lines.len()),
+        received: Both::default(),
+        accepted: Both::default(),
+        latencies: Vec::new(),
+        shown: 0,
+    };
+    let began = Instant::now();
+    transfer.carry(people)?;
+    let took = began.elapsed();
+    for who in Who::ALL {
+        people.dismiss(who)?;
+        let path = people.received_file(who);
+        let received = fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
+        if received != text.as_bytes() {
+            return Err(format!("{} differs from the text", path.display()));
+        }
+    }
+    Ok(Told {
+        texts: lines,
+        latencies: transfer.latencies,
+        took,
+        kills: (kills > 0).then_some(transfer.kills.done),
+    })
+}
+
+struct Transfer {
+    total: usize,
+    kills: Kills,
+    received: Both<usize>,
+    accepted: Both<usize>,
+    latencies: Vec<Duration>,
+    /// Tenths of the way shown, where there is no terminal.
+    shown: usize,
+}
+
+impl Transfer {
+    fn carry(&mut self, people: &mut People) -> Result<(), String> {
+        let mut moved = Instant::now();
+        while !self.is_complete() {
+            if let Some((who, said)) = people.next(Duration::from_millis(200)) {
+                if self.note(who, &said) {
+                    moved = Instant::now();
+                }
+            } else if moved.elapsed() > STALLED {
+                return Err(format!(
+                    "nothing moved for a minute, of {} lines: {:?} received, {:?} accepted",
+                    self.total, self.received, self.accepted
+                ));
+            }
+            while let Some(victim) = self.kills.due(self.received.alice + self.received.bob) {
+                let absence = Duration::from_millis(self.kills.absence());
+                strike(people, victim, absence)?;
+            }
+            self.show();
+        }
+        eprintln!();
+        match self.kills.left() {
+            0 => Ok(()),
+            left => Err(format!("{left} kills came too late")),
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        let all = Both {
+            alice: self.total,
+            bob: self.total,
+        };
+        self.received == all && self.accepted == all
+    }
+
+    /// Takes a report in. Whether anything moved.
+    fn note(&mut self, who: Who, said: &Said) -> bool {
+        let (counts, n) = match said {
+            Said::Resumed { received } => (&mut self.received, *received),
+            Said::Received {
+                n, sent_ms, at_ms, ..
+            } => {
+                let latency = Duration::from_millis(at_ms.saturating_sub(*sent_ms));
+                self.latencies.push(latency);
+                (&mut self.received, *n)
+            }
+            Said::Accepted { n } => (&mut self.accepted, *n),
+            Said::Connection { .. } | Said::Timeline { .. } => return false,
+        };
+        let count = &mut counts[who];
+        let moved = n > *count;
+        // After a kill a client counts again from its store: what it had shown but not yet committed does not exist.
+        *count = (*count).max(n);
+        moved
+    }
+
+    fn show(&mut self) {
+        let done: usize = self.received.alice + self.received.bob;
+        let tenths = done * 10 / (2 * self.total);
+        if stderr().is_terminal() {
+            eprint!(
+                "\rdemo: alice has {} and bob has {} of {} lines, {} killed ",
+                self.received.alice,
+                self.received.bob,
+                self.total,
+                self.kills.done.iter().sum::<u32>(),
+            );
+            let _ = stderr().flush();
+        } else if tenths > self.shown {
+            self.shown = tenths;
+            eprintln!("demo: {}0 % of {} lines", tenths, 2 * self.total);
+        }
+    }
+}
+
+fn strike(people: &mut People, victim: Victim, absence: Duration) -> Result<(), String> {
+    match victim {
+        Victim::Relay => people.relay.kill()?,
+        Victim::Client(who) => people.kill(who)?,
+    }
+    thread::sleep(absence);
+    match victim {
+        Victim::Relay => people.relay.restart(),
+        Victim::Client(who) => people.start(who),
+    }
+}
