@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod broker;
+pub mod chat;
 pub mod delivery;
 pub mod history;
 pub mod http;

@@ -13,6 +13,8 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
 
 use crate::{
     auth::{challenge::Challenges, signing_key::TokenKey, token::Tokens},
+    chat::{self, Chat},
+    delivery::embedded::{self, DeliveryHandle, Options},
     http::{Api, ClaimQuota, routes::router},
     session::memory::MemorySessions,
     user::{UserError, sqlite::SqliteUsers},
@@ -53,6 +55,9 @@ pub enum StartError {
     /// The store of users.
     #[error(transparent)]
     Users(#[from] UserError),
+    /// The store of messages.
+    #[error(transparent)]
+    Messages(#[from] embedded::StartError),
 }
 
 /// A relay that listens.
@@ -60,6 +65,9 @@ pub struct Relay {
     addr: SocketAddr,
     stop: oneshot::Sender<()>,
     served: JoinHandle<io::Result<()>>,
+    chat: Arc<Chat>,
+    /// Held until the end: dropped, it closes the log.
+    delivery: DeliveryHandle,
     users: SqliteUsers,
     /// Held until the end: the lock goes with the file.
     _lock: File,
@@ -77,27 +85,37 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         TryLockError::Error(error) => error.into(),
     })?;
     let users = SqliteUsers::open(&config.data.join("users.sqlite")).await?;
+    let sessions = Arc::new(MemorySessions::new());
+    let messages = Options::new(config.data.join("messages"));
+    let delivery = embedded::start(messages, sessions.clone()).await?;
     let key = TokenKey::load_or_create(&config.data.join("token.key"))?;
     let api = Arc::new(Api {
         tokens: Tokens::new(&config.name, &key),
         name: config.name,
         users: Arc::new(users.clone()),
-        sessions: Arc::new(MemorySessions::new()),
+        sessions,
+        log: delivery.log,
+        history: delivery.history,
         challenges: Challenges::new(OPEN_CHALLENGES),
         claims: ClaimQuota::new(CLAIMS_PER_HOUR, CLAIM_PAIRS),
         now_ms,
     });
+    let chat = Chat::new(api.clone(), chat::Settings::default());
     let listener = TcpListener::bind(config.listen).await?;
     let addr = listener.local_addr()?;
     let (stop, stopped) = oneshot::channel::<()>();
-    let serve = axum::serve(listener, router(api)).with_graceful_shutdown(async move {
-        // A dropped sender is a dropped relay: it stops as well.
-        let _ = stopped.await;
-    });
+    let serve = axum::serve(listener, router(api).merge(chat.routes())).with_graceful_shutdown(
+        async move {
+            // A dropped sender is a dropped relay: it stops as well.
+            let _ = stopped.await;
+        },
+    );
     Ok(Relay {
         addr,
         stop,
         served: tokio::spawn(serve.into_future()),
+        chat,
+        delivery: delivery.handle,
         users,
         _lock: lock,
     })
@@ -109,11 +127,19 @@ impl Relay {
         self.addr
     }
 
-    /// Stops accepting, lets requests under way end, closes the stores and frees the data directory.
+    /// Stops accepting, closes the sockets, lets requests under way end, answers and stores what the log still holds,
+    /// closes the stores and frees the data directory.
     pub async fn shutdown(mut self) {
         let _ = self.stop.send(());
+        // The server does not see connections that became sockets.
+        if timeout(DRAIN, self.chat.drain()).await.is_err() {
+            tracing::warn!("some devices did not let go of their connections");
+        }
         if timeout(DRAIN, &mut self.served).await.is_err() {
             self.served.abort();
+        }
+        if let Err(error) = self.delivery.shutdown().await {
+            tracing::error!(%error, "the store of messages was not closed cleanly");
         }
         self.users.close().await;
     }

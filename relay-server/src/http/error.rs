@@ -7,7 +7,7 @@ use axum::{
 };
 use sordino_protocol::{Code, Retry, http::ErrorBody};
 
-use crate::user::UserError;
+use crate::{history::HistoryError, user::UserError};
 
 /// A code, and what happened in this case.
 #[derive(Debug)]
@@ -42,6 +42,18 @@ impl From<UserError> for ApiError {
             UserError::Failed(cause) => {
                 // The cause is the operator's; the caller gets the code alone.
                 tracing::error!(%cause, "the store of users failed");
+                Code::Internal.into()
+            }
+        }
+    }
+}
+
+impl From<HistoryError> for ApiError {
+    fn from(error: HistoryError) -> Self {
+        match error {
+            HistoryError::Full => Code::StorageFull.into(),
+            HistoryError::Failed(cause) => {
+                tracing::error!(%cause, "the store of messages failed");
                 Code::Internal.into()
             }
         }

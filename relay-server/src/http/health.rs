@@ -11,8 +11,9 @@ pub(super) async fn alive() -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// `GET /readyz`: the store can be written to.
+/// `GET /readyz`: the stores can be written to.
 pub(super) async fn ready(State(api): State<Arc<Api>>) -> Result<StatusCode, ApiError> {
     api.users.healthy().await?;
+    api.history.healthy().await?;
     Ok(StatusCode::NO_CONTENT)
 }

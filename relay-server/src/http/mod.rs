@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use crate::{
     auth::{challenge::Challenges, token::Tokens},
+    broker::Log,
+    history::History,
     session::Sessions,
     user::Users,
 };
@@ -33,6 +35,10 @@ pub struct Api {
     pub users: Arc<dyn Users>,
     /// Who is told when a list changes.
     pub sessions: Arc<dyn Sessions>,
+    /// Where messages go.
+    pub log: Arc<dyn Log>,
+    /// Where they stay.
+    pub history: Arc<dyn History>,
     /// Open challenges.
     pub challenges: Challenges,
     /// What may be claimed.

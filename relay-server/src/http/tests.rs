@@ -22,6 +22,7 @@ use tower::ServiceExt;
 use super::{Api, ClaimQuota, routes::router};
 use crate::{
     auth::{challenge::Challenges, signing_key::TokenKey, token::Tokens},
+    delivery::embedded::{DeliveryHandle, Options, start},
     session::memory::MemorySessions,
     user::{
         fixtures::{Person, device_id},
@@ -35,6 +36,7 @@ const NOW_MS: u64 = 1_700_000_000_000;
 struct Relay {
     router: Router,
     api: Arc<Api>,
+    _delivery: DeliveryHandle,
     _dir: TempDir,
 }
 
@@ -51,10 +53,17 @@ impl Relay {
         let dir = tempfile::tempdir().expect("a directory");
         let users = SqliteUsers::open(&dir.path().join("users.sqlite")).await;
         let key = TokenKey::load_or_create(&dir.path().join("token.key")).expect("a key");
+        let sessions = Arc::new(MemorySessions::new());
+        let mut options = Options::new(dir.path().join("messages"));
+        // Test machines are not asked for disk space.
+        options.store.reserve_bytes = 1024 * 1024;
+        let delivery = start(options, sessions.clone()).await.expect("started");
         let api = Arc::new(Api {
             name: NAME.to_owned(),
             users: Arc::new(users.expect("opened")),
-            sessions: Arc::new(MemorySessions::new()),
+            sessions,
+            log: delivery.log,
+            history: delivery.history,
             challenges: Challenges::new(64),
             claims: ClaimQuota::new(3, 8),
             tokens: Tokens::new(NAME, &key),
@@ -63,6 +72,7 @@ impl Relay {
         Self {
             router: router(api.clone()),
             api,
+            _delivery: delivery.handle,
             _dir: dir,
         }
     }

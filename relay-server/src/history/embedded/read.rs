@@ -52,6 +52,17 @@ impl Store {
         self.page(&snapshot, found, last_seq, limit)
     }
 
+    /// Every row of every conversation, in the order of their keys. Holds a snapshot, not the rows.
+    pub fn every_row(&self) -> impl Iterator<Item = Result<StoredRow, StoreError>> {
+        let snapshot = self.db.snapshot();
+        snapshot.iter(&self.rows).map(move |guard| {
+            let (key, value) = guard.into_inner()?;
+            let wraps = snapshot.get(&self.wraps, &key)?;
+            let seq = keys::tail(&key).ok_or_else(|| codec::damaged("a row's key"))?;
+            codec::decode_row(u64::from_be_bytes(seq), &value, wraps.as_deref())
+        })
+    }
+
     /// At least one row, whatever its size: a reader with small limits still moves.
     fn page(
         &self,

@@ -1,0 +1,85 @@
+//! The live path: one WebSocket per device, messages in, rows out. `docs/protocol.md`, "Frames".
+
+mod close;
+mod connections;
+mod mailbox;
+mod window;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::Router;
+
+pub use self::close::Close;
+use self::connections::Connections;
+use crate::http::Api;
+
+/// Connections that one device may have; one more closes the oldest.
+pub const CONNECTIONS_PER_DEVICE: usize = 4;
+
+/// Settings of the live path.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// A device that sends nothing for this long is asked whether it is still there.
+    pub ping_after: Duration,
+    /// A device that sends nothing for this long, not even an answer to a ping, is gone.
+    pub dead_after: Duration,
+    /// A device that takes nothing for this long, while something waits for it, is closed.
+    pub stuck_after: Duration,
+    /// How often one device's acknowledgements of one conversation are written.
+    pub ack_every: Duration,
+    /// How long before the end of its token a device is told.
+    pub token_warning: Duration,
+    /// Connections that are closed together when the relay drains, and what lies between two such batches.
+    pub drain_batch: (usize, Duration),
+    /// Longest wait that a drained device is asked to make before it connects again.
+    pub drain_retry: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            ping_after: Duration::from_secs(45),
+            dead_after: Duration::from_secs(90),
+            stuck_after: Duration::from_secs(30),
+            ack_every: Duration::from_secs(1),
+            token_warning: Duration::from_secs(60),
+            drain_batch: (256, Duration::from_millis(50)),
+            drain_retry: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Every connection of this process.
+pub struct Chat {
+    settings: Settings,
+    connections: Connections,
+}
+
+impl Chat {
+    /// Nobody connected.
+    pub fn new(_api: Arc<Api>, settings: Settings) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            connections: Connections::default(),
+        })
+    }
+
+    /// The route of the WebSocket.
+    pub fn routes(self: &Arc<Self>) -> Router {
+        Router::new()
+    }
+
+    /// Open connections.
+    pub fn open(&self) -> usize {
+        self.connections.open()
+    }
+
+    /// Takes no new connection and closes those that are open, batch after batch, so that they do not all come back at
+    /// once. Returns when the last one is gone.
+    pub async fn drain(&self) {
+        let (batch, pause) = self.settings.drain_batch;
+        self.connections
+            .drain(batch, pause, self.settings.drain_retry)
+            .await;
+    }
+}
