@@ -13,6 +13,10 @@ use sordino_protocol::{
 
 use crate::keys::{DeviceKeys, IdentityKey, ListSigningKey, verify_strict};
 
+mod change;
+
+pub use change::Change;
+
 /// The first list of a user: one device, the first list-signing key.
 pub fn first_list(
     user: UserId,
@@ -41,8 +45,8 @@ pub fn parse(signed: &pb::Signed) -> Result<DeviceList, ListError> {
     list::parse(signed, verify_strict)
 }
 
-/// A device's own entry, vouched for by nobody else.
-pub(crate) fn listed(
+/// A device's own entry, vouched for by nobody else: made and signed on the device.
+pub fn listed(
     user: UserId,
     identity_key: &[u8; 32],
     device: DeviceId,

@@ -84,7 +84,7 @@ pub fn initiate(
         ciphertext: hash::sha256(&ciphertext),
     };
     let th = transcript.hash();
-    let root = root(dhs.into_iter().chain(one_time), &shared, &th)?;
+    let (root, signal_key) = root(dhs.into_iter().chain(one_time), &shared, &th)?;
     let first = dh(&ratchet, &spk).ok_or(SetupError::NonContributory)?;
     let (root, chain) = first_chain(&root, &first);
     let session = olm::Session::from_root_key_material(
@@ -103,8 +103,9 @@ pub fn initiate(
         pq_kind: *pq_kind as u32,
         ciphertext: ciphertext.to_vec().into(),
     };
-    let meta = meta(&transcript, th, &bundle.peer);
-    Ok(Session::new(meta, Some(handshake.encode_to_vec()), session))
+    let meta = meta(&transcript, th, &bundle.peer, None);
+    let handshake = Some(handshake.encode_to_vec());
+    Ok(Session::new(meta, handshake, signal_key, session))
 }
 
 /// Answers a handshake and decrypts the first message, in one step: a responder's session that has decrypted nothing
@@ -151,7 +152,7 @@ pub fn respond(
         ciphertext: hash::sha256(&ciphertext),
     };
     let th = transcript.hash();
-    let meta = meta(&transcript, th, peer);
+    let meta = meta(&transcript, th, peer, Some(handshake.spk_id));
     if meta.sid.as_bytes().as_slice() != payload.session.as_ref() {
         return Err(SetupError::Transcript);
     }
@@ -162,7 +163,7 @@ pub fn respond(
     ];
     let one_time = secrets.one_time.map(|secret| dh(secret, &ephemeral));
     let shared = mlkem::decapsulate(secrets.pq, &ciphertext);
-    let root = root(dhs.into_iter().chain(one_time), &shared, &th)?;
+    let (root, signal_key) = root(dhs.into_iter().chain(one_time), &shared, &th)?;
     // The chain is never used: decrypting the first message replaces it.
     let unused = Secret::random(rng);
     let session = olm::Session::from_root_key_material(
@@ -172,7 +173,7 @@ pub fn respond(
         *unused.expose(),
         *secrets.signed.expose(),
     );
-    Ok(Session::new(meta, None, session).decrypt(&payload.message)?)
+    Ok(Session::new(meta, None, signal_key, session).decrypt(&payload.message)?)
 }
 
 /// Everything that both sides put in.
@@ -226,13 +227,12 @@ fn party(peer: &Peer) -> Vec<u8> {
     .concat()
 }
 
-/// `HKDF(salt 0³², 0xFF³² ‖ DH1 ‖ DH2 ‖ DH3 ‖ [DH4] ‖ SS, lbl("pqxdh X25519 SHA-256 ML-KEM-768") ‖ TH, 64)`, first half.
-/// The second is reserved for signals.
+/// Root ‖ SIG = `HKDF(salt 0³², 0xFF³² ‖ DH1 ‖ DH2 ‖ DH3 ‖ [DH4] ‖ SS, lbl("pqxdh X25519 SHA-256 ML-KEM-768") ‖ TH, 64)`.
 fn root(
     dhs: impl Iterator<Item = Option<Secret<32>>>,
     shared: &Secret<32>,
     th: &Hash,
-) -> Result<Secret<32>, SetupError> {
+) -> Result<(Secret<32>, Secret<32>), SetupError> {
     // 0xFF³², at most four DHs, SS: it never grows.
     let mut ikm = Zeroizing::new(Vec::with_capacity(6 * 32));
     ikm.extend_from_slice(&[0xFF; 32]);
@@ -242,7 +242,7 @@ fn root(
     ikm.extend_from_slice(shared.expose());
     let label = b"sordino/1/pqxdh X25519 SHA-256 ML-KEM-768";
     let out: Secret<64> = hkdf(&[0; 32], &ikm, &[label, th]);
-    Ok(out.split::<32, 32>().0)
+    Ok(out.split())
 }
 
 /// The initiator's first step of the ratchet: root key and sending chain.
@@ -251,14 +251,14 @@ fn first_chain(root: &Secret<32>, dh: &Secret<32>) -> (Secret<32>, Secret<32>) {
     out.split()
 }
 
-fn meta(transcript: &Transcript<'_>, th: Hash, peer: &Peer) -> Meta {
+fn meta(transcript: &Transcript<'_>, th: Hash, peer: &Peer, answered_spk: Option<u32>) -> Meta {
     let [a, b, c, d, e, f, g, h, ..] = th;
     Meta {
         sid: SessionId::from_bytes([a, b, c, d, e, f, g, h]),
         transcript: th,
         born: transcript.born,
-        user: peer.user,
-        device: peer.device,
+        peer: *peer,
+        answered_spk,
     }
 }
 

@@ -2,6 +2,7 @@
 
 use prost::Message;
 use rand::CryptoRng;
+use serde::{Deserialize, Serialize};
 use sordino_protocol::{
     DeviceId, UserId, frame, hash::Hash, http::Bundle, list::DeviceList, pb, signed::SignedType,
 };
@@ -121,7 +122,7 @@ pub struct VerifiedBundle {
 }
 
 /// The long-term public keys of one device and its user, from a list and never from a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Peer {
     /// The user.
     pub user: UserId,

@@ -5,9 +5,11 @@
 
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
-use sordino_protocol::{DeviceId, SessionId, UserId, hash::Hash, pb};
+use sordino_protocol::{SessionId, hash::Hash, pb};
 use vodozemac::olm::{self, Message, OlmMessage, SessionPickle};
 use zeroize::Zeroizing;
+
+use crate::{Secret, prekeys::Peer};
 
 /// First byte of a vodozemac message of version 2, whose MAC is not truncated.
 const MESSAGE_VERSION: u8 = 4;
@@ -22,10 +24,23 @@ pub struct Meta {
     pub transcript: Hash,
     /// Orders the sessions of a pair of devices.
     pub born: u64,
-    /// The other user.
-    pub user: UserId,
-    /// The other device.
-    pub device: DeviceId,
+    /// The other device, as its list had it at the set-up.
+    pub peer: Peer,
+    /// The own signed prekey that was used, where the peer began. As long as its secret is kept the handshake could be
+    /// answered again, so the session's name has to be remembered.
+    pub answered_spk: Option<u32>,
+}
+
+/// Receiving chains that vodozemac keeps.
+const CHAINS: usize = 5;
+
+/// A place in a chain of the ratchet. The order is that in which the messages of one chain were encrypted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Position {
+    /// The ratchet key, which names the chain.
+    pub chain: [u8; 32],
+    /// From 0.
+    pub index: u64,
 }
 
 /// A session as it is kept. Every change is to be stored before its result leaves.
@@ -33,6 +48,10 @@ pub struct Session {
     meta: Meta,
     /// Encoded; sent along until a reply has been decrypted.
     handshake: Option<Vec<u8>>,
+    /// SIG: what signals (typing) between the two devices are encrypted under.
+    signal_key: Secret<32>,
+    /// What the next message of each receiving chain is.
+    next: Vec<Position>,
     ratchet: olm::Session,
 }
 
@@ -40,7 +59,28 @@ pub struct Session {
 struct Stored {
     meta: Meta,
     handshake: Option<Vec<u8>>,
+    #[serde(with = "stored_secret")]
+    signal_key: Secret<32>,
+    next: Vec<Position>,
     ratchet: SessionPickle,
+}
+
+mod stored_secret {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+    use zeroize::Zeroize;
+
+    use crate::Secret;
+
+    pub(super) fn serialize<S: Serializer>(secret: &Secret<32>, s: S) -> Result<S::Ok, S::Error> {
+        secret.expose().serialize(s)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Secret<32>, D::Error> {
+        let mut bytes = <[u8; 32]>::deserialize(d)?;
+        let secret = Secret::from_bytes(bytes);
+        bytes.zeroize();
+        Ok(secret)
+    }
 }
 
 /// Why a session cannot be used.
@@ -61,10 +101,17 @@ pub enum SessionError {
 }
 
 impl Session {
-    pub(crate) fn new(meta: Meta, handshake: Option<Vec<u8>>, ratchet: olm::Session) -> Self {
+    pub(crate) fn new(
+        meta: Meta,
+        handshake: Option<Vec<u8>>,
+        signal_key: Secret<32>,
+        ratchet: olm::Session,
+    ) -> Self {
         Self {
             meta,
             handshake,
+            signal_key,
+            next: Vec::new(),
             ratchet,
         }
     }
@@ -77,6 +124,33 @@ impl Session {
     /// Whether no reply has been decrypted yet: every message carries the handshake.
     pub fn is_unanswered(&self) -> bool {
         self.handshake.is_some()
+    }
+
+    /// SIG, the same on both sides: what signals (typing) between the two devices are encrypted under.
+    pub fn signal_key(&self) -> &Secret<32> {
+        &self.signal_key
+    }
+
+    /// Whether no message of its chain was left out before the one at `at`.
+    pub fn is_next(&self, at: &Position) -> bool {
+        let known = self.next.iter().find(|next| next.chain == at.chain);
+        at.index == known.map_or(0, |next| next.index)
+    }
+
+    fn note(&mut self, at: Position) {
+        let after = at.index.saturating_add(1);
+        match self.next.iter_mut().find(|next| next.chain == at.chain) {
+            Some(next) => next.index = next.index.max(after),
+            None => {
+                let excess = (self.next.len() + 1).saturating_sub(CHAINS);
+                self.next.drain(..excess);
+                let chain = at.chain;
+                self.next.push(Position {
+                    chain,
+                    index: after,
+                });
+            }
+        }
     }
 
     /// Encrypts for the other device. Store the session before the result leaves.
@@ -103,12 +177,14 @@ impl Session {
     /// Decrypts a message of the other device. On failure the stored session is still the right one.
     pub fn decrypt(mut self, message: &[u8]) -> Result<(Self, Zeroizing<Vec<u8>>), SessionError> {
         let message = parse_message(message)?;
+        let at = position(&message);
         let plaintext = self
             .ratchet
             .decrypt(&OlmMessage::Normal(message))
             .map(Zeroizing::new)
             .map_err(|_| SessionError::Message)?;
         self.handshake = None;
+        self.note(at);
         Ok((self, plaintext))
     }
 
@@ -119,6 +195,8 @@ impl Session {
         let stored = Stored {
             meta: self.meta.clone(),
             handshake: self.handshake.clone(),
+            signal_key: Secret::from_bytes(*self.signal_key.expose()),
+            next: self.next.clone(),
             ratchet: self.ratchet.pickle(),
         };
         serde_json::to_writer(&mut *out, &stored).map_err(|_| SessionError::Stored)?;
@@ -133,7 +211,20 @@ impl Session {
         if ratchet.session_config().version() != SESSION_VERSION {
             return Err(SessionError::Stored);
         }
-        Ok(Self::new(stored.meta, stored.handshake, ratchet))
+        Ok(Self {
+            meta: stored.meta,
+            handshake: stored.handshake,
+            signal_key: stored.signal_key,
+            next: stored.next,
+            ratchet,
+        })
+    }
+}
+
+pub(crate) fn position(message: &Message) -> Position {
+    Position {
+        chain: message.ratchet_key().to_bytes(),
+        index: message.chain_index(),
     }
 }
 

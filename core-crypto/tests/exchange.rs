@@ -8,7 +8,6 @@ use sordino_crypto::{
     lists, message,
     pqxdh::{self, PrekeySecrets},
     prekeys::{Owner, Peer, verify_bundle},
-    receive::{self, Bad},
     session::Session,
 };
 use sordino_protocol::{
@@ -168,61 +167,4 @@ fn the_largest_envelope_fits_a_frame() {
     let encoded = frame::encode_client(pb::client_frame::Frame::Send(send));
     assert!(encoded.len() <= limits::FRAME_BYTES, "{}", encoded.len());
     assert!(frame::decode_client(encoded).is_ok());
-}
-
-/// Wraps `sealed` in a new session from `from` to `to` and hands it over with the given header and content.
-fn deliver(
-    from: &User,
-    to: &User,
-    sealed: &message::Sealed,
-    shown: &message::Sealed,
-) -> Result<receive::Received, receive::WrongEnvelope> {
-    let prekeys = prekeys(to);
-    let wrap = message::wrap_payload(&sealed.content_key, &sealed.env_hash);
-    let payload = initiate(from, to, &prekeys).encrypt(wrap.expose()).unwrap();
-    let secrets = PrekeySecrets {
-        signed: &prekeys.spk,
-        one_time: Some(&prekeys.opk),
-        pq: &prekeys.pq,
-    };
-    let rng = &mut rand::rng();
-    let decrypted =
-        pqxdh::respond(rng, &to.peer, &to.keys, &from.peer, &secrets, &payload).unwrap();
-    receive::open(decrypted, &to.peer, &shown.header, &shown.content)
-}
-
-#[test]
-fn a_genuine_envelope_opens() {
-    let (alice, bob) = (user(1), user(11));
-    let sealed = seal(&alice, &bob, "hello");
-    let received = deliver(&alice, &bob, &sealed, &sealed).ok().unwrap();
-    let opened = received.content.ok().unwrap();
-    assert_eq!(opened.env_hash, sealed.env_hash);
-    assert!(opened.content_key == sealed.content_key);
-}
-
-#[test]
-fn a_wrap_beside_another_envelope_is_refused() {
-    let (alice, bob) = (user(1), user(11));
-    let (one, two) = (seal(&alice, &bob, "one"), seal(&alice, &bob, "two"));
-    assert!(deliver(&alice, &bob, &one, &two).is_err());
-}
-
-/// Mallory wraps, with a ratchet of his own, what names Alice as its sender.
-#[test]
-fn a_valid_ratchet_does_not_speak_for_another_sender() {
-    let (alice, bob, mallory) = (user(1), user(11), user(21));
-    let sealed = seal(&alice, &bob, "forged");
-    let received = deliver(&mallory, &bob, &sealed, &sealed).ok().unwrap();
-    assert_eq!(received.content.err(), Some(Bad::Sender));
-    assert_eq!(received.session.meta().user, mallory.list.user);
-}
-
-/// What Alice wrote to Carol is not a message to Bob.
-#[test]
-fn a_message_for_somebody_else_is_bad() {
-    let (alice, bob, carol) = (user(1), user(11), user(21));
-    let sealed = seal(&alice, &carol, "for carol");
-    let received = deliver(&alice, &bob, &sealed, &sealed).ok().unwrap();
-    assert_eq!(received.content.err(), Some(Bad::Recipient));
 }

@@ -105,8 +105,11 @@ fn both_sides_agree_and_the_handshake_goes_until_a_reply() {
         assert_eq!(alice.meta().sid, bob.meta().sid);
         assert_eq!(alice.meta().transcript, bob.meta().transcript);
         assert_eq!((alice.meta().born, bob.meta().born), (5, 5));
-        assert_eq!(alice.meta().device, device(50).peer.device);
-        assert_eq!(bob.meta().device, device(10).peer.device);
+        assert_eq!(alice.meta().answered_spk, None);
+        assert_eq!(bob.meta().answered_spk, Some(11));
+        assert!(alice.signal_key() == bob.signal_key());
+        assert_eq!(alice.meta().peer.device, device(50).peer.device);
+        assert_eq!(bob.meta().peer.device, device(10).peer.device);
         let reply = bob.encrypt(b"reply").unwrap();
         assert!(reply.handshake.is_none());
         let (mut alice, plaintext) = alice.decrypt(&reply.message).unwrap();
@@ -151,13 +154,14 @@ fn derivations_are_the_frozen_ones() {
             dh(&ek, &spk),
         ];
         let dhs = dhs.into_iter().chain(one_time.then(|| dh(&ek, &opk)));
-        let root = root(dhs, &secret(7), &th).unwrap();
+        let (root, signal) = root(dhs, &secret(7), &th).unwrap();
         let (root_key, chain_key) = first_chain(&root, &dh(&secret(6), &spk).unwrap());
-        let sid = meta(&transcript, th, &bob).sid;
+        let sid = meta(&transcript, th, &bob, None).sid;
         for (field, bytes) in [
             ("transcript", th.as_slice()),
             ("sid", sid.as_bytes()),
             ("root", root.expose()),
+            ("signal_key", signal.expose()),
             ("root_key", root_key.expose()),
             ("chain_key", chain_key.expose()),
         ] {

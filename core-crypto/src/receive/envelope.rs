@@ -4,7 +4,7 @@
 //! handed over, is that device's: leaving that check out is the classic fault of such systems.
 
 use sordino_protocol::{
-    Header,
+    Header, HeaderError,
     hash::{self, Hash},
     pb,
 };
@@ -20,16 +20,13 @@ use crate::{
 
 /// The wrap is not for this envelope. The session is gone: its stored form stays as it is, so that a swapped ciphertext
 /// cannot burn the genuine key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the wrap belongs to another envelope")]
-pub struct WrongEnvelope;
+pub(super) struct WrongEnvelope;
 
 /// A wrap that belongs to its envelope.
-pub struct Received {
+pub(super) struct Received {
     /// To be stored, whatever `content` is.
-    pub session: Session,
-    /// The content, or why the row is bad: then it is shown as such and gets no receipt.
-    pub content: Result<Opened, Bad>,
+    pub(super) session: Session,
+    pub(super) content: Result<Opened, Bad>,
 }
 
 /// A message that passed every check of its envelope.
@@ -42,9 +39,27 @@ pub struct Opened {
     pub env_hash: Hash,
 }
 
-/// Why a row is bad although its wrap is genuine.
+/// Why a row is bad.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Bad {
+    /// It has no readable header.
+    #[error(transparent)]
+    Header(HeaderError),
+    /// It was shown in a conversation that its header does not name.
+    #[error("the message belongs to another conversation")]
+    Elsewhere,
+    /// A row of this device with this counter was there before.
+    #[error("the message's counter was used before")]
+    Replay,
+    /// The version of the sender's list that it names does not exist.
+    #[error("the message names a device list that does not exist")]
+    NoSuchList,
+    /// The sender's list does not hold the sending device.
+    #[error("the sending device is not on its user's list")]
+    Unlisted,
+    /// The sending device was removed too long ago.
+    #[error("the sending device was removed from its user's list")]
+    Removed,
     /// The header's sender is not the device that made the wrap.
     #[error("the message was wrapped by another device than its header names")]
     Sender,
@@ -54,23 +69,26 @@ pub enum Bad {
     /// The content does not open.
     #[error(transparent)]
     Content(#[from] OpenError),
+    /// What it says to come after cannot come before it.
+    #[error("the message names a row that cannot come before it")]
+    After,
 }
 
-/// Takes a decrypted wrap, from [`Session::decrypt`] or [`crate::pqxdh::respond`], and opens the envelope that it came with.
-pub fn open(
-    decrypted: (Session, Zeroizing<Vec<u8>>),
+/// Opens the envelope that a decrypted wrap came with.
+pub(super) fn open(
+    (session, payload): (Session, Zeroizing<Vec<u8>>),
     me: &Peer,
-    header: &[u8],
+    header: &Header,
+    header_bytes: &[u8],
     content: &[u8],
 ) -> Result<Received, WrongEnvelope> {
-    let (session, payload) = decrypted;
     let (content_key, env_hash) = read_wrap_payload(&payload).ok_or(WrongEnvelope)?;
-    let actual = hash::env_hash(header, &hash::sha256(content));
+    let actual = hash::env_hash(header_bytes, &hash::sha256(content));
     if !bool::from(actual.ct_eq(&env_hash)) {
         return Err(WrongEnvelope);
     }
     let content = check_addresses(&session, me, header)
-        .and_then(|()| Ok(open_content(header, content, &content_key)?))
+        .and_then(|()| Ok(open_content(header_bytes, content, &content_key)?))
         .map(|content| Opened {
             content,
             content_key,
@@ -79,10 +97,9 @@ pub fn open(
     Ok(Received { session, content })
 }
 
-fn check_addresses(session: &Session, me: &Peer, header: &[u8]) -> Result<(), Bad> {
-    let header = Header::parse(header).map_err(OpenError::from)?;
-    let maker = (session.meta().user, session.meta().device);
-    if (header.sender, header.sender_device) != maker {
+fn check_addresses(session: &Session, me: &Peer, header: &Header) -> Result<(), Bad> {
+    let peer = &session.meta().peer;
+    if (header.sender, header.sender_device) != (peer.user, peer.device) {
         return Err(Bad::Sender);
     }
     // A message of another own device is for whoever it names.
