@@ -14,6 +14,7 @@ pub mod receive;
 pub mod rollback;
 pub mod sending;
 pub mod session;
+pub mod sessions;
 
 pub use secret::Secret;
 

@@ -67,7 +67,7 @@ fn bad(decision: &RowDecision) -> Bad {
 fn undecryptable(decision: &RowDecision) -> Undecryptable {
     assert!(decision.session.is_none() && decision.used_prekeys.is_none());
     match decision.outcome {
-        Outcome::Undecryptable(cause) => cause,
+        Outcome::Undecryptable { cause, .. } => cause,
         _ => panic!("not undecryptable"),
     }
 }
@@ -508,7 +508,7 @@ fn poisoned_wraps_stall_nothing() {
         wrap.message = message.into();
         row.wrap = Some(wrap.encode_to_vec().into());
         let decision = bob.take(&row);
-        assert!(matches!(decision.outcome, Outcome::Undecryptable(_)));
+        assert!(matches!(decision.outcome, Outcome::Undecryptable { .. }));
         assert_eq!(decision.last_counter, Some(counter));
     }
     let decision = bob.take(&alice.send(&bob, sid, 258, "good"));

@@ -13,7 +13,7 @@ mod wrap;
 
 use rand::CryptoRng;
 use sordino_protocol::{
-    ConversationId, Header, UserId,
+    ConversationId, Header, SessionId, UserId,
     hash::{self, Hash},
     pb,
 };
@@ -103,8 +103,13 @@ pub enum Outcome {
     Message(Box<Message>),
     /// It is not what a sender makes: shown as such, no receipt.
     Bad(Bad),
-    /// The wrap does not open: shown as a placeholder. See [`Undecryptable::breaks_session`].
-    Undecryptable(Undecryptable),
+    /// The wrap does not open: shown as a placeholder.
+    Undecryptable {
+        /// Why. See [`Undecryptable::breaks_session`].
+        cause: Undecryptable,
+        /// The session that the wrap names, if it names one: for [`crate::sessions::Book::broken`].
+        session: Option<SessionId>,
+    },
 }
 
 /// A message that passed every check.
@@ -199,14 +204,20 @@ pub fn receive<V: View>(
     let chain_order = own && context.pass == Pass::CatchingUp;
     let decrypted = match wrap::open(rng, view, context, &sender.peer, wrapped, chain_order)? {
         wrap::Wrap::Pending(position) => return Ok(found.ends(Outcome::Pending(position))),
-        wrap::Wrap::Refused(cause) => return Ok(found.ends(Outcome::Undecryptable(cause))),
+        wrap::Wrap::Refused { cause, session } => {
+            return Ok(found.ends(Outcome::Undecryptable { cause, session }));
+        }
         wrap::Wrap::Opened(decrypted) => decrypted,
     };
+    let sid = decrypted.session.meta().sid;
     let payload = (decrypted.session, decrypted.plaintext);
     let received = match envelope::open(payload, context.me, &header, &row.header, content) {
         Ok(received) => received,
         Err(envelope::WrongEnvelope) => {
-            return Ok(found.ends(Outcome::Undecryptable(Undecryptable::Envelope)));
+            return Ok(found.ends(Outcome::Undecryptable {
+                cause: Undecryptable::Envelope,
+                session: Some(sid),
+            }));
         }
     };
     found.session = Some(received.session);

@@ -45,7 +45,7 @@ pub enum Undecryptable {
 }
 
 impl Undecryptable {
-    /// Whether the peer's session can be broken, so that a new one may help (`sessions`). Else the
+    /// Whether the peer's session can be broken, so that a new one may help ([`crate::sessions::Book::broken`]). Else the
     /// relay changed this one row.
     pub fn breaks_session(self) -> bool {
         match self {
@@ -81,7 +81,10 @@ impl UsedPrekeys {
 
 pub(super) enum Wrap {
     Pending(Position),
-    Refused(Undecryptable),
+    Refused {
+        cause: Undecryptable,
+        session: Option<SessionId>,
+    },
     Opened(Box<Decrypted>),
 }
 
@@ -101,9 +104,17 @@ pub(super) fn open<V: View>(
     bytes: &Bytes,
     in_order: bool,
 ) -> Result<Wrap, V::Error> {
-    let refused = |cause| Ok(Wrap::Refused(cause));
     let Some((payload, sid)) = parse(bytes) else {
-        return refused(Undecryptable::Malformed);
+        return Ok(Wrap::Refused {
+            cause: Undecryptable::Malformed,
+            session: None,
+        });
+    };
+    let refused = |cause| {
+        Ok(Wrap::Refused {
+            cause,
+            session: Some(sid),
+        })
     };
     let at = match parse_message(&payload.message) {
         Ok(message) => position(&message),
@@ -118,14 +129,14 @@ pub(super) fn open<V: View>(
             if in_order && !session.is_next(&at) {
                 return Ok(Wrap::Pending(at));
             }
-            Ok(match session.decrypt(&payload.message) {
-                Ok((session, plaintext)) => Wrap::Opened(Box::new(Decrypted {
+            match session.decrypt(&payload.message) {
+                Ok((session, plaintext)) => Ok(Wrap::Opened(Box::new(Decrypted {
                     session,
                     plaintext,
                     used: None,
-                })),
-                Err(error) => Wrap::Refused(Undecryptable::Session(error)),
-            })
+                }))),
+                Err(error) => refused(Undecryptable::Session(error)),
+            }
         }
         Known::Unknown if in_order && at.index > 0 => Ok(Wrap::Pending(at)),
         Known::Unknown => {
@@ -136,16 +147,14 @@ pub(super) fn open<V: View>(
                 return refused(Undecryptable::PrekeyGone);
             };
             let (me, keys) = (context.me, context.keys);
-            Ok(
-                match pqxdh::respond(rng, me, keys, sender, &secrets.borrow(), &payload) {
-                    Ok((session, plaintext)) => Wrap::Opened(Box::new(Decrypted {
-                        session,
-                        plaintext,
-                        used: Some(UsedPrekeys::of(handshake)),
-                    })),
-                    Err(error) => Wrap::Refused(Undecryptable::Setup(error)),
-                },
-            )
+            match pqxdh::respond(rng, me, keys, sender, &secrets.borrow(), &payload) {
+                Ok((session, plaintext)) => Ok(Wrap::Opened(Box::new(Decrypted {
+                    session,
+                    plaintext,
+                    used: Some(UsedPrekeys::of(handshake)),
+                }))),
+                Err(error) => refused(Undecryptable::Setup(error)),
+            }
         }
     }
 }
