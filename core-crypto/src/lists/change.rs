@@ -93,3 +93,6 @@ impl<'a> Change<'a> {
 fn key(bytes: &[u8]) -> Result<[u8; 32], ListError> {
     bytes.try_into().map_err(|_| ListError::Malformed)
 }
+
+#[cfg(test)]
+mod tests;

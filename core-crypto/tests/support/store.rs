@@ -17,7 +17,7 @@ use sordino_protocol::{
 
 type SessionKey = (UserId, DeviceId, SessionId);
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 pub struct Store {
     pub lists: HashMap<(UserId, u32), Arc<DeviceList>>,
     pub no_such_list: HashSet<(UserId, u32)>,
