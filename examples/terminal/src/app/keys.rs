@@ -1,0 +1,249 @@
+//! What each key does.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+
+use super::{App, Focus, NameForm, Overlay};
+use crate::{
+    input::Input,
+    model::{Command, Connection},
+    text::Clean,
+};
+
+/// The keys, as the help shows them.
+pub(crate) const KEYS: &[(&str, &str)] = &[
+    ("Enter", "send; in the list: write to this person"),
+    ("Alt-Enter, Ctrl-J", "new line"),
+    ("Up, Down", "earlier messages of yours, to send again"),
+    (
+        "PageUp, PageDown",
+        "through the conversation; loads older messages",
+    ),
+    ("Ctrl-Up, Ctrl-Down", "the same, line by line"),
+    ("Esc", "back to the newest message, then to the list"),
+    ("Tab", "between the list and the conversation"),
+    ("Alt-Up, Alt-Down", "previous, next conversation"),
+    ("Ctrl-N or /", "new conversation, by user name"),
+    ("Alt-Left, Alt-Right", "by words"),
+    (
+        "Ctrl-W, Ctrl-U, Ctrl-K",
+        "delete a word, to the start, to the end",
+    ),
+    ("F1 or ?", "this help"),
+    ("Ctrl-C or Ctrl-Q", "quit; what waits is sent next time"),
+    ("", ""),
+    ("◷", "waits on this device"),
+    ("✓", "the relay has it"),
+    ("✓✓", "it reached the other's device"),
+    ("✗", "it was not sent"),
+    ("", ""),
+    ("// and ??", "for a / or ? at the start of a message"),
+];
+
+impl App {
+    pub(super) fn key(&mut self, key: KeyEvent) -> Vec<Command> {
+        if key.kind == KeyEventKind::Release {
+            return Vec::new();
+        }
+        if key.modifiers == KeyModifiers::CONTROL && matches!(key.code, KeyCode::Char('c' | 'q')) {
+            return vec![Command::Quit];
+        }
+        match self.overlay.take() {
+            Some(Overlay::Help(line)) => self.key_in_help(key, line),
+            Some(Overlay::Name(form)) => self.key_in_form(key, form),
+            None => self.key_in_chat(key),
+        }
+    }
+
+    pub(super) fn paste(&mut self, text: &str) -> Vec<Command> {
+        match &mut self.overlay {
+            Some(Overlay::Name(form)) if !form.busy => {
+                form.input.insert(&text.trim().to_lowercase());
+            }
+            Some(_) => {}
+            None => self.type_in(text),
+        }
+        Vec::new()
+    }
+
+    fn key_in_help(&mut self, key: KeyEvent, line: usize) -> Vec<Command> {
+        match key.code {
+            KeyCode::Down | KeyCode::PageDown => {
+                self.overlay = Some(Overlay::Help((line + 1).min(KEYS.len() - 1)));
+            }
+            KeyCode::Up | KeyCode::PageUp => {
+                self.overlay = Some(Overlay::Help(line.saturating_sub(1)));
+            }
+            KeyCode::Char('?') => self.type_in("?"),
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    fn key_in_form(&mut self, key: KeyEvent, mut form: NameForm) -> Vec<Command> {
+        match key.code {
+            KeyCode::Esc if !form.mine => return Vec::new(),
+            KeyCode::Char('/') if !form.mine && form.input.is_empty() => {
+                self.type_in("/");
+                return Vec::new();
+            }
+            KeyCode::Enter => {
+                self.overlay = Some(Overlay::Name(form));
+                return self.submit_name();
+            }
+            _ if form.busy => {}
+            KeyCode::Char(letter) if typed(key) => {
+                form.error = None;
+                form.input.insert(&letter.to_lowercase().to_string());
+            }
+            _ => {
+                edit(&mut form.input, key);
+            }
+        }
+        self.overlay = Some(Overlay::Name(form));
+        Vec::new()
+    }
+
+    fn key_in_chat(&mut self, key: KeyEvent) -> Vec<Command> {
+        let (alt, control) = (
+            key.modifiers.contains(KeyModifiers::ALT),
+            key.modifiers.contains(KeyModifiers::CONTROL),
+        );
+        match key.code {
+            KeyCode::F(1) => self.overlay = Some(Overlay::Help(0)),
+            KeyCode::Char('?') if typed(key) && self.input.is_empty() => {
+                self.overlay = Some(Overlay::Help(0));
+            }
+            KeyCode::Char('/') if typed(key) && self.input.is_empty() => self.ask_for_peer(),
+            KeyCode::Char('n') if control => self.ask_for_peer(),
+            KeyCode::Char('j') if control => self.type_in("\n"),
+            KeyCode::Enter if alt => self.type_in("\n"),
+            KeyCode::Enter => return self.enter(),
+            KeyCode::Tab | KeyCode::BackTab => {
+                self.focus = match self.focus {
+                    Focus::Chat => Focus::List,
+                    Focus::List => Focus::Chat,
+                };
+            }
+            KeyCode::Esc => self.escape(),
+            KeyCode::PageUp => return self.scroll(-1, true),
+            KeyCode::PageDown => return self.scroll(1, true),
+            KeyCode::Up if control => return self.scroll(-1, false),
+            KeyCode::Down if control => return self.scroll(1, false),
+            KeyCode::Up if alt || self.focus == Focus::List => return self.step(-1),
+            KeyCode::Down if alt || self.focus == Focus::List => return self.step(1),
+            KeyCode::Char(letter) if typed(key) => self.type_in(letter.encode_utf8(&mut [0; 4])),
+            _ => {
+                if self.focus == Focus::Chat {
+                    edit(&mut self.input, key);
+                }
+            }
+        }
+        Vec::new()
+    }
+
+    /// Types into the open conversation, from wherever the focus is.
+    fn type_in(&mut self, text: &str) {
+        if self.open.is_none() {
+            return;
+        }
+        self.focus = Focus::Chat;
+        if !self.input.insert(text) {
+            self.tell(Clean::line(
+                "A message has at most 16 KiB; the rest was left out.",
+            ));
+        }
+    }
+
+    fn ask_for_peer(&mut self) {
+        self.overlay = Some(Overlay::Name(NameForm::new(false)));
+    }
+
+    fn enter(&mut self) -> Vec<Command> {
+        if self.focus == Focus::List {
+            if self.open.is_some() {
+                self.focus = Focus::Chat;
+            } else {
+                self.ask_for_peer();
+            }
+            return Vec::new();
+        }
+        let Some(open) = &mut self.open else {
+            return Vec::new();
+        };
+        if let Connection::Stopped(why) = &self.connection {
+            let why = why.clone();
+            self.tell(why);
+            return Vec::new();
+        }
+        let Some(text) = self.input.take() else {
+            return Vec::new();
+        };
+        open.position = None;
+        self.notice = None;
+        vec![Command::Send {
+            peer: open.peer.id,
+            text,
+        }]
+    }
+
+    fn escape(&mut self) {
+        self.notice = None;
+        match &mut self.open {
+            Some(open) if open.position.is_some() => open.position = None,
+            _ => self.focus = Focus::List,
+        }
+    }
+
+    /// To the conversation `by` lines below in the list.
+    fn step(&mut self, by: isize) -> Vec<Command> {
+        let entries = self.entries();
+        let here = self.open.as_ref().and_then(|open| {
+            let mut peers = entries.iter();
+            peers.position(|row| row.peer.id == open.peer.id)
+        });
+        let next = here.map_or(Some(0), |here| here.checked_add_signed(by));
+        match next.and_then(|next| entries.get(next)) {
+            Some(row) => self.open(row.peer.clone()),
+            None => Vec::new(),
+        }
+    }
+}
+
+/// Whether the key types a letter.
+const fn typed(key: KeyEvent) -> bool {
+    !key.modifiers
+        .intersects(KeyModifiers::CONTROL.union(KeyModifiers::ALT))
+}
+
+/// The keys that every line understands.
+fn edit(input: &mut Input, key: KeyEvent) {
+    let (alt, control) = (
+        key.modifiers.contains(KeyModifiers::ALT),
+        key.modifiers.contains(KeyModifiers::CONTROL),
+    );
+    match key.code {
+        KeyCode::Backspace if alt || control => input.delete_word(),
+        KeyCode::Char('w') if control => input.delete_word(),
+        KeyCode::Backspace => input.backspace(),
+        KeyCode::Char('h') if control => input.backspace(),
+        KeyCode::Delete => input.delete(),
+        KeyCode::Char('d') if control => input.delete(),
+        KeyCode::Char('u') if control => input.delete_to_start(),
+        KeyCode::Char('k') if control => input.delete_to_end(),
+        KeyCode::Left if alt || control => input.word_left(),
+        KeyCode::Char('b') if alt => input.word_left(),
+        KeyCode::Left => input.left(),
+        KeyCode::Char('b') if control => input.left(),
+        KeyCode::Right if alt || control => input.word_right(),
+        KeyCode::Char('f') if alt => input.word_right(),
+        KeyCode::Right => input.right(),
+        KeyCode::Char('f') if control => input.right(),
+        KeyCode::Home => input.home(),
+        KeyCode::Char('a') if control => input.home(),
+        KeyCode::End => input.end(),
+        KeyCode::Char('e') if control => input.end(),
+        KeyCode::Up => input.up(),
+        KeyCode::Down => input.down(),
+        _ => {}
+    }
+}

@@ -1,0 +1,403 @@
+//! Everything that the screen knows, and how it follows keys and news. No terminal, no network: [`App::update`] takes an event and
+//! says what is to be done.
+
+mod keys;
+mod scroll;
+#[cfg(test)]
+mod tests;
+
+use std::{collections::HashMap, mem};
+
+use ratatui::layout::Rect;
+
+use crate::{
+    clock::Clock,
+    input::Input,
+    model::{Body, Command, Connection, Event, Item, Peer, Row, UserId},
+    text::Clean,
+    view::{
+        areas::{Areas, Chat},
+        timeline,
+    },
+};
+
+pub(crate) use keys::KEYS;
+pub(crate) use scroll::{Position, place};
+
+/// Bytes of a message, as the protocol bounds them.
+const TEXT_BYTES: usize = sordino_protocol::limits::TEXT_BYTES;
+/// Longest user name.
+const NAME_BYTES: usize = *sordino_protocol::limits::USERNAME_CHARS.end();
+/// How long a notice stays.
+const NOTICE_MS: i64 = 8_000;
+
+/// What the keys go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Focus {
+    List,
+    Chat,
+}
+
+/// What lies over the conversations.
+pub(crate) enum Overlay {
+    /// The keys, from this line on.
+    Help(usize),
+    /// Asks for a name: one's own at the first start, a peer's later.
+    Name(NameForm),
+}
+
+/// A question for a user name.
+pub(crate) struct NameForm {
+    pub(crate) mine: bool,
+    pub(crate) input: Input,
+    /// An answer is on its way.
+    pub(crate) busy: bool,
+    pub(crate) error: Option<Clean>,
+}
+
+impl NameForm {
+    pub(crate) fn new(mine: bool) -> Self {
+        Self {
+            mine,
+            input: Input::new(NAME_BYTES),
+            busy: false,
+            error: None,
+        }
+    }
+}
+
+/// What is known of the messages before those loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Older {
+    Unknown,
+    Loading,
+    None,
+}
+
+/// The conversation on the screen.
+pub(crate) struct Open {
+    pub(crate) peer: Peer,
+    /// `None` until the first news of it came.
+    pub(crate) items: Option<Vec<Item>>,
+    pub(crate) older: Older,
+    /// The last line shown; nothing while it follows the newest message.
+    pub(crate) position: Option<Position>,
+    /// The newest message that was reported as read.
+    read: Option<crate::model::ItemId>,
+}
+
+impl Open {
+    pub(crate) fn items(&self) -> &[Item] {
+        self.items.as_deref().unwrap_or_default()
+    }
+}
+
+/// The state of the screen.
+pub(crate) struct App {
+    pub(crate) clock: Clock,
+    pub(crate) screen: Rect,
+    pub(crate) me: Option<Clean>,
+    pub(crate) connection: Connection,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) open: Option<Open>,
+    pub(crate) focus: Focus,
+    pub(crate) overlay: Option<Overlay>,
+    /// What happened, and until when it is shown.
+    pub(crate) notice: Option<(Clean, i64)>,
+    pub(crate) input: Input,
+    /// What was being typed in other conversations.
+    drafts: HashMap<UserId, Input>,
+    /// Whether somebody looks at this window, as far as the terminal tells.
+    attended: bool,
+}
+
+impl App {
+    /// The state at the start. Without `me`, the name is asked for first.
+    pub(crate) fn new(clock: Clock, me: Option<Clean>) -> Self {
+        let overlay = me.is_none().then(|| Overlay::Name(NameForm::new(true)));
+        Self {
+            clock,
+            screen: Rect::default(),
+            me,
+            connection: Connection::Offline,
+            rows: Vec::new(),
+            open: None,
+            focus: Focus::List,
+            overlay,
+            notice: None,
+            input: Input::new(TEXT_BYTES),
+            drafts: HashMap::new(),
+            attended: true,
+        }
+    }
+
+    /// Asks for this name at once, as if it had been typed.
+    pub(crate) fn register(&mut self, name: &str) -> Vec<Command> {
+        let Some(Overlay::Name(form)) = &mut self.overlay else {
+            return Vec::new();
+        };
+        form.input.set(name);
+        self.submit_name()
+    }
+
+    /// Follows `event`. What is returned is to be done, in this order.
+    pub(crate) fn update(&mut self, event: Event) -> Vec<Command> {
+        let mut commands = match event {
+            Event::Key(key) => self.key(key),
+            Event::Paste(text) => self.paste(&text),
+            Event::Resize(width, height) => {
+                self.screen = Rect::new(0, 0, width, height);
+                Vec::new()
+            }
+            Event::Focus(attended) => {
+                self.attended = attended;
+                Vec::new()
+            }
+            Event::Tick { now_ms } => {
+                self.clock.set(now_ms);
+                self.notice.take_if(|(_, until)| *until <= now_ms);
+                Vec::new()
+            }
+            Event::Registered(outcome) => self.registered(outcome),
+            Event::Connection(connection) => {
+                self.connection = connection;
+                Vec::new()
+            }
+            Event::Rows(diff) => {
+                diff.apply(&mut self.rows);
+                self.open_first()
+            }
+            Event::Items(peer, diff) => self.with_open(peer, |app, open| {
+                let first = open.items.is_none();
+                diff.apply(open.items.get_or_insert_default());
+                scroll::settle(open);
+                if first && app.fits(open) {
+                    return app.load_older(open);
+                }
+                Vec::new()
+            }),
+            Event::Older(peer, outcome) => self.with_open(peer, |app, open| {
+                open.older = match outcome {
+                    Ok(false) => Older::None,
+                    Ok(true) => Older::Unknown,
+                    Err(why) => {
+                        app.tell(why);
+                        Older::Unknown
+                    }
+                };
+                Vec::new()
+            }),
+            Event::Found { name, peer } => self.found(&name, peer),
+            Event::SendFailed { peer, text, why } => {
+                self.tell(why);
+                self.give_back(peer, &text);
+                Vec::new()
+            }
+            Event::Received(peer) => {
+                let seen = self.attended && self.open.as_ref().is_some_and(|o| o.peer.id == peer);
+                if seen {
+                    Vec::new()
+                } else {
+                    vec![Command::Bell]
+                }
+            }
+            Event::Notice(text) => {
+                self.tell(text);
+                Vec::new()
+            }
+        };
+        commands.extend(self.mark_read());
+        commands
+    }
+
+    /// The lines of the list: the open conversation stands in it even before its first message.
+    pub(crate) fn entries(&self) -> Vec<Row> {
+        let mut entries = self.rows.clone();
+        if let Some(open) = &self.open
+            && !entries.iter().any(|row| row.peer.id == open.peer.id)
+        {
+            let row = Row {
+                peer: open.peer.clone(),
+                last: None,
+                unread: 0,
+            };
+            entries.insert(0, row);
+        }
+        entries
+    }
+
+    /// Where what stands, for the screen as it is.
+    pub(crate) fn areas(&self) -> Option<Areas> {
+        Areas::of(self.screen, self.focus, |columns| {
+            self.input.layout(usize::from(columns)).lines.len()
+        })
+    }
+
+    fn chat_area(&self) -> Option<Chat> {
+        self.areas()?.chat
+    }
+
+    fn tell(&mut self, text: Clean) {
+        self.notice = Some((text, self.clock.now_ms() + NOTICE_MS));
+    }
+
+    /// Lends out the open conversation if it is the one with `peer`.
+    fn with_open(
+        &mut self,
+        peer: UserId,
+        then: impl FnOnce(&mut Self, &mut Open) -> Vec<Command>,
+    ) -> Vec<Command> {
+        let Some(mut open) = self.open.take_if(|open| open.peer.id == peer) else {
+            return Vec::new();
+        };
+        let commands = then(self, &mut open);
+        self.open = Some(open);
+        commands
+    }
+
+    fn open_first(&mut self) -> Vec<Command> {
+        match self.rows.first() {
+            Some(row) if self.open.is_none() => self.open(row.peer.clone()),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Shows the conversation with `peer`; what was being typed stays with the other one.
+    fn open(&mut self, peer: Peer) -> Vec<Command> {
+        if self
+            .open
+            .as_ref()
+            .is_some_and(|open| open.peer.id == peer.id)
+        {
+            return Vec::new();
+        }
+        let next = self.drafts.remove(&peer.id);
+        let draft = mem::replace(
+            &mut self.input,
+            next.unwrap_or_else(|| Input::new(TEXT_BYTES)),
+        );
+        if let Some(left) = &self.open {
+            self.drafts.insert(left.peer.id, draft);
+        }
+        let id = peer.id;
+        self.open = Some(Open {
+            peer,
+            items: None,
+            older: Older::Unknown,
+            position: None,
+            read: None,
+        });
+        vec![Command::Open(id)]
+    }
+
+    fn submit_name(&mut self) -> Vec<Command> {
+        let Some(Overlay::Name(form)) = &mut self.overlay else {
+            return Vec::new();
+        };
+        let name = form.input.text().to_owned();
+        if form.busy || name.is_empty() {
+            return Vec::new();
+        }
+        if !sordino_protocol::limits::is_username(&name) {
+            form.error = Some(Clean::line(
+                "A name has 3 to 32 of a-z 0-9 . _ - and begins with a letter or a digit.",
+            ));
+            return Vec::new();
+        }
+        if self.me.as_ref().is_some_and(|me| me.as_str() == name) {
+            form.error = Some(Clean::line("That is your own name."));
+            return Vec::new();
+        }
+        form.busy = true;
+        form.error = None;
+        if form.mine {
+            vec![Command::Register(name)]
+        } else {
+            vec![Command::Find(name)]
+        }
+    }
+
+    fn registered(&mut self, outcome: Result<Clean, Clean>) -> Vec<Command> {
+        match outcome {
+            Ok(name) => {
+                self.me = Some(name);
+                self.overlay = None;
+            }
+            Err(why) => self.answer_form(why),
+        }
+        Vec::new()
+    }
+
+    fn found(&mut self, name: &str, peer: Result<Option<Peer>, Clean>) -> Vec<Command> {
+        let waiting = matches!(&self.overlay, Some(Overlay::Name(form))
+            if form.busy && !form.mine && form.input.text() == name);
+        if !waiting {
+            return Vec::new();
+        }
+        match peer {
+            Ok(Some(peer)) => {
+                self.overlay = None;
+                self.focus = Focus::Chat;
+                return self.open(peer);
+            }
+            Ok(None) => self.answer_form(Clean::line(&format!("Nobody is called {name} here."))),
+            Err(why) => self.answer_form(why),
+        }
+        Vec::new()
+    }
+
+    fn answer_form(&mut self, error: Clean) {
+        if let Some(Overlay::Name(form)) = &mut self.overlay {
+            form.busy = false;
+            form.error = Some(error);
+        }
+    }
+
+    /// A text that was not taken goes back to where it can be sent again, unless something else stands there by now.
+    fn give_back(&mut self, peer: UserId, text: &str) {
+        let here = self.open.as_ref().is_some_and(|open| open.peer.id == peer);
+        let input = if here {
+            &mut self.input
+        } else {
+            let draft = self.drafts.entry(peer);
+            draft.or_insert_with(|| Input::new(TEXT_BYTES))
+        };
+        if input.is_empty() {
+            input.set(text);
+        }
+    }
+
+    fn load_older(&self, open: &mut Open) -> Vec<Command> {
+        if open.older != Older::Unknown {
+            return Vec::new();
+        }
+        open.older = Older::Loading;
+        vec![Command::LoadOlder(open.peer.id)]
+    }
+
+    /// Reports the newest message as read once it stands before somebody's eyes.
+    fn mark_read(&mut self) -> Vec<Command> {
+        let open = match &mut self.open {
+            Some(open) if self.attended && self.overlay.is_none() && self.focus == Focus::Chat => {
+                open
+            }
+            _ => return Vec::new(),
+        };
+        let peer = open.peer.id;
+        let unread = self.rows.iter().any(|r| r.peer.id == peer && r.unread > 0);
+        let mut items = open.items().iter().rev();
+        let newest = items.find(|item| matches!(item.body, Body::Theirs(_)));
+        match newest.map(|item| item.id) {
+            Some(id) if unread && open.position.is_none() && open.read != Some(id) => {
+                open.read = Some(id);
+                vec![Command::MarkRead(peer, id)]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The height of the item at `index`, as it is drawn.
+    fn height(&self, open: &Open, index: usize, columns: u16) -> usize {
+        timeline::item(open, index, &self.clock, columns).len()
+    }
+}

@@ -1,0 +1,203 @@
+use super::*;
+use crate::{
+    fixture::{MINUTE, NOW, app, id, mine, peer, press, row, screen, theirs, user, with_bob},
+    model::{Diff, State},
+};
+
+fn many(count: u64) -> Vec<Item> {
+    (0..count)
+        .map(|n| theirs(n, NOW - MINUTE, &format!("message {n}.")))
+        .collect()
+}
+
+#[test]
+fn the_first_conversation_opens_by_itself_and_its_messages_are_read_once_looked_at() {
+    let mut app = app(80, 24);
+    let opened = app.update(Event::Rows(Diff::Reset(vec![row(1, "bob", 2)])));
+    assert_eq!(opened, [Command::Open(user(1))]);
+    let loaded = app.update(Event::Items(user(1), Diff::Reset(many(2))));
+    assert_eq!(loaded, [Command::LoadOlder(user(1))]);
+
+    assert_eq!(
+        press(&mut app, "<enter>"),
+        [Command::MarkRead(user(1), id(1))]
+    );
+    let update = Diff::Update(0, row(1, "bob", 2));
+    assert_eq!(app.update(Event::Rows(update)), [], "reported once");
+
+    app.update(Event::Focus(false));
+    app.update(Event::Items(
+        user(1),
+        Diff::Insert(2, theirs(2, NOW, "psst")),
+    ));
+    assert_eq!(app.update(Event::Received(user(1))), [Command::Bell]);
+    assert_eq!(
+        app.update(Event::Focus(true)),
+        [Command::MarkRead(user(1), id(2))]
+    );
+}
+
+#[test]
+fn what_is_typed_is_sent_and_comes_back_if_it_was_not_taken() {
+    let mut app = with_bob(80, 24, vec![]);
+    let send = |text: &str| Command::Send {
+        peer: user(1),
+        text: text.to_owned(),
+    };
+    assert_eq!(press(&mut app, "hi<A-enter>bob <enter>"), [send("hi\nbob")]);
+    assert_eq!(press(&mut app, " <enter>"), [], "nothing to send");
+    press(&mut app, "<backspace>");
+    app.update(Event::SendFailed {
+        peer: user(1),
+        text: "hi\nbob".to_owned(),
+        why: Clean::line("The disk is full."),
+    });
+    assert!(screen(&app).contains("The disk is full."));
+    assert_eq!(press(&mut app, "<enter>"), [send("hi\nbob")]);
+    assert!(app.notice.is_none());
+}
+
+#[test]
+fn every_conversation_keeps_its_draft() {
+    let mut app = with_bob(80, 24, vec![]);
+    app.update(Event::Rows(Diff::Insert(1, row(2, "carol", 0))));
+    press(&mut app, "for bob");
+    assert_eq!(press(&mut app, "<A-down>"), [Command::Open(user(2))]);
+    assert_eq!(press(&mut app, "<A-down>"), [], "the list ends");
+    press(&mut app, "for carol<A-up>");
+    assert_eq!(app.input.text(), "for bob");
+    press(&mut app, "<A-down>");
+    assert_eq!(app.input.text(), "for carol");
+    // Late news of the other conversation is not shown in this one.
+    app.update(Event::Items(user(1), Diff::Reset(many(3))));
+    assert!(app.open.as_ref().is_some_and(|open| open.items.is_none()));
+}
+
+#[test]
+fn a_person_is_found_by_name() {
+    let mut app = app(80, 24);
+    assert_eq!(
+        press(&mut app, "/Bob<enter>"),
+        [Command::Find("bob".to_owned())]
+    );
+    let answer = |peer| Event::Found {
+        name: "bob".to_owned(),
+        peer,
+    };
+    app.update(answer(Ok(None)));
+    assert!(screen(&app).contains("Nobody is called bob here."));
+    app.update(answer(Ok(Some(peer(9, "bob")))));
+    assert!(app.open.is_none(), "an answer that nobody waits for");
+    press(&mut app, "<enter>");
+    assert_eq!(
+        app.update(answer(Ok(Some(peer(9, "bob"))))),
+        [Command::Open(user(9))]
+    );
+    assert_eq!(app.entries().len(), 1);
+    assert!(app.overlay.is_none());
+    assert_eq!(press(&mut app, "<C-n>alice<enter>"), []);
+    assert!(screen(&app).contains("your own name"));
+}
+
+#[test]
+fn the_name_is_asked_for_before_anything_else() {
+    let clock = Clock::new(jiff::tz::TimeZone::UTC, NOW);
+    let mut app = App::new(clock, None);
+    app.update(Event::Resize(80, 24));
+    assert_eq!(press(&mut app, "<esc>al ice<enter>"), []);
+    assert!(screen(&app).contains("3 to 32"));
+    for _ in 0..4 {
+        press(&mut app, "<backspace>");
+    }
+    let register = [Command::Register("alice".to_owned())];
+    assert_eq!(press(&mut app, "ice<enter>"), register);
+    assert_eq!(press(&mut app, "x<enter>"), [], "an answer is awaited");
+    app.update(Event::Registered(Err(Clean::line(
+        "Another user has this name.",
+    ))));
+    assert!(screen(&app).contains("Another user has this name."));
+    assert_eq!(press(&mut app, "<enter>"), register);
+    app.update(Event::Registered(Ok(Clean::line("alice"))));
+    assert!(app.overlay.is_none());
+}
+
+#[test]
+fn slash_and_question_mark_can_be_typed_nevertheless() {
+    let mut app = with_bob(80, 24, vec![]);
+    press(&mut app, "??");
+    assert_eq!(app.input.text(), "?");
+    press(&mut app, "<backspace>//?");
+    assert_eq!(app.input.text(), "/?");
+}
+
+#[test]
+fn what_is_read_does_not_move_when_messages_arrive_or_older_ones_are_loaded() {
+    let mut app = with_bob(80, 24, many(60));
+    press(&mut app, "<enter><pageup><pageup><C-up>");
+    let before = chat(&app);
+    assert!(!before.contains("message 59."));
+    app.update(Event::Items(
+        user(1),
+        Diff::Insert(60, mine(99, NOW, "new", State::Pending)),
+    ));
+    for n in 0..5 {
+        let older = theirs(100 + n, NOW - MINUTE, "older");
+        app.update(Event::Items(user(1), Diff::Insert(0, older)));
+    }
+    assert_eq!(chat(&app), before);
+    press(&mut app, "<esc>");
+    assert!(chat(&app).contains("new"));
+    assert_eq!(app.focus, Focus::Chat);
+    press(&mut app, "<esc>");
+    assert_eq!(app.focus, Focus::List);
+}
+
+#[test]
+fn at_the_top_older_messages_are_asked_for_once_and_until_there_are_none() {
+    let mut app = with_bob(80, 24, many(30));
+    let ask = [Command::LoadOlder(user(1))];
+    let mut asked = Vec::new();
+    for _ in 0..4 {
+        asked.extend(press(&mut app, "<pageup>"));
+    }
+    assert_eq!(asked, ask, "an answer is awaited");
+    assert!(chat(&app).contains("message 0."));
+    app.update(Event::Older(user(1), Err(Clean::line("No connection."))));
+    assert_eq!(press(&mut app, "<pageup>"), ask);
+    app.update(Event::Older(user(1), Ok(false)));
+    assert_eq!(press(&mut app, "<pageup>"), []);
+    assert!(chat(&app).contains("begins here"));
+    for _ in 0..4 {
+        press(&mut app, "<pagedown>");
+    }
+    assert!(
+        app.open
+            .as_ref()
+            .is_some_and(|open| open.position.is_none())
+    );
+}
+
+#[test]
+fn control_c_quits_from_everywhere() {
+    let mut app = with_bob(80, 24, vec![]);
+    for keys in ["<C-c>", "<f1><C-c>", "<C-n><C-q>"] {
+        assert_eq!(press(&mut app, keys), [Command::Quit]);
+    }
+}
+
+/// The timeline without the list and the status bar.
+fn chat(app: &App) -> String {
+    let area = app
+        .areas()
+        .and_then(|areas| areas.chat)
+        .expect("a chat")
+        .timeline;
+    let screen = screen(app);
+    let lines = screen
+        .lines()
+        .skip(usize::from(area.y))
+        .take(usize::from(area.height));
+    lines
+        .map(|line| line.chars().skip(usize::from(area.x)).collect::<String>() + "\n")
+        .collect()
+}

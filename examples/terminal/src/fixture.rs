@@ -1,0 +1,129 @@
+//! People and messages for the tests.
+
+use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+use jiff::tz::TimeZone;
+use ratatui::{Terminal, backend::TestBackend};
+
+use crate::{
+    app::App,
+    clock::Clock,
+    model::{Body, Command, Diff, Event, Item, ItemId, Last, Peer, Row, State, UserId},
+    text::Clean,
+    view,
+};
+
+/// 2026-11-24T09:12:00Z.
+pub(crate) const NOW: i64 = 1_795_511_520_000;
+pub(crate) const MINUTE: i64 = 60_000;
+pub(crate) const DAY: i64 = 24 * 60 * MINUTE;
+
+pub(crate) fn app(width: u16, height: u16) -> App {
+    let mut app = App::new(Clock::new(TimeZone::UTC, NOW), Some(Clean::line("alice")));
+    app.update(Event::Resize(width, height));
+    app
+}
+
+/// With bob's conversation open.
+pub(crate) fn with_bob(width: u16, height: u16, items: Vec<Item>) -> App {
+    let mut app = app(width, height);
+    app.update(Event::Rows(Diff::Reset(vec![row(1, "bob", 0)])));
+    app.update(Event::Items(user(1), Diff::Reset(items)));
+    app
+}
+
+pub(crate) const fn user(id: u8) -> UserId {
+    UserId::from_bytes([id; 16])
+}
+
+pub(crate) fn peer(id: u8, name: &str) -> Peer {
+    Peer {
+        id: user(id),
+        name: Clean::line(name),
+    }
+}
+
+pub(crate) fn row(id: u8, name: &str, unread: u64) -> Row {
+    Row {
+        peer: peer(id, name),
+        last: Some(Last {
+            mine: false,
+            text: Clean::line("see you tomorrow"),
+            at_ms: NOW - MINUTE,
+        }),
+        unread,
+    }
+}
+
+pub(crate) fn id(id: u64) -> ItemId {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&id.to_be_bytes());
+    ItemId::from_bytes(bytes)
+}
+
+pub(crate) fn theirs(number: u64, at_ms: i64, text: &str) -> Item {
+    Item {
+        id: id(number),
+        at_ms: Some(at_ms),
+        body: Body::Theirs(Clean::text(text)),
+    }
+}
+
+pub(crate) fn mine(number: u64, at_ms: i64, text: &str, state: State) -> Item {
+    Item {
+        id: id(number),
+        at_ms: Some(at_ms),
+        body: Body::Mine(Clean::text(text), state),
+    }
+}
+
+/// Presses keys: words are typed, `<name>` is a key, with `C-` and `A-` before it for control and alt.
+pub(crate) fn press(app: &mut App, keys: &str) -> Vec<Command> {
+    let mut commands = Vec::new();
+    let mut rest = keys;
+    while let Some(first) = rest.chars().next() {
+        let named = rest.strip_prefix('<').and_then(|rest| rest.split_once('>'));
+        let key = match named {
+            Some((name, after)) => {
+                rest = after;
+                named_key(name)
+            }
+            None => {
+                rest = &rest[first.len_utf8()..];
+                KeyEvent::from(KeyCode::Char(first))
+            }
+        };
+        commands.extend(app.update(Event::Key(key)));
+    }
+    commands
+}
+
+fn named_key(name: &str) -> KeyEvent {
+    let (modifiers, name) = match name.split_once('-') {
+        Some(("C", name)) => (KeyModifiers::CONTROL, name),
+        Some(("A", name)) => (KeyModifiers::ALT, name),
+        _ => (KeyModifiers::NONE, name),
+    };
+    let code = match name {
+        "enter" => KeyCode::Enter,
+        "esc" => KeyCode::Esc,
+        "tab" => KeyCode::Tab,
+        "up" => KeyCode::Up,
+        "down" => KeyCode::Down,
+        "pageup" => KeyCode::PageUp,
+        "pagedown" => KeyCode::PageDown,
+        "backspace" => KeyCode::Backspace,
+        "f1" => KeyCode::F(1),
+        letter => KeyCode::Char(letter.chars().next().expect("a key")),
+    };
+    KeyEvent::new(code, modifiers)
+}
+
+/// The screen as text.
+pub(crate) fn screen(app: &App) -> String {
+    let (width, height) = (app.screen.width, app.screen.height);
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a terminal");
+    terminal
+        .draw(|frame| view::draw(frame, app))
+        .expect("drawn");
+    terminal.backend().to_string()
+}

@@ -1,0 +1,157 @@
+//! What the screen shows, in the screen's own words.
+
+use crate::text::Clean;
+
+pub(crate) use sordino_protocol::{ClientMessageId as ItemId, UserId};
+
+/// A change of a list that lives in the client.
+#[derive(Debug, Clone)]
+pub(crate) enum Diff<T> {
+    Reset(Vec<T>),
+    Insert(usize, T),
+    Update(usize, T),
+    Remove(usize),
+}
+
+impl<T> Diff<T> {
+    /// Follows the change; one that does not fit the list is left out.
+    pub(crate) fn apply(self, list: &mut Vec<T>) {
+        match self {
+            Self::Reset(all) => *list = all,
+            Self::Insert(at, item) if at <= list.len() => list.insert(at, item),
+            Self::Update(at, item) => {
+                if let Some(place) = list.get_mut(at) {
+                    *place = item;
+                }
+            }
+            Self::Remove(at) if at < list.len() => drop(list.remove(at)),
+            Self::Insert(..) | Self::Remove(_) => {}
+        }
+    }
+}
+
+/// A person to talk to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Peer {
+    pub(crate) id: UserId,
+    pub(crate) name: Clean,
+}
+
+/// A line of the list of conversations.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    pub(crate) peer: Peer,
+    pub(crate) last: Option<Last>,
+    pub(crate) unread: u64,
+}
+
+/// The newest message of a conversation.
+#[derive(Debug, Clone)]
+pub(crate) struct Last {
+    pub(crate) mine: bool,
+    pub(crate) text: Clean,
+    pub(crate) at_ms: i64,
+}
+
+/// An entry of a timeline.
+#[derive(Debug, Clone)]
+pub(crate) struct Item {
+    pub(crate) id: ItemId,
+    pub(crate) at_ms: Option<i64>,
+    pub(crate) body: Body,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Body {
+    /// What the peer wrote.
+    Theirs(Clean),
+    /// What this user wrote.
+    Mine(Clean, State),
+    /// Something the reader should know.
+    Notice(Clean),
+    /// Something the reader should take care of.
+    Warning(Clean),
+}
+
+/// How far a message of one's own has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum State {
+    Pending,
+    Accepted,
+    Delivered,
+    Failed(Clean),
+}
+
+/// The connection to the relay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Connection {
+    Offline,
+    Connecting,
+    CatchingUp { left: Option<u64> },
+    Live,
+    Lost { retry_at_ms: i64 },
+    Stopped(Clean),
+}
+
+/// What the rest of the program tells the screen.
+#[derive(Debug)]
+pub(crate) enum Event {
+    Key(crossterm::event::KeyEvent),
+    Paste(String),
+    Resize(u16, u16),
+    /// Whether the terminal's window has the focus.
+    Focus(bool),
+    Tick {
+        now_ms: i64,
+    },
+    Registered(Result<Clean, Clean>),
+    Connection(Connection),
+    Rows(Diff<Row>),
+    Items(UserId, Diff<Item>),
+    /// Older messages were asked for; whether there may be more.
+    Older(UserId, Result<bool, Clean>),
+    Found {
+        name: String,
+        peer: Result<Option<Peer>, Clean>,
+    },
+    SendFailed {
+        peer: UserId,
+        text: String,
+        why: Clean,
+    },
+    Received(UserId),
+    Notice(Clean),
+}
+
+/// What the screen wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Command {
+    Register(String),
+    Find(String),
+    Open(UserId),
+    Send { peer: UserId, text: String },
+    LoadOlder(UserId),
+    MarkRead(UserId, ItemId),
+    Bell,
+    Quit,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_follows_its_diffs_and_survives_wrong_ones() {
+        let mut list = vec![9];
+        Diff::Reset(vec![1, 2, 3]).apply(&mut list);
+        Diff::Insert(3, 4).apply(&mut list);
+        Diff::Insert(0, 0).apply(&mut list);
+        Diff::Update(1, 10).apply(&mut list);
+        Diff::Remove(2).apply(&mut list);
+        assert_eq!(list, [0, 10, 3, 4]);
+        Diff::Insert(9, 1).apply(&mut list);
+        Diff::Update(9, 1).apply(&mut list);
+        Diff::Remove(9).apply(&mut list);
+        assert_eq!(list, [0, 10, 3, 4]);
+    }
+}

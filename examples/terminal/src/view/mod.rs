@@ -1,0 +1,121 @@
+//! How the state looks. Drawing changes nothing.
+
+pub(crate) mod areas;
+mod list;
+mod overlay;
+mod status;
+#[cfg(test)]
+mod tests;
+mod theme;
+pub(crate) mod timeline;
+
+use ratatui::{
+    Frame,
+    layout::{Position, Rect},
+    text::{Line, Span},
+    widgets::{Block, Borders, Paragraph},
+};
+
+use crate::{
+    app::{App, Focus, Open},
+    text,
+};
+
+/// Draws all of it.
+pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) {
+    let Some(areas) = app.areas() else {
+        let short = Paragraph::new("Too small.\nMake this\nwindow larger.");
+        frame.render_widget(short, frame.area());
+        return;
+    };
+    if let Some(area) = areas.list {
+        list::draw(frame, area, areas.chat.is_some(), app);
+    }
+    match (&areas.chat, &app.open) {
+        (Some(chat), Some(open)) => {
+            header(frame, chat.header, open);
+            timeline::draw(frame, chat.timeline, open, &app.clock);
+            input(frame, chat.input, app, open);
+        }
+        (Some(chat), None) => welcome(frame, chat.timeline),
+        (None, _) => {}
+    }
+    status::draw(frame, areas.status, app);
+    status::notice(frame, areas.status, app);
+    overlay::draw(frame, app);
+}
+
+fn header(frame: &mut Frame<'_>, area: Rect, open: &Open) {
+    let name = text::fit(
+        open.peer.name.as_str(),
+        usize::from(area.width).saturating_sub(2),
+    );
+    let line = Line::from(vec![Span::raw(" "), Span::styled(name, theme::NAME)]);
+    let rule = Block::new()
+        .borders(Borders::BOTTOM)
+        .border_style(theme::FAINT);
+    let block = if area.height > 1 { rule } else { Block::new() };
+    frame.render_widget(Paragraph::new(line).block(block), area);
+}
+
+fn welcome(frame: &mut Frame<'_>, area: Rect) {
+    let lines = ["Nobody to talk to yet.", "Ctrl-N finds a person by name."];
+    let lines: Vec<_> = lines
+        .into_iter()
+        .map(|l| Line::styled(l, theme::FAINT))
+        .collect();
+    let top = area.height.saturating_sub(2) / 2;
+    let middle = Rect {
+        y: area.y + top,
+        height: area.height.min(2),
+        ..area
+    };
+    frame.render_widget(Paragraph::new(lines).centered(), middle);
+}
+
+fn input(frame: &mut Frame<'_>, area: Rect, app: &App, open: &Open) {
+    let rule = Block::new()
+        .borders(Borders::TOP)
+        .border_style(theme::FAINT);
+    let block = if area.height > 1 && app.screen.height > 8 {
+        rule
+    } else {
+        Block::new()
+    };
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+
+    let layout = app
+        .input
+        .layout(usize::from(areas::input_columns(area.width)));
+    let rows = usize::from(inner.height);
+    let skip = (layout.cursor.1 + 1).saturating_sub(rows);
+    let active = app.focus == Focus::Chat && app.overlay.is_none();
+    let prompt = Span::styled(" › ", if active { theme::NAME } else { theme::FAINT });
+    let lines: Vec<_> = if app.input.is_empty() {
+        let hint = format!("Message to {}", open.peer.name);
+        let hint = text::fit(&hint, usize::from(area.width.saturating_sub(4)));
+        vec![Line::from(vec![prompt, Span::styled(hint, theme::FAINT)])]
+    } else {
+        let lines = layout.lines.into_iter().enumerate().skip(skip);
+        let mark = |index| {
+            if index == 0 {
+                prompt.clone()
+            } else {
+                Span::raw("   ")
+            }
+        };
+        lines
+            .map(|(i, line)| Line::from(vec![mark(i), Span::raw(line)]))
+            .collect()
+    };
+    frame.render_widget(Paragraph::new(lines), inner);
+    if active
+        && let (Ok(x), Ok(y)) = (
+            u16::try_from(layout.cursor.0),
+            u16::try_from(layout.cursor.1 - skip),
+        )
+    {
+        frame.set_cursor_position(Position::new(inner.x + 3 + x, inner.y + y));
+    }
+}

@@ -1,0 +1,93 @@
+//! The last line: who and whether connected. Above it, what just happened.
+
+use ratatui::{
+    Frame,
+    layout::Rect,
+    style::{Color, Style},
+    text::{Line, Span},
+    widgets::{Clear, Paragraph},
+};
+
+use super::theme;
+use crate::{app::App, model::Connection, text};
+
+pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
+    let (dot, colour, said) = connection(app);
+    let me = app.me.as_ref().map_or("not registered", |me| me.as_str());
+    let me = text::fit(me, usize::from(area.width) / 2);
+    let spans = vec![
+        Span::raw(" "),
+        Span::styled(me, theme::BAR.patch(theme::NAME)),
+        Span::raw("  "),
+        Span::styled(dot, Style::new().fg(colour)),
+        Span::raw(" "),
+        Span::raw(said),
+    ];
+    let line = Line::from(spans);
+    let used = line
+        .spans
+        .iter()
+        .map(|span| text::width(&span.content))
+        .sum::<usize>();
+    frame.render_widget(Paragraph::new(line).style(theme::BAR), area);
+
+    let free = usize::from(area.width).saturating_sub(used + 2);
+    let hints = [
+        "F1 help  Ctrl-N new  Tab list  Ctrl-C quit ",
+        "F1 help  Ctrl-C quit ",
+        "F1 help ",
+    ];
+    if let Some(hint) = hints.into_iter().find(|hint| text::width(hint) <= free) {
+        let hint = Line::styled(hint, theme::BAR.fg(Color::Indexed(244))).right_aligned();
+        frame.render_widget(hint, area);
+    }
+}
+
+fn connection(app: &App) -> (&'static str, Color, String) {
+    match &app.connection {
+        Connection::Offline => ("○", theme::WAITING, "offline".to_owned()),
+        Connection::Connecting => ("◌", theme::WAITING, "connecting…".to_owned()),
+        Connection::CatchingUp { left: Some(left) } => {
+            ("◐", theme::WAITING, format!("catching up, {left} left"))
+        }
+        Connection::CatchingUp { left: None } => ("◐", theme::WAITING, "catching up…".to_owned()),
+        Connection::Live => ("●", theme::GOOD, "live".to_owned()),
+        Connection::Lost { retry_at_ms } => {
+            // Rounded up: "in 0 s" would look stuck.
+            let left = (retry_at_ms - app.clock.now_ms()).max(0).div_euclid(1000) + 1;
+            (
+                "○",
+                theme::BAD,
+                format!("no connection, next try in {left} s"),
+            )
+        }
+        Connection::Stopped(why) => ("■", theme::BAD, format!("stopped: {why}")),
+    }
+}
+
+/// A bar of up to three lines over the end of the screen, above `status`.
+pub(super) fn notice(frame: &mut Frame<'_>, status: Rect, app: &App) {
+    let Some((notice, _)) = &app.notice else {
+        return;
+    };
+    let said = notice.as_str();
+    let columns = usize::from(status.width).saturating_sub(2);
+    let lines: Vec<_> = text::wrap(said, columns)
+        .into_iter()
+        .take(3)
+        .map(|range| {
+            Line::raw(format!(
+                " {}",
+                said.get(range).unwrap_or_default().trim_end()
+            ))
+        })
+        .collect();
+    let height = u16::try_from(lines.len()).unwrap_or(1);
+    let area = Rect {
+        y: status.y.saturating_sub(height),
+        height,
+        ..status
+    };
+    frame.render_widget(Clear, area);
+    frame.render_widget(Paragraph::new(lines).style(theme::NOTICE), area);
+}

@@ -1,0 +1,165 @@
+use insta::assert_snapshot;
+use proptest::prelude::*;
+
+use crate::{
+    app::App,
+    fixture::{DAY, MINUTE, NOW, app, id, mine, peer, press, row, screen, theirs, user, with_bob},
+    model::{Body, Connection, Diff, Event, Item, State},
+    text::Clean,
+};
+
+fn conversation() -> Vec<Item> {
+    let warning = |number, said| Item {
+        id: id(number),
+        at_ms: Some(NOW - 2 * MINUTE),
+        body: Body::Warning(Clean::line(said)),
+    };
+    let failed = State::Failed(Clean::line("The relay's disk is full."));
+    vec![
+        theirs(1, NOW - DAY, "Are you there tomorrow?"),
+        mine(
+            2,
+            NOW - DAY + MINUTE,
+            "Yes, until noon. Bring the long list of things that we wanted to go through, please.",
+            State::Delivered,
+        ),
+        theirs(3, NOW - 8 * MINUTE, "Good morning"),
+        theirs(4, NOW - 7 * MINUTE, "I am\non my way"),
+        warning(5, "The key of bob changed."),
+        mine(6, NOW - MINUTE, "ok", State::Accepted),
+        mine(7, NOW - MINUTE, "see you", State::Pending),
+        mine(8, NOW, "and this", failed),
+    ]
+}
+
+fn full(width: u16, height: u16) -> App {
+    let mut app = app(width, height);
+    let rows = vec![
+        row(1, "bob", 0),
+        row(2, "carol", 3),
+        row(3, "a.very-long_name.of-32.characters", 120),
+    ];
+    app.update(Event::Rows(Diff::Reset(rows)));
+    app.update(Event::Items(user(1), Diff::Reset(conversation())));
+    app.update(Event::Connection(Connection::Live));
+    press(&mut app, "<enter>");
+    app
+}
+
+#[test]
+fn two_panes() {
+    assert_snapshot!(screen(&full(90, 28)));
+}
+
+#[test]
+fn narrow() {
+    let mut app = full(40, 20);
+    assert_snapshot!("narrow_chat", screen(&app));
+    press(&mut app, "<tab>");
+    assert_snapshot!("narrow_list", screen(&app));
+}
+
+#[test]
+fn tiny() {
+    assert_snapshot!("tiny", screen(&full(24, 6)));
+    assert_snapshot!("too_small", screen(&full(12, 3)));
+}
+
+#[test]
+fn wide_letters_emoji_right_to_left_and_escapes() {
+    let items = vec![
+        theirs(1, NOW, "日本語の長い文章は幅が二倍なので早く折り返されます"),
+        theirs(2, NOW, "👩🏽‍👧 family, 🇩🇪 flag, e\u{301} accent"),
+        theirs(3, NOW, "שלום, מה שלומך? \u{202e}evil"),
+        theirs(4, NOW, "\u{1b}[2J\u{1b}]0;owned\u{7}\u{9b}31mred"),
+        mine(5, NOW, "مرحبا", State::Delivered),
+    ];
+    assert_snapshot!(screen(&with_bob(64, 20, items)));
+}
+
+#[test]
+fn connection() {
+    let mut app = app(70, 8);
+    let mut shown = String::new();
+    for connection in [
+        Connection::Offline,
+        Connection::Connecting,
+        Connection::CatchingUp { left: Some(12) },
+        Connection::CatchingUp { left: None },
+        Connection::Live,
+        Connection::Lost {
+            retry_at_ms: NOW + 3_100,
+        },
+        Connection::Stopped(Clean::line("This device was removed.")),
+    ] {
+        app.update(Event::Connection(connection));
+        shown.push_str(screen(&app).lines().last().expect("a line"));
+        shown.push('\n');
+    }
+    assert_snapshot!(shown);
+}
+
+#[test]
+fn first_start() {
+    let mut app = app(70, 16);
+    assert_snapshot!("nobody_yet", screen(&app));
+    press(&mut app, "<C-n>ab<enter>");
+    assert_snapshot!("bad_name", screen(&app));
+}
+
+#[test]
+fn help() {
+    let mut app = full(80, 28);
+    press(&mut app, "<f1>");
+    assert_snapshot!("help", screen(&app));
+    app.update(Event::Resize(40, 10));
+    press(&mut app, "<down><down>");
+    assert_snapshot!("help_narrow", screen(&app));
+}
+
+#[test]
+fn scrolled_back_with_a_long_draft_and_a_notice() {
+    let mut app = full(70, 24);
+    press(
+        &mut app,
+        "one line<A-enter>another, which is so long that it needs a third one<pageup>",
+    );
+    app.update(Event::Notice(Clean::line(
+        "The relay cannot be reached; messages wait in the outbox.",
+    )));
+    assert_snapshot!(screen(&app));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever a peer is called and writes, on whatever screen: it is drawn, and no cell holds a control character.
+    #[test]
+    fn anything_is_drawn(
+        name in any::<String>(),
+        texts in prop::collection::vec(any::<String>(), 0..12),
+        typed in any::<String>(),
+        width in 1u16..120,
+        height in 1u16..40,
+        keys in prop::sample::select(&["", "<tab>", "<pageup><pageup>", "<f1>", "<C-n>", "<C-up>"][..]),
+    ) {
+        let mut app = app(width, height);
+        let mut row = row(1, "x", 7);
+        row.peer = peer(1, &name);
+        app.update(Event::Rows(Diff::Reset(vec![row])));
+        let states = [State::Pending, State::Accepted, State::Delivered, State::Failed(Clean::text(&name))];
+        let items = texts.iter().enumerate().map(|(n, text)| {
+            let number = n as u64;
+            match n % 5 {
+                4 => theirs(number, NOW, text),
+                n => mine(number, NOW - n as i64 * DAY, text, states[n].clone()),
+            }
+        });
+        app.update(Event::Items(user(1), Diff::Reset(items.collect())));
+        app.update(Event::Paste(typed));
+        app.update(Event::Notice(Clean::text(&name)));
+        press(&mut app, keys);
+        let shown = screen(&app);
+        prop_assert!(!shown.chars().any(|c| c.is_control() && c != '\n'));
+    }
+}
