@@ -1,0 +1,320 @@
+//! One device: its socket, what it has sent, what it has been shown.
+
+use std::{
+    collections::VecDeque,
+    net::{Ipv4Addr, SocketAddr},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use sordino_protocol::{
+    SUBPROTOCOL, frame,
+    pb::{Ack, ListConversations, Pull, client_frame::Frame},
+};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    time::Instant,
+};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{
+        Error as SocketError, Message, client::IntoClientRequest, protocol::WebSocketConfig,
+    },
+};
+
+use super::{
+    Error, Result,
+    envelope::Lane,
+    wire::{self, Dialect, Incoming, Place},
+};
+
+/// Rows that a device takes before it acknowledges them, or this long after the last time.
+const ACK_ROWS: u64 = 8;
+const ACK_AFTER: Duration = Duration::from_millis(100);
+/// A client keeps no more messages of a conversation on the way.
+pub(super) const MOST_IN_FLIGHT: usize = sordino_protocol::limits::IN_FLIGHT;
+const LEAST_WAIT: Duration = Duration::from_millis(20);
+
+/// A message on its way.
+struct Flight {
+    frame: Bytes,
+    began: Instant,
+    accepted: bool,
+}
+
+/// One device, connected.
+pub struct End {
+    socket: WebSocketStream<TcpStream>,
+    dialect: Dialect,
+    lane: Lane,
+    /// The counter of the last message made.
+    pub(super) made: u64,
+    /// Not yet both accepted and delivered, by counter; the last one is `made`.
+    flights: VecDeque<Flight>,
+    /// The highest counter that reached the other end.
+    delivered: u64,
+    /// The highest seq that was shown, all before it included.
+    cursor: u64,
+    /// The highest seq that was heard of.
+    last_seq: u64,
+    pulling: bool,
+    ask: bool,
+    acked: u64,
+    acked_at: Instant,
+    unanswered: usize,
+    retry_at: Option<Instant>,
+    unflushed: bool,
+    /// How often the server refused for now, and how often rows had to be asked for.
+    pub(super) refusals: u64,
+    pub(super) pulls: u64,
+}
+
+impl End {
+    /// Connects the sending device of `lane`.
+    pub async fn connect(
+        dialect: Dialect,
+        target: SocketAddr,
+        source: Ipv4Addr,
+        token: &str,
+        lane: Lane,
+    ) -> Result<Self> {
+        let io = |what| move |error| Error::Io(what, error);
+        let socket = TcpSocket::new_v4().map_err(io("socket"))?;
+        socket
+            .bind((source, 0).into())
+            .map_err(io("binding a loopback address"))?;
+        let stream = socket.connect(target).await.map_err(io("connecting"))?;
+        stream.set_nodelay(true).map_err(io("TCP_NODELAY"))?;
+        let mut request = format!("ws://{target}/v1/socket").into_client_request()?;
+        let header = |text: &str| {
+            text.parse()
+                .map_err(|_| Error::Broken("a token that is no header".to_owned()))
+        };
+        let headers = request.headers_mut();
+        headers.insert("authorization", header(&format!("Bearer {token}"))?);
+        headers.insert("sec-websocket-protocol", header(SUBPROTOCOL)?);
+        let config = WebSocketConfig::default()
+            .read_buffer_size(4096)
+            .write_buffer_size(16 * 1024);
+        let (socket, _) =
+            tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await?;
+        Ok(Self {
+            socket,
+            dialect,
+            lane,
+            made: 0,
+            flights: VecDeque::new(),
+            delivered: 0,
+            cursor: 0,
+            last_seq: 0,
+            pulling: false,
+            ask: false,
+            acked: 0,
+            acked_at: Instant::now(),
+            unanswered: 0,
+            retry_at: None,
+            unflushed: false,
+            refusals: 0,
+            pulls: 0,
+        })
+    }
+
+    /// Messages on the way.
+    pub(super) fn in_flight(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// When something is to be done without being told.
+    pub(super) fn wake(&self) -> Option<Instant> {
+        self.retry_at
+    }
+
+    /// Takes a frame, if one is there. `to` made the messages that arrive here; `arrived` is told when each of them began.
+    pub(super) fn poll(
+        &mut self,
+        to: &mut Self,
+        cx: &mut Context<'_>,
+        arrived: &mut impl FnMut(Instant),
+    ) -> Poll<Result<()>> {
+        let message = match self.socket.poll_next_unpin(cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(None) => {
+                return Poll::Ready(Err(SocketError::ConnectionClosed.into()));
+            }
+            Poll::Ready(Some(message)) => message,
+        };
+        Poll::Ready(match message {
+            Ok(Message::Binary(bytes)) => self.take(to, bytes, arrived),
+            Ok(Message::Close(why)) => Err(Error::Broken(format!(
+                "the server closed the socket: {why:?}"
+            ))),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.into()),
+        })
+    }
+
+    fn take(
+        &mut self,
+        to: &mut Self,
+        bytes: Bytes,
+        arrived: &mut impl FnMut(Instant),
+    ) -> Result<()> {
+        match wire::read(self.dialect, bytes)? {
+            Incoming::Accepted { counter } => {
+                self.unanswered = self.unanswered.saturating_sub(1);
+                if let Some(flight) = self.flight(counter) {
+                    flight.accepted = true;
+                }
+            }
+            Incoming::Refused {
+                code,
+                detail,
+                after,
+            } => {
+                self.unanswered = self.unanswered.saturating_sub(1);
+                self.refusals += 1;
+                if !matches!(code.as_str(), "busy" | "gap" | "rate_limited") {
+                    return Err(Error::Broken(format!("refused as {code}: {detail}")));
+                }
+                let retry = Instant::now() + after.max(LEAST_WAIT);
+                self.retry_at = Some(self.retry_at.unwrap_or(retry).max(retry));
+            }
+            Incoming::Forwarded { counter } => to.reached(counter, arrived)?,
+            Incoming::Row(place) => self.show(to, &place, arrived)?,
+            Incoming::Pulled(rows) => {
+                self.pulling = false;
+                for place in &rows {
+                    self.show(to, place, arrived)?;
+                }
+            }
+            Incoming::Reached { last_seq } => self.last_seq = self.last_seq.max(last_seq),
+            Incoming::Sync => self.ask = true,
+            Incoming::Other => {}
+        }
+        Ok(())
+    }
+
+    fn show(
+        &mut self,
+        to: &mut Self,
+        place: &Place,
+        arrived: &mut impl FnMut(Instant),
+    ) -> Result<()> {
+        self.last_seq = self.last_seq.max(place.seq);
+        if place.seq != self.cursor + 1 {
+            return Ok(()); // A repeat, or behind a hole: what is ahead is pulled with the hole.
+        }
+        self.cursor += 1;
+        if place.sender == to.lane.from().device {
+            to.reached(place.counter, arrived)?;
+        }
+        Ok(())
+    }
+
+    /// The message with this counter has reached the other end.
+    fn reached(&mut self, counter: u64, arrived: &mut impl FnMut(Instant)) -> Result<()> {
+        if counter != self.delivered + 1 {
+            let after = self.delivered;
+            return Err(Error::Broken(format!(
+                "message {counter} was delivered after {after}"
+            )));
+        }
+        self.delivered = counter;
+        if let Some(flight) = self.flight(counter) {
+            arrived(flight.began);
+        }
+        Ok(())
+    }
+
+    fn flight(&mut self, counter: u64) -> Option<&mut Flight> {
+        let first = self.made + 1 - self.flights.len() as u64;
+        let at = counter.checked_sub(first)?;
+        self.flights.get_mut(usize::try_from(at).ok()?)
+    }
+
+    /// Forgets what is accepted and delivered; how many.
+    pub(super) fn complete(&mut self) -> u64 {
+        let mut done = 0;
+        while let Some(flight) = self.flights.front() {
+            let counter = self.made + 1 - self.flights.len() as u64;
+            if !flight.accepted || counter > self.delivered {
+                break;
+            }
+            self.flights.pop_front();
+            done += 1;
+        }
+        done
+    }
+
+    /// Makes the next message. `began`: since when it counts as waiting.
+    pub(super) async fn send(&mut self, began: Instant) -> Result<()> {
+        self.made += 1;
+        let frame = self.lane.frame(self.made);
+        self.flights.push_back(Flight {
+            frame: frame.clone(),
+            began,
+            accepted: false,
+        });
+        self.unanswered += 1;
+        self.write(frame).await
+    }
+
+    /// What a client does beside sending: resends, asks for what is missing, acknowledges.
+    pub(super) async fn upkeep(&mut self, now: Instant, finishing: bool) -> Result<()> {
+        if self.dialect == Dialect::Raw {
+            return Ok(());
+        }
+        if self.retry_at.is_some_and(|at| at <= now) && self.unanswered == 0 {
+            self.retry_at = None;
+            let again: Vec<_> = (self.flights.iter().filter(|flight| !flight.accepted))
+                .map(|flight| flight.frame.clone())
+                .collect();
+            for frame in again {
+                self.unanswered += 1;
+                self.write(frame).await?;
+            }
+        }
+        if std::mem::take(&mut self.ask) {
+            let frame = Frame::ListConversations(ListConversations::default());
+            self.write(frame::encode_client(frame)).await?;
+        }
+        let conversation = self.lane.conversation();
+        if self.last_seq > self.cursor && !self.pulling {
+            self.pulling = true;
+            self.pulls += 1;
+            let pull = Frame::Pull(Pull {
+                request: 1,
+                conversation: conversation.to_pb(),
+                from_seq: self.cursor + 1,
+                to_seq: self.last_seq,
+            });
+            self.write(frame::encode_client(pull)).await?;
+        }
+        let unacked = self.cursor - self.acked;
+        let late = now.duration_since(self.acked_at) >= ACK_AFTER;
+        if unacked >= ACK_ROWS || (unacked > 0 && (late || finishing)) {
+            (self.acked, self.acked_at) = (self.cursor, now);
+            let ack = Frame::Ack(Ack {
+                conversation: conversation.to_pb(),
+                seq: self.cursor,
+            });
+            self.write(frame::encode_client(ack)).await?;
+        }
+        Ok(())
+    }
+
+    async fn write(&mut self, frame: Bytes) -> Result<()> {
+        self.unflushed = true;
+        Ok(self.socket.feed(Message::Binary(frame)).await?)
+    }
+
+    /// Sends what was written.
+    pub(super) async fn flush(&mut self) -> Result<()> {
+        if std::mem::take(&mut self.unflushed) {
+            self.socket.flush().await?;
+        }
+        Ok(())
+    }
+}

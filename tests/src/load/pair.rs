@@ -1,0 +1,181 @@
+//! Two devices that write to each other, driven by one task.
+
+use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
+
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    Error, Result,
+    end::{End, MOST_IN_FLIGHT},
+};
+
+/// Frames taken from a socket before others have their turn.
+const TURN: usize = 32;
+/// How long the last messages may take to arrive.
+const DRAIN: Duration = Duration::from_secs(20);
+
+/// How to load.
+#[derive(Debug, Clone, Copy)]
+pub enum Load {
+    /// Each device keeps so many messages on the way: as fast as the server goes.
+    Closed(usize),
+    /// Each device sends one message every so often, whatever the server does.
+    Paced(Duration),
+    /// Each device sends so many messages, one after the other.
+    Exactly(u64),
+    /// Nothing is sent.
+    Quiet,
+}
+
+/// When to measure.
+#[derive(Debug, Clone, Copy)]
+pub struct Span {
+    /// Measured from here
+    pub from: Instant,
+    /// to here; then no new messages are made.
+    pub until: Instant,
+}
+
+/// What was measured.
+#[derive(Debug, Default)]
+pub struct Stats {
+    /// Messages that became both accepted and delivered within the span.
+    pub messages: u64,
+    /// From sending to arrival at the other device, of those that arrived within the span.
+    pub micros: Vec<u32>,
+    /// Answers that said "not now".
+    pub refusals: u64,
+    /// Rows that were asked for because no push came.
+    pub pulls: u64,
+}
+
+/// Two devices.
+pub struct Pair {
+    /// One.
+    pub a: End,
+    /// The other.
+    pub b: End,
+}
+
+impl Pair {
+    /// Loads until the span is over and everything that was sent has arrived, in order and once.
+    pub async fn run(&mut self, load: Load, span: Span) -> Result<Stats> {
+        let mut stats = Stats::default();
+        let made = (self.a.made, self.b.made);
+        let mut due = match load {
+            // Not all at once.
+            Load::Paced(every) => Instant::now() + every.mul_f64(rand::random()),
+            _ => Instant::now(),
+        };
+        let mut timer = pin!(sleep_until(span.until));
+        loop {
+            let now = Instant::now();
+            let done = self.a.complete() + self.b.complete();
+            if span.from <= now && now < span.until {
+                stats.messages += done;
+            }
+            let mut over = now >= span.until;
+            match load {
+                Load::Closed(most) if !over => {
+                    for end in [&mut self.a, &mut self.b] {
+                        for _ in end.in_flight()..most.min(MOST_IN_FLIGHT) {
+                            end.send(now).await?;
+                        }
+                    }
+                }
+                Load::Paced(every) => {
+                    while due <= now && due < span.until && self.has_room() {
+                        // A late timer is not the server's delay; having had to wait for it is.
+                        let waited = now.duration_since(due) > Duration::from_millis(5);
+                        let began = if waited { due } else { now };
+                        self.a.send(began).await?;
+                        self.b.send(began).await?;
+                        due += every;
+                    }
+                }
+                Load::Exactly(count) => {
+                    for (end, before) in [(&mut self.a, made.0), (&mut self.b, made.1)] {
+                        if end.in_flight() == 0 && end.made - before < count {
+                            end.send(now).await?;
+                        }
+                    }
+                    over = self.a.made - made.0 == count && self.b.made - made.1 == count;
+                }
+                Load::Closed(_) | Load::Quiet => {}
+            }
+            let finished = over && self.a.in_flight() + self.b.in_flight() == 0;
+            for end in [&mut self.a, &mut self.b] {
+                end.upkeep(now, finished).await?;
+                end.flush().await?;
+            }
+            if finished {
+                break;
+            }
+            if now >= span.until + DRAIN {
+                let left = self.a.in_flight() + self.b.in_flight();
+                return Err(Error::Broken(format!("{left} messages did not arrive")));
+            }
+            let end = if over { span.until + DRAIN } else { span.until };
+            let mut wake = end;
+            if matches!(load, Load::Paced(_)) && !over && self.has_room() {
+                wake = wake.min(due);
+            }
+            for at in [self.a.wake(), self.b.wake()].into_iter().flatten() {
+                // A retry that waits for answers is woken by them.
+                if at > now {
+                    wake = wake.min(at);
+                }
+            }
+            if timer.deadline() != wake {
+                timer.as_mut().reset(wake);
+            }
+            tokio::select! {
+                taken = self.receive(span, &mut stats.micros) => taken?,
+                () = timer.as_mut() => {}
+            }
+        }
+        for end in [&mut self.a, &mut self.b] {
+            stats.refusals += std::mem::take(&mut end.refusals);
+            stats.pulls += std::mem::take(&mut end.pulls);
+        }
+        Ok(stats)
+    }
+
+    fn has_room(&self) -> bool {
+        self.a.in_flight().max(self.b.in_flight()) < MOST_IN_FLIGHT
+    }
+
+    /// Waits for frames, and takes what is there.
+    async fn receive(&mut self, span: Span, micros: &mut Vec<u32>) -> Result<()> {
+        poll_fn(|cx| {
+            let now = Instant::now();
+            let mut arrived = |began: Instant| {
+                if span.from <= now && now < span.until {
+                    let micros_taken = now.duration_since(began).as_micros();
+                    micros.push(u32::try_from(micros_taken).unwrap_or(u32::MAX));
+                }
+            };
+            let mut any = false;
+            for flipped in [false, true] {
+                let (from, to) = if flipped {
+                    (&mut self.b, &mut self.a)
+                } else {
+                    (&mut self.a, &mut self.b)
+                };
+                for _ in 0..TURN {
+                    match from.poll(to, cx, &mut arrived) {
+                        Poll::Ready(taken) => taken?,
+                        Poll::Pending => break,
+                    }
+                    any = true;
+                }
+            }
+            if any {
+                Poll::Ready(Ok(()))
+            } else {
+                Poll::Pending
+            }
+        })
+        .await
+    }
+}
