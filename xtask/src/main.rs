@@ -1,5 +1,7 @@
 //! `cargo xtask`: the project's own commands.
+mod bench;
 mod demo;
+mod fuzz;
 mod prereq;
 
 use clap::{Parser, Subcommand};
@@ -18,7 +20,12 @@ enum Task {
     Demo(demo::Options),
     /// Checks what the build needs, then runs every test.
     Test,
-    /// Formatting, lints, tests and documentation, as CI runs them.
+    /// Measures, and prints a table or one line of JSON.
+    #[command(subcommand)]
+    Bench(bench::Bench),
+    /// A few seconds of every fuzz target; needs a nightly toolchain.
+    Fuzz,
+    /// Formatting, lints, documentation, tests and a short fuzz run, as CI runs them.
     Ci,
 }
 
@@ -42,7 +49,12 @@ fn main() -> ExitCode {
     let outcome = prereq::ensure().and_then(|()| match task {
         Task::Demo(options) => demo::run(&options),
         Task::Test => cargo(TEST),
-        Task::Ci => CI.iter().try_for_each(|step| cargo(step)),
+        Task::Bench(bench) => bench::run(&bench),
+        Task::Fuzz => fuzz::short(),
+        Task::Ci => CI
+            .iter()
+            .try_for_each(|step| cargo(step))
+            .and_then(|()| fuzz::short()),
     });
     if let Err(why) = outcome {
         eprintln!("xtask: {why}");
@@ -51,7 +63,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn cargo(args: &[&str]) -> Result<(), String> {
+pub(crate) fn cargo(args: &[&str]) -> Result<(), String> {
     eprintln!("xtask: cargo {}", args.join(" "));
     let mut command = Command::new("cargo");
     if args.first() == Some(&"doc") {
