@@ -219,10 +219,8 @@ fn run(world: &mut World, steps: Vec<Step>) {
             Step::Send(from) => world.send(from),
             Step::Begin(from) => {
                 let (side, to) = world.pair(from);
-                if let Some(born) = side.book.plan(now + 1).begin.or(Some(now)) {
-                    let sid = side.begin(to, born, now);
-                    side.post(to, sid, Body::Text(pb::Text { text: "x".into() }));
-                }
+                let sid = side.begin(to, side.book.next_born(now), now);
+                side.post(to, sid, Body::Text(pb::Text { text: "x".into() }));
             }
             Step::Deliver(to, at) if !world.sides[to].inbox.is_empty() => {
                 let at = at.index(world.sides[to].inbox.len());

@@ -91,8 +91,13 @@ impl Book {
         let begin = renew || self.is_repair_due(now_ms);
         Plan {
             current,
-            begin: begin.then(|| sending::next_born(now_ms, self.highest_born)),
+            begin: begin.then(|| self.next_born(now_ms)),
         }
+    }
+
+    /// `born` of a new session of this pair.
+    pub fn next_born(&self, now_ms: u64) -> u64 {
+        sending::next_born(now_ms, self.highest_born)
     }
 
     /// Enters a session that this device began.
@@ -143,11 +148,7 @@ impl Book {
     /// Where a message of a contact does not open for a reason that [`crate::receive::Undecryptable::breaks_session`], and
     /// the contact was accepted. Returns whether a repair is due: then send to the device, by [`Book::plan`].
     pub fn broken(&mut self, sid: SessionId, now_ms: u64) -> bool {
-        if !self.broken.contains(&sid) {
-            let excess = (self.broken.len() + 1).saturating_sub(DEAD_SESSIONS);
-            self.broken.drain(..excess);
-            self.broken.push(sid);
-        }
+        self.note_broken(sid);
         self.is_repair_due(now_ms)
     }
 
@@ -165,13 +166,18 @@ impl Book {
         }
     }
 
-    /// After a rollback of the store: no session of this book ever sends again. The ratchets may have gone further than the
-    /// store knows.
+    /// After a rollback of the store: no session of this book ever sends again, for the ratchets may have gone further than the
+    /// store knows. A new one is due, and it tells the peer.
     pub fn stop_sending(&mut self, now_ms: u64) {
         for entry in &mut self.entries {
             entry.stopped = true;
             entry.receive_only_since_ms.get_or_insert(now_ms);
         }
+        let stopped: Vec<_> = self.entries.iter().map(|entry| entry.sid).collect();
+        for sid in stopped {
+            self.note_broken(sid);
+        }
+        self.last_repair_ms = None;
     }
 
     /// Gives up what is past its time. Also done whenever a session is entered.
@@ -180,6 +186,14 @@ impl Book {
         let out = sending::to_retire(&candidates, now_ms);
         let retired = self.entries.extract_if(.., |e| out.contains(&e.sid));
         retired.map(|entry| entry.retired()).collect()
+    }
+
+    fn note_broken(&mut self, sid: SessionId) {
+        if !self.broken.contains(&sid) {
+            let excess = (self.broken.len() + 1).saturating_sub(DEAD_SESSIONS);
+            self.broken.drain(..excess);
+            self.broken.push(sid);
+        }
     }
 
     fn is_repair_due(&self, now_ms: u64) -> bool {

@@ -190,9 +190,12 @@ fn after_a_rollback_nothing_old_sends_again() {
     assert_eq!(book.sending(), None);
     book.received(&inbound(2, 2), &[sid(1)], NOW);
     assert_eq!(book.sending(), None);
-    assert!(book.plan(NOW).begin.is_some());
     book.received(&inbound(3, 3), &[], NOW);
     assert_eq!(book.sending(), Some(sid(3)));
+    // Whatever came meanwhile: the peer is told, even within an hour of a repair.
+    assert!(book.plan(NOW).begin.is_some());
+    let begun = book.begun(&outbound(4, 4), NOW);
+    assert_eq!(begun.dead, [sid(1), sid(2)]);
 }
 
 #[test]
