@@ -1,13 +1,39 @@
 //! The live path: one WebSocket per device, messages in, rows out. `docs/protocol.md`, "Frames".
+//!
+//! A connection is one task ([`socket`]). A message goes through [`accept`] (may this device send it to these devices
+//! now?) and [`pipeline`] (to the log, and its answer back in order, by the rule of [`hole`]). What is stored comes from
+//! delivery into a [`mailbox`], bounded by a [`window`], and goes out through [`push`].
+//!
+//! | Metric | Kind | Labels | What it counts |
+//! |---|---|---|---|
+//! | `sordino_chat_connections` | gauge | | open connections |
+//! | `sordino_chat_accepted_total` | counter | | messages answered `Accepted` |
+//! | `sordino_chat_refused_total` | counter | `code` | messages answered `Refused`, by error code |
+//! | `sordino_chat_delivered_total` | counter | | rows written to sockets as `Deliver` |
+//! | `sordino_chat_pulled_rows_total` | counter | | rows written to sockets as `Pulled` |
+//! | `sordino_chat_window_closed_total` | counter | | events that a full window turned into a `Sync` |
+//! | `sordino_chat_closed_total` | counter | `why` | connections that the relay closed, by reason |
 
+mod accept;
+mod ack;
 mod close;
 mod connections;
+mod handle;
+mod hole;
+mod identity;
 mod mailbox;
+mod pipeline;
+mod push;
+mod read;
+mod socket;
+mod targets;
+mod token;
+mod upgrade;
 mod window;
 
 use std::{sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Router, routing::get};
 
 pub use self::close::Close;
 use self::connections::Connections;
@@ -51,14 +77,16 @@ impl Default for Settings {
 
 /// Every connection of this process.
 pub struct Chat {
+    api: Arc<Api>,
     settings: Settings,
     connections: Connections,
 }
 
 impl Chat {
     /// Nobody connected.
-    pub fn new(_api: Arc<Api>, settings: Settings) -> Arc<Self> {
+    pub fn new(api: Arc<Api>, settings: Settings) -> Arc<Self> {
         Arc::new(Self {
+            api,
             settings,
             connections: Connections::default(),
         })
@@ -67,6 +95,8 @@ impl Chat {
     /// The route of the WebSocket.
     pub fn routes(self: &Arc<Self>) -> Router {
         Router::new()
+            .route("/v1/socket", get(upgrade::upgrade))
+            .with_state(Arc::clone(self))
     }
 
     /// Open connections.

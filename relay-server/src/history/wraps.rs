@@ -1,9 +1,9 @@
-//! One device's wrap out of all that a row carries.
+//! What one device reads of all that a row carries.
 
 use bytes::Bytes;
 use prost::Message as _;
 use sordino_protocol::{
-    DeviceId, UserId, limits, pb,
+    DeviceId, Header, UserId, limits, pb,
     scan::{self, Shape},
 };
 
@@ -32,6 +32,16 @@ impl StoredRow {
             .into_iter()
             .find(|w| w.user == user.as_bytes()[..] && w.device == device.as_bytes()[..])
             .map(|w| w.payload)
+    }
+
+    /// Content and wrap, as this device reads them. The device that wrote the row gets neither: it has both.
+    pub fn read_by(&self, user: UserId, device: DeviceId) -> (Option<Bytes>, Option<Bytes>) {
+        let own = Header::parse(&self.header)
+            .is_ok_and(|header| header.sender == user && header.sender_device == device);
+        if own {
+            return (None, None);
+        }
+        (self.content.clone(), self.wrap_for(user, device))
     }
 
     /// Bytes of its header, content and wraps, for limits.

@@ -8,16 +8,18 @@ use axum::{
 };
 use sordino_protocol::{Code, DeviceId, UserId, http::PROOF_HEADER};
 
-use super::{Api, ApiError, request::Body};
+use super::{Api, ApiError, error::code_of_users, request::Body};
 use crate::auth::{
     proof::Proof,
     token::{TokenError, thumbprint},
 };
 
 /// The device whose token came along; it is on its owner's newest list.
-pub(super) struct Caller {
-    pub(super) user: UserId,
-    pub(super) device: DeviceId,
+pub(crate) struct Caller {
+    pub(crate) user: UserId,
+    pub(crate) device: DeviceId,
+    /// When the token ends, milliseconds since the Unix epoch.
+    pub(crate) expires_ms: u64,
     signing_key: [u8; 32],
 }
 
@@ -25,12 +27,23 @@ impl FromRequestParts<Arc<Api>> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
-        let token = parts
-            .headers
+        Ok(Self::of_headers(api, &parts.headers).await?)
+    }
+}
+
+impl Caller {
+    /// Whose token the headers carry.
+    pub(crate) async fn of_headers(api: &Api, headers: &HeaderMap) -> Result<Self, Code> {
+        let token = headers
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.strip_prefix("Bearer "))
             .ok_or(Code::NotAuthenticated)?;
+        Self::of_token(api, token).await
+    }
+
+    /// Whose token it is.
+    pub(crate) async fn of_token(api: &Api, token: &str) -> Result<Self, Code> {
         let claims =
             api.tokens
                 .verify(token, (api.now_ms)() / 1000)
@@ -38,7 +51,10 @@ impl FromRequestParts<Arc<Api>> for Caller {
                     TokenError::Expired => Code::TokenExpired,
                     TokenError::Invalid | TokenError::Sign => Code::NotAuthenticated,
                 })?;
-        let list = api.users.newest_list(claims.sub).await?;
+        let list = (api.users)
+            .newest_list(claims.sub)
+            .await
+            .map_err(code_of_users)?;
         // By key as well as by id: a device listed anew has to log in anew.
         let signing_key = list
             .and_then(|list| list.device(claims.did).map(|device| device.signing_key))
@@ -47,12 +63,11 @@ impl FromRequestParts<Arc<Api>> for Caller {
         Ok(Self {
             user: claims.sub,
             device: claims.did,
+            expires_ms: claims.exp.saturating_mul(1000),
             signing_key,
         })
     }
-}
 
-impl Caller {
     /// Refuses what belongs to another user.
     pub(super) fn must_be_user(&self, user: UserId) -> Result<(), ApiError> {
         (self.user == user)
@@ -92,7 +107,7 @@ impl Caller {
         Ok(())
     }
 
-    pub(super) fn signing_key(&self) -> &[u8; 32] {
+    pub(crate) fn signing_key(&self) -> &[u8; 32] {
         &self.signing_key
     }
 }

@@ -32,30 +32,39 @@ impl From<Code> for ApiError {
 
 impl From<UserError> for ApiError {
     fn from(error: UserError) -> Self {
-        match error {
-            UserError::NameTaken => Code::NameTaken.into(),
-            UserError::UserExists => Code::UserExists.into(),
-            UserError::NotFound => Code::UserNotFound.into(),
-            UserError::ListConflict => Code::ListConflict.into(),
-            UserError::PrekeyExists => Code::BadPrekey.into(),
-            UserError::Full => Code::StorageFull.into(),
-            UserError::Failed(cause) => {
-                // The cause is the operator's; the caller gets the code alone.
-                tracing::error!(%cause, "the store of users failed");
-                Code::Internal.into()
-            }
-        }
+        code_of_users(error).into()
     }
 }
 
 impl From<HistoryError> for ApiError {
     fn from(error: HistoryError) -> Self {
-        match error {
-            HistoryError::Full => Code::StorageFull.into(),
-            HistoryError::Failed(cause) => {
-                tracing::error!(%cause, "the store of messages failed");
-                Code::Internal.into()
-            }
+        code_of_history(error).into()
+    }
+}
+
+/// What the caller learns of an error of the store of users. The cause is the operator's.
+pub(crate) fn code_of_users(error: UserError) -> Code {
+    match error {
+        UserError::NameTaken => Code::NameTaken,
+        UserError::UserExists => Code::UserExists,
+        UserError::NotFound => Code::UserNotFound,
+        UserError::ListConflict => Code::ListConflict,
+        UserError::PrekeyExists => Code::BadPrekey,
+        UserError::Full => Code::StorageFull,
+        UserError::Failed(cause) => {
+            tracing::error!(%cause, "the store of users failed");
+            Code::Internal
+        }
+    }
+}
+
+/// What the caller learns of an error of history. The cause is the operator's.
+pub(crate) fn code_of_history(error: HistoryError) -> Code {
+    match error {
+        HistoryError::Full => Code::StorageFull,
+        HistoryError::Failed(cause) => {
+            tracing::error!(%cause, "the store of messages failed");
+            Code::Internal
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The HTTP interface: accounts, logins, device lists, prekeys. Bodies: [`sordino_protocol::http`].
+//! The HTTP interface: accounts, logins, device lists, prekeys, history. Bodies: [`sordino_protocol::http`].
 
 use std::sync::Arc;
 
@@ -11,10 +11,11 @@ use crate::{
 };
 
 mod accounts;
-mod caller;
+pub(crate) mod caller;
 mod claims;
-mod error;
+pub(crate) mod error;
 mod health;
+mod history;
 mod lists;
 mod login;
 mod prekeys;

@@ -9,7 +9,7 @@ use axum::{
 };
 use sordino_protocol::{Code, limits};
 
-use super::{Api, ApiError, accounts, claims, health, lists, login, prekeys};
+use super::{Api, ApiError, accounts, claims, health, history, lists, login, prekeys};
 
 /// The routes of the HTTP interface.
 pub fn router(api: Arc<Api>) -> Router {
@@ -29,6 +29,11 @@ pub fn router(api: Arc<Api>) -> Router {
             get(prekeys::count).put(prekeys::put),
         )
         .route("/v1/users/{user}/prekeys/claim", post(claims::claim))
+        .route("/v1/conversations", get(history::conversations))
+        .route(
+            "/v1/conversations/{conversation}/messages",
+            get(history::messages),
+        )
         .fallback(nothing_here)
         .method_not_allowed_fallback(nothing_here)
         .layer(DefaultBodyLimit::max(limits::HTTP_BODY_BYTES))

@@ -1,0 +1,92 @@
+//! What is checked of a message before it goes to the log.
+
+use bytes::Bytes;
+use prost::Message as _;
+use sordino_protocol::{Code, Header, hash, list::DeviceList, pb};
+
+use super::{
+    identity::Identity,
+    targets::{self, missing, must_be_reached},
+};
+use crate::{
+    broker::{AppendError, Record},
+    http::{Api, error::code_of_users},
+};
+
+/// Why a message is not accepted.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) code: Code,
+    /// The newest lists of sender and recipient, where those that the sender used are not.
+    pub(super) lists: Option<Box<[pb::Signed; 2]>>,
+}
+
+impl From<Code> for Refusal {
+    fn from(code: Code) -> Self {
+        Self { code, lists: None }
+    }
+}
+
+impl From<AppendError> for Refusal {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Busy => Code::Busy,
+            AppendError::Gap => Code::CounterGap,
+            AppendError::StorageFull => Code::StorageFull,
+            AppendError::Unknown => Code::Internal,
+        }
+        .into()
+    }
+}
+
+/// The record of a message that this device may send to these devices now.
+pub(super) async fn check(
+    api: &Api,
+    identity: &Identity,
+    header: Header,
+    send: pb::Send,
+) -> Result<Record, Refusal> {
+    let own_conversation = hash::conversation_id(header.sender, header.recipient);
+    if (header.sender, header.sender_device) != (identity.user, identity.device)
+        || header.conversation != own_conversation
+    {
+        return Err(Code::BadHeader.into());
+    }
+    let list = async |user| {
+        let list = api.users.newest_list(user).await.map_err(code_of_users)?;
+        list.ok_or(Code::UserNotFound)
+    };
+    let own = list(header.sender).await?;
+    if !identity.is_on(&own) {
+        return Err(Code::DeviceRevoked.into());
+    }
+    let peer = list(header.recipient).await?;
+    if header.sender_list != own.version || header.recipient_list != peer.version {
+        return Err(changed(&own, &peer));
+    }
+    let missing = missing(&header, [&own, &peer], &send.wraps, &send.withheld)
+        .map_err(|targets::Misfit| Code::WrongTargets)?;
+    let now_ms = (api.now_ms)();
+    for (user, device) in missing {
+        let expires = api.users.spk_expiry(user, device).await;
+        if must_be_reached(expires.map_err(code_of_users)?, now_ms) {
+            return Err(Code::WrongTargets.into());
+        }
+    }
+    let wraps = pb::Wraps { wraps: send.wraps };
+    Ok(Record {
+        header,
+        header_bytes: send.header,
+        content_hash: hash::sha256(&send.content),
+        content: send.content,
+        wraps: Bytes::from(wraps.encode_to_vec()),
+    })
+}
+
+fn changed(own: &DeviceList, peer: &DeviceList) -> Refusal {
+    let lists = [own.signed.clone(), peer.signed.clone()];
+    Refusal {
+        code: Code::ListsChanged,
+        lists: Some(Box::new(lists)),
+    }
+}

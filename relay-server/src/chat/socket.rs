@@ -1,0 +1,283 @@
+//! One connection: a single task that reads, tells, answers and keeps time.
+
+use std::{pin::pin, time::Duration};
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use prost::bytes::Bytes;
+use sordino_protocol::{
+    Code,
+    frame::{FrameError, encode_relay},
+    pb::{self, relay_frame::Frame},
+};
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::{
+    Chat,
+    ack::Acks,
+    close::Close,
+    connections::Seat,
+    identity::Identity,
+    mailbox::Next,
+    pipeline::Pipeline,
+    push,
+    token::{Due, TokenEnd},
+};
+use crate::{
+    http::caller::Caller,
+    session::{self, Event},
+};
+
+/// How long a device has to answer the last frame.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Why the loop of a connection ends.
+#[derive(Debug)]
+pub(super) enum End {
+    /// The relay closes it.
+    Close(Close),
+    /// There is nobody to say anything to.
+    Gone,
+}
+
+impl From<Close> for End {
+    fn from(close: Close) -> Self {
+        Self::Close(close)
+    }
+}
+
+/// A connection at work.
+pub(super) struct Connection<'a> {
+    pub(super) chat: &'a Chat,
+    pub(super) identity: Identity,
+    pub(super) pipeline: Pipeline,
+    pub(super) acks: Acks,
+    pub(super) token: TokenEnd,
+    socket: WebSocket,
+    seat: Seat<'a>,
+    heard: Instant,
+    asked: bool,
+}
+
+/// What happened.
+enum Step {
+    Read(Option<Result<Message, axum::Error>>),
+    Next(Next),
+    Settled(Option<sordino_protocol::ConversationId>),
+    Time,
+}
+
+/// Serves a socket until it ends.
+pub(super) async fn serve(chat: &Chat, mut socket: WebSocket, caller: &Caller) {
+    let Some(seat) = chat.connections.enter(caller.user, caller.device) else {
+        let close = Close::RetryLater(chat.settings.drain_retry);
+        return farewell(&mut socket, close).await;
+    };
+    let mut connection = Connection {
+        chat,
+        identity: Identity::from(caller),
+        pipeline: Pipeline::default(),
+        acks: Acks::default(),
+        token: TokenEnd::new(caller.expires_ms),
+        socket,
+        seat,
+        heard: Instant::now(),
+        asked: false,
+    };
+    // Boxed: what only beginning and end need is not held while the connection idles.
+    let end = match Box::pin(connection.begin()).await {
+        Ok(()) => connection.run().await,
+        Err(end) => end,
+    };
+    Box::pin(connection.finish(end)).await;
+}
+
+impl Connection<'_> {
+    async fn begin(&mut self) -> Result<(), End> {
+        self.write(Frame::Welcome(pb::Welcome {
+            now_ms: (self.chat.api.now_ms)(),
+            token_expires_ms: self.token.expires_ms(),
+        }))
+        .await?;
+        let registered = self.chat.api.sessions.register(session::Connection {
+            id: self.seat.id,
+            user: self.identity.user,
+            device: self.identity.device,
+            sink: self.seat.mailbox.clone(),
+        });
+        if let Err(error) = registered.await {
+            tracing::warn!(%error, "a connection was not registered");
+            return Err(Close::RetryNow.into());
+        }
+        // Between the look at the handshake and the registration nobody would have said that the list changed.
+        self.must_be_listed().await?;
+        self.write(Frame::Sync(pb::Sync {})).await
+    }
+
+    async fn run(&mut self) -> End {
+        let mut timer = pin!(sleep_until(self.wake()));
+        loop {
+            let wake = self.wake();
+            // Only ever moved forward here: a timer that comes too early looks again.
+            if wake < timer.deadline() || timer.is_elapsed() {
+                timer.as_mut().reset(wake);
+            }
+            let step = tokio::select! {
+                message = self.socket.recv() => Step::Read(message),
+                next = self.seat.mailbox.next() => Step::Next(next),
+                settled = self.pipeline.settle(), if !self.pipeline.is_idle() => Step::Settled(settled),
+                () = &mut timer => Step::Time,
+            };
+            // Boxed: the largest of these would be the size of every idle connection.
+            if let Err(end) = Box::pin(self.step(step)).await {
+                return end;
+            }
+        }
+    }
+
+    async fn step(&mut self, step: Step) -> Result<(), End> {
+        match step {
+            Step::Read(Some(Ok(message))) => self.read(message).await,
+            // A frame too long or against RFC 6455, or no connection any more: then nobody reads the code.
+            Step::Read(Some(Err(_))) => Err(Close::ProtocolError(Code::BadFrame).into()),
+            Step::Read(None) => Err(End::Gone),
+            Step::Next(Next::Close(close)) => Err(close.into()),
+            Step::Next(Next::ListChanged) => self.must_be_listed().await,
+            Step::Next(Next::Sync) => self.write(Frame::Sync(pb::Sync {})).await,
+            Step::Next(Next::Tell(event)) => {
+                if let Some(frame) = push::frame(&event, &self.identity) {
+                    self.write(frame).await?;
+                }
+                if matches!(event, Event::Row { .. }) {
+                    metrics::counter!("sordino_chat_delivered_total").increment(1);
+                }
+                self.seat.mailbox.written(&event);
+                Ok(())
+            }
+            Step::Settled(Some(conversation)) => self.answer(conversation).await,
+            Step::Settled(None) => Ok(()),
+            Step::Time => self.keep_time().await,
+        }
+    }
+
+    async fn read(&mut self, message: Message) -> Result<(), End> {
+        self.heard = Instant::now();
+        self.asked = false;
+        match message {
+            Message::Binary(bytes) => match sordino_protocol::frame::decode_client(bytes) {
+                Ok(frame) => self.handle(frame).await,
+                Err(FrameError::TooLarge) => Err(Close::ProtocolError(Code::TooLarge).into()),
+                Err(_) => Err(Close::ProtocolError(Code::BadFrame).into()),
+            },
+            Message::Text(_) => Err(Close::ProtocolError(Code::BadFrame).into()),
+            Message::Ping(_) | Message::Pong(_) => Ok(()),
+            Message::Close(_) => Err(End::Gone),
+        }
+    }
+
+    /// Ends the connection of a device that its owner removed.
+    async fn must_be_listed(&mut self) -> Result<(), End> {
+        match self.chat.api.users.newest_list(self.identity.user).await {
+            Ok(Some(list)) if self.identity.is_on(&list) => Ok(()),
+            Ok(_) => Err(Close::Stop.into()),
+            Err(error) => {
+                tracing::warn!(%error, "a changed list could not be read");
+                Err(Close::RetryNow.into())
+            }
+        }
+    }
+
+    /// When the connection has something to do, though nothing comes.
+    fn wake(&self) -> Instant {
+        let (now, settings) = (Instant::now(), &self.chat.settings);
+        let patience = if self.asked {
+            settings.dead_after
+        } else {
+            settings.ping_after
+        };
+        let token = match self
+            .token
+            .due((self.chat.api.now_ms)(), settings.token_warning)
+        {
+            Due::In(wait) => now + wait,
+            Due::Tell | Due::Close => now,
+        };
+        let acks = self.acks.due(now, settings.ack_every);
+        let wake = token.min(self.heard + patience);
+        acks.map_or(wake, |acks| acks.min(wake))
+    }
+
+    async fn keep_time(&mut self) -> Result<(), End> {
+        let settings = &self.chat.settings;
+        match self
+            .token
+            .due((self.chat.api.now_ms)(), settings.token_warning)
+        {
+            Due::Close => return Err(Close::RefreshToken.into()),
+            Due::Tell => {
+                self.token.told();
+                let expires_ms = self.token.expires_ms();
+                self.write(Frame::TokenExpiring(pb::TokenExpiring { expires_ms }))
+                    .await?;
+            }
+            Due::In(_) => {}
+        }
+        let now = Instant::now();
+        if self
+            .acks
+            .due(now, settings.ack_every)
+            .is_some_and(|due| due <= now)
+        {
+            self.acks.write(&self.chat.api, &self.identity).await;
+        }
+        let silence = now.saturating_duration_since(self.heard);
+        if silence >= settings.dead_after {
+            return Err(Close::RetryNow.into());
+        }
+        if silence >= settings.ping_after && !self.asked {
+            self.asked = true;
+            self.send(Message::Ping(Bytes::new())).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn write(&mut self, frame: Frame) -> Result<(), End> {
+        self.send(Message::Binary(encode_relay(frame))).await
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), End> {
+        match timeout(self.chat.settings.stuck_after, self.socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(End::Gone),
+            Err(_) => Err(Close::TooSlow.into()),
+        }
+    }
+
+    async fn finish(mut self, end: End) {
+        let api = &self.chat.api;
+        let unregistered = api.sessions.unregister(self.identity.user, self.seat.id);
+        if let Err(error) = unregistered.await {
+            tracing::warn!(%error, "a connection was not unregistered");
+        }
+        self.acks.write(api, &self.identity).await;
+        match end {
+            End::Close(close) => farewell(&mut self.socket, close).await,
+            End::Gone => {}
+        }
+    }
+}
+
+/// The last frame. What the device still sends is read and dropped until it has answered: unread bytes at the end would
+/// make the kernel reset the connection, and the frame might never arrive.
+async fn farewell(socket: &mut WebSocket, close: Close) {
+    metrics::counter!("sordino_chat_closed_total", "why" => close.name()).increment(1);
+    let frame = Message::Close(Some(CloseFrame {
+        code: close.code() as u16,
+        reason: close.reason().into(),
+    }));
+    let _ = timeout(FAREWELL, async {
+        if socket.send(frame).await.is_ok() {
+            while let Some(Ok(_)) = socket.recv().await {}
+        }
+    })
+    .await;
+}

@@ -1,0 +1,438 @@
+//! A relay on a real address, and devices that talk to it.
+#![allow(dead_code, reason = "each test file uses a part")]
+
+#[path = "../../src/user/fixtures.rs"]
+mod fixtures;
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use bytes::Bytes;
+pub(crate) use fixtures::{Person, device_id};
+use futures_util::{SinkExt, StreamExt};
+use prost::Message as _;
+use sordino_protocol::{
+    Class, ClientMessageId, Code, ConversationId, DeviceId, Header, SUBPROTOCOL, UserId, frame,
+    hash::{self, conversation_id},
+    list::DeviceList,
+    pb::{self, client_frame, relay_frame},
+};
+// What the fixtures expect of their parent.
+use sordino_relay::user::{Prekey, PrekeyKind, Users, verify};
+use sordino_relay::{
+    auth::{challenge::Challenges, signing_key::TokenKey, token::Tokens},
+    chat::{Chat, Settings},
+    delivery::embedded::{DeliveryHandle, Options, start},
+    http::{Api, ClaimQuota, routes::router},
+    session::memory::MemorySessions,
+    user::sqlite::SqliteUsers,
+};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
+use tokio_tungstenite::{
+    MaybeTlsStream, WebSocketStream, connect_async,
+    tungstenite::{self, Message, client::IntoClientRequest, http::HeaderValue},
+};
+
+pub const NAME: &str = "relay.example";
+/// No test waits longer for what must come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What must come, comes.
+pub async fn soon<T>(what: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, what).await.expect("in time")
+}
+
+/// Waits until it is so.
+pub async fn until(mut so: impl AsyncFnMut() -> bool) {
+    soon(async {
+        while !so().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}
+
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.expect("after 1970").as_millis() as u64
+}
+
+/// A relay made of the library's parts, so that a test may choose its settings.
+pub struct Relay {
+    pub addr: SocketAddr,
+    pub api: Arc<Api>,
+    pub chat: Arc<Chat>,
+    stop: oneshot::Sender<()>,
+    served: JoinHandle<std::io::Result<()>>,
+    delivery: DeliveryHandle,
+    users: SqliteUsers,
+}
+
+impl Relay {
+    pub async fn start(dir: &Path, settings: Settings) -> Self {
+        let users = SqliteUsers::open(&dir.join("users.sqlite")).await;
+        let users = users.expect("opened");
+        let key = TokenKey::load_or_create(&dir.join("token.key")).expect("a key");
+        let sessions = Arc::new(MemorySessions::new());
+        let mut options = Options::new(dir.join("messages"));
+        // Test machines are not asked for disk space.
+        options.store.reserve_bytes = 1024 * 1024;
+        let delivery = start(options, sessions.clone()).await.expect("started");
+        let api = Arc::new(Api {
+            name: NAME.to_owned(),
+            users: Arc::new(users.clone()),
+            sessions,
+            log: delivery.log,
+            history: delivery.history,
+            challenges: Challenges::new(64),
+            claims: ClaimQuota::new(3, 8),
+            tokens: Tokens::new(NAME, &key),
+            now_ms,
+        });
+        let chat = Chat::new(api.clone(), settings);
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("bound");
+        let addr = listener.local_addr().expect("an address");
+        let (stop, stopped) = oneshot::channel::<()>();
+        let routes = router(api.clone()).merge(chat.routes());
+        let serve = axum::serve(listener, routes).with_graceful_shutdown(async {
+            let _ = stopped.await;
+        });
+        Self {
+            addr,
+            api,
+            chat,
+            stop,
+            served: tokio::spawn(serve.into_future()),
+            delivery: delivery.handle,
+            users,
+        }
+    }
+
+    pub async fn shutdown(self) {
+        let _ = self.stop.send(());
+        soon(self.chat.drain()).await;
+        soon(self.served).await.expect("ended").expect("served");
+        soon(self.delivery.shutdown()).await.expect("stored");
+        self.users.close().await;
+    }
+
+    /// Registers a person with these devices, each with an SPK that lasts.
+    pub async fn register(&self, person: &Person, devices: &[u8]) -> DeviceList {
+        let first = person.list(None, &devices[..1]);
+        let name = format!("user-{}", &person.user.to_string()[..8]);
+        self.users.create(&name, &first).await.expect("created");
+        let list = if devices.len() > 1 {
+            let next = person.list(Some(&first), devices);
+            self.users.put_list(&next).await.expect("replaced");
+            next
+        } else {
+            first
+        };
+        for device in devices {
+            self.prekey(person, *device, u64::MAX >> 1).await;
+        }
+        list
+    }
+
+    /// Gives a device an SPK that ends then.
+    pub async fn prekey(&self, person: &Person, device: u8, expires_ms: u64) {
+        let keys = [fixtures::prekey(PrekeyKind::Signed, 1, expires_ms)];
+        let device = device_id(device);
+        let put = self.users.put_prekeys(person.user, device, &keys, false);
+        put.await.expect("stored");
+    }
+
+    /// A token that was made this many seconds ago.
+    pub fn token(&self, person: &Person, device: u8, age_s: u64) -> String {
+        let key = person.device_key(device).verifying_key().to_bytes();
+        self.api
+            .tokens
+            .issue(
+                person.user,
+                device_id(device),
+                &key,
+                now_ms() / 1000 - age_s,
+            )
+            .expect("signed")
+    }
+
+    pub async fn handshake(
+        &self,
+        token: &str,
+        protocol: Option<&str>,
+    ) -> Result<Socket, (u16, String)> {
+        let url = format!("ws://{}/v1/socket", self.addr);
+        let mut request = url.into_client_request().expect("a request");
+        let headers = request.headers_mut();
+        let bearer = HeaderValue::from_str(&format!("Bearer {token}")).expect("ascii");
+        headers.insert("authorization", bearer);
+        if let Some(protocol) = protocol {
+            let protocol = HeaderValue::from_str(protocol).expect("ascii");
+            headers.insert("sec-websocket-protocol", protocol);
+        }
+        match soon(connect_async(request)).await {
+            Ok((socket, _)) => Ok(socket),
+            Err(tungstenite::Error::Http(answer)) => {
+                let status = answer.status().as_u16();
+                let body: serde_json::Value =
+                    serde_json::from_slice(answer.body().as_deref().unwrap_or_default())
+                        .unwrap_or_default();
+                Err((status, body["code"].as_str().unwrap_or_default().to_owned()))
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// A connected device, past `Welcome` and `Sync`.
+    pub async fn connect<'a>(&self, person: &'a Person, device: u8) -> Device<'a> {
+        let token = self.token(person, device, 0);
+        self.connect_with(person, device, &token).await
+    }
+
+    pub async fn connect_with<'a>(
+        &self,
+        person: &'a Person,
+        device: u8,
+        token: &str,
+    ) -> Device<'a> {
+        let socket = self.handshake(token, Some(SUBPROTOCOL)).await;
+        let mut device = Device {
+            person,
+            device,
+            socket: socket.expect("connected"),
+        };
+        let relay_frame::Frame::Welcome(welcome) = device.frame().await else {
+            panic!("not a welcome")
+        };
+        assert!(welcome.token_expires_ms > welcome.now_ms);
+        assert!(matches!(device.frame().await, relay_frame::Frame::Sync(_)));
+        device
+    }
+}
+
+pub type Socket = WebSocketStream<MaybeTlsStream<tokio::net::TcpStream>>;
+
+/// One device of a person, connected.
+pub struct Device<'a> {
+    pub person: &'a Person,
+    pub device: u8,
+    pub socket: Socket,
+}
+
+/// How a connection ended: code and reason.
+pub type Closed = (u16, String);
+
+impl Device<'_> {
+    /// The next frame.
+    pub async fn frame(&mut self) -> relay_frame::Frame {
+        match self.next().await {
+            Ok(frame) => frame,
+            Err(closed) => panic!("closed: {closed:?}"),
+        }
+    }
+
+    /// The next frame, or the end.
+    pub async fn next(&mut self) -> Result<relay_frame::Frame, Closed> {
+        loop {
+            match soon(self.socket.next()).await {
+                Some(Ok(Message::Binary(bytes))) => {
+                    return Ok(frame::decode_relay(bytes).expect("a frame"));
+                }
+                Some(Ok(Message::Close(Some(close)))) => {
+                    return Err((close.code.into(), close.reason.to_string()));
+                }
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                other => return Err((0, format!("{other:?}"))),
+            }
+        }
+    }
+
+    /// Reads until the end.
+    pub async fn closed(&mut self) -> Closed {
+        loop {
+            if let Err(closed) = self.next().await {
+                return closed;
+            }
+        }
+    }
+
+    pub async fn ask(&mut self, frame: client_frame::Frame) {
+        let bytes = frame::encode_client(frame);
+        self.raw(Message::Binary(bytes)).await;
+    }
+
+    pub async fn raw(&mut self, message: Message) {
+        soon(self.socket.send(message)).await.expect("sent");
+    }
+
+    pub async fn send(&mut self, send: pb::Send) {
+        self.ask(client_frame::Frame::Send(send)).await;
+    }
+
+    /// The next answer to a message: its counter, and the code if it was refused. What else comes is dropped.
+    pub async fn answer(&mut self) -> (u64, Option<Code>) {
+        loop {
+            match self.frame().await {
+                relay_frame::Frame::Accepted(accepted) => return (accepted.counter, None),
+                relay_frame::Frame::Refused(refused) => {
+                    return (refused.counter, Code::from_name(&refused.code));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The next row that is pushed. What else comes is dropped.
+    pub async fn row(&mut self) -> pb::Row {
+        loop {
+            if let relay_frame::Frame::Deliver(pb::Deliver { row: Some(row) }) = self.frame().await
+            {
+                return row;
+            }
+        }
+    }
+
+    pub async fn pull(
+        &mut self,
+        conversation: ConversationId,
+        from_seq: u64,
+        to_seq: u64,
+    ) -> Result<pb::Pulled, Code> {
+        let pull = pb::Pull {
+            request: 7,
+            conversation: conversation.to_pb(),
+            from_seq,
+            to_seq,
+        };
+        self.ask(client_frame::Frame::Pull(pull)).await;
+        loop {
+            match self.frame().await {
+                relay_frame::Frame::Pulled(pulled) => {
+                    assert_eq!(pulled.request, 7);
+                    return Ok(pulled);
+                }
+                relay_frame::Frame::Problem(problem) => {
+                    assert_eq!(problem.request, 7);
+                    return Err(Code::from_name(&problem.code).expect("a code"));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub async fn marks(&mut self, after: Option<ConversationId>) -> pb::Conversations {
+        let list = pb::ListConversations {
+            request: 9,
+            after: after.map(ConversationId::to_pb).unwrap_or_default(),
+        };
+        self.ask(client_frame::Frame::ListConversations(list)).await;
+        loop {
+            if let relay_frame::Frame::Conversations(marks) = self.frame().await {
+                assert_eq!(marks.request, 9);
+                return marks;
+            }
+        }
+    }
+
+    pub async fn ack(&mut self, conversation: ConversationId, seq: u64) {
+        let ack = pb::Ack {
+            conversation: conversation.to_pb(),
+            seq,
+        };
+        self.ask(client_frame::Frame::Ack(ack)).await;
+    }
+
+    /// The next `Delivered`. What else comes is dropped.
+    pub async fn delivered(&mut self) -> u64 {
+        loop {
+            if let relay_frame::Frame::Delivered(delivered) = self.frame().await {
+                return delivered.seq;
+            }
+        }
+    }
+}
+
+/// A message, to be changed before it is sent.
+pub struct Draft {
+    pub header: Header,
+    pub content: Vec<u8>,
+    pub targets: Vec<(UserId, DeviceId)>,
+    pub withheld: Vec<DeviceId>,
+}
+
+impl Draft {
+    /// From a device of one person to these devices of another, for version 1 of both lists.
+    pub fn new(from: (&Person, u8), to: (&Person, &[u8]), counter: u64) -> Self {
+        let (sender, recipient) = (from.0.user, to.0.user);
+        let mut id = [from.1; 16];
+        id[..8].copy_from_slice(&counter.to_be_bytes());
+        let targets = to.1.iter().map(|device| (recipient, device_id(*device)));
+        Self {
+            header: Header {
+                class: Class::Message,
+                conversation: conversation_id(sender, recipient),
+                counter,
+                client_message_id: ClientMessageId::from_bytes(id),
+                sender,
+                sender_device: device_id(from.1),
+                recipient,
+                sender_list: 1,
+                recipient_list: 1,
+                list_digest: [1; 16],
+                erase: vec![],
+                commit: [2; 32],
+            },
+            content: format!("message {counter} of device {}", from.1).into_bytes(),
+            targets: targets.collect(),
+            withheld: vec![],
+        }
+    }
+
+    pub fn frame(&self) -> pb::Send {
+        let wrap = |(user, device): &(UserId, DeviceId)| pb::Wrap {
+            user: user.to_pb(),
+            device: device.to_pb(),
+            payload: wrap_for(*device),
+        };
+        pb::Send {
+            header: self.header.encode().into(),
+            content: self.content.clone().into(),
+            wraps: self.targets.iter().map(wrap).collect(),
+            withheld: self.withheld.iter().map(|id| id.to_pb()).collect(),
+        }
+    }
+}
+
+/// The payload of a device's wrap: names the device, so that a mix-up shows.
+pub fn wrap_for(device: DeviceId) -> Bytes {
+    Bytes::from(format!("for {device}"))
+}
+
+/// Checks that a row is this draft as its recipient reads it.
+pub fn is_draft(row: &pb::Row, draft: &Draft, reader: u8) {
+    assert_eq!(row.header, draft.header.encode());
+    assert_eq!(row.content.as_deref(), Some(draft.content.as_slice()));
+    assert_eq!(row.content_hash, hash::sha256(&draft.content)[..]);
+    assert_eq!(row.wrap, Some(wrap_for(device_id(reader))));
+}
+
+/// A relay in a directory of its own.
+pub async fn relay() -> (Relay, TempDir) {
+    relay_with(Settings::default()).await
+}
+
+pub async fn relay_with(settings: Settings) -> (Relay, TempDir) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let relay = Relay::start(dir.path(), settings).await;
+    (relay, dir)
+}
+
+/// A list as the wire carries it.
+pub fn list_body(list: &DeviceList) -> Vec<u8> {
+    list.signed.encode_to_vec()
+}
