@@ -1,17 +1,106 @@
 //! Project Wycheproof's vectors against the functions that the protocol is built from.
 
+use std::convert::Infallible;
+
 use aes_gcm::{
     Aes256Gcm,
     aead::{Aead, KeyInit, Payload},
 };
 use hmac::{Hmac, Mac};
+use rand::{TryCryptoRng, TryRng};
 use sha2::Sha256;
-use wycheproof::{TestResult, aead, eddsa, hkdf, mac, xdh};
+use wycheproof::{TestResult, aead, eddsa, hkdf, mac, mlkem as ml_kem, xdh};
 
 use crate::{
     Secret,
     keys::{dh, verify_strict},
+    mlkem,
 };
+
+fn ml_kem_tests(name: ml_kem::TestName) -> Vec<ml_kem::Test> {
+    let set = ml_kem::TestSet::load(name).unwrap();
+    let groups = set.test_groups.into_iter();
+    groups.flat_map(|group| group.tests).collect()
+}
+
+#[test]
+fn ml_kem_768_keys_from_seeds() {
+    let tests = ml_kem_tests(ml_kem::TestName::MlKem768KeyGenSeed);
+    assert_eq!(tests.len(), 100);
+    for test in tests {
+        let seed = test.seed.unwrap().as_ref().try_into().unwrap();
+        let public = mlkem::public(&Secret::from_bytes(seed));
+        assert_eq!(public.as_slice(), test.encaps_key.unwrap().as_ref());
+    }
+}
+
+/// Yields one message, as the randomness of an encapsulation.
+struct Message([u8; 32]);
+
+impl TryRng for Message {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        unreachable!("encapsulation draws bytes")
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        unreachable!("encapsulation draws bytes")
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
+        out.copy_from_slice(&self.0);
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Message {}
+
+#[test]
+fn ml_kem_768_encapsulation() {
+    let tests = ml_kem_tests(ml_kem::TestName::MlKem768Encaps);
+    assert!(tests.len() > 250);
+    for test in tests {
+        let mut message = Message(test.msg.unwrap().as_ref().try_into().unwrap());
+        let public = <[u8; mlkem::PUBLIC]>::try_from(test.encaps_key.unwrap().as_ref());
+        let made = public
+            .ok()
+            .and_then(|public| mlkem::encapsulate(&mut message, &public));
+        assert_eq!(made.is_none(), test.result.must_fail(), "{}", test.tc_id);
+        if let Some((ciphertext, shared)) = made {
+            assert_eq!(ciphertext.as_slice(), test.ct.unwrap().as_ref());
+            assert_eq!(
+                shared.expose().as_slice(),
+                test.shared_secret.unwrap().as_ref()
+            );
+        }
+    }
+}
+
+#[test]
+fn ml_kem_768_decapsulation() {
+    let tests = ml_kem_tests(ml_kem::TestName::MlKem768);
+    assert!(tests.len() > 200);
+    for test in tests {
+        let seed = <[u8; 64]>::try_from(test.seed.unwrap().as_ref());
+        let ciphertext = <[u8; mlkem::CIPHERTEXT]>::try_from(test.ct.unwrap().as_ref());
+        let (Ok(seed), Ok(ciphertext)) = (seed, ciphertext) else {
+            assert!(test.result.must_fail(), "{}", test.tc_id);
+            continue;
+        };
+        assert!(!test.result.must_fail(), "{}", test.tc_id);
+        let seed = Secret::from_bytes(seed);
+        assert_eq!(
+            mlkem::public(&seed).as_slice(),
+            test.encaps_key.unwrap().as_ref()
+        );
+        let shared = mlkem::decapsulate(&seed, &ciphertext);
+        assert_eq!(
+            shared.expose().as_slice(),
+            test.shared_secret.unwrap().as_ref()
+        );
+    }
+}
 
 #[test]
 fn x25519() {
