@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod broker;
 pub mod chat;
+pub mod config;
 pub mod delivery;
 pub mod history;
 pub mod http;

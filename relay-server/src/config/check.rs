@@ -1,0 +1,194 @@
+//! Settings that are each well-formed and yet cannot work, with what to do about them.
+
+use std::{fmt, io, path::Path};
+
+use super::Config;
+
+/// Something that keeps the relay from starting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The key that it is about.
+    pub key: &'static str,
+    /// What is wrong.
+    pub what: String,
+    /// What helps.
+    pub fix: &'static str,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; {}", self.key, self.what, self.fix)
+    }
+}
+
+/// Hyper's own least.
+const LEAST_HEADER_BYTES: usize = 8 * 1024;
+
+impl Config {
+    /// What is wrong with the values alone. Nothing is opened.
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut need = |good: bool, key, what: String, fix| {
+            if !good {
+                problems.push(Problem { key, what, fix });
+            }
+        };
+        let listen = self.server.listen;
+        need(
+            listen.ip().is_loopback() || !self.server.trusted_proxies.is_empty(),
+            "server.listen",
+            format!("plain text would cross the network from {listen}"),
+            "listen on 127.0.0.1, or put a proxy that ends TLS in front and name its network in server.trusted_proxies",
+        );
+        need(
+            !self.server.name.is_empty() && self.server.name.len() <= 255,
+            "server.name",
+            format!("it has {} bytes", self.server.name.len()),
+            "use the host name by which clients know the relay, at most 255 bytes",
+        );
+        need(
+            self.auth.token_key.is_none() || self.auth.token_key_file.is_none(),
+            "auth.token_key",
+            "auth.token_key_file is set as well".to_owned(),
+            "keep one of the two",
+        );
+        let limits = &self.limits;
+        need(
+            limits.half_open >= 1 && limits.half_open < limits.connections,
+            "limits.half_open",
+            format!("{} of {} connections", limits.half_open, limits.connections),
+            "use at least 1 and less than limits.connections",
+        );
+        need(
+            limits.header_bytes >= LEAST_HEADER_BYTES,
+            "limits.header_bytes",
+            format!("{} is too small", limits.header_bytes),
+            "use at least 8192",
+        );
+        for (key, seconds) in [
+            ("limits.header_seconds", limits.header_seconds),
+            ("limits.request_seconds", limits.request_seconds),
+            ("limits.connection_seconds", limits.connection_seconds),
+            ("ops.drain_seconds", self.ops.drain_seconds),
+        ] {
+            need(
+                (1..=86_400).contains(&seconds),
+                key,
+                format!("{seconds} seconds"),
+                "use 1 to 86400",
+            );
+        }
+        need(
+            self.ops.unready_seconds <= 86_400,
+            "ops.unready_seconds",
+            format!("{} seconds", self.ops.unready_seconds),
+            "use 0 to 86400",
+        );
+        for (key, value) in [
+            ("delivery.queue_bytes", self.delivery.queue_bytes),
+            ("delivery.queue_records", self.delivery.queue_records),
+            ("delivery.group_bytes", self.delivery.group_bytes),
+            ("delivery.group_records", self.delivery.group_records),
+            ("delivery.cached_states", self.delivery.cached_states),
+            ("rates.claims_per_hour", self.rates.claims_per_hour),
+        ] {
+            need(value >= 1, key, "it is 0".to_owned(), "use at least 1");
+        }
+        problems
+    }
+
+    /// [`Self::problems`], and whether the data directory can be written to.
+    pub fn check(&self) -> Vec<Problem> {
+        let mut problems = self.problems();
+        if let Err(error) = writable(&self.store.data) {
+            problems.push(Problem {
+                key: "store.data",
+                what: format!(
+                    "{} cannot be written to ({error})",
+                    self.store.data.display()
+                ),
+                fix: "create it for the user that runs the relay, or name another with --data",
+            });
+        }
+        problems
+    }
+}
+
+/// Writes a file and takes it away again: permissions alone do not say whether a file system is read-only or full.
+fn writable(data: &Path) -> io::Result<()> {
+    // The relay would create what is missing; here the nearest directory that stands is asked.
+    let dir = data
+        .ancestors()
+        .map(|dir| match dir.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => dir,
+        })
+        .find(|dir| dir.exists())
+        .unwrap_or(data);
+    let file = dir.join(format!(".sordino-check-{}", std::process::id()));
+    std::fs::write(&file, b"written by `sordino-relay check`")?;
+    std::fs::remove_file(&file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The keys that `change` makes a problem of.
+    fn keys(change: impl FnOnce(&mut Config)) -> Vec<&'static str> {
+        let mut config = Config::new("data");
+        change(&mut config);
+        config.problems().iter().map(|p| p.key).collect()
+    }
+
+    #[test]
+    fn the_defaults_are_good() {
+        assert_eq!(Config::default().problems(), []);
+        assert_eq!(Config::new("data").problems(), []);
+    }
+
+    #[test]
+    fn plain_text_on_the_network_needs_a_trusted_proxy() {
+        let everywhere = |c: &mut Config| c.server.listen = ([0, 0, 0, 0], 0).into();
+        assert_eq!(keys(everywhere), ["server.listen"]);
+        let behind_a_proxy = |c: &mut Config| {
+            everywhere(c);
+            c.server.trusted_proxies = vec!["10.0.0.0/8".parse().expect("a network")];
+        };
+        assert_eq!(keys(behind_a_proxy), [""; 0]);
+    }
+
+    #[test]
+    fn values_that_cannot_work_are_found_all_at_once() {
+        assert_eq!(
+            keys(|c| {
+                c.server.name.clear();
+                c.limits.half_open = c.limits.connections;
+                c.limits.header_bytes = 10;
+                c.limits.request_seconds = 0;
+                c.delivery.group_records = 0;
+            }),
+            [
+                "server.name",
+                "limits.half_open",
+                "limits.header_bytes",
+                "limits.request_seconds",
+                "delivery.group_records"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_data_directory_that_cannot_be_written_to_is_found() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut config = Config::new(dir.path().join("not/there/yet"));
+        assert_eq!(config.check(), []);
+        assert_eq!(std::fs::read_dir(dir.path()).expect("read").count(), 0);
+        let file = dir.path().join("file");
+        std::fs::write(&file, b"").expect("written");
+        config.store.data = file;
+        let problems = config.check();
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].to_string().contains("--data"));
+    }
+}

@@ -1,0 +1,267 @@
+//! What an operator can set: one small struct per concern, each with defaults. Keys: `docs/configuration.md`.
+
+mod check;
+mod load;
+mod secret;
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    num::NonZeroU32,
+    path::PathBuf,
+};
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    check::Problem,
+    load::{ENV_PREFIX, LoadError, Sources},
+    secret::Secret,
+};
+
+/// Everything that an operator can set.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where it listens, and who may stand in front of it.
+    pub server: Server,
+    /// Who signs access tokens.
+    pub auth: Auth,
+    /// Where it keeps what it keeps.
+    pub store: Store,
+    /// How much waits and is committed together.
+    pub delivery: Delivery,
+    /// Connections and requests.
+    pub limits: Limits,
+    /// How often.
+    pub rates: Rates,
+    /// What it says.
+    pub log: Log,
+    /// Health, metrics, drain.
+    pub ops: Ops,
+}
+
+impl Config {
+    /// The defaults, with everything in `data`, on a free port of the loopback address.
+    pub fn new(data: impl Into<PathBuf>) -> Self {
+        let mut config = Self::default();
+        config.store.data = data.into();
+        config.server.listen.set_port(0);
+        config
+    }
+}
+
+/// Where the relay listens, and who may stand in front of it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Address and port; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The name by which clients know the relay: part of every login.
+    pub name: String,
+    /// Networks of the proxies that end TLS: they alone may connect in plain text from elsewhere, and are believed when
+    /// they say for whom.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7373)),
+            name: "localhost".to_owned(),
+            trusted_proxies: Vec::new(),
+        }
+    }
+}
+
+/// Who signs access tokens. With neither key, `token.key` in the data directory is read, or made.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    /// The seed of the Ed25519 key, 64 hexadecimal digits.
+    pub token_key: Option<Secret>,
+    /// A file with the same digits.
+    pub token_key_file: Option<PathBuf>,
+}
+
+/// Where the relay keeps what it keeps.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Store {
+    /// The directory; created where there is none.
+    pub data: PathBuf,
+    /// New messages are refused when the disk has less than this left.
+    pub reserve_bytes: u64,
+    /// Memory for parts of history that were read.
+    pub cache_bytes: u64,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            data: PathBuf::from("sordino-data"),
+            reserve_bytes: 256 * 1024 * 1024,
+            cache_bytes: 32 * 1024 * 1024,
+        }
+    }
+}
+
+/// How much waits and is committed together.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Delivery {
+    /// Messages that may wait to be stored, in bytes; beyond it senders are told to wait.
+    pub queue_bytes: usize,
+    /// The same, in messages.
+    pub queue_records: usize,
+    /// What one commit may hold, in bytes.
+    pub group_bytes: usize,
+    /// The same, in messages.
+    pub group_records: usize,
+    /// Conversations whose state is kept in memory.
+    pub cached_states: usize,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self {
+            queue_bytes: 64 * 1024 * 1024,
+            queue_records: 65_536,
+            group_bytes: 2 * 1024 * 1024,
+            group_records: 128,
+            cached_states: 20_000,
+        }
+    }
+}
+
+/// Connections and requests.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Connections open at a time, WebSockets included; beyond it new ones wait in the kernel's queue.
+    pub connections: usize,
+    /// Connections that have not sent a whole request head yet; beyond it the oldest of them is closed.
+    pub half_open: usize,
+    /// How long a request head may take, and how long a connection may be idle between two requests.
+    pub header_seconds: u64,
+    /// The largest request head.
+    pub header_bytes: usize,
+    /// How long a request may take, its body included.
+    pub request_seconds: u64,
+    /// How long a connection serves requests before it is closed; WebSockets are not concerned.
+    pub connection_seconds: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 20_000,
+            half_open: 512,
+            header_seconds: 10,
+            header_bytes: 16 * 1024,
+            request_seconds: 30,
+            connection_seconds: 600,
+        }
+    }
+}
+
+/// How often. A burst is what may come at once after a pause.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Rates {
+    /// Requests without a token from one address (IPv6: from one /64).
+    pub address_per_second: NonZeroU32,
+    /// Its burst.
+    pub address_burst: NonZeroU32,
+    /// Requests of one user.
+    pub user_per_second: NonZeroU32,
+    /// Its burst.
+    pub user_burst: NonZeroU32,
+    /// WebSocket handshakes from one address (IPv6: from one /64).
+    pub address_handshakes_per_second: NonZeroU32,
+    /// Its burst.
+    pub address_handshakes_burst: NonZeroU32,
+    /// WebSocket handshakes of all.
+    pub handshakes_per_second: NonZeroU32,
+    /// Its burst.
+    pub handshakes_burst: NonZeroU32,
+    /// Prekey bundles that one user may claim of another in an hour.
+    pub claims_per_hour: usize,
+}
+
+/// A constant of the defaults; zero cannot be written here.
+const fn per(n: u32) -> NonZeroU32 {
+    match NonZeroU32::new(n) {
+        Some(n) => n,
+        None => NonZeroU32::MIN,
+    }
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            address_per_second: per(20),
+            address_burst: per(200),
+            user_per_second: per(50),
+            user_burst: per(500),
+            address_handshakes_per_second: per(10),
+            address_handshakes_burst: per(100),
+            handshakes_per_second: per(500),
+            handshakes_burst: per(1_000),
+            // Ten devices that each set up a session with ten, three times over.
+            claims_per_hour: 300,
+        }
+    }
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What the relay says, on standard error.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// How lines look.
+    pub format: LogFormat,
+    /// Which lines, in the syntax of `tracing_subscriber::EnvFilter`.
+    pub filter: String,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Text,
+            filter: "info".to_owned(),
+        }
+    }
+}
+
+/// Health, metrics, drain.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Ops {
+    /// Where `/metrics`, `/healthz` and `/readyz` are served for the operator alone; without it there are no metrics.
+    pub listen: Option<SocketAddr>,
+    /// How long connections are still accepted after `/readyz` has begun to say that the relay ends.
+    pub unready_seconds: u64,
+    /// How long sockets and requests may take to end.
+    pub drain_seconds: u64,
+}
+
+impl Default for Ops {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            unready_seconds: 0,
+            drain_seconds: 10,
+        }
+    }
+}
