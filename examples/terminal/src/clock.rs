@@ -6,6 +6,11 @@ use jiff::{
     tz::TimeZone,
 };
 
+/// Now, in milliseconds since 1970.
+pub(crate) fn now_ms() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
 /// What time it is here.
 pub(crate) struct Clock {
     zone: TimeZone,

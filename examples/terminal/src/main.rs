@@ -2,11 +2,14 @@
 #![allow(dead_code, reason = "the screen comes before what drives it")]
 
 mod app;
+mod args;
 mod clock;
 #[cfg(test)]
 mod fixture;
 mod input;
 mod model;
+mod screen;
+mod signals;
 mod text;
 mod view;
 

@@ -1,0 +1,64 @@
+//! The command line.
+
+use std::{env, path::PathBuf};
+
+use clap::Parser;
+
+/// A chat in the terminal, end-to-end encrypted.
+///
+/// The first start registers a user name with the relay; afterwards the store knows who you are, also without a network.
+#[derive(Parser)]
+#[command(version, after_help = KEYS)]
+pub(crate) struct Args {
+    /// The relay.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "SORDINO_RELAY",
+        default_value = "http://127.0.0.1:7373"
+    )]
+    pub(crate) relay: String,
+    /// Where messages and keys are kept, encrypted; one directory a person. The key of the encryption lies in it too, in a file
+    /// that only you can read. [default: .sordino-terminal in your home directory]
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+    /// Your user name, for the first start; asked for if absent.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+}
+
+const KEYS: &str = "\
+Keys:
+  Enter                  send
+  Alt-Enter, Ctrl-J      new line
+  Up, Down               earlier messages of yours, to send again
+  PageUp, PageDown       through the conversation; loads older messages
+  Tab, Alt-Up, Alt-Down  to the list, to another conversation
+  Ctrl-N or /            new conversation, by user name
+  F1 or ?                all keys
+  Ctrl-C                 quit; what waits is sent next time";
+
+impl Args {
+    /// The directory of the store.
+    pub(crate) fn store(&self) -> Result<PathBuf, String> {
+        if let Some(store) = &self.store {
+            return Ok(store.clone());
+        }
+        let home = env::home_dir().ok_or("there is no home directory; say where with --store")?;
+        Ok(home.join(".sordino-terminal"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn it_is_consistent_and_explains_the_keys() {
+        let mut command = Args::command();
+        command.clone().debug_assert();
+        assert!(command.render_long_help().to_string().contains("Alt-Enter"));
+    }
+}
