@@ -45,6 +45,8 @@ fn padded_len(body: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -64,6 +66,17 @@ mod tests {
             (16 * 1024 - 3, 17 * 1024),
         ] {
             assert_eq!(pad(&vec![1; body]).unwrap().len(), padded, "{body}");
+        }
+    }
+
+    /// Every length up to 20 000 as another implementation has it (`tests/vectors/generate.py`): where it changes, and to what.
+    #[test]
+    fn lengths_are_the_frozen_ones() {
+        let vector: BTreeMap<usize, usize> =
+            serde_json::from_str(include_str!("../tests/vectors/padding.json")).unwrap();
+        for body in 0..20_000 {
+            let (_, padded) = vector.range(..=body).next_back().unwrap();
+            assert_eq!(padded_len(body), *padded, "{body}");
         }
     }
 

@@ -45,7 +45,7 @@ fn error(header: &[u8], content: &[u8], key: &Secret<32>) -> Option<OpenError> {
     open_content(header, content, key).err()
 }
 
-/// The vector was computed by another implementation (Python, `hmac` and `cryptography`).
+/// The vector is computed by another implementation (`tests/vectors/generate.py`).
 #[test]
 fn derivations_and_ciphertext_are_the_frozen_ones() {
     let vector: serde_json::Value =

@@ -118,7 +118,7 @@ fn both_sides_agree_and_the_handshake_goes_until_a_reply() {
     }
 }
 
-/// The vector was computed by another implementation (Python, `hmac` and `cryptography`).
+/// The vector is computed by another implementation (`tests/vectors/generate.py`).
 #[test]
 fn derivations_are_the_frozen_ones() {
     let vectors: serde_json::Value =

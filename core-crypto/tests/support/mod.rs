@@ -3,6 +3,7 @@
 
 pub mod device;
 pub mod store;
+pub mod transcript;
 
 use rand::{SeedableRng, rngs::StdRng};
 

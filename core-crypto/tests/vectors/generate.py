@@ -1,84 +1,123 @@
 #!/usr/bin/env python3
-"""Computes the frozen vectors of this folder without any of the project's code.
+"""Computes the frozen vectors of this folder without any of the project's code. Needs `cryptography` 48.
 
-Needs `cryptography`. Prints nothing when every file holds what it computes; with --write, writes the files.
+Prints nothing when every file holds what is computed; with --write, writes the files.
 """
 
-import hashlib
-import hmac
 import json
 import pathlib
 import sys
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from sordino import *
 
 HERE = pathlib.Path(__file__).parent
-LBL = b"sordino/1/"
 
 
-def sha256(*parts):
-    return hashlib.sha256(b"".join(parts)).digest()
+def rep(byte, length=32):
+    return bytes([byte]) * length
 
 
-def hkdf(salt, ikm, info, length):
-    prk = hmac.new(salt, ikm, hashlib.sha256).digest()
-    out, block = b"", b""
-    for count in range(1, 256):
-        block = hmac.new(prk, block + info + bytes([count]), hashlib.sha256).digest()
-        out += block
-        if len(out) >= length:
-            return out[:length]
-
-
-def public(n):
-    return X25519PrivateKey.from_private_bytes(bytes([n]) * 32).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-
-
-def dh(n, key):
-    return X25519PrivateKey.from_private_bytes(bytes([n]) * 32).exchange(X25519PublicKey.from_public_bytes(key))
+def hexed(vectors):
+    return {name: value.hex() if isinstance(value, bytes) else value for name, value in vectors.items()}
 
 
 def pqxdh():
-    def party(n, dik):
-        return bytes([n]) * 16 + bytes([n + 1]) * 16 + bytes([n + 2]) * 32 + public(dik) + bytes([n + 3]) * 32
+    """X25519 secrets are one byte repeated."""
 
-    born = bytes([1, 2, 3, 4, 5, 6, 7, 8])
+    def side(n, dik):
+        return party(rep(n, 16), rep(n + 1, 16), rep(n + 2), x25519_public(rep(dik)), rep(n + 3))
+
+    spk, opk, ephemeral = x25519_public(rep(3)), x25519_public(rep(4)), x25519_public(rep(5))
     vectors = {}
     for name, one_time, kind in [("with_one_time", True, 1), ("without_one_time", False, 2)]:
-        opk = (12).to_bytes(4, "big") + public(4) if one_time else bytes(36)
-        th = sha256(
-            LBL, b"th", b"\1", born, party(0xA0, 1), party(0xB0, 2),
-            (11).to_bytes(4, "big"), public(3), opk,
-            (13).to_bytes(4, "big"), bytes([kind]), sha256(b"pq key"),
-            public(5), public(6), sha256(b"ciphertext"),
+        th = transcript_hash(
+            0x0102030405060708, side(0xA0, 1), side(0xB0, 2), (11, spk), (12, opk) if one_time else None,
+            (13, kind, sha256(b"pq key")), ephemeral, x25519_public(rep(6)), sha256(b"ciphertext"),
         )
-        dhs = [dh(1, public(3)), dh(5, public(2)), dh(5, public(3))] + ([dh(5, public(4))] if one_time else [])
-        ikm = b"\xff" * 32 + b"".join(dhs) + bytes([7]) * 32
-        okm = hkdf(bytes(32), ikm, LBL + b"pqxdh X25519 SHA-256 ML-KEM-768" + th, 64)
-        first = hkdf(okm[:32], dh(6, public(3)), b"OLM_RATCHET", 64)
-        vectors[name] = {
-            "transcript": th.hex(),
-            "sid": th[:8].hex(),
-            "root": okm[:32].hex(),
-            "signal_key": okm[32:].hex(),
-            "root_key": first[:32].hex(),
-            "chain_key": first[32:].hex(),
-        }
-    vectors["inputs"] = json.loads((HERE / "pqxdh.json").read_text())["inputs"]
+        dhs = [dh(rep(1), spk), dh(rep(5), x25519_public(rep(2))), dh(rep(5), spk)]
+        root, signal = root_and_signal(dhs + ([dh(rep(5), opk)] if one_time else []), rep(7), th)
+        root_key, chain_key = ratchet_step(root, dh(rep(6), spk))
+        vectors[name] = hexed({
+            "transcript": th, "sid": th[:8], "root": root, "signal_key": signal,
+            "root_key": root_key, "chain_key": chain_key,
+        })
     return vectors
+
+
+def content():
+    sender, recipient, device, message_id = rep(0x11, 16), rep(0x22, 16), rep(0x33, 16), rep(0x44, 16)
+    conversation = conversation_id(sender, recipient)
+    digest = list_digest((3, rep(0x55)), (4, rep(0x66)))
+    content_key = bytes(range(32))
+    header = (
+        bytes([1, 1, 1, 0]) + conversation + u64(7) + message_id + sender + device + recipient + u32(3) + u32(4) + digest
+    )
+    body = proto((1, 1000), (2, sender), (3, device), (10, proto((1, "héllo".encode()))))
+    header, ciphertext = seal(content_key, message_id, header, body)
+    name = env_hash(header, ciphertext)
+    return hexed({
+        "conversation": conversation, "list_digest": digest, "commit": header[-32:], "header": header,
+        "content": ciphertext, "env_hash": name, "wrap_payload": b"\1" + content_key + name,
+    })
+
+
+def padding():
+    """From one body length to the next, the first of each padded length up to 20 000."""
+    lengths, last = {}, None
+    for body in range(20_000):
+        if padded_len(body) != last:
+            last = padded_len(body)
+            lengths[str(body)] = last
+    return lengths
+
+
+def signed():
+    """UIK, LSK, DSK, DIK secrets are 1, 2, 3, 4 repeated; user 5, device 6; a linked device has 7, 8 and id 9."""
+    uik, lsk, dsk = ed25519_public(rep(1)), ed25519_public(rep(2)), ed25519_public(rep(3))
+    user, device, dik = rep(5, 16), rep(6, 16), x25519_public(rep(4))
+    now = 1_800_000_000_000
+
+    def obj(secret, kind, body):
+        return proto((1, body), (2, sign(secret, kind, body)))
+
+    certificate = obj(rep(1), 10, proto((1, user), (2, uik), (3, 1), (4, lsk)))
+    self_signature = sign(rep(3), 2, user + uik + device + dik)
+    entry = proto((1, device), (2, dsk), (3, dik), (4, now), (5, self_signature))
+    one = proto((1, user), (2, 1), (3, [bytes(32)]), (4, now), (5, certificate), (6, [entry]))
+
+    linked, linked_dsk, linked_dik = rep(9, 16), ed25519_public(rep(7)), x25519_public(rep(8))
+    self_signature = sign(rep(7), 2, user + uik + linked + linked_dik)
+    co_signature = sign(rep(3), 3, user + uik + linked + linked_dsk + linked_dik + u32(2))
+    linked_entry = proto(
+        (1, linked), (2, linked_dsk), (3, linked_dik), (4, now), (5, self_signature), (6, co_signature), (7, device)
+    )
+    two = proto((1, user), (2, 2), (3, list_hash(one)), (4, now), (5, certificate), (6, [entry, linked_entry]))
+
+    def prekey(kind, key, spk):
+        named = [(7, 1), (8, list_hash(one))] if spk else []
+        body = proto((1, user), (2, device), (3, 77), (4, now), (5, now + 60 * 86_400_000), (6, key), *named)
+        return obj(rep(3), kind, body)
+
+    auth = LBL + b"auth" + u32(13) + b"relay.example" + rep(0xAA)
+    request = b"PUT /v1/prekeys " + sha256(b"{}") + rep(0xBB)
+    return hexed({
+        "list_1": obj(rep(2), 1, one), "list_hash_1": list_hash(one),
+        "list_2": obj(rep(2), 1, two), "list_hash_2": list_hash(two),
+        "spk": prekey(4, x25519_public(rep(0xCC)), True), "opk": prekey(5, x25519_public(rep(0xCC)), False),
+        "auth": sign(rep(3), 8, auth), "request": sign(rep(3), 9, request),
+    })
 
 
 def main():
     failed = False
-    for name, compute in [("pqxdh.json", pqxdh)]:
+    for compute in [pqxdh, content, padding, signed]:
         text = json.dumps(compute(), indent=2) + "\n"
-        path = HERE / name
+        path = HERE / f"{compute.__name__}.json"
         if "--write" in sys.argv:
             path.write_text(text)
         elif path.read_text() != text:
             failed = True
-            print(f"{name} differs")
+            print(f"{path.name} differs")
     sys.exit(failed)
 
 
