@@ -7,7 +7,7 @@ use ratatui::{Terminal, backend::TestBackend};
 use crate::{
     app::App,
     clock::Clock,
-    model::{Body, Command, Diff, Event, Item, ItemId, Last, Peer, Row, State, UserId},
+    model::{Body, Command, Diff, Event, Item, Last, MessageId, Peer, Row, State, UserId},
     text::Clean,
     view,
 };
@@ -54,23 +54,27 @@ pub(crate) fn row(id: u8, name: &str, unread: u64) -> Row {
     }
 }
 
-pub(crate) fn id(id: u64) -> ItemId {
+pub(crate) fn message_id(id: u64) -> MessageId {
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&id.to_be_bytes());
-    ItemId::from_bytes(bytes)
+    MessageId::from_bytes(bytes)
 }
 
 pub(crate) fn theirs(number: u64, at_ms: i64, text: &str) -> Item {
     Item {
-        id: id(number),
+        id: number,
         at_ms: Some(at_ms),
-        body: Body::Theirs(Clean::text(text)),
+        body: Body::Theirs {
+            id: message_id(number),
+            text: Clean::text(text),
+            doubt: None,
+        },
     }
 }
 
 pub(crate) fn mine(number: u64, at_ms: i64, text: &str, state: State) -> Item {
     Item {
-        id: id(number),
+        id: number,
         at_ms: Some(at_ms),
         body: Body::Mine(Clean::text(text), state),
     }

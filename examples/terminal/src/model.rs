@@ -2,7 +2,10 @@
 
 use crate::text::Clean;
 
-pub(crate) use sordino_protocol::{ClientMessageId as ItemId, UserId};
+pub(crate) use sordino_protocol::{ClientMessageId as MessageId, UserId};
+
+/// The number of an entry of a timeline; it never changes.
+pub(crate) type ItemId = u64;
 
 /// A change of a list that lives in the client.
 #[derive(Debug, Clone)]
@@ -63,8 +66,12 @@ pub(crate) struct Item {
 
 #[derive(Debug, Clone)]
 pub(crate) enum Body {
-    /// What the peer wrote.
-    Theirs(Clean),
+    /// What the peer wrote, and what to think of it.
+    Theirs {
+        id: MessageId,
+        text: Clean,
+        doubt: Option<Clean>,
+    },
     /// What this user wrote.
     Mine(Clean, State),
     /// Something the reader should know.
@@ -120,7 +127,10 @@ pub(crate) enum Event {
         why: Clean,
     },
     Received(UserId),
+    /// Something to know for a while.
     Notice(Clean),
+    /// Something to know until it was taken note of.
+    Alarm(Clean),
 }
 
 /// What the screen wants done.
@@ -131,7 +141,7 @@ pub(crate) enum Command {
     Open(UserId),
     Send { peer: UserId, text: String },
     LoadOlder(UserId),
-    MarkRead(UserId, ItemId),
+    MarkRead(UserId, MessageId),
     Bell,
     Quit,
 }

@@ -179,7 +179,7 @@ impl App {
             return Vec::new();
         };
         open.position = None;
-        self.notice = None;
+        self.notice.take_if(|(_, until)| *until < i64::MAX);
         vec![Command::Send {
             peer: open.peer.id,
             text,

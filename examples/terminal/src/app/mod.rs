@@ -13,7 +13,7 @@ use ratatui::layout::Rect;
 use crate::{
     clock::Clock,
     input::Input,
-    model::{Body, Command, Connection, Event, Item, Peer, Row, UserId},
+    model::{Body, Command, Connection, Event, Item, MessageId, Peer, Row, UserId},
     text::Clean,
     view::{
         areas::{Areas, Chat},
@@ -83,7 +83,7 @@ pub(crate) struct Open {
     /// The last line shown; nothing while it follows the newest message.
     pub(crate) position: Option<Position>,
     /// The newest message that was reported as read.
-    read: Option<crate::model::ItemId>,
+    read: Option<MessageId>,
 }
 
 impl Open {
@@ -205,6 +205,10 @@ impl App {
                 self.tell(text);
                 Vec::new()
             }
+            Event::Alarm(text) => {
+                self.notice = Some((text, i64::MAX));
+                Vec::new()
+            }
         };
         commands.extend(self.mark_read());
         commands
@@ -237,7 +241,11 @@ impl App {
         self.areas()?.chat
     }
 
+    /// Shows it for a while, if nothing graver stands there.
     fn tell(&mut self, text: Clean) {
+        if matches!(self.notice, Some((_, i64::MAX))) {
+            return;
+        }
         self.notice = Some((text, self.clock.now_ms() + NOTICE_MS));
     }
 
@@ -386,8 +394,11 @@ impl App {
         let peer = open.peer.id;
         let unread = self.rows.iter().any(|r| r.peer.id == peer && r.unread > 0);
         let mut items = open.items().iter().rev();
-        let newest = items.find(|item| matches!(item.body, Body::Theirs(_)));
-        match newest.map(|item| item.id) {
+        let newest = items.find_map(|item| match item.body {
+            Body::Theirs { id, .. } => Some(id),
+            _ => None,
+        });
+        match newest {
             Some(id) if unread && open.position.is_none() && open.read != Some(id) => {
                 open.read = Some(id);
                 vec![Command::MarkRead(peer, id)]

@@ -1,6 +1,8 @@
 use super::*;
 use crate::{
-    fixture::{MINUTE, NOW, app, id, mine, peer, press, row, screen, theirs, user, with_bob},
+    fixture::{
+        MINUTE, NOW, app, message_id, mine, peer, press, row, screen, theirs, user, with_bob,
+    },
     model::{Diff, State},
 };
 
@@ -20,7 +22,7 @@ fn the_first_conversation_opens_by_itself_and_its_messages_are_read_once_looked_
 
     assert_eq!(
         press(&mut app, "<enter>"),
-        [Command::MarkRead(user(1), id(1))]
+        [Command::MarkRead(user(1), message_id(1))]
     );
     let update = Diff::Update(0, row(1, "bob", 2));
     assert_eq!(app.update(Event::Rows(update)), [], "reported once");
@@ -33,7 +35,7 @@ fn the_first_conversation_opens_by_itself_and_its_messages_are_read_once_looked_
     assert_eq!(app.update(Event::Received(user(1))), [Command::Bell]);
     assert_eq!(
         app.update(Event::Focus(true)),
-        [Command::MarkRead(user(1), id(2))]
+        [Command::MarkRead(user(1), message_id(2))]
     );
 }
 

@@ -3,14 +3,14 @@ use proptest::prelude::*;
 
 use crate::{
     app::App,
-    fixture::{DAY, MINUTE, NOW, app, id, mine, peer, press, row, screen, theirs, user, with_bob},
+    fixture::{DAY, MINUTE, NOW, app, mine, peer, press, row, screen, theirs, user, with_bob},
     model::{Body, Connection, Diff, Event, Item, State},
     text::Clean,
 };
 
 fn conversation() -> Vec<Item> {
     let warning = |number, said| Item {
-        id: id(number),
+        id: number,
         at_ms: Some(NOW - 2 * MINUTE),
         body: Body::Warning(Clean::line(said)),
     };

@@ -91,7 +91,9 @@ pub(crate) fn item(open: &Open, index: usize, clock: &Clock, columns: u16) -> Ve
     }
     let grouped = day.is_none() && before.is_some_and(|before| is_grouped(before, item));
     match &item.body {
-        Body::Theirs(said) => {
+        Body::Theirs {
+            text: said, doubt, ..
+        } => {
             if !grouped {
                 let name = text::fit(open.peer.name.as_str(), columns.saturating_sub(2));
                 lines.push(Line::raw(""));
@@ -101,6 +103,10 @@ pub(crate) fn item(open: &Open, index: usize, clock: &Clock, columns: u16) -> Ve
                 ]));
             }
             lines.extend(bubble(said, item.at_ms, None, clock, columns));
+            if let Some(doubt) = doubt {
+                let doubt = text::fit(&format!(" ⚠ {doubt}"), columns);
+                lines.push(Line::styled(doubt, theme::WARNING));
+            }
         }
         Body::Mine(said, state) => {
             if !grouped {
@@ -129,7 +135,7 @@ fn is_new_day(before: &Item, at_ms: i64, clock: &Clock) -> bool {
 fn is_grouped(before: &Item, item: &Item) -> bool {
     let same = matches!(
         (&before.body, &item.body),
-        (Body::Theirs(_), Body::Theirs(_)) | (Body::Mine(..), Body::Mine(..))
+        (Body::Theirs { .. }, Body::Theirs { .. }) | (Body::Mine(..), Body::Mine(..))
     );
     let apart = before
         .at_ms
