@@ -11,15 +11,18 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
+use ed25519_dalek::Signer;
 pub(crate) use fixtures::{Person, device_id};
 use futures_util::{SinkExt, StreamExt};
-use prost::Message as _;
 use sordino_protocol::{
     Class, ClientMessageId, Code, ConversationId, DeviceId, Header, SUBPROTOCOL, UserId, frame,
     hash::{self, conversation_id},
+    http::{PROOF_HEADER, PutList},
     list::DeviceList,
     pb::{self, client_frame, relay_frame},
+    signed::{self, SignedType},
 };
 // What the fixtures expect of their parent.
 use sordino_relay::user::{Prekey, PrekeyKind, Users, verify};
@@ -33,6 +36,7 @@ use sordino_relay::{
 };
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
+use tokio_util::sync::CancellationToken;
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
     tungstenite::{self, Message, client::IntoClientRequest, http::HeaderValue},
@@ -92,6 +96,8 @@ impl Relay {
             challenges: Challenges::new(64),
             claims: ClaimQuota::new(3, 8),
             tokens: Tokens::new(NAME, &key),
+            rates: Arc::default(),
+            draining: CancellationToken::new(),
             now_ms,
         });
         let chat = Chat::new(api.clone(), settings);
@@ -159,6 +165,33 @@ impl Relay {
                 now_ms() / 1000 - age_s,
             )
             .expect("signed")
+    }
+
+    /// Replaces a list over HTTP, as one of its owner's devices; the status of the answer.
+    pub async fn put_list(&self, person: &Person, device: u8, list: &DeviceList) -> u16 {
+        let nonce = self
+            .api
+            .challenges
+            .issue(person.user, device_id(device), now_ms())
+            .expect("room");
+        let path = format!("/v1/users/{}/list", person.user);
+        let list = list.signed.clone().into();
+        let body = serde_json::to_vec(&PutList { list }).expect("JSON");
+        let request = signed::request_body("PUT", &path, &hash::sha256(&body), &nonce);
+        let signature = person
+            .device_key(device)
+            .sign(&signed::input(SignedType::Request, &request));
+        let proof = [nonce.as_slice(), &signature.to_bytes()].concat();
+        reqwest::Client::new()
+            .put(format!("http://{}{path}", self.addr))
+            .bearer_auth(self.token(person, device, 0))
+            .header(PROOF_HEADER, BASE64_STANDARD.encode(proof))
+            .body(body)
+            .send()
+            .await
+            .expect("answered")
+            .status()
+            .as_u16()
     }
 
     pub async fn handshake(
@@ -430,9 +463,4 @@ pub async fn relay_with(settings: Settings) -> (Relay, TempDir) {
     let dir = tempfile::tempdir().expect("a directory");
     let relay = Relay::start(dir.path(), settings).await;
     (relay, dir)
-}
-
-/// A list as the wire carries it.
-pub fn list_body(list: &DeviceList) -> Vec<u8> {
-    list.signed.encode_to_vec()
 }

@@ -1,0 +1,493 @@
+//! Devices that lie, break the protocol, or are no longer who they were.
+
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
+
+mod chat_support;
+
+use std::time::Duration;
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use chat_support::{
+    Device, Draft, Person, Relay, device_id, now_ms, relay, relay_with, soon, until,
+};
+use futures_util::{SinkExt, StreamExt};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use sordino_protocol::{
+    Class, Code, SUBPROTOCOL,
+    frame::encode_client,
+    hash::conversation_id,
+    limits,
+    pb::{self, client_frame, relay_frame::Frame},
+};
+use sordino_relay::{
+    auth::{signing_key::TokenKey, token::Tokens},
+    chat::Settings,
+};
+use tokio_tungstenite::tungstenite::Message;
+
+/// Alice with device 1 and Bob with device 2, registered.
+async fn people(relay: &Relay) -> (Person, Person) {
+    let (alice, bob) = (Person::new(1), Person::new(2));
+    relay.register(&alice, &[1]).await;
+    relay.register(&bob, &[2]).await;
+    (alice, bob)
+}
+
+/// It still answers.
+async fn serves(device: &mut Device<'_>) {
+    device.marks(None).await;
+}
+
+#[tokio::test]
+async fn only_this_version_of_the_protocol_is_spoken() {
+    let (relay, _dir) = relay().await;
+    let (alice, _) = people(&relay).await;
+    let token = relay.token(&alice, 1, 0);
+    for protocol in [None, Some("sordino.v2"), Some("chat")] {
+        let refused = relay.handshake(&token, protocol).await.map(drop);
+        assert_eq!(refused, Err((426, "unsupported_version".to_owned())));
+    }
+    let offered = format!("sordino.v9, {SUBPROTOCOL}");
+    assert!(relay.handshake(&token, Some(&offered)).await.is_ok());
+    let plain = reqwest::get(format!("http://{}/v1/socket", relay.addr)).await;
+    assert_eq!(plain.expect("answered").status(), 400);
+    relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_token_that_does_not_hold_opens_nothing() {
+    let (relay, dir) = relay().await;
+    let (alice, _) = people(&relay).await;
+    let good = relay.token(&alice, 1, 0);
+    let parts: Vec<_> = good.split('.').collect();
+    let none = BASE64_URL_SAFE_NO_PAD.encode(r#"{"typ":"JWT","alg":"none"}"#);
+    let key = |name: &str| TokenKey::load_or_create(&dir.path().join(name)).expect("a key");
+    let issue = |tokens: Tokens| {
+        let dsk = alice.device_key(1).verifying_key().to_bytes();
+        tokens
+            .issue(alice.user, device_id(1), &dsk, now_ms() / 1000)
+            .expect("signed")
+    };
+    let unauthenticated = [
+        String::new(),
+        "a.b.c".to_owned(),
+        good[..good.len() - 4].to_owned(),
+        format!("{none}.{}.", parts[1]),
+        format!("{none}.{}.{}", parts[1], parts[2]),
+        issue(Tokens::new(chat_support::NAME, &key("other.key"))),
+        issue(Tokens::new("elsewhere.example", &key("token.key"))),
+    ];
+    for token in unauthenticated {
+        let refused = relay.handshake(&token, Some(SUBPROTOCOL)).await.map(drop);
+        assert_eq!(
+            refused,
+            Err((401, "not_authenticated".to_owned())),
+            "{token}"
+        );
+    }
+    let expired = relay.token(&alice, 1, 601);
+    let refused = relay.handshake(&expired, Some(SUBPROTOCOL)).await.map(drop);
+    assert_eq!(refused, Err((401, "token_expired".to_owned())));
+    let unlisted = relay.token(&alice, 9, 0);
+    let refused = relay
+        .handshake(&unlisted, Some(SUBPROTOCOL))
+        .await
+        .map(drop);
+    assert_eq!(refused, Err((403, "device_revoked".to_owned())));
+    assert_eq!(relay.chat.open(), 0);
+    relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn nobody_sends_in_the_name_of_another_or_into_their_conversation() {
+    let (relay, _dir) = relay().await;
+    let (alice, bob) = people(&relay).await;
+    let eve = Person::new(3);
+    relay.register(&eve, &[3]).await;
+    let mut b = relay.connect(&bob, 2).await;
+    let mut e = relay.connect(&eve, 3).await;
+    let spoofed = Draft::new((&alice, 1), (&bob, &[2]), 1);
+    let mut other_device = Draft::new((&eve, 3), (&bob, &[2]), 1);
+    other_device.header.sender_device = device_id(4);
+    let mut other_place = Draft::new((&eve, 3), (&bob, &[2]), 1);
+    other_place.header.conversation = conversation_id(alice.user, bob.user);
+    for draft in [spoofed, other_device, other_place] {
+        e.send(draft.frame()).await;
+        assert_eq!(e.answer().await, (1, Some(Code::BadHeader)));
+    }
+    let mut nobody = Draft::new((&eve, 3), (&Person::new(9), &[1]), 1);
+    nobody.targets.clear();
+    e.send(nobody.frame()).await;
+    assert_eq!(e.answer().await, (1, Some(Code::UserNotFound)));
+    // What is her own still goes, and is the first that Bob sees.
+    let own = Draft::new((&eve, 3), (&bob, &[2]), 1);
+    e.send(own.frame()).await;
+    chat_support::is_draft(&b.row().await, &own, 2);
+    relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_message_for_old_lists_is_answered_with_the_new_ones() {
+    let (relay, _dir) = relay().await;
+    let (alice, bob) = people(&relay).await;
+    let first = bob.list(None, &[2]);
+    let second = bob.list(Some(&first), &[2, 4]);
+    relay.api.users.put_list(&second).await.expect("replaced");
+    let mut a = relay.connect(&alice, 1).await;
+    let mut draft = Draft::new((&alice, 1), (&bob, &[2]), 1);
+    a.send(draft.frame()).await;
+    let Frame::Refused(refused) = a.frame().await else {
+        panic!("not refused")
+    };
+    assert_eq!(
+        (refused.code.as_str(), refused.counter),
+        ("lists_changed", 1)
+    );
+    assert_eq!(
+        refused.client_message_id,
+        draft.header.client_message_id.to_pb()
+    );
+    assert_eq!(refused.sender_list, Some(alice.list(None, &[1]).signed));
+    assert_eq!(refused.recipient_list, Some(second.signed));
+    // The new device has no prekeys yet: dormant, so it need not be reached.
+    draft.header.recipient_list = 2;
+    a.send(draft.frame()).await;
+    assert_eq!(a.answer().await, (1, None));
+    relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_message_is_for_every_device_that_can_be_reached() {
+    const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+    let (relay, _dir) = relay().await;
+    let (alice, bob) = (Person::new(1), Person::new(2));
+    relay.register(&alice, &[1]).await;
+    relay.register(&bob, &[2, 4]).await;
+    let mut a = relay.connect(&alice, 1).await;
+    let draft = |counter, targets: &[u8]| {
+        let mut draft = Draft::new((&alice, 1), (&bob, targets), counter);
+        draft.header.recipient_list = 2;
+        draft
+    };
+    // One is left out, one is not listed, one stands twice.
+    for targets in [&[2][..], &[2, 4, 5], &[2, 4, 4]] {
+        a.send(draft(1, targets).frame()).await;
+        assert_eq!(
+            a.answer().await,
+            (1, Some(Code::WrongTargets)),
+            "{targets:?}"
+        );
+    }
+    let mut on_purpose = draft(1, &[2]);
+    on_purpose.withheld.push(device_id(4));
+    a.send(on_purpose.frame()).await;
+    assert_eq!(a.answer().await, (1, None));
+
+    let mut control = draft(2, &[2]);
+    control.header.class = Class::Control;
+    a.send(control.frame()).await;
+    assert_eq!(a.answer().await, (2, None));
+
+    // Its prekey is about to end: both ways.
+    relay.prekey(&bob, 4, now_ms() + DAY_MS).await;
+    for (counter, targets) in [(3, &[2][..]), (4, &[2, 4])] {
+        a.send(draft(counter, targets).frame()).await;
+        assert_eq!(a.answer().await, (counter, None));
+    }
+    relay.prekey(&bob, 4, now_ms() + 3 * DAY_MS).await;
+    a.send(draft(5, &[2]).frame()).await;
+    assert_eq!(a.answer().await, (5, Some(Code::WrongTargets)));
+    relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn after_a_refusal_later_messages_wait_for_the_earlier_one() {
+    let (relay, _dir) = relay().await;
+    let (alice, bob) = people(&relay).await;
+    let eve = Person::new(3);
+    relay.register(&eve, &[3]).await;
+    let mut a = relay.connect(&alice, 1).await;
+    let draft = |counter| Draft::new((&alice, 1), (&bob, &[2]), counter);
+    a.send(draft(1).frame()).await;
+    let mut wrong = draft(2);
+    wrong.header.recipient_list = 9;
+    a.send(wrong.frame()).await;
+    a.send(draft(3).frame()).await;
+    a.send(draft(4).frame()).await;
+    a.send(Draft::new((&alice, 1), (&eve, &[3]), 1).frame())
+        .await;
+    let mut answers = Vec::new();
+    for _ in 0..5 {
+        answers.push(a.answer().await);
+    }
+    // The other conversation has no order with this one.
+    let other = (1, None);
+    let at = answers.iter().rposition(|answer| *answer == other);
+    answers.remove(at.expect("the other conversation goes on"));
+    let gap = Some(Code::CounterGap);
+    let expected = [(1, None), (2, Some(Code::ListsChanged)), (3, gap), (4, gap)];
+    assert_eq!(answers, expected);
+    for counter in 2..=4 {
+        a.send(draft(counter).frame()).await;
+    }
+    for counter in 2..=4 {
+        assert_eq!(a.answer().await, (counter, None));
+    }
+    // A gap that the log finds, on a new connection.
+    let mut again = relay.connect(&alice, 1).await;
+    again.send(draft(6).frame()).await;
+    assert_eq!(again.answer().await, (6, gap));
+    again.send(draft(5).frame()).await;
+    again.send(draft(6).frame()).await;
+    assert_eq!(again.answer().await, (5, None));
+    assert_eq!(again.answer().await, (6, None));
+    relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_is_not_a_frame_closes_the_connection_and_nothing_else() {
+    let (relay, _dir) = relay().await;
+    let (alice, bob) = people(&relay).await;
+    let mut other = relay.connect(&bob, 2).await;
+    let good = encode_client(client_frame::Frame::Send(
+        Draft::new((&alice, 1), (&bob, &[2]), 1).frame(),
+    ));
+    let mut bad_header = Draft::new((&alice, 1), (&bob, &[2]), 1).frame();
+    bad_header.header = vec![1; 147].into();
+    let bad_ack = pb::Ack {
+        conversation: vec![1; 15].into(),
+        seq: 1,
+    };
+    let mut many = Draft::new((&alice, 1), (&bob, &[2]), 1).frame();
+    many.wraps = vec![many.wraps[0].clone(); limits::WRAPS + 1];
+    let cases = [
+        (Message::binary(Vec::new()), "bad_frame"),
+        (Message::binary(good.slice(..good.len() - 1)), "bad_frame"),
+        (
+            Message::binary(vec![0; limits::FRAME_BYTES + 1]),
+            "bad_frame",
+        ),
+        (Message::text("hello"), "bad_frame"),
+        (
+            Message::binary(encode_client(client_frame::Frame::Send(bad_header))),
+            "bad_header",
+        ),
+        (
+            Message::binary(encode_client(client_frame::Frame::Ack(bad_ack))),
+            "bad_frame",
+        ),
+        (
+            Message::binary(encode_client(client_frame::Frame::Send(many))),
+            "bad_frame",
+        ),
+    ];
+    for (at, (message, code)) in cases.into_iter().enumerate() {
+        let mut a = relay.connect(&alice, 1).await;
+        // Half of an oversized frame may meet a closed door.
+        let _ = soon(a.socket.send(message)).await;
+        assert_eq!(a.closed().await, (4003, code.to_owned()), "case {at}");
+        serves(&mut other).await;
+    }
+    until(async || relay.chat.open() == 1).await;
+    relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn random_bytes_are_answered_or_close_the_connection() {
+    let (relay, _dir) = relay().await;
+    let (alice, bob) = people(&relay).await;
+    let mut other = relay.connect(&bob, 2).await;
+    let good = encode_client(client_frame::Frame::Send(
+        Draft::new((&alice, 1), (&bob, &[2]), 1).frame(),
+    ));
+    let mut random = StdRng::seed_from_u64(7);
+    let mut closed = 0;
+    for round in 0..150 {
+        let bytes = if round % 2 == 0 {
+            let len = random.random_range(0..2000);
+            (0..len).map(|_| random.random()).collect()
+        } else {
+            let mut bytes = good.to_vec();
+            for _ in 0..random.random_range(1..4) {
+                let at = random.random_range(0..bytes.len());
+                bytes[at] ^= 1 << random.random_range(0..8);
+            }
+            bytes
+        };
+        let mut a = relay.connect(&alice, 1).await;
+        a.raw(Message::binary(bytes)).await;
+        // A flipped bit may leave a frame that is refused, or even an honest message.
+        match a.next().await {
+            Ok(Frame::Refused(_) | Frame::Accepted(_) | Frame::Problem(_) | Frame::Deliver(_)) => {}
+            Ok(Frame::Nudge(_)) => {}
+            Ok(other) => panic!("{other:?}"),
+            Err((code, reason)) => {
+                assert_eq!(code, 4003, "{reason}");
+                closed += 1;
+            }
+        }
+    }
+    assert!(closed >= 75, "{closed}");
+    serves(&mut other).await;
+    relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn random_bytes_below_the_frames_do_no_harm() {
+    use tokio::io::AsyncWriteExt;
+    let (relay, _dir) = relay().await;
+    let (alice, bob) = people(&relay).await;
+    let mut other = relay.connect(&bob, 2).await;
+    let mut random = StdRng::seed_from_u64(8);
+    for _ in 0..40 {
+        let mut a = relay.connect(&alice, 1).await;
+        let bytes: Vec<u8> = (0..500).map(|_| random.random()).collect();
+        let tokio_tungstenite::MaybeTlsStream::Plain(stream) = a.socket.get_mut() else {
+            panic!("not plain")
+        };
+        let _ = stream.write_all(&bytes).await;
+        let _ = stream.shutdown().await;
+        soon(async { while let Some(Ok(_)) = a.socket.next().await {} }).await;
+    }
+    until(async || relay.chat.open() == 1).await;
+    serves(&mut other).await;
+    relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_removed_device_is_told_to_stop_and_does_not_come_back() {
+    let (relay, _dir) = relay().await;
+    let alice = Person::new(1);
+    let before = relay.register(&alice, &[1, 3]).await;
+    let mut stays = relay.connect(&alice, 1).await;
+    let mut goes = relay.connect(&alice, 3).await;
+    let after = alice.list(Some(&before), &[1]);
+    let status = relay.put_list(&alice, 1, &after).await;
+    assert_eq!(status, 204);
+    assert_eq!(goes.closed().await.0, 4005);
+    serves(&mut stays).await;
+    let token = relay.token(&alice, 3, 0);
+    let refused = relay.handshake(&token, Some(SUBPROTOCOL)).await.map(drop);
+    assert_eq!(refused, Err((403, "device_revoked".to_owned())));
+    // The same id with another key is another device.
+    let again = alice.list_with_keys(Some(&after), &[(1, 1), (3, 4)]);
+    assert_eq!(relay.put_list(&alice, 1, &again).await, 204);
+    let refused = relay.handshake(&token, Some(SUBPROTOCOL)).await.map(drop);
+    assert_eq!(refused, Err((403, "device_revoked".to_owned())));
+    relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_on_the_open_connection() {
+    let (relay, _dir) = relay().await;
+    let (alice, bob) = people(&relay).await;
+    // Five seconds before its end.
+    let mut a = relay
+        .connect_with(&alice, 1, &relay.token(&alice, 1, 595))
+        .await;
+    let Frame::TokenExpiring(expiring) = a.frame().await else {
+        panic!("not told")
+    };
+    assert!(expiring.expires_ms > now_ms() && expiring.expires_ms < now_ms() + 6_000);
+    let refresh = |token: &str| {
+        client_frame::Frame::RefreshToken(pb::RefreshToken {
+            token: token.to_owned(),
+        })
+    };
+    for (token, code) in [
+        (relay.token(&bob, 2, 0), "not_authenticated"),
+        (relay.token(&alice, 1, 601), "token_expired"),
+        (relay.token(&alice, 9, 0), "device_revoked"),
+        ("rubbish".to_owned(), "not_authenticated"),
+    ] {
+        a.ask(refresh(&token)).await;
+        let Frame::Problem(problem) = a.frame().await else {
+            panic!("not refused")
+        };
+        assert_eq!((problem.request, problem.code.as_str()), (0, code));
+    }
+    a.ask(refresh(&relay.token(&alice, 1, 0))).await;
+    let Frame::TokenRefreshed(refreshed) = a.frame().await else {
+        panic!("not renewed")
+    };
+    assert!(refreshed.expires_ms > now_ms() + 590_000);
+    until(async || now_ms() > expiring.expires_ms).await;
+    serves(&mut a).await;
+    relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_connection_ends_with_its_token() {
+    let (relay, _dir) = relay().await;
+    let (alice, _) = people(&relay).await;
+    let mut a = relay
+        .connect_with(&alice, 1, &relay.token(&alice, 1, 598))
+        .await;
+    assert!(matches!(a.frame().await, Frame::TokenExpiring(_)));
+    assert_eq!(a.closed().await.0, 4002);
+    until(async || relay.chat.open() == 0).await;
+    relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn who_answers_no_ping_is_gone_and_who_does_stays() {
+    let (relay, _dir) = relay_with(Settings {
+        ping_after: Duration::from_millis(100),
+        dead_after: Duration::from_millis(1500),
+        ..Settings::default()
+    })
+    .await;
+    let (alice, bob) = people(&relay).await;
+    let dead = relay.connect(&alice, 1).await;
+    let mut alive = relay.connect(&bob, 2).await;
+    // Reading is what answers pings.
+    let reading = tokio::spawn({
+        let mut socket = alive.socket;
+        async move {
+            let until_dead = async {
+                while let Some(Ok(message)) = socket.next().await {
+                    assert!(matches!(message, Message::Ping(_)), "{message:?}");
+                }
+            };
+            let _ = tokio::time::timeout(Duration::from_secs(3), until_dead).await;
+            socket
+        }
+    });
+    until(async || relay.chat.open() == 1).await;
+    alive = Device {
+        person: &bob,
+        device: 2,
+        socket: reading.await.expect("read"),
+    };
+    serves(&mut alive).await;
+    drop(dead);
+    relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_relay_that_drains_lets_nobody_in() {
+    let (relay, _dir) = relay().await;
+    let (alice, bob) = people(&relay).await;
+    let mut a = relay.connect(&alice, 1).await;
+    let drain = tokio::spawn({
+        let chat = relay.chat.clone();
+        async move { chat.drain().await }
+    });
+    let (code, wait) = a.closed().await;
+    assert_eq!(code, 4001);
+    let wait: u64 = wait.parse().expect("milliseconds");
+    assert!(wait <= Settings::default().drain_retry.as_millis() as u64);
+    let token = relay.token(&bob, 2, 0);
+    let refused = relay.handshake(&token, Some(SUBPROTOCOL)).await.map(drop);
+    assert_eq!(refused, Err((503, "draining".to_owned())));
+    soon(drain).await.expect("drained");
+    assert_eq!(relay.chat.open(), 0);
+    relay.shutdown().await;
+}
