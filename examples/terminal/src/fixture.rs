@@ -48,7 +48,7 @@ pub(crate) fn row(id: u8, name: &str, unread: u64) -> Row {
         last: Some(Last {
             mine: false,
             text: Clean::line("see you tomorrow"),
-            at_ms: NOW - MINUTE,
+            at_ms: Some(NOW - MINUTE),
         }),
         unread,
     }

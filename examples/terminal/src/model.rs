@@ -53,7 +53,7 @@ pub(crate) struct Row {
 pub(crate) struct Last {
     pub(crate) mine: bool,
     pub(crate) text: Clean,
-    pub(crate) at_ms: i64,
+    pub(crate) at_ms: Option<i64>,
 }
 
 /// An entry of a timeline.

@@ -67,11 +67,8 @@ fn entry(
     let mark = Span::styled(if active { "▌" } else { " " }, base.patch(theme::NAME));
     let inner = width.saturating_sub(2);
 
-    let time = row
-        .last
-        .as_ref()
-        .map(|last| clock.brief(last.at_ms))
-        .unwrap_or_default();
+    let at = row.last.as_ref().and_then(|last| last.at_ms);
+    let time = at.map(|at| clock.brief(at)).unwrap_or_default();
     let name = base.patch(theme::NAME);
     let first = spread(row.peer.name.as_str(), name, &time, faint, inner, base);
 

@@ -38,8 +38,8 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
         "F1 help ",
     ];
     if let Some(hint) = hints.into_iter().find(|hint| text::width(hint) <= free) {
-        let hint = Line::styled(hint, theme::BAR.fg(Color::Indexed(244))).right_aligned();
-        frame.render_widget(hint, area);
+        let hint = Span::styled(hint, theme::BAR.patch(theme::FAINT));
+        frame.render_widget(Line::from(hint).right_aligned(), area);
     }
 }
 

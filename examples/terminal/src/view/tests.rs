@@ -1,6 +1,8 @@
 use insta::assert_snapshot;
 use proptest::prelude::*;
 
+use super::{draw, theme};
+
 use crate::{
     app::App,
     fixture::{DAY, MINUTE, NOW, app, mine, peer, press, row, screen, theirs, user, with_bob},
@@ -162,4 +164,22 @@ proptest! {
         let shown = screen(&app);
         prop_assert!(!shown.chars().any(|c| c.is_control() && c != '\n'));
     }
+}
+
+/// Colours do not stand in the other tests: a line that is drawn over another must not take its colours.
+#[test]
+fn the_connection_is_coloured() {
+    use ratatui::{Terminal, backend::TestBackend};
+
+    let mut app = full(90, 28);
+    let mut colour = |connection| {
+        app.update(Event::Connection(connection));
+        let mut terminal = Terminal::new(TestBackend::new(90, 28)).expect("a terminal");
+        terminal.draw(|frame| draw(frame, &app)).expect("drawn");
+        let cell = terminal.backend().buffer()[(8, 27)].clone();
+        assert!("●○".contains(cell.symbol()));
+        cell.fg
+    };
+    assert_eq!(colour(Connection::Live), theme::GOOD);
+    assert_eq!(colour(Connection::Lost { retry_at_ms: NOW }), theme::BAD);
 }

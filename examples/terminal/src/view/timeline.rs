@@ -60,7 +60,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, open: &Open, clock: &Clock
     };
     frame.render_widget(Paragraph::new(lines), bottom);
     if open.position.is_some() {
-        let more = Line::styled(" ↓ newer: Esc ", theme::BAR).right_aligned();
+        let more = Line::from(Span::styled(" ↓ newer: Esc ", theme::BAR)).right_aligned();
         let last = Rect {
             y: area.bottom().saturating_sub(1),
             height: 1,
@@ -87,16 +87,22 @@ pub(crate) fn item(open: &Open, index: usize, clock: &Clock, columns: u16) -> Ve
         .at_ms
         .filter(|at| before.is_none_or(|before| is_new_day(before, *at, clock)));
     if let Some(at) = day {
+        if before.is_some() {
+            lines.push(Line::raw(""));
+        }
         lines.push(rule(&clock.day(at), columns));
     }
     let grouped = day.is_none() && before.is_some_and(|before| is_grouped(before, item));
+    let speaks = matches!(item.body, Body::Theirs { .. } | Body::Mine(..));
+    if speaks && !grouped && day.is_none() {
+        lines.push(Line::raw(""));
+    }
     match &item.body {
         Body::Theirs {
             text: said, doubt, ..
         } => {
             if !grouped {
                 let name = text::fit(open.peer.name.as_str(), columns.saturating_sub(2));
-                lines.push(Line::raw(""));
                 lines.push(Line::from(vec![
                     Span::raw(" "),
                     Span::styled(name, theme::NAME),
@@ -110,7 +116,6 @@ pub(crate) fn item(open: &Open, index: usize, clock: &Clock, columns: u16) -> Ve
         }
         Body::Mine(said, state) => {
             if !grouped {
-                lines.push(Line::raw(""));
                 lines.push(right("you", theme::FAINT, columns));
             }
             lines.extend(bubble(said, item.at_ms, Some(state), clock, columns));
