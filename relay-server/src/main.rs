@@ -1,51 +1,36 @@
 //! The relay as a program.
 
-use std::{
-    fs, io,
-    net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
-    process::ExitCode,
-};
+mod cli;
 
-use clap::{Args, Parser, Subcommand};
-use sordino_relay::relay::{Config, start};
+use std::{fs, process::ExitCode};
+
+use clap::Parser;
+use sordino_relay::{
+    config::Config,
+    relay::{Relay, start},
+};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The Sordino relay.
-#[derive(Parser)]
-#[command(version)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
+use crate::cli::{Cli, Command, Show};
 
-#[derive(Subcommand)]
-enum Command {
-    /// Run until SIGTERM or SIGINT.
-    Serve(Serve),
-}
-
-#[derive(Args)]
-struct Serve {
-    /// Directory for everything that the relay keeps.
-    #[arg(long)]
-    data: PathBuf,
-    /// Loopback address; port 0 takes a free one.
-    #[arg(long, default_value_t = SocketAddr::from((Ipv4Addr::LOCALHOST, 7373)))]
-    listen: SocketAddr,
-    /// The name by which clients know the relay.
-    #[arg(long, default_value = "localhost")]
-    name: String,
-    /// Write the port to this file once the relay listens.
-    #[arg(long)]
-    port_file: Option<PathBuf>,
-}
+type Failure = Box<dyn std::error::Error>;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    tracing_subscriber::fmt().with_writer(io::stderr).init();
-    let Command::Serve(args) = Cli::parse().command;
-    match serve(args).await {
+    let done = match Cli::parse().command {
+        Command::Serve {
+            settings,
+            port_file,
+        } => match settings.load() {
+            Ok(config) => serve(config, port_file).await,
+            Err(error) => Err(error),
+        },
+        Command::Check { settings } => settings.load().and_then(|config| check(&config)),
+        Command::Config {
+            show: Show::Print { settings },
+        } => settings.load().and_then(|config| print(&config)),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("sordino-relay: {error}");
@@ -54,18 +39,21 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn serve(args: Serve) -> Result<(), Box<dyn std::error::Error>> {
+async fn serve(config: Config, port_file: Option<std::path::PathBuf>) -> Result<(), Failure> {
+    cli::start_log(&config.log)?;
     // Before anything starts: a signal that comes early must not be lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let relay = start(Config {
-        data: args.data,
-        listen: args.listen,
-        name: args.name,
-    })
-    .await?;
-    eprintln!("listening on http://{}", relay.addr());
-    if let Some(file) = args.port_file {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        name = config.server.name,
+        data = %config.store.data.display(),
+        trusted_proxies = ?config.server.trusted_proxies,
+        "starting: users in SQLite, messages in an embedded log and store, sessions in memory"
+    );
+    let relay = start(config).await?;
+    summarize(&relay);
+    if let Some(file) = port_file {
         fs::write(file, relay.addr().port().to_string())?;
     }
     tokio::select! {
@@ -73,5 +61,39 @@ async fn serve(args: Serve) -> Result<(), Box<dyn std::error::Error>> {
         _ = interrupt.recv() => {}
     }
     relay.shutdown().await;
+    Ok(())
+}
+
+fn summarize(relay: &Relay) {
+    match relay.ops_addr() {
+        Some(ops) => {
+            tracing::info!("metrics on http://{ops}/metrics, health on /healthz and /readyz");
+            if !ops.ip().is_loopback() {
+                tracing::warn!("ops.listen can be reached from the network: keep others off it");
+            }
+        }
+        None => tracing::info!("no metrics: ops.listen is not set"),
+    }
+    // Programs wait for this line.
+    eprintln!("listening on http://{}", relay.addr());
+}
+
+fn check(config: &Config) -> Result<(), Failure> {
+    let problems = config.check();
+    for problem in &problems {
+        eprintln!("{problem}");
+    }
+    match problems.len() {
+        0 => {
+            println!("the configuration is good");
+            Ok(())
+        }
+        1 => Err("1 problem".into()),
+        n => Err(format!("{n} problems").into()),
+    }
+}
+
+fn print(config: &Config) -> Result<(), Failure> {
+    print!("{}", toml::to_string(config)?);
     Ok(())
 }

@@ -1,55 +1,61 @@
-//! A relay in this process: its stores, its address, its end.
+//! A relay in this process: its stores, its addresses, its end.
 
 use std::{
     fs::{self, File, TryLockError},
     io,
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
+use axum::middleware::from_fn_with_state;
+use tokio::{
+    net::TcpListener,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
 
+pub use crate::config::Config;
 use crate::{
     auth::{challenge::Challenges, signing_key::TokenKey, token::Tokens},
+    broker::memory::Bounds,
     chat::{self, Chat},
+    config::{self, Problem},
     delivery::embedded::{self, DeliveryHandle, Options},
+    history::embedded::StoreOptions,
     http::{Api, ClaimQuota, routes::router},
+    ops::{
+        accept::Server,
+        admin::Admin,
+        client::Proxies,
+        drain,
+        metrics::{self, MetricsError},
+        rates::{self, Rates},
+        request,
+    },
     session::memory::MemorySessions,
     user::{UserError, sqlite::SqliteUsers},
 };
 
 /// Challenges open at a time, about 100 bytes each.
 const OPEN_CHALLENGES: usize = 65_536;
-/// Ten devices that each set up a session with ten, three times over.
-const CLAIMS_PER_HOUR: usize = 300;
 /// Pairs of users whose claims are counted, about 64 bytes each.
 const CLAIM_PAIRS: usize = 262_144;
-/// How long requests under way may take to end.
-const DRAIN: Duration = Duration::from_secs(10);
-
-/// What a relay needs to start.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Everything that it keeps; created where there is none.
-    pub data: PathBuf,
-    /// Where it listens; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// Its name, as clients know it: part of every login. Changing it ends all tokens.
-    pub name: String,
-}
 
 /// Why a relay does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// It speaks plain text.
-    #[error("{0} is not a loopback address: plain text would cross the network")]
-    NotLoopback(SocketAddr),
+    /// Settings that cannot work.
+    #[error("{}", list(.0))]
+    Config(Vec<Problem>),
     /// Another process has the data directory.
     #[error("another relay uses {}", .0.display())]
     Locked(PathBuf),
-    /// A file or the address.
+    /// An address cannot be listened on.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, io::Error),
+    /// A file.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// The store of users.
@@ -58,14 +64,23 @@ pub enum StartError {
     /// The store of messages.
     #[error(transparent)]
     Messages(#[from] embedded::StartError),
+    /// The recorder of metrics.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
 }
 
-/// A relay that listens.
+fn list(problems: &[Problem]) -> String {
+    let lines: Vec<_> = problems.iter().map(Problem::to_string).collect();
+    lines.join("\n")
+}
+
+/// A relay that listens. Dropped without [`Self::shutdown`], it stops accepting and its stores close by themselves.
 pub struct Relay {
-    addr: SocketAddr,
-    stop: oneshot::Sender<()>,
-    served: JoinHandle<io::Result<()>>,
+    server: Server,
+    admin: Option<Admin>,
+    api: Arc<Api>,
     chat: Arc<Chat>,
+    ops: config::Ops,
     /// Held until the end: dropped, it closes the log.
     delivery: DeliveryHandle,
     users: SqliteUsers,
@@ -75,73 +90,143 @@ pub struct Relay {
 
 /// Opens the stores and listens.
 pub async fn start(config: Config) -> Result<Relay, StartError> {
-    if !config.listen.ip().is_loopback() {
-        return Err(StartError::NotLoopback(config.listen));
+    let problems = config.problems();
+    if !problems.is_empty() {
+        return Err(StartError::Config(problems));
     }
-    fs::create_dir_all(&config.data)?;
-    let lock = File::create(config.data.join("lock"))?;
-    lock.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => StartError::Locked(config.data.clone()),
-        TryLockError::Error(error) => error.into(),
-    })?;
-    let users = SqliteUsers::open(&config.data.join("users.sqlite")).await?;
+    let token_key = config
+        .token_key()
+        .map_err(|problem| StartError::Config(vec![problem]))?;
+    // Before the stores: what was recorded without a recorder is lost.
+    let recorder = match config.ops.listen {
+        Some(listen) => Some((listen, metrics::install()?)),
+        None => None,
+    };
+    let data = &config.store.data;
+    let lock = lock(data)?;
+    let users = SqliteUsers::open(&data.join("users.sqlite")).await?;
     let sessions = Arc::new(MemorySessions::new());
-    let messages = Options::new(config.data.join("messages"));
-    let delivery = embedded::start(messages, sessions.clone()).await?;
-    let key = TokenKey::load_or_create(&config.data.join("token.key"))?;
+    let delivery = embedded::start(options(&config), sessions.clone()).await?;
+    let key = match token_key {
+        Some(key) => key,
+        None => TokenKey::load_or_create(&data.join("token.key"))?,
+    };
     let api = Arc::new(Api {
-        tokens: Tokens::new(&config.name, &key),
-        name: config.name,
+        tokens: Tokens::new(&config.server.name, &key),
+        name: config.server.name,
         users: Arc::new(users.clone()),
         sessions,
         log: delivery.log,
         history: delivery.history,
         challenges: Challenges::new(OPEN_CHALLENGES),
-        claims: ClaimQuota::new(CLAIMS_PER_HOUR, CLAIM_PAIRS),
+        claims: ClaimQuota::new(config.rates.claims_per_hour, CLAIM_PAIRS),
+        rates: Arc::new(Rates::new(&config.rates)),
+        draining: CancellationToken::new(),
         now_ms,
     });
     let chat = Chat::new(api.clone(), chat::Settings::default());
-    let listener = TcpListener::bind(config.listen).await?;
-    let addr = listener.local_addr()?;
-    let (stop, stopped) = oneshot::channel::<()>();
-    let serve = axum::serve(listener, router(api).merge(chat.routes())).with_graceful_shutdown(
-        async move {
-            // A dropped sender is a dropped relay: it stops as well.
-            let _ = stopped.await;
-        },
-    );
+    let sockets = chat
+        .routes()
+        .layer(from_fn_with_state(api.rates.clone(), rates::handshakes));
+    let within = Duration::from_secs(config.limits.request_seconds);
+    let routes = router(api.clone())
+        .merge(sockets)
+        .layer(from_fn_with_state(within, request::bounded));
+    let listen = config.server.listen;
+    let proxies = Proxies::new(config.server.trusted_proxies);
+    let server = TcpListener::bind(listen)
+        .await
+        .and_then(|listener| Server::start(listener, routes, proxies, &config.limits))
+        .map_err(|error| StartError::Listen(listen, error))?;
+    let admin = match recorder {
+        Some((listen, recorder)) => {
+            let counter = server.counter();
+            let admin = Admin::start(listen, &config.limits, api.clone(), recorder, counter).await;
+            Some(admin.map_err(|error| StartError::Listen(listen, error))?)
+        }
+        None => None,
+    };
     Ok(Relay {
-        addr,
-        stop,
-        served: tokio::spawn(serve.into_future()),
+        server,
+        admin,
+        api,
         chat,
+        ops: config.ops,
         delivery: delivery.handle,
         users,
         _lock: lock,
     })
 }
 
+/// Takes the data directory, and makes it where there is none.
+fn lock(data: &Path) -> Result<File, StartError> {
+    fs::create_dir_all(data)?;
+    let lock = File::create(data.join("lock"))?;
+    lock.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => StartError::Locked(data.to_owned()),
+        TryLockError::Error(error) => error.into(),
+    })?;
+    Ok(lock)
+}
+
+fn options(config: &Config) -> Options {
+    let path = config.store.data.join("messages");
+    let delivery = &config.delivery;
+    Options {
+        store: StoreOptions {
+            reserve_bytes: config.store.reserve_bytes,
+            cache_bytes: config.store.cache_bytes,
+            ..StoreOptions::new(path.clone())
+        },
+        queue: Bounds {
+            bytes: delivery.queue_bytes,
+            records: delivery.queue_records,
+        },
+        group: Bounds {
+            bytes: delivery.group_bytes,
+            records: delivery.group_records,
+        },
+        cached_states: delivery.cached_states,
+    }
+}
+
 impl Relay {
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
-        self.addr
+        self.server.addr()
     }
 
-    /// Stops accepting, closes the sockets, lets requests under way end, answers and stores what the log still holds,
-    /// closes the stores and frees the data directory.
-    pub async fn shutdown(mut self) {
-        let _ = self.stop.send(());
-        // The server does not see connections that became sockets.
-        if timeout(DRAIN, self.chat.drain()).await.is_err() {
-            tracing::warn!("some devices did not let go of their connections");
+    /// Where the operator's listener is, if there is one.
+    pub fn ops_addr(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Admin::addr)
+    }
+
+    /// Says that it is not ready any more, stops accepting, closes the sockets in batches, lets requests under way end,
+    /// answers and stores what the log still holds, closes the stores and frees the data directory.
+    pub async fn shutdown(self) {
+        self.api.draining.cancel();
+        // For the load balancer to hear of it before it meets a closed door.
+        sleep(Duration::from_secs(self.ops.unready_seconds)).await;
+        self.server.stop();
+        let within = Duration::from_secs(self.ops.drain_seconds);
+        let sockets = self.chat.open();
+        tracing::info!(sockets, ?within, "draining");
+        let drained = async {
+            let drain::Pace { batch, pause } = drain::pace(sockets, within);
+            self.chat.drain_paced(batch, pause).await;
+            self.server.ended().await;
+        };
+        if timeout(within, drained).await.is_err() {
+            let left = self.server.counter().open();
+            tracing::warn!(left, "connections did not end in time and are cut");
+            self.server.kill();
         }
-        if timeout(DRAIN, &mut self.served).await.is_err() {
-            self.served.abort();
-        }
+        // After the sockets, so that what they sent is answered; before the stores, which it writes to.
         if let Err(error) = self.delivery.shutdown().await {
             tracing::error!(%error, "the store of messages was not closed cleanly");
         }
         self.users.close().await;
+        tracing::info!("stopped");
     }
 }
 

@@ -94,13 +94,10 @@ impl TestRelay {
 }
 
 async fn launch(data: &Path, name: &str, listen: SocketAddr) -> Result<Relay, Error> {
-    start(Config {
-        data: data.to_owned(),
-        listen,
-        name: name.to_owned(),
-    })
-    .await
-    .map_err(Error::Relay)
+    let mut config = Config::new(data);
+    config.server.listen = listen;
+    config.server.name = name.to_owned();
+    start(config).await.map_err(Error::Relay)
 }
 
 #[cfg(test)]

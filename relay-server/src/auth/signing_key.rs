@@ -21,6 +21,13 @@ impl TokenKey {
         }
     }
 
+    /// From 64 hexadecimal digits; `None` for anything else.
+    pub fn from_hex(digits: &str) -> Option<Self> {
+        let mut seed = Zeroizing::new([0; 32]);
+        hex::decode_to_slice(digits.trim(), seed.as_mut_slice()).ok()?;
+        Some(Self(seed))
+    }
+
     /// To be used within the call, never kept.
     pub(super) fn expose(&self) -> &[u8; 32] {
         &self.0
@@ -72,6 +79,15 @@ mod tests {
                 .permissions()
                 .mode();
             assert_eq!(mode & 0o777, 0o600);
+        }
+    }
+
+    #[test]
+    fn a_key_can_be_written_as_text() {
+        let key = TokenKey::from_hex(&format!("{}\n", "0f".repeat(32))).expect("a key");
+        assert_eq!(key.expose(), &[0x0f; 32]);
+        for bad in ["", "0f", &"0g".repeat(32), &"0f".repeat(33)] {
+            assert!(TokenKey::from_hex(bad).is_none(), "{bad}");
         }
     }
 

@@ -108,6 +108,11 @@ impl Chat {
     /// once. Returns when the last one is gone.
     pub async fn drain(&self) {
         let (batch, pause) = self.settings.drain_batch;
+        self.drain_paced(batch, pause).await;
+    }
+
+    /// [`Self::drain`], `batch` connections at a time and `pause` between.
+    pub async fn drain_paced(&self, batch: usize, pause: Duration) {
         self.connections
             .drain(batch, pause, self.settings.drain_retry)
             .await;

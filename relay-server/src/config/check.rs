@@ -2,7 +2,10 @@
 
 use std::{fmt, io, path::Path};
 
+use zeroize::Zeroizing;
+
 use super::Config;
+use crate::auth::signing_key::TokenKey;
 
 /// Something that keeps the relay from starting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,9 +100,36 @@ impl Config {
         problems
     }
 
-    /// [`Self::problems`], and whether the data directory can be written to.
+    /// The configured key; `None` where it is to be kept in the data directory.
+    pub(crate) fn token_key(&self) -> Result<Option<TokenKey>, Problem> {
+        const DIGITS: &str = "give 64 hexadecimal digits, for instance of `openssl rand -hex 32`";
+        let problem = |key, what| Problem {
+            key,
+            what,
+            fix: DIGITS,
+        };
+        if let Some(digits) = &self.auth.token_key {
+            let bad = || problem("auth.token_key", "it is not a key".to_owned());
+            return TokenKey::from_hex(digits.expose())
+                .ok_or_else(bad)
+                .map(Some);
+        }
+        let Some(file) = &self.auth.token_key_file else {
+            return Ok(None);
+        };
+        let bad = |what| problem("auth.token_key_file", format!("{}: {what}", file.display()));
+        let digits = std::fs::read_to_string(file).map_err(|error| bad(error.to_string()))?;
+        let key = TokenKey::from_hex(&Zeroizing::new(digits));
+        key.ok_or_else(|| bad("it holds no key".to_owned()))
+            .map(Some)
+    }
+
+    /// [`Self::problems`], the key, and whether the data directory can be written to.
     pub fn check(&self) -> Vec<Problem> {
         let mut problems = self.problems();
+        if let Err(problem) = self.token_key() {
+            problems.push(problem);
+        }
         if let Err(error) = writable(&self.store.data) {
             problems.push(Problem {
                 key: "store.data",
@@ -176,6 +206,22 @@ mod tests {
                 "delivery.group_records"
             ]
         );
+    }
+
+    #[test]
+    fn a_token_key_is_read_or_the_problem_says_nothing_of_it() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("key");
+        let mut config = Config::new(dir.path());
+        config.auth.token_key_file = Some(file.clone());
+        assert_eq!(config.check().len(), 1);
+        std::fs::write(&file, "5e5e5e").expect("written");
+        let problems = config.check();
+        assert_eq!(problems.len(), 1);
+        assert!(!problems[0].to_string().contains("5e5e"));
+        std::fs::write(&file, format!("{}\n", "5e".repeat(32))).expect("written");
+        assert_eq!(config.check(), []);
+        assert!(config.token_key().is_ok_and(|key| key.is_some()));
     }
 
     #[test]

@@ -9,9 +9,12 @@ use axum::{
 use sordino_protocol::{Code, DeviceId, UserId, http::PROOF_HEADER};
 
 use super::{Api, ApiError, error::code_of_users, request::Body};
-use crate::auth::{
-    proof::Proof,
-    token::{TokenError, thumbprint},
+use crate::{
+    auth::{
+        proof::Proof,
+        token::{TokenError, thumbprint},
+    },
+    ops::rates::client_of,
 };
 
 /// The device whose token came along; it is on its owner's newest list.
@@ -27,7 +30,17 @@ impl FromRequestParts<Arc<Api>> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
-        Ok(Self::of_headers(api, &parts.headers).await?)
+        match Self::of_headers(api, &parts.headers).await {
+            Ok(caller) => {
+                api.rates.user(caller.user)?;
+                Ok(caller)
+            }
+            Err(code) => {
+                // Nobody may try out tokens faster than they may ask without one.
+                api.rates.address(client_of(&parts.extensions))?;
+                Err(code.into())
+            }
+        }
     }
 }
 

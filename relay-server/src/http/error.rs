@@ -1,5 +1,7 @@
 //! Answers that are not 2xx.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     http::{HeaderValue, StatusCode, header},
@@ -14,13 +16,38 @@ use crate::{history::HistoryError, user::UserError};
 pub struct ApiError {
     code: Code,
     detail: String,
+    /// Where this answer knows better than the code when to come back.
+    after: Option<Duration>,
+    /// Where a load balancer asks, which looks at the status alone.
+    status: Option<StatusCode>,
 }
 
 impl ApiError {
     /// With a detail of its own.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         let detail = detail.into();
-        Self { code, detail }
+        Self {
+            code,
+            detail,
+            after: None,
+            status: None,
+        }
+    }
+
+    /// To be tried again after `wait`.
+    pub fn after(code: Code, wait: Duration) -> Self {
+        Self {
+            after: Some(wait),
+            ..Self::from(code)
+        }
+    }
+
+    /// With the status 503, whatever the code's own.
+    pub(super) fn unavailable(self) -> Self {
+        Self {
+            status: Some(StatusCode::SERVICE_UNAVAILABLE),
+            ..self
+        }
     }
 }
 
@@ -71,16 +98,19 @@ pub(crate) fn code_of_history(error: HistoryError) -> Code {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.code.http_status())
-            .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let wait = match self.code.retry() {
+        let status = self.status.unwrap_or_else(|| {
+            StatusCode::from_u16(self.code.http_status())
+                .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        });
+        let wait = self.after.or(match self.code.retry() {
             Retry::After(wait) => Some(wait),
             Retry::Never | Retry::Now => None,
-        };
+        });
         let body = ErrorBody {
             code: self.code.as_str().to_owned(),
             detail: self.detail,
-            retry_after_ms: wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+            retry_after_ms: wait
+                .map(|wait| u64::try_from(wait.as_micros().div_ceil(1000)).unwrap_or(u64::MAX)),
         };
         let mut response = (status, Json(body)).into_response();
         if let Some(wait) = wait {
@@ -89,6 +119,11 @@ impl IntoResponse for ApiError {
             if let Ok(value) = HeaderValue::from_str(&seconds.to_string()) {
                 response.headers_mut().insert(header::RETRY_AFTER, value);
             }
+        }
+        if self.code == Code::RateLimited {
+            // Or a refusal would leave its connection open, and refusals could fill the relay.
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(header::CONNECTION, close);
         }
         response
     }

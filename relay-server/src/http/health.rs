@@ -3,17 +3,23 @@
 use std::sync::Arc;
 
 use axum::{extract::State, http::StatusCode};
+use sordino_protocol::Code;
 
 use super::{Api, ApiError};
 
 /// `GET /healthz`: the process answers.
-pub(super) async fn alive() -> StatusCode {
+pub(crate) async fn alive() -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// `GET /readyz`: the stores can be written to.
-pub(super) async fn ready(State(api): State<Arc<Api>>) -> Result<StatusCode, ApiError> {
-    api.users.healthy().await?;
-    api.history.healthy().await?;
+/// `GET /readyz`: it is not about to end, and both stores can be written to. Else 503, with the reason in the body.
+pub(crate) async fn ready(State(api): State<Arc<Api>>) -> Result<StatusCode, ApiError> {
+    if api.draining.is_cancelled() {
+        return Err(Code::Draining.into());
+    }
+    let users = api.users.healthy().await;
+    users.map_err(|error| ApiError::from(error).unavailable())?;
+    let history = api.history.healthy().await;
+    history.map_err(|error| ApiError::from(error).unavailable())?;
     Ok(StatusCode::NO_CONTENT)
 }

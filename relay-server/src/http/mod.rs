@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
+
 use crate::{
     auth::{challenge::Challenges, token::Tokens},
     broker::Log,
     history::History,
+    ops::rates::Rates,
     session::Sessions,
     user::Users,
 };
@@ -14,7 +17,7 @@ mod accounts;
 pub(crate) mod caller;
 mod claims;
 pub(crate) mod error;
-mod health;
+pub(crate) mod health;
 mod history;
 mod lists;
 mod login;
@@ -46,6 +49,10 @@ pub struct Api {
     pub claims: ClaimQuota,
     /// Access tokens.
     pub tokens: Tokens,
+    /// How often.
+    pub rates: Arc<Rates>,
+    /// Cancelled once the relay is about to end.
+    pub draining: CancellationToken,
     /// Milliseconds since the Unix epoch.
     pub now_ms: fn() -> u64,
 }

@@ -5,21 +5,27 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::DefaultBodyLimit,
+    middleware::from_fn_with_state,
     routing::{get, post, put},
 };
 use sordino_protocol::{Code, limits};
 
 use super::{Api, ApiError, accounts, claims, health, history, lists, login, prekeys};
+use crate::ops::rates;
 
 /// The routes of the HTTP interface.
 pub fn router(api: Arc<Api>) -> Router {
-    Router::new()
+    // Without a token: bounded by address. The others are bounded by user, in `Caller`.
+    let open = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/.well-known/jwks.json", get(login::jwks))
         .route("/v1/auth/challenge", post(login::challenge))
         .route("/v1/auth/token", post(login::token))
         .route("/v1/users", post(accounts::register))
+        .fallback(nothing_here)
+        .layer(from_fn_with_state(api.rates.clone(), rates::by_address));
+    Router::new()
         .route("/v1/users/by-name/{username}", get(accounts::by_name))
         .route("/v1/users/{user}", get(accounts::by_id))
         .route("/v1/users/{user}/lists", get(lists::read))
@@ -34,7 +40,7 @@ pub fn router(api: Arc<Api>) -> Router {
             "/v1/conversations/{conversation}/messages",
             get(history::messages),
         )
-        .fallback(nothing_here)
+        .merge(open)
         .method_not_allowed_fallback(nothing_here)
         .layer(DefaultBodyLimit::max(limits::HTTP_BODY_BYTES))
         .with_state(api)

@@ -1,5 +1,7 @@
 //! The routes, called without a network.
 
+mod history;
+
 use std::sync::Arc;
 
 use axum::{
@@ -17,6 +19,7 @@ use sordino_protocol::{
     signed::{self, SignedType},
 };
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::{Api, ClaimQuota, routes::router};
@@ -67,6 +70,8 @@ impl Relay {
             challenges: Challenges::new(64),
             claims: ClaimQuota::new(3, 8),
             tokens: Tokens::new(NAME, &key),
+            rates: Arc::default(),
+            draining: CancellationToken::new(),
             now_ms: || NOW_MS,
         });
         Self {

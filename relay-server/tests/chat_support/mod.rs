@@ -36,11 +36,11 @@ use sordino_relay::{
 };
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
-use tokio_util::sync::CancellationToken;
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, connect_async,
     tungstenite::{self, Message, client::IntoClientRequest, http::HeaderValue},
 };
+use tokio_util::sync::CancellationToken;
 
 pub const NAME: &str = "relay.example";
 /// No test waits longer for what must come.

@@ -1,0 +1,107 @@
+//! The command line.
+
+use std::{env, io, net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+use sordino_relay::config::{Config, ENV_PREFIX, Log, LogFormat, Sources};
+use tracing_subscriber::EnvFilter;
+
+use crate::Failure;
+
+/// The Sordino relay.
+#[derive(Parser)]
+#[command(version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run until SIGTERM or SIGINT.
+    Serve {
+        #[command(flatten)]
+        settings: Settings,
+        /// Write the port to this file once the relay listens.
+        #[arg(long)]
+        port_file: Option<PathBuf>,
+    },
+    /// Say what keeps the relay from starting, and what to do about it.
+    Check {
+        #[command(flatten)]
+        settings: Settings,
+    },
+    /// Look at the configuration.
+    Config {
+        #[command(subcommand)]
+        show: Show,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Show {
+    /// Print the effective configuration, without its secrets.
+    Print {
+        #[command(flatten)]
+        settings: Settings,
+    },
+}
+
+/// Flags go before `SORDINO__SECTION__KEY` in the environment, and that before the file.
+#[derive(Args)]
+pub(crate) struct Settings {
+    /// Configuration file (TOML).
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Directory for everything that the relay keeps [default: sordino-data]
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Address; port 0 takes a free one [default: 127.0.0.1:7373]
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+    /// The name by which clients know the relay [default: localhost]
+    #[arg(long)]
+    name: Option<String>,
+    /// How log lines look [default: text]
+    #[arg(long, value_enum)]
+    log_format: Option<LogFormat>,
+}
+
+impl Settings {
+    pub(crate) fn load(self) -> Result<Config, Failure> {
+        let sources = Sources {
+            file: self.config,
+            env: environment()?,
+            data: self.data,
+            listen: self.listen,
+            name: self.name,
+            log_format: self.log_format,
+        };
+        Ok(sources.load()?)
+    }
+}
+
+fn environment() -> Result<Vec<(String, String)>, Failure> {
+    let mut variables = Vec::new();
+    for (name, value) in env::vars_os() {
+        let Some(name) = name.to_str().filter(|name| name.starts_with(ENV_PREFIX)) else {
+            continue;
+        };
+        let value = value.into_string();
+        let value = value.map_err(|_| format!("the environment variable {name} is not UTF-8"))?;
+        variables.push((name.to_owned(), value));
+    }
+    Ok(variables)
+}
+
+pub(crate) fn start_log(log: &Log) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(&log.filter).map_err(|error| format!("log.filter: {error}"))?;
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
+    match log.format {
+        LogFormat::Text => lines.init(),
+        LogFormat::Json => lines.json().init(),
+    }
+    Ok(())
+}

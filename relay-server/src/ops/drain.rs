@@ -1,0 +1,64 @@
+//! How sockets are sent away: in batches, so that they do not all come back at once.
+
+use std::time::Duration;
+
+/// What lies between two batches.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Fewer at a time would only make the end of a small relay slow.
+const LEAST: usize = 64;
+
+/// How many sockets are closed together, and what lies between two such batches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pace {
+    /// At least one.
+    pub batch: usize,
+    /// Between the batches.
+    pub pause: Duration,
+}
+
+/// The pace at which `sockets` are told within the first half of `within`; the other half is for their answers.
+pub fn pace(sockets: usize, within: Duration) -> Pace {
+    let batches = (within / 2).as_millis() / PAUSE.as_millis();
+    let batches = usize::try_from(batches).unwrap_or(usize::MAX).max(1);
+    Pace {
+        batch: sockets.div_ceil(batches).max(LEAST),
+        pause: PAUSE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn everyone_is_told_in_the_first_half(sockets in 0usize..5_000_000, seconds in 1u64..86_400) {
+            let within = Duration::from_secs(seconds);
+            let pace = pace(sockets, within);
+            let batches = sockets.div_ceil(pace.batch);
+            let pauses = u32::try_from(batches.saturating_sub(1)).expect("fits");
+            prop_assert!(pace.pause * pauses <= within / 2);
+        }
+
+        #[test]
+        fn nobody_is_told_in_larger_batches_than_needed(sockets in 0usize..5_000_000, seconds in 1u64..86_400) {
+            let within = Duration::from_secs(seconds);
+            let Pace { batch, pause } = pace(sockets, within);
+            let fewer = batch - 1;
+            // One less in a batch would be below the least, or take too long.
+            let pauses = u32::try_from(sockets.div_ceil(fewer)).expect("fits");
+            prop_assert!(fewer < LEAST || pause * pauses > within / 2);
+        }
+    }
+
+    #[test]
+    fn ten_thousand_in_ten_seconds() {
+        let expected = Pace {
+            batch: 100,
+            pause: PAUSE,
+        };
+        assert_eq!(pace(10_000, Duration::from_secs(10)), expected);
+    }
+}

@@ -1,0 +1,80 @@
+//! Metrics in the Prometheus text format.
+//!
+//! | Metric | Kind | Labels | What it counts |
+//! |---|---|---|---|
+//! | `sordino_connections` | gauge | | TCP connections, WebSockets included |
+//! | `sordino_connections_half_open` | gauge | | those that have not sent a request yet |
+//! | `sordino_connections_total` | counter | | connections accepted |
+//! | `sordino_connections_refused_total` | counter | `why` | connections closed at once, or to make room |
+//! | `sordino_http_requests_total` | counter | `route`, `status` | answers |
+//! | `sordino_http_request_seconds` | histogram | `route` | from the request's head to its answer |
+//! | `sordino_rate_limited_total` | counter | `by` | requests refused because they came too often |
+//! | `sordino_draining` | gauge | | 1 while the relay ends |
+//! | `process_resident_memory_bytes`, `process_cpu_seconds_total`, `process_open_fds` | gauge | | of the process (Linux) |
+//!
+//! Those of the live path are listed in [`crate::chat`].
+
+use std::{sync::OnceLock, time::Duration};
+
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio::time::interval;
+use tokio_util::sync::CancellationToken;
+
+use super::{accept::Counter, process};
+
+/// Upper bounds of the latency histogram, in seconds.
+const LATENCIES: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
+/// How often what was recorded is folded together; until then it takes memory.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Why there are no metrics.
+#[derive(Debug, thiserror::Error)]
+pub enum MetricsError {
+    /// The recorder cannot be built.
+    #[error("metrics: {0}")]
+    Build(#[from] BuildError),
+    /// The program that the relay runs in records its own.
+    #[error("metrics: this process has another recorder already; leave ops.listen unset")]
+    Taken,
+}
+
+/// The recorder of this process. Relays of one process share it.
+pub fn install() -> Result<PrometheusHandle, MetricsError> {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    if let Some(handle) = HANDLE.get() {
+        return Ok(handle.clone());
+    }
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &LATENCIES)?
+        .build_recorder();
+    let handle = recorder.handle();
+    match ::metrics::set_global_recorder(recorder) {
+        Ok(()) => Ok(HANDLE.get_or_init(|| handle).clone()),
+        // Two relays that start at the same moment: the other one's is as good.
+        Err(_) => HANDLE.get().cloned().ok_or(MetricsError::Taken),
+    }
+}
+
+/// Folds what was recorded, until told to stop.
+pub(super) async fn upkeep(handle: PrometheusHandle, stop: CancellationToken) {
+    let mut tick = interval(UPKEEP);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = tick.tick() => handle.run_upkeep(),
+        }
+    }
+}
+
+/// Everything, as of now.
+pub(super) fn render(handle: &PrometheusHandle, connections: &Counter, draining: bool) -> String {
+    ::metrics::gauge!("sordino_connections").set(connections.open() as f64);
+    ::metrics::gauge!("sordino_connections_half_open").set(connections.half_open() as f64);
+    ::metrics::gauge!("sordino_draining").set(f64::from(u8::from(draining)));
+    if let Some(usage) = process::usage() {
+        ::metrics::gauge!("process_resident_memory_bytes").set(usage.resident_bytes as f64);
+        ::metrics::gauge!("process_cpu_seconds_total").set(usage.cpu_seconds);
+        ::metrics::gauge!("process_open_fds").set(usage.open_files as f64);
+    }
+    handle.render()
+}

@@ -1,0 +1,12 @@
+//! What an operator relies on: bounded connections, rates, time limits, health, metrics, an orderly end.
+
+pub mod accept;
+pub mod admin;
+pub mod client;
+pub mod drain;
+mod half_open;
+pub mod metrics;
+mod process;
+pub mod rates;
+pub mod request;
+mod stream;

@@ -1,0 +1,232 @@
+//! How often: token buckets by address, by user, and for all handshakes together.
+
+use std::{
+    hash::{BuildHasher, Hash, RandomState},
+    net::IpAddr,
+    num::NonZeroU32,
+    time::Duration,
+};
+
+use axum::{
+    extract::{Request, State},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use governor::{
+    DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
+};
+use sordino_protocol::{Code, UserId};
+
+use super::client::ClientAddr;
+use crate::{config, http::ApiError};
+
+/// Buckets of a table. Keys are hashed onto them, so that a flood of addresses costs no memory; two keys share one by
+/// chance, and nobody can choose with whom.
+const BUCKETS: u64 = 65_536;
+
+/// The buckets of this relay.
+pub struct Rates {
+    addresses: Buckets,
+    users: Buckets,
+    address_handshakes: Buckets,
+    handshakes: DefaultDirectRateLimiter,
+    clock: DefaultClock,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self::new(&config::Rates::default())
+    }
+}
+
+/// Not now, but after this.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wait(pub Duration);
+
+struct Buckets {
+    limiter: DefaultKeyedRateLimiter<u64>,
+    // Seeded anew by every process.
+    hasher: RandomState,
+}
+
+impl Buckets {
+    fn new(per_second: NonZeroU32, burst: NonZeroU32) -> Self {
+        Self {
+            limiter: RateLimiter::keyed(Quota::per_second(per_second).allow_burst(burst)),
+            hasher: RandomState::new(),
+        }
+    }
+
+    fn take(&self, clock: &DefaultClock, key: impl Hash) -> Result<(), Wait> {
+        let bucket = self.hasher.hash_one(key) % BUCKETS;
+        let taken = self.limiter.check_key(&bucket);
+        taken.map_err(|not| Wait(not.wait_time_from(clock.now())))
+    }
+}
+
+/// What counts as one client: an IPv4 address, or the /64 that one IPv6 customer has all of.
+fn network(address: IpAddr) -> u128 {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => u128::from(u32::from(v4)),
+        IpAddr::V6(v6) => u128::from(v6) & !u128::from(u64::MAX) | 1,
+    }
+}
+
+impl Rates {
+    /// Full buckets.
+    pub fn new(rates: &config::Rates) -> Self {
+        let handshakes =
+            Quota::per_second(rates.handshakes_per_second).allow_burst(rates.handshakes_burst);
+        Self {
+            addresses: Buckets::new(rates.address_per_second, rates.address_burst),
+            users: Buckets::new(rates.user_per_second, rates.user_burst),
+            address_handshakes: Buckets::new(
+                rates.address_handshakes_per_second,
+                rates.address_handshakes_burst,
+            ),
+            handshakes: RateLimiter::direct(handshakes),
+            clock: DefaultClock::default(),
+        }
+    }
+
+    /// A request without a good token.
+    pub fn address(&self, ClientAddr(address): ClientAddr) -> Result<(), Wait> {
+        self.addresses.take(&self.clock, network(address))
+    }
+
+    /// A request of this user.
+    pub fn user(&self, user: UserId) -> Result<(), Wait> {
+        self.users.take(&self.clock, user)
+    }
+
+    /// A WebSocket handshake. The address is asked first: what it has too much of must not cost the others.
+    pub fn handshake(&self, ClientAddr(address): ClientAddr) -> Result<(), (Code, Wait)> {
+        self.address_handshakes
+            .take(&self.clock, network(address))
+            .map_err(|wait| (Code::RateLimited, wait))?;
+        let taken = self.handshakes.check();
+        taken.map_err(|not| (Code::Busy, Wait(not.wait_time_from(self.clock.now()))))
+    }
+}
+
+impl From<Wait> for ApiError {
+    fn from(Wait(wait): Wait) -> Self {
+        Self::after(Code::RateLimited, wait)
+    }
+}
+
+/// Lets requests through as often as their address may ask.
+pub async fn by_address(
+    State(rates): State<std::sync::Arc<Rates>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match rates.address(client_of(request.extensions())) {
+        Ok(()) => next.run(request).await,
+        Err(wait) => {
+            refused("address");
+            ApiError::from(wait).into_response()
+        }
+    }
+}
+
+/// Lets WebSocket handshakes through as often as the relay can take them, before anything is looked up for them.
+pub async fn handshakes(
+    State(rates): State<std::sync::Arc<Rates>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match rates.handshake(client_of(request.extensions())) {
+        Ok(()) => next.run(request).await,
+        Err((code, Wait(wait))) => {
+            refused("handshake");
+            ApiError::after(code, wait).into_response()
+        }
+    }
+}
+
+/// Counts a refusal.
+pub fn refused(by: &'static str) {
+    ::metrics::counter!("sordino_rate_limited_total", "by" => by).increment(1);
+}
+
+/// The address of a request. Those that did not come through the accept loop share one.
+pub fn client_of(extensions: &axum::http::Extensions) -> ClientAddr {
+    let unknown = ClientAddr(IpAddr::from([0, 0, 0, 0]));
+    extensions.get().copied().unwrap_or(unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(address: &str) -> ClientAddr {
+        ClientAddr(address.parse().expect("an address"))
+    }
+
+    fn n(n: u32) -> NonZeroU32 {
+        NonZeroU32::new(n).expect("not zero")
+    }
+
+    /// One a second, so that nothing comes back while a test runs through.
+    fn slow() -> config::Rates {
+        config::Rates {
+            address_per_second: n(1),
+            address_burst: n(3),
+            user_per_second: n(1),
+            user_burst: n(2),
+            address_handshakes_per_second: n(1),
+            address_handshakes_burst: n(2),
+            handshakes_per_second: n(1),
+            handshakes_burst: n(3),
+            ..config::Rates::default()
+        }
+    }
+
+    #[test]
+    fn an_address_has_its_own_bucket_and_learns_when_to_come_back() {
+        let rates = Rates::new(&slow());
+        for _ in 0..3 {
+            assert_eq!(rates.address(at("192.0.2.1")), Ok(()));
+        }
+        let Err(Wait(wait)) = rates.address(at("192.0.2.1")) else {
+            panic!("the burst is used up")
+        };
+        assert!(wait > Duration::ZERO && wait <= Duration::from_secs(1));
+        assert_eq!(rates.address(at("192.0.2.2")), Ok(()));
+        assert_eq!(rates.user(UserId::from_bytes([1; 16])), Ok(()));
+    }
+
+    #[test]
+    fn a_customer_with_a_network_of_addresses_has_one_bucket() {
+        let rates = Rates::new(&slow());
+        for host in 0..3 {
+            assert_eq!(rates.address(at(&format!("2001:db8::{host}"))), Ok(()));
+        }
+        assert!(rates.address(at("2001:db8::ffff")).is_err());
+        assert_eq!(rates.address(at("2001:db8:0:1::1")), Ok(()));
+    }
+
+    #[test]
+    fn one_address_does_not_use_up_the_handshakes_of_all() {
+        let rates = Rates::new(&slow());
+        let code = |address| rates.handshake(at(address)).map_err(|(code, _)| code);
+        assert_eq!([code("192.0.2.1"), code("192.0.2.1")], [Ok(()), Ok(())]);
+        for _ in 0..50 {
+            assert_eq!(code("192.0.2.1"), Err(Code::RateLimited));
+        }
+        assert_eq!(code("192.0.2.2"), Ok(()));
+        assert_eq!(code("192.0.2.3"), Err(Code::Busy));
+    }
+
+    #[test]
+    fn a_flood_of_addresses_costs_bounded_memory() {
+        let rates = Rates::new(&slow());
+        for host in 0..300_000u32 {
+            let _ = rates.address(ClientAddr(IpAddr::from(host.to_be_bytes())));
+        }
+        let held = u64::try_from(rates.addresses.limiter.len()).expect("fits");
+        assert!(held <= BUCKETS, "{held}");
+    }
+}

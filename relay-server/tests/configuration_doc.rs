@@ -1,0 +1,91 @@
+//! `docs/configuration.md` names every key with its default, and no other.
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+use std::collections::BTreeMap;
+
+use sordino_relay::config::Config;
+use toml::Value;
+
+const DOC: &str = include_str!("../../docs/configuration.md");
+
+/// Keys of the tables, with what stands in the second column.
+fn documented() -> BTreeMap<String, String> {
+    let mut keys = BTreeMap::new();
+    for line in DOC.lines() {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        let ["", key, default, meaning, ""] = cells[..] else {
+            continue;
+        };
+        let Some(key) = key.strip_prefix('`').and_then(|key| key.strip_suffix('`')) else {
+            continue;
+        };
+        assert!(!meaning.is_empty(), "{key}");
+        let default = default.trim_matches('`').to_owned();
+        assert_eq!(keys.insert(key.to_owned(), default), None, "{key} twice");
+    }
+    keys
+}
+
+/// What the program has. Keys without a default are set, or they would not be printed.
+fn existing() -> BTreeMap<String, String> {
+    let mut config = Config::default();
+    config.auth.token_key_file = Some("x".into());
+    config.ops.listen = Some(([127, 0, 0, 1], 0).into());
+    let mut table = toml::Table::try_from(config).expect("a table");
+    let none = ["auth.token_key", "auth.token_key_file", "ops.listen"];
+    // A secret cannot be made here but by reading it.
+    let read: Config = toml::from_str("[auth]\ntoken_key = 'x'").expect("read");
+    let secret = toml::Table::try_from(read).expect("a table")["auth"]["token_key"].clone();
+    if let Some(Value::Table(auth)) = table.get_mut("auth") {
+        auth.insert("token_key".to_owned(), secret);
+    }
+    let mut keys = BTreeMap::new();
+    for (section, values) in table {
+        for (key, value) in values.as_table().expect("a section") {
+            let key = format!("{section}.{key}");
+            let default = match none.contains(&key.as_str()) {
+                true => "none".to_owned(),
+                false => value.to_string(),
+            };
+            keys.insert(key, default);
+        }
+    }
+    keys
+}
+
+#[test]
+fn every_key_is_documented_with_its_default() {
+    assert_eq!(documented(), existing());
+}
+
+/// An optional key that this file does not know of would not be printed, and so not be missed.
+#[test]
+fn no_optional_key_is_overlooked() {
+    let refused = |key: &str| {
+        let (section, key) = key.split_once('.').expect("two parts");
+        toml::from_str::<Config>(&format!("[{section}]\n{key} = []\n{key}_x = 1"))
+            .expect_err("unknown")
+            .message()
+            .to_owned()
+    };
+    for section in [
+        "server", "auth", "store", "delivery", "limits", "rates", "log", "ops",
+    ] {
+        let error = refused(&format!("{section}.unknown"));
+        let known = documented();
+        let known = known
+            .keys()
+            .filter(|key| key.starts_with(&format!("{section}.")));
+        for key in known.clone() {
+            let (_, name) = key.split_once('.').expect("two parts");
+            assert!(error.contains(&format!("`{name}`")), "{key}: {error}");
+        }
+        // "unknown field `unknown`, expected one of `a`, `b`": two quotes a name.
+        assert_eq!(error.matches('`').count() / 2 - 1, known.count(), "{error}");
+    }
+}
