@@ -1,6 +1,8 @@
 //! End-to-end encrypted one-to-one messaging: the Sordino client.
 
 mod error;
+#[doc(hidden)]
+pub mod machine;
 pub mod store;
 pub mod sync;
 

@@ -121,6 +121,7 @@ codes! {
     IdentityChanged = "identity_changed", 0, Peer, Retry::Never, "This person's identity key changed; accept it before you send.";
     NoDevices = "no_devices", 0, Peer, after_ms(60_000), "None of this person's devices can receive at the moment; the message waits.";
     RelayMisbehaved = "relay_misbehaved", 0, Us, Retry::Never, "The relay answered against the protocol.";
+    TwoCopies = "two_copies", 0, Caller, Retry::Never, "Two copies of this store are in use, so nothing is sent; remove one and register the device anew.";
     Stopped = "stopped", 0, Caller, Retry::Never, "The client was closed.";
 }
 

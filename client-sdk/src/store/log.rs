@@ -1,9 +1,11 @@
-//! Rows of conversations, and the cursors that they move.
+//! Rows of conversations: one for every seq up to the cursor.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
+use sordino_crypto::{Secret, session::Position};
 use sordino_protocol::{Code, ConversationId};
 
-use super::{Tx, failed, from_sql, to_sql};
+use super::Tx;
+use super::sql::N;
 use crate::error::Error;
 use crate::sync::{Arrival, arrival};
 
@@ -18,104 +20,126 @@ pub enum RowKind {
     NotForMe = 3,
     /// To be decrypted later.
     Pending = 4,
-    /// Cannot be decrypted; the body is the cause.
+    /// Cannot be decrypted.
     Undecryptable = 5,
     /// The relay has lost it.
     Missing = 6,
 }
 
 /// A row of a conversation as this device keeps it.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Row {
+pub struct Row<'a> {
     /// Its place.
     pub seq: u64,
     /// What became of it.
     pub kind: RowKind,
     /// Names the encryption that the relay took; `None` only for a missing row.
     pub env_hash: Option<[u8; 32]>,
-    /// The content, as its kind has it.
-    pub body: Vec<u8>,
+    /// CK, where the row was opened.
+    pub content_key: Option<&'a Secret<32>>,
+    /// The row as it came, if it is to be opened later.
+    pub pending: Option<(&'a [u8], Position)>,
 }
 
 impl Tx<'_> {
-    /// The highest `seq` up to which every row is stored; 0 for none.
-    ///
-    /// # Errors
-    /// `StoreFailed`, `StoreDamaged`.
-    pub fn cursor(&self, conversation: ConversationId) -> Result<u64, Error> {
-        let cursor: Option<i64> = self
-            .0
-            .prepare_cached("SELECT cursor FROM conversations WHERE conversation = ?1")
-            .and_then(|mut s| {
-                s.query_row([conversation.as_bytes()], |row| row.get(0))
-                    .optional()
-            })
-            .map_err(failed)?;
-        from_sql(cursor.unwrap_or(0))
-    }
-
     /// Stores `row` and moves the cursor to it, if it is the next one; else changes nothing and says what to do.
-    ///
-    /// # Errors
-    /// `StoreFailed`, `StoreDamaged`.
-    pub fn record_row(&self, conversation: ConversationId, row: &Row) -> Result<Arrival, Error> {
+    pub fn record_row(
+        &self,
+        conversation: ConversationId,
+        row: &Row<'_>,
+    ) -> Result<Arrival, Error> {
         let verdict = arrival(self.cursor(conversation)?, row.seq);
         if verdict != Arrival::Apply {
             return Ok(verdict);
         }
         let id = conversation.as_bytes();
-        let seq = to_sql(row.seq)?;
-        self.0
-            .prepare_cached(
-                "INSERT INTO conversations (conversation, cursor) VALUES (?1, ?2)
-                 ON CONFLICT DO UPDATE SET cursor = excluded.cursor",
-            )
-            .and_then(|mut s| s.execute(params![id, seq]))
-            .map_err(failed)?;
-        self.0
-            .prepare_cached(
-                "INSERT INTO rows (conversation, seq, kind, env_hash, body)
-                 VALUES (?1, ?2, ?3, ?4, ?5)",
-            )
-            .and_then(|mut s| s.execute(params![id, seq, row.kind as i64, row.env_hash, row.body]))
-            .map_err(failed)?;
+        let moved = self.run(
+            "UPDATE conversations SET cursor = ?2 WHERE conversation = ?1",
+            params![id, N(row.seq)],
+        )?;
+        if moved != 1 {
+            return Err(Error::new(Code::Internal, "no such conversation"));
+        }
+        self.run(
+            "INSERT INTO rows VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            params![
+                id,
+                N(row.seq),
+                row.kind as i64,
+                row.env_hash,
+                row.content_key.map(|key| key.expose().as_slice()),
+                row.pending.map(|(bytes, _)| bytes),
+                row.pending.map(|(_, at)| at.chain),
+                row.pending.map(|(_, at)| N(at.index)),
+            ],
+        )?;
         Ok(Arrival::Apply)
     }
 
-    /// At most `limit` rows after `after`, in order.
-    ///
-    /// # Errors
-    /// `StoreFailed`, `StoreDamaged`.
-    pub fn rows(
+    /// Names the encryption at `seq`: the outer `None` where no row is held, the inner where the relay has lost it.
+    pub fn row_hash(
         &self,
         conversation: ConversationId,
-        after: u64,
-        limit: u32,
-    ) -> Result<Vec<Row>, Error> {
-        let mut statement = self
-            .0
-            .prepare_cached(
-                "SELECT seq, kind, env_hash, body FROM rows
-                 WHERE conversation = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3",
-            )
-            .map_err(failed)?;
-        let found = statement
-            .query_map(
-                params![conversation.as_bytes(), to_sql(after)?, limit],
-                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
-            )
-            .map_err(failed)?;
-        found
-            .map(|row| {
-                let (seq, kind, env_hash, body) = row.map_err(failed)?;
-                Ok(Row {
-                    seq: from_sql(seq)?,
-                    kind: row_kind(kind)?,
-                    env_hash,
-                    body,
-                })
-            })
-            .collect()
+        seq: u64,
+    ) -> Result<Option<Option<[u8; 32]>>, Error> {
+        if i64::try_from(seq).is_err() {
+            return Ok(None);
+        }
+        self.one(
+            "SELECT env_hash FROM rows WHERE conversation = ?1 AND seq = ?2",
+            params![conversation.as_bytes(), N(seq)],
+            |row| row.get(0),
+        )
+    }
+
+    /// What became of the row at `seq`.
+    pub fn row_kind(
+        &self,
+        conversation: ConversationId,
+        seq: u64,
+    ) -> Result<Option<RowKind>, Error> {
+        let kind = self.one(
+            "SELECT kind FROM rows WHERE conversation = ?1 AND seq = ?2",
+            params![conversation.as_bytes(), N(seq)],
+            |row| row.get(0),
+        )?;
+        kind.map(row_kind).transpose()
+    }
+
+    /// Rows that are to be opened later, in the order of their chains: conversation, seq, the row as it came.
+    pub fn pending_rows(&self) -> Result<Vec<(ConversationId, u64, Vec<u8>)>, Error> {
+        self.all(
+            "SELECT conversation, seq, pending FROM rows WHERE pending IS NOT NULL
+             ORDER BY chain, chain_index, conversation, seq",
+            [],
+            |row| {
+                Ok((
+                    ConversationId::from_bytes(row.get(0)?),
+                    row.get::<_, N>(1)?.0,
+                    row.get(2)?,
+                ))
+            },
+        )
+    }
+
+    /// A pending row has been opened, or never will be.
+    pub fn settle_pending(
+        &self,
+        conversation: ConversationId,
+        seq: u64,
+        kind: RowKind,
+        content_key: Option<&Secret<32>>,
+    ) -> Result<(), Error> {
+        self.run(
+            "UPDATE rows SET kind = ?3, content_key = ?4, pending = NULL
+             WHERE conversation = ?1 AND seq = ?2",
+            params![
+                conversation.as_bytes(),
+                N(seq),
+                kind as i64,
+                content_key.map(|key| key.expose().as_slice()),
+            ],
+        )?;
+        Ok(())
     }
 }
 

@@ -1,12 +1,19 @@
 //! The encrypted store: one SQLCipher file, held by one process, changed only by whole transactions.
 
+mod account;
+mod conversations;
 mod key;
+mod lists;
 mod lock;
 mod log;
 mod open;
 mod outbox;
+mod prekeys;
+mod sessions;
+mod sql;
 #[cfg(test)]
 mod tests;
+mod timeline;
 
 use std::fs::OpenOptions;
 use std::path::Path;
@@ -15,9 +22,14 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use sordino_protocol::error::Code;
 
 use crate::error::Error;
+pub use account::{RollbackState, StoredAccount};
+pub use conversations::Conversation;
 pub use key::{FileKey, FixedKey, KeyStore, StoreKey};
 pub use log::{Row, RowKind};
-pub use outbox::{Outgoing, Settled};
+pub use outbox::{Entry, Envelope, Outgoing};
+pub use prekeys::StoredPrekey;
+pub use sessions::{SessionState, StoredSession};
+pub use timeline::{ItemKind, Progress, StoredItem, UNPLACED};
 
 /// What a committed transaction survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +70,15 @@ impl Store {
         })
     }
 
+    /// Runs `work` over one state of the store, which it must not change.
+    ///
+    /// # Errors
+    /// What `work` returned, or `StoreFailed` or `StoreDamaged`.
+    pub fn read<T>(&self, work: impl FnOnce(&Tx<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        let tx = Tx(self.connection.unchecked_transaction().map_err(failed)?);
+        work(&tx)
+    }
+
     /// Runs `work` as one transaction: all of it is stored, or, if it fails, nothing.
     ///
     /// # Errors
@@ -87,6 +108,12 @@ impl Store {
 
 /// What an error of SQLite means to the caller.
 fn failed(error: rusqlite::Error) -> Error {
+    if let rusqlite::Error::FromSqlConversionFailure(..)
+    | rusqlite::Error::InvalidColumnType(..)
+    | rusqlite::Error::IntegralValueOutOfRange(..) = error
+    {
+        return Error::new(Code::StoreDamaged, "a value is out of its range");
+    }
     let code = match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Code::StoreDamaged,
         // By a program that does not know our lock file.
@@ -110,12 +137,4 @@ fn private(options: &mut OpenOptions) -> &mut OpenOptions {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options
-}
-
-fn to_sql(number: u64) -> Result<i64, Error> {
-    i64::try_from(number).map_err(|_| Error::new(Code::StoreFailed, "a number is out of range"))
-}
-
-fn from_sql(number: i64) -> Result<u64, Error> {
-    u64::try_from(number).map_err(|_| Error::new(Code::StoreDamaged, "a number is negative"))
 }

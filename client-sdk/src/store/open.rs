@@ -13,7 +13,10 @@ use super::{StoreKey, failed, failed_io, private};
 use crate::error::Error;
 
 /// The steps from an empty file to today's tables; number n takes a store from version n to n + 1.
-const MIGRATIONS: &[&str] = &[include_str!("../../migrations/0001_log_and_outbox.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../migrations/0001_keys.sql"),
+    include_str!("../../migrations/0002_conversations.sql"),
+];
 
 /// The size of a page, SQLCipher's default.
 const PAGE: u64 = 4096;

@@ -1,160 +1,254 @@
 //! Messages on their way: each keeps its counter and all its encryptions until a row names one of them.
 
-use rusqlite::{OptionalExtension, params};
+use bytes::Bytes;
+use rusqlite::params;
 use sordino_protocol::{ClientMessageId, Code, ConversationId};
 
-use super::{Tx, failed, from_sql, to_sql};
+use super::Tx;
+use super::sql::N;
 use crate::error::Error;
 
-/// A message to send, in its newest encryption.
+/// A message with a counter, as it is encrypted again if it must be.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Outgoing {
+pub struct Entry {
     /// Its counter, dense per conversation.
     pub counter: u64,
     /// Its name, the same in every encryption.
     pub client_message_id: ClientMessageId,
-    /// Names this encryption.
+    /// The class of its header.
+    pub class: u8,
+    /// The encoded content.
+    pub content: Vec<u8>,
+    /// Given up: the content is an empty one.
+    pub given_up: bool,
+}
+
+/// One encryption of a message.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Envelope {
+    /// Names it.
     pub env_hash: [u8; 32],
-    /// The encryption, as it goes on the wire.
+    /// As it goes on the wire: an encoded `Send`.
     pub envelope: Vec<u8>,
 }
 
-/// A message that has found its place.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Settled {
+/// A message to send, in its newest encryption.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
     /// Its counter.
     pub counter: u64,
     /// Its name.
     pub client_message_id: ClientMessageId,
+    /// An encoded `Send`.
+    pub send: Bytes,
 }
 
 impl Tx<'_> {
-    /// The next counter of this device in `conversation`, from 1. Taken only if the transaction ends well.
-    ///
-    /// # Errors
-    /// `StoreFailed`, `StoreDamaged`.
-    pub fn take_counter(&self, conversation: ConversationId) -> Result<u64, Error> {
-        let counter = self
-            .0
-            .prepare_cached(
-                "INSERT INTO conversations (conversation, counter) VALUES (?1, 1)
-                 ON CONFLICT DO UPDATE SET counter = counter + 1 RETURNING counter",
-            )
-            .and_then(|mut s| s.query_row([conversation.as_bytes()], |row| row.get(0)))
-            .map_err(failed)?;
-        from_sql(counter)
-    }
-
-    /// Keeps an encryption of a message; a later one of the same counter becomes the one to send.
-    ///
-    /// # Errors
-    /// `StoreFailed`, also if the counter and the id belong to different messages.
-    pub fn outbox_put(&self, conversation: ConversationId, out: &Outgoing) -> Result<(), Error> {
-        let (id, counter) = (conversation.as_bytes(), to_sql(out.counter)?);
-        let name = out.client_message_id.as_bytes();
-        let same = self
-            .0
-            .prepare_cached(
-                "SELECT client_message_id = ?3 FROM outbox
-                 WHERE conversation = ?1 AND counter = ?2",
-            )
-            .and_then(|mut s| {
-                s.query_row(params![id, counter, name], |row| row.get(0))
-                    .optional()
-            })
-            .map_err(failed)?;
-        match same {
-            Some(true) => {}
-            Some(false) => {
-                return Err(Error::new(
-                    Code::StoreFailed,
-                    "the counter is another message's",
-                ));
-            }
-            None => {
-                self.0
-                    .prepare_cached("INSERT INTO outbox VALUES (?1, ?2, ?3)")
-                    .and_then(|mut s| s.execute(params![id, counter, name]))
-                    .map_err(failed)?;
-            }
-        }
-        self.0
-            .prepare_cached(
-                "INSERT INTO envelopes (conversation, counter, env_hash, envelope)
-                 VALUES (?1, ?2, ?3, ?4)",
-            )
-            .and_then(|mut s| s.execute(params![id, counter, out.env_hash, out.envelope]))
-            .map_err(failed)?;
+    /// Puts a message with its counter into the outbox; it goes out with its first encryption.
+    pub fn outbox_put(&self, conversation: ConversationId, entry: &Entry) -> Result<(), Error> {
+        self.run(
+            "INSERT INTO outbox VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6)",
+            params![
+                conversation.as_bytes(),
+                N(entry.counter),
+                entry.client_message_id.as_bytes(),
+                entry.class,
+                entry.content,
+                entry.given_up,
+            ],
+        )?;
         Ok(())
     }
 
-    /// The first unsequenced messages, at most `limit`, in the order of their counters.
-    ///
-    /// # Errors
-    /// `StoreFailed`, `StoreDamaged`.
-    pub fn first_unsequenced(
+    /// Keeps an encryption: from now on it is the one to send.
+    pub fn outbox_encrypted(
         &self,
         conversation: ConversationId,
-        limit: u32,
-    ) -> Result<Vec<Outgoing>, Error> {
-        let mut statement = self
-            .0
-            .prepare_cached(
-                "SELECT o.counter, o.client_message_id, e.env_hash, e.envelope
-                 FROM outbox o JOIN envelopes e ON e.version = (
-                     SELECT max(version) FROM envelopes
-                     WHERE conversation = o.conversation AND counter = o.counter)
-                 WHERE o.conversation = ?1 ORDER BY o.counter LIMIT ?2",
-            )
-            .map_err(failed)?;
-        let found = statement
-            .query_map(params![conversation.as_bytes(), limit], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-            })
-            .map_err(failed)?;
-        found
-            .map(|row| {
-                let (counter, id, env_hash, envelope) = row.map_err(failed)?;
-                Ok(Outgoing {
-                    counter: from_sql(counter)?,
-                    client_message_id: ClientMessageId::from_bytes(id),
-                    env_hash,
-                    envelope,
-                })
-            })
-            .collect()
+        counter: u64,
+        given_up: bool,
+        envelope: &Envelope,
+    ) -> Result<(), Error> {
+        self.run(
+            "INSERT INTO envelopes (conversation, counter, env_hash, envelope, given_up)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![
+                conversation.as_bytes(),
+                N(counter),
+                envelope.env_hash,
+                envelope.envelope,
+                given_up,
+            ],
+        )?;
+        self.run(
+            "UPDATE outbox SET stale = 0 WHERE conversation = ?1 AND counter = ?2",
+            params![conversation.as_bytes(), N(counter)],
+        )?;
+        Ok(())
     }
 
-    /// A row named this encryption: its message leaves the outbox. `None` if no such encryption is kept: the
-    /// row was handled before, or this store is older than what it sent.
-    ///
-    /// # Errors
-    /// `StoreFailed`, `StoreDamaged`.
-    pub fn settle(
+    /// Messages from `counter` on are to be encrypted again before they are sent; how many.
+    pub fn outbox_stale_from(
         &self,
         conversation: ConversationId,
-        env_hash: &[u8; 32],
-    ) -> Result<Option<Settled>, Error> {
-        let settled = self
-            .0
-            .prepare_cached(
-                "DELETE FROM outbox WHERE conversation = ?1 AND counter = (
-                     SELECT counter FROM envelopes WHERE conversation = ?1 AND env_hash = ?2)
-                 RETURNING counter, client_message_id",
-            )
-            .and_then(|mut s| {
-                s.query_row(params![conversation.as_bytes(), env_hash], |row| {
-                    Ok((row.get(0)?, row.get(1)?))
+        counter: u64,
+    ) -> Result<usize, Error> {
+        self.run(
+            "UPDATE outbox SET stale = 1 WHERE conversation = ?1 AND counter >= ?2",
+            params![conversation.as_bytes(), N(counter)],
+        )
+    }
+
+    /// Replaces the content of a message by an empty one, to be encrypted before it is sent.
+    pub fn outbox_give_up(
+        &self,
+        conversation: ConversationId,
+        counter: u64,
+        content: &[u8],
+    ) -> Result<(), Error> {
+        self.run(
+            "UPDATE outbox SET content = ?3, given_up = 1, stale = 1
+             WHERE conversation = ?1 AND counter = ?2",
+            params![conversation.as_bytes(), N(counter), content],
+        )?;
+        Ok(())
+    }
+
+    /// The message at a counter.
+    pub fn outbox_entry(
+        &self,
+        conversation: ConversationId,
+        counter: u64,
+    ) -> Result<Option<Entry>, Error> {
+        self.one(
+            "SELECT counter, client_message_id, class, content, given_up FROM outbox
+             WHERE conversation = ?1 AND counter = ?2",
+            params![conversation.as_bytes(), N(counter)],
+            entry,
+        )
+    }
+
+    /// The message with a name.
+    pub fn outbox_named(
+        &self,
+        conversation: ConversationId,
+        id: ClientMessageId,
+    ) -> Result<Option<Entry>, Error> {
+        self.one(
+            "SELECT counter, client_message_id, class, content, given_up FROM outbox
+             WHERE conversation = ?1 AND client_message_id = ?2",
+            params![conversation.as_bytes(), id.as_bytes()],
+            entry,
+        )
+    }
+
+    /// All messages of a conversation that have a counter and no row, in order.
+    pub fn outbox(&self, conversation: ConversationId) -> Result<Vec<Entry>, Error> {
+        self.all(
+            "SELECT counter, client_message_id, class, content, given_up FROM outbox
+             WHERE conversation = ?1 ORDER BY counter",
+            [conversation.as_bytes()],
+            entry,
+        )
+    }
+
+    /// Messages that are to be encrypted again, in order.
+    pub fn stale(&self, conversation: ConversationId, limit: u32) -> Result<Vec<Entry>, Error> {
+        self.all(
+            "SELECT counter, client_message_id, class, content, given_up FROM outbox
+             WHERE conversation = ?1 AND stale = 1 ORDER BY counter LIMIT ?2",
+            params![conversation.as_bytes(), limit],
+            entry,
+        )
+    }
+
+    /// Every encryption of a counter, oldest first: its name, and whether it is of the empty content.
+    pub fn versions(
+        &self,
+        conversation: ConversationId,
+        counter: u64,
+    ) -> Result<Vec<([u8; 32], bool)>, Error> {
+        self.all(
+            "SELECT env_hash, given_up FROM envelopes
+             WHERE conversation = ?1 AND counter = ?2 ORDER BY version",
+            params![conversation.as_bytes(), N(counter)],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+    }
+
+    /// The first unsequenced messages after a counter, at most `limit`, in order; it ends before the first that must not
+    /// be sent as it is.
+    pub fn outgoing(
+        &self,
+        conversation: ConversationId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Outgoing>, Error> {
+        self.all(
+            "SELECT o.counter, o.client_message_id, e.envelope
+             FROM outbox o JOIN envelopes e ON e.version = (
+                 SELECT max(version) FROM envelopes
+                 WHERE conversation = o.conversation AND counter = o.counter)
+             WHERE o.conversation = ?1 AND o.counter > ?2 AND o.counter < coalesce(
+                 (SELECT min(counter) FROM outbox WHERE conversation = ?1 AND stale = 1), ?4)
+             ORDER BY o.counter LIMIT ?3",
+            params![conversation.as_bytes(), N(after), limit, i64::MAX],
+            |row| {
+                Ok(Outgoing {
+                    counter: row.get::<_, N>(0)?.0,
+                    client_message_id: ClientMessageId::from_bytes(row.get(1)?),
+                    send: row.get::<_, Vec<u8>>(2)?.into(),
                 })
-                .optional()
-            })
-            .map_err(failed)?;
-        let Some((counter, id)) = settled else {
-            return Ok(None);
-        };
-        Ok(Some(Settled {
-            counter: from_sql(counter)?,
-            client_message_id: ClientMessageId::from_bytes(id),
-        }))
+            },
+        )
+    }
+
+    /// The first counter without a row.
+    pub fn first_counter(&self, conversation: ConversationId) -> Result<Option<u64>, Error> {
+        let first = self.one(
+            "SELECT min(counter) FROM outbox WHERE conversation = ?1",
+            [conversation.as_bytes()],
+            |row| row.get::<_, Option<N>>(0),
+        )?;
+        Ok(first.flatten().map(|n| n.0))
+    }
+
+    /// The message has its row, or its counter will never be used: it and its encryptions leave.
+    pub fn outbox_delete(&self, conversation: ConversationId, counter: u64) -> Result<(), Error> {
+        self.run(
+            "DELETE FROM outbox WHERE conversation = ?1 AND counter = ?2",
+            params![conversation.as_bytes(), N(counter)],
+        )?;
+        Ok(())
+    }
+
+    /// Conversations with something to send or to encrypt.
+    pub fn waiting_conversations(&self) -> Result<Vec<ConversationId>, Error> {
+        self.all(
+            "SELECT conversation FROM outbox
+             UNION SELECT conversation FROM timeline WHERE mine = 1 AND state = 0",
+            [],
+            |row| row.get(0).map(ConversationId::from_bytes),
+        )
+    }
+}
+
+fn entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
+    Ok(Entry {
+        counter: row.get::<_, N>(0)?.0,
+        client_message_id: ClientMessageId::from_bytes(row.get(1)?),
+        class: row.get(2)?,
+        content: row.get(3)?,
+        given_up: row.get(4)?,
+    })
+}
+
+impl Entry {
+    /// The content that is encrypted.
+    ///
+    /// # Errors
+    /// `StoreDamaged`.
+    pub fn decode(&self) -> Result<sordino_protocol::pb::Content, Error> {
+        prost::Message::decode(self.content.as_slice())
+            .map_err(|_| Error::new(Code::StoreDamaged, "a content of the outbox"))
     }
 }

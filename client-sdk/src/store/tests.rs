@@ -1,7 +1,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use sordino_protocol::{ClientMessageId, ConversationId};
+use sordino_crypto::session::Position;
+use sordino_protocol::{ClientMessageId, ConversationId, UserId};
 use tempfile::TempDir;
 
 use super::*;
@@ -24,21 +25,29 @@ fn refused(path: &Path, byte: u8) -> Code {
     Store::open(path, &key(byte)).err().unwrap().code()
 }
 
-fn row(seq: u64) -> Row {
+fn row(seq: u64) -> Row<'static> {
     Row {
         seq,
         kind: RowKind::Message,
         env_hash: Some([1; 32]),
-        body: TEXT.to_vec(),
+        content_key: None,
+        pending: Some((
+            TEXT,
+            Position {
+                chain: [2; 32],
+                index: seq,
+            },
+        )),
     }
 }
 
-fn out(counter: u64, id: u8, version: u8) -> Outgoing {
-    Outgoing {
+fn entry(counter: u64, id: u8) -> Entry {
+    Entry {
         counter,
         client_message_id: ClientMessageId::from_bytes([id; 16]),
-        env_hash: [version; 32],
-        envelope: vec![version],
+        class: 1,
+        content: TEXT.to_vec(),
+        given_up: false,
     }
 }
 
@@ -46,6 +55,7 @@ fn filled(path: &Path, rows: u64) -> Store {
     let mut store = Store::open(path, &key(1)).unwrap();
     store
         .transaction(Durability::Synced, |tx| {
+            tx.ensure_conversation(CONV, UserId::from_bytes([8; 16]))?;
             for seq in 1..=rows {
                 assert_eq!(tx.record_row(CONV, &row(seq))?, Arrival::Apply);
             }
@@ -67,8 +77,14 @@ fn a_store_is_there_again_after_it_was_closed() {
     drop(filled(&path, 3));
     let mut store = Store::open(&path, &key(1)).unwrap();
     assert_eq!(cursor(&mut store), 3);
-    let rows = store.transaction(Durability::Relaxed, |tx| tx.rows(CONV, 1, 9));
-    assert!(rows.unwrap() == [row(2), row(3)]);
+    let rows = store.read(|tx| {
+        assert_eq!(tx.row_kind(CONV, 4)?, None);
+        assert_eq!(tx.row_kind(CONV, 3)?, Some(RowKind::Message));
+        assert_eq!(tx.row_hash(CONV, 3)?, Some(Some([1; 32])));
+        tx.pending_rows()
+    });
+    let want = |seq| (CONV, seq, TEXT.to_vec());
+    assert_eq!(rows.unwrap(), [want(1), want(2), want(3)]);
 }
 
 #[test]
@@ -217,24 +233,41 @@ fn durability_sets_the_sync_level() {
 }
 
 #[test]
-fn a_message_leaves_the_outbox_when_a_row_names_any_of_its_encryptions() {
+fn the_newest_encryption_goes_out_and_none_from_the_first_stale_one_on() {
     let (_dir, path) = place();
     let mut store = filled(&path, 1);
+    let envelope = |version: u8| Envelope {
+        env_hash: [version; 32],
+        envelope: vec![version],
+    };
     let run = store.transaction(Durability::Synced, |tx| {
         assert_eq!((tx.take_counter(CONV)?, tx.take_counter(CONV)?), (1, 2));
-        tx.outbox_put(CONV, &out(2, 20, 200))?;
-        tx.outbox_put(CONV, &out(1, 10, 100))?;
-        tx.outbox_put(CONV, &out(1, 10, 101))?;
-        assert!(tx.outbox_put(CONV, &out(1, 11, 102)).is_err());
-        assert!(tx.first_unsequenced(CONV, 9)? == [out(1, 10, 101), out(2, 20, 200)]);
-        assert!(tx.first_unsequenced(CONV, 1)? == [out(1, 10, 101)]);
-        let want = Settled {
-            counter: 1,
-            client_message_id: ClientMessageId::from_bytes([10; 16]),
+        tx.outbox_put(CONV, &entry(1, 10))?;
+        assert!(tx.outbox_put(CONV, &entry(1, 11)).is_err());
+        assert!(tx.outbox_put(CONV, &entry(2, 10)).is_err());
+        tx.outbox_put(CONV, &entry(2, 20))?;
+        let sends = |after, limit| -> Result<Vec<u8>, Error> {
+            let found = tx.outgoing(CONV, after, limit)?;
+            Ok(found.into_iter().map(|out| out.send[0]).collect())
         };
-        assert_eq!(tx.settle(CONV, &[100; 32])?, Some(want));
-        assert_eq!(tx.settle(CONV, &[101; 32])?, None);
-        assert!(tx.first_unsequenced(CONV, 9)? == [out(2, 20, 200)]);
+        assert!(sends(0, 9)?.is_empty());
+        tx.outbox_encrypted(CONV, 2, false, &envelope(200))?;
+        assert!(sends(0, 9)?.is_empty());
+        tx.outbox_encrypted(CONV, 1, false, &envelope(100))?;
+        tx.outbox_encrypted(CONV, 1, true, &envelope(101))?;
+        assert_eq!(
+            (sends(0, 9)?, sends(0, 1)?, sends(1, 9)?),
+            (vec![101, 200], vec![101], vec![200])
+        );
+        assert_eq!(
+            tx.versions(CONV, 1)?,
+            [([100; 32], false), ([101; 32], true)]
+        );
+        assert_eq!(tx.outbox_stale_from(CONV, 2)?, 1);
+        assert_eq!(sends(0, 9)?, [101]);
+        assert!(tx.stale(CONV, 9)? == [entry(2, 20)]);
+        tx.outbox_delete(CONV, 1)?;
+        assert_eq!(tx.versions(CONV, 1)?, []);
         Ok(())
     });
     run.unwrap();

@@ -1,0 +1,77 @@
+CREATE TABLE account (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    user BLOB NOT NULL CHECK (length(user) = 16),
+    device BLOB NOT NULL CHECK (length(device) = 16),
+    username TEXT NOT NULL,
+    registered INTEGER NOT NULL DEFAULT 0,
+    identity_key BLOB NOT NULL CHECK (length(identity_key) = 32),
+    list_signing_key BLOB NOT NULL CHECK (length(list_signing_key) = 32),
+    device_signing_key BLOB NOT NULL CHECK (length(device_signing_key) = 32),
+    device_identity_key BLOB NOT NULL CHECK (length(device_identity_key) = 32),
+    -- One sequence for all kinds: an id is never used for two keys.
+    next_prekey INTEGER NOT NULL DEFAULT 1,
+    -- All prekeys on the relay are to be replaced.
+    replace_prekeys INTEGER NOT NULL DEFAULT 0,
+    last_rollback_ms INTEGER,
+    -- From the discovery of a rollback until every conversation has caught up.
+    recovering INTEGER NOT NULL DEFAULT 0,
+    -- Two copies of the store are in use.
+    stopped INTEGER NOT NULL DEFAULT 0
+) STRICT;
+
+-- Every verified version, own and others'.
+CREATE TABLE lists (
+    user BLOB NOT NULL CHECK (length(user) = 16),
+    version INTEGER NOT NULL CHECK (version > 0),
+    signed BLOB NOT NULL,
+    -- When this device first held it.
+    seen_ms INTEGER NOT NULL,
+    PRIMARY KEY (user, version)
+) STRICT;
+
+CREATE TABLE pins (
+    user BLOB PRIMARY KEY CHECK (length(user) = 16),
+    identity_key BLOB NOT NULL CHECK (length(identity_key) = 32),
+    version INTEGER NOT NULL,
+    hash BLOB NOT NULL CHECK (length(hash) = 32),
+    -- Identity keys that were replaced, 32 bytes each.
+    retired BLOB NOT NULL,
+    -- Devices that nobody vouched for and the user has not accepted, 16 bytes each.
+    loud BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE names (
+    user BLOB PRIMARY KEY CHECK (length(user) = 16),
+    username TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE prekeys (
+    -- The type of its signature.
+    kind INTEGER NOT NULL,
+    id INTEGER NOT NULL CHECK (id > 0),
+    secret BLOB NOT NULL,
+    public BLOB NOT NULL,
+    created_ms INTEGER NOT NULL,
+    uploaded INTEGER NOT NULL DEFAULT 0,
+    -- When another key took its place.
+    retired_ms INTEGER,
+    PRIMARY KEY (kind, id)
+) STRICT;
+
+CREATE TABLE sessions (
+    user BLOB NOT NULL CHECK (length(user) = 16),
+    device BLOB NOT NULL CHECK (length(device) = 16),
+    sid BLOB NOT NULL CHECK (length(sid) = 8),
+    transcript BLOB NOT NULL CHECK (length(transcript) = 32),
+    -- Big-endian: a peer may name any u64.
+    born BLOB NOT NULL CHECK (length(born) = 8),
+    -- 1 live, 2 receive only, 3 retired: without a ratchet, remembered so that its handshake is refused.
+    state INTEGER NOT NULL,
+    state_since_ms INTEGER NOT NULL,
+    ratchet BLOB,
+    sent_since_received INTEGER NOT NULL DEFAULT 0,
+    last_received_ms INTEGER NOT NULL,
+    -- The own signed prekey that it was answered with, 0 where this device began it.
+    own_spk INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (user, device, sid)
+) STRICT;

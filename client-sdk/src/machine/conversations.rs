@@ -1,0 +1,136 @@
+//! The list of conversations, and their marks.
+
+use sordino_protocol::{ConversationId, UserId};
+
+use super::timeline::{TimelineItem, blank, show};
+use super::{Happening, Machine};
+use crate::error::Error;
+use crate::store::{Durability, ItemKind, Row, RowKind, UNPLACED};
+use crate::sync::Arrival;
+
+/// Rows that one call gives up.
+const MISSING: u64 = 1024;
+
+/// A conversation as the list shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConversationRow {
+    /// Its id.
+    pub id: ConversationId,
+    /// The other person.
+    pub peer: UserId,
+    /// Their name, if it was learnt.
+    pub username: Option<String>,
+    /// The newest item.
+    pub last: Option<TimelineItem>,
+    /// Messages of others after the read mark.
+    pub unread: u64,
+}
+
+impl Machine {
+    /// All conversations, that of the newest item first.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn conversations(&self) -> Result<Vec<ConversationRow>, Error> {
+        self.store.read(|tx| {
+            tx.conversations()?
+                .into_iter()
+                .map(|held| {
+                    let last = tx.items_before(held.id, None, 1)?.pop();
+                    Ok(ConversationRow {
+                        id: held.id,
+                        peer: held.peer,
+                        username: tx.name(held.peer)?,
+                        last: last.map(|item| show(item, held.delivered)),
+                        unread: tx.unread(held.id, held.read)?,
+                    })
+                })
+                .collect()
+        })
+    }
+
+    /// The highest `seq` up to which every row is stored; 0 for none.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn cursor(&self, conversation: ConversationId) -> Result<u64, Error> {
+        self.store.read(|tx| tx.cursor(conversation))
+    }
+
+    /// The user has read everything up to `seq`.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn mark_read(
+        &mut self,
+        conversation: ConversationId,
+        upto: u64,
+    ) -> Result<Vec<Happening>, Error> {
+        self.store.transaction(Durability::Relaxed, |tx| {
+            let upto = upto.min(tx.cursor(conversation)?);
+            let rose = tx.raise_read(conversation, upto)?;
+            Ok(rose
+                .then_some(Happening::ConversationChanged(conversation))
+                .into_iter()
+                .collect())
+        })
+    }
+
+    /// A device of the peer has everything up to `seq`, the relay says.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn delivered(
+        &mut self,
+        conversation: ConversationId,
+        upto: u64,
+    ) -> Result<Vec<Happening>, Error> {
+        self.store.transaction(Durability::Relaxed, |tx| {
+            let Some(held) = tx.conversation(conversation)? else {
+                return Ok(Vec::new());
+            };
+            // The mark may be ahead of the rows held here, but never of a message without a row.
+            let upto = upto.min(UNPLACED - 1);
+            if !tx.raise_delivered(conversation, upto)? {
+                return Ok(Vec::new());
+            }
+            let items = tx.own_between(conversation, held.delivered, upto)?;
+            Ok(items
+                .into_iter()
+                .map(|item| Happening::Changed(show(item, upto)))
+                .collect())
+        })
+    }
+
+    /// The relay has lost the rows after the cursor up to `upto`: gives them up, some at a time; the new cursor.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn missing(
+        &mut self,
+        conversation: ConversationId,
+        upto: u64,
+    ) -> Result<(u64, Vec<Happening>), Error> {
+        self.store.transaction(Durability::Relaxed, |tx| {
+            let cursor = tx.cursor(conversation)?;
+            if upto <= cursor || tx.conversation(conversation)?.is_none() {
+                return Ok((cursor, Vec::new()));
+            }
+            let upto = upto.min(cursor.saturating_add(MISSING)).min(UNPLACED - 1);
+            for seq in cursor + 1..=upto {
+                let row = Row {
+                    seq,
+                    kind: RowKind::Missing,
+                    env_hash: None,
+                    content_key: None,
+                    pending: None,
+                };
+                if tx.record_row(conversation, &row)? != Arrival::Apply {
+                    break;
+                }
+            }
+            let item = super::timeline::add(tx, blank(conversation, upto, ItemKind::Gap))?;
+            Ok((upto, item.map(Happening::Added).into_iter().collect()))
+        })
+    }
+}

@@ -1,0 +1,221 @@
+//! Encrypting for a conversation: which devices, with which sessions, and what is missing before it can be done.
+
+use std::sync::Arc;
+
+use prost::Message;
+use sordino_crypto::{
+    message::{seal, wrap_payload},
+    sending,
+    session::Session,
+};
+use sordino_protocol::{Class, Code, DeviceId, Header, UserId, hash, list::DeviceList, pb};
+
+use super::notes::Notes;
+use super::sessions::live_session;
+use crate::error::Error;
+use crate::store::{Conversation, Entry, Envelope, StoredAccount, Tx};
+
+/// What has to be fetched before a conversation's messages can be encrypted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Need {
+    /// Nothing, or nothing waits.
+    Nothing,
+    /// The newest lists of these users, from [`super::Machine::pinned_version`] on.
+    Lists(Vec<UserId>),
+    /// Prekeys of these devices, to be given to [`super::Machine::bundles`].
+    Sessions(Vec<(UserId, DeviceId)>),
+    /// None of the person's devices can receive at the moment: ask again in a minute.
+    Later,
+}
+
+/// Lists and sessions to encrypt with.
+pub(super) struct Ready {
+    own: Arc<DeviceList>,
+    peer: Arc<DeviceList>,
+    sessions: Vec<Target>,
+}
+
+struct Target {
+    user: UserId,
+    device: DeviceId,
+    session: Session,
+    sent: u32,
+}
+
+/// Finds everything that is needed, or says what is missing.
+pub(super) fn ready(
+    tx: &Tx<'_>,
+    notes: &Notes,
+    me: &StoredAccount,
+    peer: UserId,
+    now_ms: u64,
+) -> Result<Result<Ready, Need>, Error> {
+    let mut unknown = Vec::new();
+    let own = notes.newest_list(tx, me.user)?;
+    let list = notes.newest_list(tx, peer)?;
+    if own.is_none() || notes.stale_lists.contains(&me.user) {
+        unknown.push(me.user);
+    }
+    if peer != me.user && (list.is_none() || notes.stale_lists.contains(&peer)) {
+        unknown.push(peer);
+    }
+    let (Some(own), Some(list), true) = (own, list, unknown.is_empty()) else {
+        return Ok(Err(Need::Lists(unknown)));
+    };
+    let awake = |user, device| !notes.is_dormant(user, device, now_ms);
+    let theirs = list.devices.iter().map(|listed| (peer, listed.device));
+    let mine = own.devices.iter().map(|listed| (me.user, listed.device));
+    let mut targets: Vec<_> = mine.filter(|(_, device)| *device != me.device).collect();
+    if peer != me.user {
+        targets.extend(theirs);
+    }
+    targets.retain(|(user, device)| awake(*user, *device));
+    if peer != me.user && !targets.iter().any(|(user, _)| *user == peer) {
+        return Ok(Err(Need::Later));
+    }
+    let mut missing = Vec::new();
+    let mut sessions = Vec::new();
+    for (user, device) in targets {
+        let found = match live_session(tx, user, device)? {
+            Some(sid) => tx.session(user, device, sid)?.and_then(|(_, found)| found),
+            None => None,
+        };
+        match found {
+            Some(session) => sessions.push(Target {
+                user,
+                device,
+                session,
+                sent: 0,
+            }),
+            None => missing.push((user, device)),
+        }
+    }
+    if !missing.is_empty() {
+        return Ok(Err(Need::Sessions(missing)));
+    }
+    Ok(Ok(Ready {
+        own,
+        peer: list,
+        sessions,
+    }))
+}
+
+/// Devices of a list without a live session.
+pub(super) fn missing_sessions(
+    tx: &Tx<'_>,
+    me: &StoredAccount,
+    list: &DeviceList,
+    leave_out: impl Fn(DeviceId) -> bool,
+) -> Result<Vec<DeviceId>, Error> {
+    let mut missing = Vec::new();
+    for listed in &list.devices {
+        let own = (list.user, listed.device) == (me.user, me.device);
+        if !own
+            && !leave_out(listed.device)
+            && live_session(tx, list.user, listed.device)?.is_none()
+        {
+            missing.push(listed.device);
+        }
+    }
+    Ok(missing)
+}
+
+/// Devices of a list whose sending session is to be replaced.
+pub(super) fn renewals_due(
+    tx: &Tx<'_>,
+    me: &StoredAccount,
+    list: &DeviceList,
+    now_ms: u64,
+) -> Result<Vec<DeviceId>, Error> {
+    let mut due = Vec::new();
+    for listed in &list.devices {
+        if (list.user, listed.device) == (me.user, me.device) {
+            continue;
+        }
+        let Some(sid) = live_session(tx, list.user, listed.device)? else {
+            continue;
+        };
+        let sessions = tx.sessions(list.user, listed.device)?;
+        if sessions.iter().any(|session| {
+            session.sid == sid
+                && sending::is_renewal_due(
+                    session.sent_since_received,
+                    session.last_received_ms,
+                    now_ms,
+                )
+        }) {
+            due.push(listed.device);
+        }
+    }
+    Ok(due)
+}
+
+impl Ready {
+    /// Encrypts a message of the outbox. `false` if a session cannot: then it sends no more, and nothing was stored.
+    pub(super) fn encrypt(
+        &mut self,
+        tx: &Tx<'_>,
+        me: &StoredAccount,
+        conversation: &Conversation,
+        entry: &Entry,
+        now_ms: u64,
+    ) -> Result<bool, Error> {
+        let header = Header {
+            class: match entry.class {
+                1 => Class::Message,
+                2 => Class::Control,
+                _ => return Err(Error::new(Code::StoreDamaged, "a class of the outbox")),
+            },
+            conversation: conversation.id,
+            counter: entry.counter,
+            client_message_id: entry.client_message_id,
+            sender: me.user,
+            sender_device: me.device,
+            recipient: conversation.peer,
+            sender_list: self.own.version,
+            recipient_list: self.peer.version,
+            list_digest: hash::list_digest(
+                (self.own.version, &self.own.hash),
+                (self.peer.version, &self.peer.hash),
+            ),
+            erase: Vec::new(),
+            commit: [0; 32],
+        };
+        let sealed = seal(&mut rand::rng(), header, &entry.decode()?)
+            .map_err(|_| Error::new(Code::TextTooLong, ""))?;
+        let payload = wrap_payload(&sealed.content_key, &sealed.env_hash);
+        let mut wraps = Vec::with_capacity(self.sessions.len());
+        for target in &mut self.sessions {
+            let Ok(wrap) = target.session.encrypt(payload.expose()) else {
+                tx.stop_sending(Some(target.user), Some(target.device), now_ms)?;
+                return Ok(false);
+            };
+            target.sent += 1;
+            wraps.push(pb::Wrap {
+                user: target.user.to_pb(),
+                device: target.device.to_pb(),
+                payload: wrap.encode_to_vec().into(),
+            });
+        }
+        let send = pb::Send {
+            header: sealed.header.into(),
+            content: sealed.content.into(),
+            wraps,
+            withheld: Vec::new(),
+        };
+        let envelope = Envelope {
+            env_hash: sealed.env_hash,
+            envelope: send.encode_to_vec(),
+        };
+        tx.outbox_encrypted(conversation.id, entry.counter, entry.given_up, &envelope)?;
+        Ok(true)
+    }
+
+    /// Stores the ratchets: before the transaction ends.
+    pub(super) fn finish(self, tx: &Tx<'_>) -> Result<(), Error> {
+        for target in &self.sessions {
+            tx.session_sent(&target.session, target.sent)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,49 @@
+//! What a change means to the outside: events, and updates of what is shown.
+
+use sordino_protocol::{ConversationId, DeviceId, UserId};
+
+use super::timeline::TimelineItem;
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Happening {
+    /// A message of somebody else; its item is new.
+    Received(TimelineItem),
+    /// Another new item: an own message, a gap, an unreadable row, changed keys.
+    Added(TimelineItem),
+    /// An item changed: its state, or where it stands.
+    Changed(TimelineItem),
+    /// A row of the list of conversations changed besides its newest item: its marks.
+    ConversationChanged(ConversationId),
+    /// A person's identity key changed.
+    IdentityChanged(UserId),
+    /// A person has a new device; `loud` if no older device of theirs vouches for it.
+    DeviceAdded {
+        /// Whose.
+        user: UserId,
+        /// Which.
+        device: DeviceId,
+        /// Nobody vouches for it.
+        loud: bool,
+    },
+    /// This device is no longer on its owner's list.
+    OwnDeviceRemoved,
+    /// The relay showed something that it should not have; the words say what, for an operator.
+    RelayMisbehaved {
+        /// Where, if in a conversation.
+        conversation: Option<ConversationId>,
+        /// What.
+        evidence: String,
+    },
+    /// The two people of a conversation were shown different ones. Told once.
+    ViewsDiffer {
+        /// Where.
+        conversation: ConversationId,
+        /// The first place found.
+        seq: u64,
+    },
+    /// The store is an old copy of itself: what was sent since is not in it.
+    RolledBack,
+    /// Two copies of the store are in use: nothing is sent any more.
+    TwoCopies,
+}

@@ -1,0 +1,234 @@
+//! Device lists: every version verified, chained and kept; pins that move forward only.
+
+use sordino_crypto::{
+    keys::verify_strict,
+    lists::{Advance, Moved, Pin, PinError, parse},
+};
+use sordino_protocol::{
+    Code, DeviceId, UserId, hash,
+    list::{DeviceList, ListError},
+    pb,
+};
+
+use super::timeline::key_changed;
+use super::{Happening, Machine, begun};
+use crate::error::Error;
+use crate::store::{Durability, Tx};
+
+/// Whether lists could be joined to those that are held.
+pub(super) enum Lists {
+    Taken,
+    /// Versions between are missing.
+    Gap,
+}
+
+impl Machine {
+    /// Takes versions of a user's list as the relay gave them, ascending and without a hole.
+    ///
+    /// # Errors
+    /// `BadKeys` if they do not verify, do not join what is held, or contradict it. Nothing is changed then.
+    pub fn take_lists(
+        &mut self,
+        user: UserId,
+        lists: Vec<pb::Signed>,
+        now_ms: u64,
+    ) -> Result<Vec<Happening>, Error> {
+        let me = begun(self.account.as_ref())?;
+        let mut happenings = Vec::new();
+        let taken = self.store.transaction(Durability::Relaxed, |tx| {
+            take(
+                tx,
+                me.user,
+                me.device,
+                user,
+                &lists,
+                now_ms,
+                &mut happenings,
+            )
+        });
+        match taken {
+            Ok(Lists::Taken) => {
+                self.notes.stale_lists.remove(&user);
+                self.notes.newest.remove(&user);
+                Ok(happenings)
+            }
+            Ok(Lists::Gap) => Err(bad("versions between are missing")),
+            Err(error) => {
+                self.notes.forget_lists();
+                Err(error)
+            }
+        }
+    }
+
+    /// The version that a fetch of newer lists has to begin with, itself included. `None`: the newest one suffices.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn pinned_version(&self, user: UserId) -> Result<Option<u32>, Error> {
+        Ok(self
+            .store
+            .read(|tx| tx.pin(user))?
+            .map(|(pin, _)| pin.version))
+    }
+
+    /// The versions to fetch for a row that names `version`: first and last.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn list_range(&self, user: UserId, version: u32) -> Result<(u32, u32), Error> {
+        self.store.read(|tx| {
+            let Some((pin, _)) = tx.pin(user)? else {
+                return Ok((version, version));
+            };
+            if version >= pin.version {
+                return Ok((pin.version, version));
+            }
+            let oldest = tx.oldest_list(user)?.unwrap_or(pin.version);
+            Ok((version, oldest))
+        })
+    }
+
+    /// The relay was asked for a later version and says that `newest` is the newest: rows that name a later one are
+    /// bad.
+    pub fn no_such_list(&mut self, user: UserId, newest: u32) {
+        self.notes.newest.insert(user, newest);
+    }
+}
+
+fn bad(detail: impl Into<String>) -> Error {
+    Error::new(Code::BadKeys, detail)
+}
+
+fn refused(error: &PinError) -> Error {
+    bad(error.to_string())
+}
+
+/// [`Machine::take_lists`] within a transaction.
+pub(super) fn take(
+    tx: &Tx<'_>,
+    me: UserId,
+    my_device: DeviceId,
+    user: UserId,
+    lists: &[pb::Signed],
+    now_ms: u64,
+    happenings: &mut Vec<Happening>,
+) -> Result<Lists, Error> {
+    let parsed = lists
+        .iter()
+        .map(parse)
+        .collect::<Result<Vec<_>, ListError>>()
+        .map_err(|error| bad(error.to_string()))?;
+    let (Some(first), Some(last)) = (parsed.first(), parsed.last()) else {
+        return Err(bad("no list"));
+    };
+    if parsed.iter().any(|list| list.user != user) {
+        return Err(bad("another user's list"));
+    }
+    for (before, next) in parsed.iter().zip(parsed.iter().skip(1)) {
+        before
+            .check_successor(next, verify_strict)
+            .map_err(|error| bad(error.to_string()))?;
+    }
+    let Some((pin, loud)) = tx.pin(user)? else {
+        for list in &parsed {
+            tx.put_list(list, now_ms)?;
+        }
+        tx.put_pin(&Pin::first(last), &[])?;
+        return Ok(Lists::Taken);
+    };
+    let oldest = tx.oldest_list(user)?.unwrap_or(pin.version);
+    if first.version > pin.version.saturating_add(1) || last.version < oldest.saturating_sub(1) {
+        return Ok(Lists::Gap);
+    }
+    for list in &parsed {
+        // A version that is held must be the same one.
+        if let Some(held) = tx.list(user, list.version)?
+            && held.hash != list.hash
+        {
+            return Err(refused(&PinError::Fork(list.version)));
+        }
+    }
+    let pin = take_older(tx, pin, &parsed, oldest, now_ms)?;
+    let mut chain: Vec<DeviceList> = Vec::new();
+    chain.extend(tx.list(user, pin.version)?);
+    chain.extend(parsed.into_iter().filter(|l| l.version > pin.version));
+    let moved = match pin.advance(&chain).map_err(|error| refused(&error))? {
+        Advance::Same => {
+            tx.put_pin(&pin, &loud)?;
+            return Ok(Lists::Taken);
+        }
+        Advance::Moved(moved) => moved,
+    };
+    for list in chain.iter().skip(1) {
+        tx.put_list(list, now_ms)?;
+    }
+    let mut all_loud: Vec<DeviceId> = loud;
+    all_loud.retain(|device| !moved.removed.contains(device));
+    all_loud.extend(&moved.loud);
+    tx.put_pin(&moved.pin, &all_loud)?;
+    for device in &moved.removed {
+        tx.stop_sending(Some(user), Some(*device), now_ms)?;
+    }
+    tell(tx, me, my_device, user, &moved, now_ms, happenings)?;
+    Ok(Lists::Taken)
+}
+
+/// Keeps versions before the oldest that is held. What they replaced is retired, too.
+fn take_older(
+    tx: &Tx<'_>,
+    mut pin: Pin,
+    parsed: &[DeviceList],
+    oldest: u32,
+    now_ms: u64,
+) -> Result<Pin, Error> {
+    let mut older: Vec<&DeviceList> = parsed.iter().filter(|l| l.version < oldest).collect();
+    let Some(newest_older) = older.pop() else {
+        return Ok(pin);
+    };
+    older.push(newest_older);
+    let held = tx
+        .list(pin.user, oldest)?
+        .ok_or_else(|| Error::new(Code::StoreDamaged, "a device list"))?;
+    newest_older
+        .check_successor(&held, verify_strict)
+        .map_err(|error| bad(error.to_string()))?;
+    for list in older {
+        tx.put_list(list, now_ms)?;
+        if list.identity_key != pin.identity_key && !pin.retired.contains(&list.identity_key) {
+            pin.retired.push(list.identity_key);
+        }
+    }
+    Ok(pin)
+}
+
+fn tell(
+    tx: &Tx<'_>,
+    me: UserId,
+    my_device: DeviceId,
+    user: UserId,
+    moved: &Moved,
+    now_ms: u64,
+    happenings: &mut Vec<Happening>,
+) -> Result<(), Error> {
+    if user == me && moved.removed.contains(&my_device) {
+        happenings.push(Happening::OwnDeviceRemoved);
+    }
+    if moved.identity_reset {
+        happenings.push(Happening::IdentityChanged(user));
+    } else {
+        for device in &moved.added {
+            happenings.push(Happening::DeviceAdded {
+                user,
+                device: *device,
+                loud: moved.loud.contains(device),
+            });
+        }
+    }
+    let shown = moved.identity_reset || !moved.added.is_empty();
+    if user != me && shown {
+        let conversation = hash::conversation_id(me, user);
+        let item = key_changed(tx, conversation, user, moved.identity_reset, now_ms)?;
+        happenings.extend(item.map(Happening::Added));
+    }
+    Ok(())
+}

@@ -1,0 +1,74 @@
+//! Everything that the client knows and decides, over its store: synchronous, without network and clock.
+//!
+//! Every method that changes something is one transaction. What precedes a transmission is synced to the disk; what the
+//! relay would give again is not.
+
+mod account;
+mod conversations;
+mod encrypt;
+mod happening;
+mod lists;
+mod notes;
+mod outbox;
+mod own_rows;
+mod prekeys;
+mod receive;
+mod rollback;
+mod send;
+mod sessions;
+#[cfg(test)]
+mod tests;
+mod timeline;
+mod view;
+
+use sordino_protocol::{Code, ConversationId, UserId, hash};
+
+use crate::error::Error;
+use crate::store::{Store, StoredAccount};
+use notes::Notes;
+
+pub use crate::store::Outgoing;
+pub use account::Account;
+pub use conversations::ConversationRow;
+pub use encrypt::Need;
+pub use happening::Happening;
+pub use outbox::AfterRefusal;
+pub use receive::Taken;
+pub use send::Sent;
+pub use timeline::{Content, Position, SendState, TimelineItem};
+
+/// The client without its connections.
+pub struct Machine {
+    store: Store,
+    account: Option<StoredAccount>,
+    notes: Notes,
+}
+
+impl Machine {
+    /// Over an open store.
+    ///
+    /// # Errors
+    /// `StoreFailed`, `StoreDamaged`.
+    pub fn open(store: Store) -> Result<Self, Error> {
+        let account = store.read(|tx| tx.account())?;
+        Ok(Self {
+            store,
+            account,
+            notes: Notes::default(),
+        })
+    }
+
+    /// The conversation with a person.
+    ///
+    /// # Errors
+    /// `NotRegistered`.
+    pub fn conversation_with(&self, peer: UserId) -> Result<ConversationId, Error> {
+        let me = begun(self.account.as_ref())?;
+        Ok(hash::conversation_id(me.user, peer))
+    }
+}
+
+/// The account, whether or not the relay has confirmed it.
+fn begun(account: Option<&StoredAccount>) -> Result<&StoredAccount, Error> {
+    account.ok_or_else(|| Error::new(Code::NotRegistered, ""))
+}

@@ -1,0 +1,66 @@
+//! Rows of this device: they settle the outbox, or prove that the store is an old copy of itself.
+
+use sordino_crypto::rollback::{OwnRow, Sent, Verdict, judge};
+use sordino_protocol::{Header, hash::Hash};
+
+use super::receive::{Receiver, Taken};
+use super::rollback::{begin_recovery, stop};
+use super::send::changed;
+use crate::error::Error;
+use crate::store::{Progress, Tx};
+
+/// The log has a row of this device.
+pub(super) fn own_row(
+    receiver: &Receiver<'_>,
+    tx: &Tx<'_>,
+    seq: u64,
+    header: &Header,
+    env_hash: Hash,
+    taken: &mut Taken,
+) -> Result<(), Error> {
+    let conversation = receiver.conversation;
+    let id = header.client_message_id;
+    let versions = tx.versions(conversation, header.counter)?;
+    let sent = tx
+        .outbox_entry(conversation, header.counter)?
+        .map(|entry| Sent {
+            client_message_id: entry.client_message_id,
+            versions: versions.iter().map(|(hash, _)| *hash).collect(),
+        });
+    let row = OwnRow {
+        client_message_id: id,
+        env_hash,
+    };
+    let state = tx.rollback_state()?;
+    let mut given_up = false;
+    match judge(&row, sent.as_ref(), state.last_ms, receiver.now_ms) {
+        Verdict::Sequenced(version) => {
+            given_up = versions.get(version).is_some_and(|(_, given_up)| *given_up);
+            tx.outbox_delete(conversation, header.counter)?;
+        }
+        // Until the end of the catch-up, every strange row is of the same rollback.
+        _ if state.recovering || state.stopped => {}
+        Verdict::RolledBack => begin_recovery(tx, receiver.now_ms, &mut taken.happenings)?,
+        Verdict::TwoCopies => stop(tx, state, &mut taken.happenings)?,
+    }
+    if let Some(held) = tx.conversation(conversation)?
+        && header.counter > held.counter
+    {
+        tx.set_counter(conversation, header.counter)?;
+    }
+    let Some(item) = tx.own_item(conversation, id)? else {
+        // A message of class control has no item; of a lost copy nothing is known.
+        if sent.is_none() {
+            receiver.unreadable(tx, seq, Some(header), "lost_copy", taken)?;
+        }
+        return Ok(());
+    };
+    let (progress, code) = if given_up {
+        (Progress::Failed, item.code.as_str())
+    } else {
+        (Progress::Accepted, "")
+    };
+    tx.update_item(item.item, seq, progress, code)?;
+    taken.happenings.extend(changed(tx, conversation, id)?);
+    Ok(())
+}

@@ -1,0 +1,415 @@
+//! Rows of a conversation: judged one by one, stored together with everything that they change.
+
+use prost::Message as _;
+use sordino_crypto::{
+    prekeys::Peer,
+    receive::{
+        Alarm, Bad, Context, Decision, Message, Outcome, Pass, RowDecision, Undecryptable, receive,
+    },
+};
+use sordino_protocol::{
+    Class, Code, ConversationId, Header, SessionId, UserId, hash, pb, signed::SignedType,
+};
+
+use super::notes::Notes;
+use super::own_rows::own_row;
+use super::sessions::add_session;
+use super::timeline::{add, blank, message};
+use super::view::StoreView;
+use super::{Happening, Machine, begun};
+use crate::error::Error;
+use crate::store::{
+    Durability, ItemKind, Row, RowKind, SessionState, StoredAccount, StoredItem, Tx, UNPLACED,
+};
+use crate::sync::{Arrival, arrival};
+
+/// What became of rows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Taken {
+    /// The conversation's cursor now.
+    pub cursor: u64,
+    /// Acknowledge up to here.
+    pub ack: Option<u64>,
+    /// What happened.
+    pub happenings: Vec<Happening>,
+    /// Fetch the lists of this user up to this version (see [`Machine::list_range`]), then give the rest of the rows again.
+    pub needs: Option<(UserId, u32)>,
+    /// Pull these rows, both ends included: those before them are stored, these are not.
+    pub pull: Option<(u64, u64)>,
+}
+
+impl Machine {
+    /// Takes rows of the conversation with `peer`, in any order, each as often as the relay likes. What follows a hole,
+    /// or a list that is not held, is not stored.
+    ///
+    /// # Errors
+    /// `NotRegistered`, `RelayMisbehaved` if the conversation is not with `peer`, `DeviceRevoked`; those of the store.
+    pub fn take_rows(
+        &mut self,
+        peer: UserId,
+        conversation: ConversationId,
+        rows: &[pb::Row],
+        catching_up: bool,
+        now_ms: u64,
+    ) -> Result<Taken, Error> {
+        let me = begun(self.account.as_ref())?;
+        if conversation != hash::conversation_id(me.user, peer) {
+            return Err(Error::new(
+                Code::RelayMisbehaved,
+                "a conversation of other people",
+            ));
+        }
+        let pass = if catching_up {
+            Pass::CatchingUp
+        } else {
+            Pass::Live
+        };
+        let mut rows: Vec<&pb::Row> = rows.iter().collect();
+        rows.sort_by_key(|row| row.seq);
+        let receiver = Receiver {
+            me,
+            notes: &self.notes,
+            conversation,
+            peer,
+            now_ms,
+        };
+        let taken = self
+            .store
+            .transaction(Durability::Relaxed, |tx| receiver.take(tx, &rows, pass));
+        if taken.is_err() {
+            self.notes.forget_lists();
+        }
+        let taken = taken?;
+        if taken.happenings.contains(&Happening::RolledBack) {
+            self.notes = Notes::default();
+        }
+        Ok(taken)
+    }
+
+    /// Every conversation has caught up: rows that wait for others are tried, and after a rollback sending begins again.
+    ///
+    /// # Errors
+    /// `NotRegistered`; those of the store.
+    pub fn caught_up(&mut self, now_ms: u64) -> Result<Vec<Happening>, Error> {
+        let me = begun(self.account.as_ref())?;
+        let notes = &self.notes;
+        let mut taken = Taken::default();
+        self.store.transaction(Durability::Relaxed, |tx| {
+            for (conversation, seq, bytes) in tx.pending_rows()? {
+                let Some(held) = tx.conversation(conversation)? else {
+                    continue;
+                };
+                let row = pb::Row::decode(bytes.as_slice())
+                    .map_err(|_| Error::new(Code::StoreDamaged, "a row"))?;
+                let receiver = Receiver {
+                    me,
+                    notes,
+                    conversation,
+                    peer: held.peer,
+                    now_ms,
+                };
+                receiver.again(tx, seq, &row, &mut taken)?;
+            }
+            let state = tx.rollback_state()?;
+            if state.recovering {
+                tx.set_rollback_state(crate::store::RollbackState {
+                    recovering: false,
+                    ..state
+                })?;
+            }
+            Ok(())
+        })?;
+        Ok(taken.happenings)
+    }
+}
+
+pub(super) struct Receiver<'a> {
+    pub(super) me: &'a StoredAccount,
+    pub(super) notes: &'a Notes,
+    pub(super) conversation: ConversationId,
+    pub(super) peer: UserId,
+    pub(super) now_ms: u64,
+}
+
+impl Receiver<'_> {
+    fn take(&self, tx: &Tx<'_>, rows: &[&pb::Row], pass: Pass) -> Result<Taken, Error> {
+        let mut taken = Taken::default();
+        if !rows.is_empty() {
+            tx.ensure_conversation(self.conversation, self.peer)?;
+        }
+        for row in rows {
+            let cursor = tx.cursor(self.conversation)?;
+            match arrival(cursor, row.seq) {
+                Arrival::Drop => continue,
+                Arrival::Pull { from } => {
+                    let to = rows.last().map_or(row.seq, |last| last.seq);
+                    taken.pull = Some((from, to));
+                    break;
+                }
+                Arrival::Apply => {}
+            }
+            match self.judge(tx, row, pass)? {
+                Decision::NeedsList { user, version } => {
+                    taken.needs = Some((user, version));
+                    break;
+                }
+                Decision::Row(found) => {
+                    self.apply(tx, row, *found, &mut taken)?;
+                    taken.ack = Some(row.seq);
+                }
+            }
+        }
+        taken.cursor = tx.cursor(self.conversation)?;
+        Ok(taken)
+    }
+
+    fn judge(&self, tx: &Tx<'_>, row: &pb::Row, pass: Pass) -> Result<Decision, Error> {
+        let notes = self.notes;
+        let me = notes
+            .newest_list(tx, self.me.user)?
+            .and_then(|list| Peer::of(&list, self.me.device))
+            .ok_or_else(|| Error::new(Code::DeviceRevoked, ""))?;
+        let context = Context {
+            me: &me,
+            keys: &self.me.keys,
+            conversation: self.conversation,
+            pass,
+            now_ms: self.now_ms,
+        };
+        receive(&mut rand::rng(), &StoreView { tx, notes }, &context, row)
+    }
+
+    fn apply(
+        &self,
+        tx: &Tx<'_>,
+        row: &pb::Row,
+        found: RowDecision,
+        taken: &mut Taken,
+    ) -> Result<(), Error> {
+        let header = found.header.as_ref();
+        // What the store cannot count is no sender's: counters are dense from 1.
+        let counted = header.filter(|header| header.counter < UNPLACED);
+        if let (Some(header), Some(counter)) = (counted, found.last_counter) {
+            let (user, device) = (header.sender, header.sender_device);
+            tx.raise_last_counter(self.conversation, user, device, counter)?;
+        }
+        self.keep_session(tx, &found)?;
+        self.alarms(tx, &found.alarms, taken)?;
+        let bytes;
+        let mut stored = Row {
+            seq: row.seq,
+            kind: RowKind::Undecryptable,
+            env_hash: Some(found.env_hash),
+            content_key: None,
+            pending: None,
+        };
+        match &found.outcome {
+            Outcome::Own => match counted {
+                Some(header) => {
+                    own_row(self, tx, row.seq, header, found.env_hash, taken)?;
+                    stored.kind = RowKind::Own;
+                }
+                None => self.unreadable(tx, row.seq, header, "bad_header", taken)?,
+            },
+            Outcome::NotForMe => stored.kind = RowKind::NotForMe,
+            Outcome::NoContent => self.unreadable(tx, row.seq, header, "no_content", taken)?,
+            Outcome::Pending(position) => {
+                stored.kind = RowKind::Pending;
+                bytes = row.encode_to_vec();
+                stored.pending = Some((&bytes, *position));
+            }
+            Outcome::Message(message) => {
+                stored.kind = RowKind::Message;
+                stored.content_key = Some(&message.opened.content_key);
+                if let Some(header) = header {
+                    self.message(tx, row.seq, header, message, taken)?;
+                }
+            }
+            Outcome::Bad(bad) => self.unreadable(tx, row.seq, header, bad_word(*bad), taken)?,
+            Outcome::Undecryptable { cause, .. } => {
+                self.broken(tx, row.seq, header, *cause, taken)?
+            }
+        }
+        tx.record_row(self.conversation, &stored)?;
+        Ok(())
+    }
+
+    /// A row that waited for others of its chain.
+    fn again(&self, tx: &Tx<'_>, seq: u64, row: &pb::Row, taken: &mut Taken) -> Result<(), Error> {
+        let Decision::Row(found) = self.judge(tx, row, Pass::Again)? else {
+            return Ok(());
+        };
+        self.keep_session(tx, &found)?;
+        self.alarms(tx, &found.alarms, taken)?;
+        let header = found.header.as_ref();
+        let (mut kind, mut key) = (RowKind::Undecryptable, None);
+        match &found.outcome {
+            Outcome::Message(message) => {
+                (kind, key) = (RowKind::Message, Some(&message.opened.content_key));
+                if let Some(header) = header {
+                    self.message(tx, seq, header, message, taken)?;
+                }
+            }
+            Outcome::Bad(bad) => self.unreadable(tx, seq, header, bad_word(*bad), taken)?,
+            Outcome::Undecryptable { cause, .. } => self.broken(tx, seq, header, *cause, taken)?,
+            _ => self.unreadable(tx, seq, header, "no_content", taken)?,
+        }
+        tx.settle_pending(self.conversation, seq, kind, key)
+    }
+
+    fn keep_session(&self, tx: &Tx<'_>, found: &RowDecision) -> Result<(), Error> {
+        let Some(session) = &found.session else {
+            return Ok(());
+        };
+        let peer = session.meta().peer;
+        let sid = session.meta().sid;
+        if tx.session(peer.user, peer.device, sid)?.is_some() {
+            tx.session_received(session, self.now_ms)?;
+        } else {
+            add_session(tx, session, self.now_ms)?;
+        }
+        if let Some(used) = found.used_prekeys {
+            if let Some(id) = used.one_time {
+                tx.delete_prekey(SignedType::OneTimePrekey, id)?;
+            }
+            if let Some(id) = used.pq_one_time {
+                tx.delete_prekey(SignedType::PqOneTimePrekey, id)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn message(
+        &self,
+        tx: &Tx<'_>,
+        seq: u64,
+        header: &Header,
+        found: &Message,
+        taken: &mut Taken,
+    ) -> Result<(), Error> {
+        let content = &found.opened.content;
+        match (header.class, &content.body) {
+            (Class::Message, Some(pb::content::Body::Text(text))) => {
+                let by = (
+                    header.sender,
+                    header.sender_device,
+                    header.client_message_id,
+                );
+                let item = message(
+                    self.conversation,
+                    seq,
+                    by,
+                    text.text.clone(),
+                    content.sent_ms.min(UNPLACED),
+                    found.removed_sender,
+                );
+                taken
+                    .happenings
+                    .extend(add(tx, item)?.map(Happening::Received));
+            }
+            (Class::Control, Some(pb::content::Body::DeadSessions(dead))) => {
+                for sid in &dead.sessions {
+                    let Ok(sid) = SessionId::from_slice(sid) else {
+                        continue;
+                    };
+                    let (user, device) = (header.sender, header.sender_device);
+                    let state = SessionState::Retired;
+                    tx.set_session_state(user, device, sid, state, self.now_ms)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn broken(
+        &self,
+        tx: &Tx<'_>,
+        seq: u64,
+        header: Option<&Header>,
+        cause: Undecryptable,
+        taken: &mut Taken,
+    ) -> Result<(), Error> {
+        self.unreadable(tx, seq, header, undecryptable_word(cause), taken)
+    }
+
+    /// A placeholder, except for what no person wrote.
+    pub(super) fn unreadable(
+        &self,
+        tx: &Tx<'_>,
+        seq: u64,
+        header: Option<&Header>,
+        cause: &str,
+        taken: &mut Taken,
+    ) -> Result<(), Error> {
+        if header.is_some_and(|header| header.class != Class::Message) {
+            return Ok(());
+        }
+        let item = StoredItem {
+            author: header.map(|header| header.sender),
+            code: cause.to_owned(),
+            ..blank(self.conversation, seq, ItemKind::Undecryptable)
+        };
+        taken
+            .happenings
+            .extend(add(tx, item)?.map(Happening::Added));
+        Ok(())
+    }
+
+    fn alarms(&self, tx: &Tx<'_>, alarms: &[Alarm], taken: &mut Taken) -> Result<(), Error> {
+        let conversation = self.conversation;
+        for alarm in alarms {
+            let evidence = match alarm {
+                Alarm::Replay { last, counter } => {
+                    format!("counter {counter} was shown again after {last}")
+                }
+                Alarm::Withheld { last, counter } => {
+                    format!("counters between {last} and {counter} were withheld")
+                }
+                Alarm::ListDigest => "the sender was shown other device lists".to_owned(),
+                Alarm::ViewsDiffer { seq } => {
+                    if tx.note_views_differ(conversation)? {
+                        taken.happenings.push(Happening::ViewsDiffer {
+                            conversation,
+                            seq: *seq,
+                        });
+                    }
+                    continue;
+                }
+            };
+            taken.happenings.push(Happening::RelayMisbehaved {
+                conversation: Some(conversation),
+                evidence,
+            });
+        }
+        Ok(())
+    }
+}
+
+const fn bad_word(bad: Bad) -> &'static str {
+    match bad {
+        Bad::Header(_) => "bad_header",
+        Bad::Elsewhere => "other_conversation",
+        Bad::Replay => "replay",
+        Bad::NoSuchList => "no_such_list",
+        Bad::Unlisted => "unlisted_device",
+        Bad::Removed => "removed_device",
+        Bad::Sender => "wrong_sender",
+        Bad::Recipient => "wrong_recipient",
+        Bad::Content(_) => "bad_content",
+        Bad::After => "bad_order",
+    }
+}
+
+const fn undecryptable_word(cause: Undecryptable) -> &'static str {
+    match cause {
+        Undecryptable::Malformed => "bad_wrap",
+        Undecryptable::UnknownSession => "unknown_session",
+        Undecryptable::RetiredSession => "retired_session",
+        Undecryptable::OtherKeys => "other_keys",
+        Undecryptable::PrekeyGone => "prekey_gone",
+        Undecryptable::Setup(_) => "bad_handshake",
+        Undecryptable::Session(_) => "bad_ratchet",
+        Undecryptable::Envelope => "swapped_envelope",
+    }
+}

@@ -1,0 +1,51 @@
+//! A store that turns out to be an old copy of itself: it must not use a ratchet key or a counter again.
+
+use super::Happening;
+use crate::error::Error;
+use crate::store::{Progress, RollbackState, Tx, UNPLACED};
+
+/// No session sends any more, all prekeys are replaced, what has no row is held again. Nothing is encrypted until every
+/// conversation has caught up: further own rows may come.
+pub(super) fn begin_recovery(
+    tx: &Tx<'_>,
+    now_ms: u64,
+    happenings: &mut Vec<Happening>,
+) -> Result<(), Error> {
+    tx.stop_sending(None, None, now_ms)?;
+    tx.retire_all_prekeys(now_ms)?;
+    tx.set_replaces_prekeys(true)?;
+    tx.set_rollback_state(RollbackState {
+        last_ms: Some(now_ms),
+        recovering: true,
+        stopped: false,
+    })?;
+    for conversation in tx.conversations()? {
+        let entries = tx.outbox(conversation.id)?;
+        for entry in entries {
+            tx.outbox_delete(conversation.id, entry.counter)?;
+            let item = tx.own_item(conversation.id, entry.client_message_id)?;
+            if let Some(item) = item.filter(|_| !entry.given_up) {
+                tx.update_item(item.item, UNPLACED, Progress::Held, "")?;
+            }
+        }
+        // Counters of what was not sequenced are free again; own rows raise it.
+        let own = tx.own_last_counter(conversation.id)?;
+        tx.set_counter(conversation.id, own)?;
+    }
+    happenings.push(Happening::RolledBack);
+    Ok(())
+}
+
+/// Two copies are in use: nothing is sent any more.
+pub(super) fn stop(
+    tx: &Tx<'_>,
+    state: RollbackState,
+    happenings: &mut Vec<Happening>,
+) -> Result<(), Error> {
+    tx.set_rollback_state(RollbackState {
+        stopped: true,
+        ..state
+    })?;
+    happenings.push(Happening::TwoCopies);
+    Ok(())
+}

@@ -1,0 +1,277 @@
+//! Sending: stored at once, encrypted at once where that can be done, else held.
+
+use prost::Message;
+use sordino_protocol::{Class, ClientMessageId, Code, ConversationId, UserId, hash, limits, pb};
+
+use super::encrypt::{Need, ready, renewals_due};
+use super::notes::Notes;
+use super::timeline::{TimelineItem, show};
+use super::{Happening, Machine, begun};
+use crate::error::Error;
+use crate::store::{
+    Conversation, Durability, Entry, ItemKind, Progress, StoredAccount, StoredItem, Tx, UNPLACED,
+};
+
+/// Messages that one transaction encrypts.
+const BATCH: u32 = 256;
+
+/// A message that is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// Its conversation.
+    pub conversation: ConversationId,
+    /// Its name.
+    pub client_message_id: ClientMessageId,
+    /// As it is shown.
+    pub item: TimelineItem,
+    /// It is in the outbox. Else see [`Machine::needs`].
+    pub encrypted: bool,
+}
+
+impl Machine {
+    /// Sends a text.
+    ///
+    /// # Errors
+    /// `NotRegistered`, `TwoCopies`, `TextEmpty`, `TextTooLong`; those of the store.
+    pub fn send(&mut self, peer: UserId, text: &str, now_ms: u64) -> Result<Sent, Error> {
+        self.send_many(&[(peer, text)], now_ms)?
+            .pop()
+            .ok_or_else(|| Error::new(Code::Internal, "no message"))
+    }
+
+    /// Sends several texts in one transaction: a commit that survives a power loss takes longer than an encryption.
+    /// All of them or none.
+    ///
+    /// # Errors
+    /// Those of [`Self::send`].
+    pub fn send_many(
+        &mut self,
+        drafts: &[(UserId, &str)],
+        now_ms: u64,
+    ) -> Result<Vec<Sent>, Error> {
+        let me = begun(self.account.as_ref())?;
+        let notes = &self.notes;
+        for (_, text) in drafts {
+            if text.is_empty() {
+                return Err(Error::new(Code::TextEmpty, ""));
+            }
+            if text.len() > limits::TEXT_BYTES {
+                return Err(Error::new(Code::TextTooLong, ""));
+            }
+        }
+        self.store.transaction(Durability::Synced, |tx| {
+            if tx.rollback_state()?.stopped {
+                return Err(Error::new(Code::TwoCopies, ""));
+            }
+            let mut conversations = Vec::new();
+            let mut names = Vec::new();
+            for (peer, text) in drafts {
+                let conversation = hash::conversation_id(me.user, *peer);
+                tx.ensure_conversation(conversation, *peer)?;
+                names.push((conversation, hold(tx, me, conversation, text, now_ms)?));
+                if !conversations.contains(&conversation) {
+                    conversations.push(conversation);
+                }
+            }
+            for conversation in conversations {
+                encrypt_waiting(tx, notes, me, conversation, now_ms)?;
+            }
+            names
+                .into_iter()
+                .map(|(conversation, client_message_id)| {
+                    let item = tx
+                        .own_item(conversation, client_message_id)?
+                        .ok_or_else(|| Error::new(Code::Internal, "the message is gone"))?;
+                    Ok(Sent {
+                        conversation,
+                        client_message_id,
+                        encrypted: item.progress == Progress::Outbox,
+                        item: show(item, 0),
+                    })
+                })
+                .collect()
+        })
+    }
+
+    /// What is missing before waiting messages of the conversation with `peer` can be encrypted, or a session with one
+    /// of their devices renewed.
+    ///
+    /// # Errors
+    /// `NotRegistered`; those of the store.
+    pub fn needs(&self, peer: UserId, now_ms: u64) -> Result<Need, Error> {
+        let me = begun(self.account.as_ref())?;
+        self.store.read(|tx| {
+            let conversation = hash::conversation_id(me.user, peer);
+            let waits =
+                !tx.held(conversation, 1)?.is_empty() || !tx.stale(conversation, 1)?.is_empty();
+            if !may_encrypt(tx)? {
+                return Ok(Need::Nothing);
+            }
+            if waits && let Err(need) = ready(tx, &self.notes, me, peer, now_ms)? {
+                return Ok(need);
+            }
+            let mut due = Vec::new();
+            for user in [peer, me.user] {
+                if let Some(list) = self.notes.newest_list(tx, user)? {
+                    due.extend(
+                        renewals_due(tx, me, &list, now_ms)?
+                            .into_iter()
+                            .filter(|device| self.notes.may_renew(user, *device, now_ms))
+                            .map(|device| (user, device)),
+                    );
+                }
+            }
+            Ok(if due.is_empty() {
+                Need::Nothing
+            } else {
+                Need::Sessions(due)
+            })
+        })
+    }
+
+    /// Encrypts what waits for `peer`, if everything is there; how many messages. Call it until it says 0.
+    ///
+    /// # Errors
+    /// `NotRegistered`; those of the store.
+    pub fn encrypt_held(&mut self, peer: UserId, now_ms: u64) -> Result<usize, Error> {
+        let me = begun(self.account.as_ref())?;
+        let notes = &self.notes;
+        let conversation = hash::conversation_id(me.user, peer);
+        self.store.transaction(Durability::Synced, |tx| {
+            encrypt_waiting(tx, notes, me, conversation, now_ms)
+        })
+    }
+}
+
+/// Nothing is encrypted between the discovery of a rollback and the end of the catch-up: further own rows may come.
+fn may_encrypt(tx: &Tx<'_>) -> Result<bool, Error> {
+    let state = tx.rollback_state()?;
+    Ok(!state.recovering && !state.stopped)
+}
+
+fn hold(
+    tx: &Tx<'_>,
+    me: &StoredAccount,
+    conversation: ConversationId,
+    text: &str,
+    now_ms: u64,
+) -> Result<ClientMessageId, Error> {
+    let id = ClientMessageId::from_bytes(rand::random());
+    tx.add_item(&StoredItem {
+        item: 0,
+        conversation,
+        place: UNPLACED,
+        kind: ItemKind::Message,
+        author: Some(me.user),
+        author_device: Some(me.device),
+        client_message_id: Some(id),
+        mine: true,
+        text: text.to_owned(),
+        sent_ms: now_ms,
+        progress: Progress::Held,
+        code: String::new(),
+    })?;
+    Ok(id)
+}
+
+/// Encrypts what is stale, then what is held, in order; how many.
+pub(super) fn encrypt_waiting(
+    tx: &Tx<'_>,
+    notes: &Notes,
+    me: &StoredAccount,
+    id: ConversationId,
+    now_ms: u64,
+) -> Result<usize, Error> {
+    let Some(conversation) = tx.conversation(id)? else {
+        return Ok(0);
+    };
+    let stale = tx.stale(id, BATCH)?;
+    let held = if stale.is_empty() {
+        tx.held(id, BATCH)?
+    } else {
+        Vec::new()
+    };
+    if (stale.is_empty() && held.is_empty()) || !may_encrypt(tx)? {
+        return Ok(0);
+    }
+    let Ok(mut ready) = ready(tx, notes, me, conversation.peer, now_ms)? else {
+        return Ok(0);
+    };
+    let mut done = 0;
+    for entry in &stale {
+        if !ready.encrypt(tx, me, &conversation, entry, now_ms)? {
+            break;
+        }
+        done += 1;
+    }
+    for item in &held {
+        let entry = text_entry(tx, me, &conversation, item)?;
+        tx.outbox_put(id, &entry)?;
+        tx.update_item(item.item, UNPLACED, Progress::Outbox, "")?;
+        // Where a session fails, the message has its counter and waits as a stale one.
+        if !ready.encrypt(tx, me, &conversation, &entry, now_ms)? {
+            break;
+        }
+        done += 1;
+    }
+    ready.finish(tx)?;
+    Ok(done)
+}
+
+/// A held message takes its counter: only now that it is encrypted for transmission.
+fn text_entry(
+    tx: &Tx<'_>,
+    me: &StoredAccount,
+    conversation: &Conversation,
+    item: &StoredItem,
+) -> Result<Entry, Error> {
+    let client_message_id = item
+        .client_message_id
+        .ok_or_else(|| Error::new(Code::StoreDamaged, "a held message without a name"))?;
+    let text = pb::Text {
+        text: item.text.clone(),
+    };
+    let body = pb::content::Body::Text(text);
+    let content = content(tx, me, conversation, item.sent_ms, body)?;
+    Ok(Entry {
+        counter: tx.take_counter(conversation.id)?,
+        client_message_id,
+        class: Class::Message as u8,
+        content: content.encode_to_vec(),
+        given_up: false,
+    })
+}
+
+/// A content of this device, after the last row that it has applied.
+pub(super) fn content(
+    tx: &Tx<'_>,
+    me: &StoredAccount,
+    conversation: &Conversation,
+    sent_ms: u64,
+    body: pb::content::Body,
+) -> Result<pb::Content, Error> {
+    let last = tx.row_hash(conversation.id, conversation.cursor)?.flatten();
+    Ok(pb::Content {
+        sent_ms,
+        sender: me.user.to_pb(),
+        sender_device: me.device.to_pb(),
+        after: last.map(|env_hash| pb::After {
+            seq: conversation.cursor,
+            env_hash: env_hash.to_vec().into(),
+        }),
+        body: Some(body),
+    })
+}
+
+/// An own message as it is shown now.
+pub(super) fn changed(
+    tx: &Tx<'_>,
+    conversation: ConversationId,
+    id: ClientMessageId,
+) -> Result<Option<Happening>, Error> {
+    let Some(item) = tx.own_item(conversation, id)? else {
+        return Ok(None);
+    };
+    let delivered = tx.conversation(conversation)?.map_or(0, |c| c.delivered);
+    Ok(Some(Happening::Changed(show(item, delivered))))
+}

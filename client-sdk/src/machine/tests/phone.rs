@@ -1,0 +1,260 @@
+//! A machine and its store file, which may crash, and be copied and put back.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sordino_protocol::{ConversationId, DeviceId, UserId, http, pb};
+use tempfile::TempDir;
+
+use super::NOW;
+use super::relay::Relay;
+use crate::machine::{AfterRefusal, Content, Happening, Machine, Need, SendState, Taken};
+use crate::store::{FixedKey, Store, StoreKey};
+
+pub(super) struct Phone {
+    dir: TempDir,
+    machine: Option<Machine>,
+    pub(super) user: UserId,
+    pub(super) device: DeviceId,
+    pub(super) now: u64,
+}
+
+fn open(path: &Path) -> Machine {
+    let key = FixedKey::new(StoreKey::take(&mut [7; 32]));
+    Machine::open(Store::open(path, &key).unwrap()).unwrap()
+}
+
+impl Phone {
+    pub(super) fn new(name: &str, relay: &mut Relay) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut machine = open(&dir.path().join("store"));
+        let body = machine.begin_registration(name, NOW).unwrap();
+        let account = machine.account().unwrap();
+        relay.register(account.user, body);
+        machine
+            .registration_confirmed(&http::User {
+                user: account.user,
+                username: name.to_owned(),
+            })
+            .unwrap();
+        let mut phone = Self {
+            dir,
+            machine: Some(machine),
+            user: account.user,
+            device: account.device,
+            now: NOW,
+        };
+        phone.upload(relay);
+        phone
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.dir.path().join("store")
+    }
+
+    pub(super) fn machine(&mut self) -> &mut Machine {
+        self.machine.as_mut().unwrap()
+    }
+
+    /// Uploads prekeys if any are due; whether any were.
+    pub(super) fn upload(&mut self, relay: &mut Relay) -> bool {
+        let now = self.now;
+        let count = relay.count(self.user);
+        let Some(put) = self.machine().prekeys_due(&count, now).unwrap() else {
+            return false;
+        };
+        relay.put(self.user, self.device, put.clone());
+        self.machine().prekeys_uploaded(&put, now).unwrap();
+        true
+    }
+
+    /// The process dies and starts again; what was committed is there.
+    pub(super) fn crash(&mut self) {
+        let copy = self.dir.path().join("crashed");
+        self.copy_to(&copy);
+        self.machine = None;
+        self.put_back(&copy);
+    }
+
+    /// A copy of the files as they are, the write-ahead log included.
+    pub(super) fn copy_to(&self, copy: &Path) {
+        for end in ["", "-wal", ".lock"] {
+            let to = format!("{}{end}", copy.display());
+            let from = format!("{}{end}", self.path().display());
+            let _ = fs::remove_file(&to);
+            if Path::new(&from).exists() {
+                fs::copy(from, to).unwrap();
+            }
+        }
+    }
+
+    /// The files of a copy take the place of the store.
+    pub(super) fn put_back(&mut self, copy: &Path) {
+        self.machine = None;
+        for end in ["", "-wal", "-shm", ".lock"] {
+            let from = format!("{}{end}", copy.display());
+            let to = format!("{}{end}", self.path().display());
+            let _ = fs::remove_file(&to);
+            if Path::new(&from).exists() {
+                fs::copy(from, to).unwrap();
+            }
+        }
+        self.machine = Some(open(&self.path()));
+    }
+
+    pub(super) fn conversation(&mut self, peer: UserId) -> ConversationId {
+        self.machine().conversation_with(peer).unwrap()
+    }
+
+    pub(super) fn send(&mut self, peer: UserId, text: &str) -> bool {
+        let now = self.now;
+        self.machine().send(peer, text, now).unwrap().encrypted
+    }
+
+    /// Fetches what is missing, and encrypts what waits.
+    pub(super) fn prepare(&mut self, relay: &mut Relay, peer: UserId) -> Vec<Happening> {
+        let now = self.now;
+        let mut happenings = Vec::new();
+        for _ in 0..8 {
+            match self.machine().needs(peer, now).unwrap() {
+                Need::Nothing | Need::Later => break,
+                Need::Lists(users) => {
+                    for user in users {
+                        let from = self.machine().pinned_version(user).unwrap().unwrap_or(0);
+                        let lists = relay.lists[&user].iter().skip(from.max(1) as usize - 1);
+                        let lists = lists.cloned().collect();
+                        happenings.extend(self.machine().take_lists(user, lists, now).unwrap());
+                    }
+                }
+                Need::Sessions(devices) => {
+                    for (user, device) in devices {
+                        let claimed = relay.claim(user, &[device]);
+                        happenings.extend(self.machine().bundles(user, claimed, now).unwrap());
+                    }
+                }
+            }
+        }
+        while self.machine().encrypt_held(peer, now).unwrap() > 0 {}
+        happenings
+    }
+
+    /// Transmits from the first message without a row, as after a reconnect.
+    pub(super) fn flush(&mut self, relay: &mut Relay, peer: UserId) {
+        let conversation = self.conversation(peer);
+        let mut after = 0;
+        for _ in 0..64 {
+            let out = self
+                .machine()
+                .outgoing(conversation, after, 64, usize::MAX)
+                .unwrap();
+            let Some(out) = out.into_iter().next() else {
+                return;
+            };
+            match relay.accept(&out.send) {
+                Ok(_) => {
+                    let id = out.client_message_id;
+                    let accepted = self.machine().accepted(conversation, id, out.counter);
+                    accepted.unwrap();
+                    after = out.counter;
+                }
+                Err(code) => {
+                    let newest = |user: &UserId| relay.lists[user].last().cloned();
+                    let refused = pb::Refused {
+                        conversation: conversation.to_pb(),
+                        client_message_id: out.client_message_id.to_pb(),
+                        counter: out.counter,
+                        code: code.as_str().to_owned(),
+                        sender_list: newest(&self.user),
+                        recipient_list: newest(&peer),
+                        ..Default::default()
+                    };
+                    let now = self.now;
+                    let (next, _) = self.machine().refused(&refused, now).unwrap();
+                    match next {
+                        AfterRefusal::Resend { from } => after = from - 1,
+                        AfterRefusal::Prepare { from } => {
+                            self.prepare(relay, peer);
+                            after = from - 1;
+                        }
+                        other => panic!("{other:?}"),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes rows, fetching lists that they name.
+    pub(super) fn take(&mut self, relay: &Relay, peer: UserId, rows: &[pb::Row]) -> Taken {
+        let (conversation, now) = (self.conversation(peer), self.now);
+        let mut all = Taken::default();
+        loop {
+            let taken = self
+                .machine()
+                .take_rows(peer, conversation, rows, false, now)
+                .unwrap();
+            all.happenings.extend(taken.happenings);
+            (all.cursor, all.pull, all.needs) = (taken.cursor, taken.pull, taken.needs);
+            all.ack = taken.ack.or(all.ack);
+            let Some((user, version)) = taken.needs else {
+                return all;
+            };
+            let (from, to) = self.machine().list_range(user, version).unwrap();
+            let lists = relay.lists[&user].get(from as usize - 1..to as usize);
+            match lists {
+                Some(lists) => {
+                    let lists = lists.to_vec();
+                    let told = self.machine().take_lists(user, lists, now).unwrap();
+                    all.happenings.extend(told);
+                }
+                None => {
+                    let newest = relay.lists[&user].len() as u32;
+                    self.machine().no_such_list(user, newest);
+                }
+            }
+        }
+    }
+
+    /// Pulls everything after the cursor.
+    pub(super) fn pull(&mut self, relay: &Relay, peer: UserId) -> Taken {
+        let conversation = self.conversation(peer);
+        let cursor = self.machine().cursor(conversation).unwrap();
+        let reader = (self.user, self.device);
+        let rows = relay.rows(conversation, reader, cursor + 1, u64::MAX);
+        self.take(relay, peer, &rows)
+    }
+
+    /// Everything a connection does: pull, fetch, encrypt, transmit, pull.
+    pub(super) fn sync(&mut self, relay: &mut Relay, peer: UserId) -> Vec<Happening> {
+        let mut happenings = self.pull(relay, peer).happenings;
+        let now = self.now;
+        happenings.extend(self.machine().caught_up(now).unwrap());
+        self.upload(relay);
+        happenings.extend(self.prepare(relay, peer));
+        self.flush(relay, peer);
+        happenings.extend(self.pull(relay, peer).happenings);
+        happenings
+    }
+
+    /// The timeline in words.
+    pub(super) fn shown(&mut self, peer: UserId) -> Vec<String> {
+        let conversation = self.conversation(peer);
+        let items = self.machine().timeline(conversation, None, 10_000).unwrap();
+        items
+            .into_iter()
+            .map(|item| match item.content {
+                Content::Message {
+                    mine, text, state, ..
+                } => match (mine, state) {
+                    (false, _) => format!("< {text}"),
+                    (true, SendState::Pending) => format!("> {text} (pending)"),
+                    (true, SendState::Accepted) => format!("> {text}"),
+                    (true, SendState::Delivered) => format!("> {text} (delivered)"),
+                    (true, SendState::Failed(code)) => format!("> {text} ({})", code.as_str()),
+                },
+                Content::Undecryptable { cause, .. } => format!("! {cause}"),
+                Content::Gap => "gap".to_owned(),
+                Content::KeyChanged { identity, .. } => format!("keys changed, {identity}"),
+            })
+            .collect()
+    }
+}

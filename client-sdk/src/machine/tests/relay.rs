@@ -1,0 +1,149 @@
+//! A relay of a few lines: one dense order for each conversation, lists, prekeys given out once.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use prost::Message;
+use sordino_protocol::{
+    Code, ConversationId, DeviceId, Header, UserId,
+    hash::sha256,
+    http::{Bundle, Claimed, PrekeyCount, PutPrekeys, Register, Signed},
+    pb,
+};
+
+#[derive(Default)]
+pub(super) struct Relay {
+    pub(super) conversations: HashMap<ConversationId, Log>,
+    pub(super) lists: HashMap<UserId, Vec<pb::Signed>>,
+    keys: HashMap<UserId, (DeviceId, PutPrekeys)>,
+}
+
+#[derive(Default)]
+pub(super) struct Log {
+    pub(super) rows: Vec<pb::Send>,
+    counters: HashMap<DeviceId, u64>,
+}
+
+impl Relay {
+    pub(super) fn register(&mut self, user: UserId, body: Register) {
+        self.lists.insert(user, vec![body.list.into()]);
+    }
+
+    pub(super) fn put(&mut self, user: UserId, device: DeviceId, put: PutPrekeys) {
+        let (_, held) = self
+            .keys
+            .entry(user)
+            .or_insert((device, PutPrekeys::default()));
+        if put.replace {
+            held.one_time.clear();
+            held.pq_one_time.clear();
+        }
+        held.signed = put.signed.or(held.signed.take());
+        held.pq_last_resort = put.pq_last_resort.or(held.pq_last_resort.take());
+        held.one_time.extend(put.one_time);
+        held.pq_one_time.extend(put.pq_one_time);
+    }
+
+    pub(super) fn count(&self, user: UserId) -> PrekeyCount {
+        let none = PutPrekeys::default();
+        let held = self.keys.get(&user).map_or(&none, |(_, held)| held);
+        let id = |key: &Option<Signed>| {
+            key.as_ref().map_or(0, |key| {
+                pb::PrekeyBody::decode(key.body.0.clone()).unwrap().key_id
+            })
+        };
+        PrekeyCount {
+            one_time: held.one_time.len() as u32,
+            pq_one_time: held.pq_one_time.len() as u32,
+            signed_id: id(&held.signed),
+            pq_last_resort_id: id(&held.pq_last_resort),
+        }
+    }
+
+    pub(super) fn claim(&mut self, user: UserId, devices: &[DeviceId]) -> Claimed {
+        let list = self.lists[&user].last().unwrap().clone();
+        let mut bundles = Vec::new();
+        if let Some((device, keys)) = self.keys.get_mut(&user)
+            && devices.contains(device)
+        {
+            let one_time = (!keys.one_time.is_empty()).then(|| keys.one_time.remove(0));
+            let pq_one_time = !keys.pq_one_time.is_empty();
+            bundles.push(Bundle {
+                device: *device,
+                signed: keys.signed.clone().unwrap(),
+                one_time,
+                pq: if pq_one_time {
+                    keys.pq_one_time.remove(0)
+                } else {
+                    keys.pq_last_resort.clone().unwrap()
+                },
+                pq_one_time,
+            });
+        }
+        Claimed {
+            list: list.into(),
+            bundles,
+        }
+    }
+
+    /// The rule of the real one: the device's last counter + 1 gets the next seq, a lower one is there already.
+    pub(super) fn accept(&mut self, send: &Bytes) -> Result<Header, Code> {
+        let send = pb::Send::decode(send.clone()).unwrap();
+        let header = Header::parse(&send.header).unwrap();
+        let newest = |user: &UserId| self.lists[user].len() as u32;
+        if header.sender_list != newest(&header.sender)
+            || header.recipient_list != newest(&header.recipient)
+        {
+            return Err(Code::ListsChanged);
+        }
+        let log = self.conversations.entry(header.conversation).or_default();
+        let last = log.counters.entry(header.sender_device).or_default();
+        if header.counter > *last + 1 {
+            return Err(Code::CounterGap);
+        }
+        if header.counter == *last + 1 {
+            *last += 1;
+            log.rows.push(send);
+        }
+        Ok(header)
+    }
+
+    pub(super) fn last_seq(&self, conversation: ConversationId) -> u64 {
+        self.conversations
+            .get(&conversation)
+            .map_or(0, |log| log.rows.len() as u64)
+    }
+
+    /// Rows as a device reads them.
+    pub(super) fn rows(
+        &self,
+        conversation: ConversationId,
+        reader: (UserId, DeviceId),
+        from: u64,
+        to: u64,
+    ) -> Vec<pb::Row> {
+        let Some(log) = self.conversations.get(&conversation) else {
+            return Vec::new();
+        };
+        (1..)
+            .zip(&log.rows)
+            .filter(|(seq, _)| (from..=to).contains(seq))
+            .map(|(seq, send)| {
+                let header = Header::parse(&send.header).unwrap();
+                let own = header.sender_device == reader.1;
+                let wrap = send.wraps.iter().find(|wrap| {
+                    wrap.user.as_ref() == reader.0.as_bytes()
+                        && wrap.device.as_ref() == reader.1.as_bytes()
+                });
+                pb::Row {
+                    seq,
+                    message_id: seq,
+                    header: send.header.clone(),
+                    content_hash: sha256(&send.content).to_vec().into(),
+                    content: (!own).then(|| send.content.clone()),
+                    wrap: wrap.map(|wrap| wrap.payload.clone()),
+                }
+            })
+            .collect()
+    }
+}

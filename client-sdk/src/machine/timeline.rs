@@ -1,0 +1,226 @@
+//! What is shown of a conversation.
+
+use sordino_protocol::{ClientMessageId, Code, ConversationId, DeviceId, UserId};
+
+use super::Machine;
+use crate::error::Error;
+use crate::store::{ItemKind, Progress, StoredItem, Tx, UNPLACED};
+
+/// Where an item stands. It orders the items of a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position {
+    /// The seq of its row; after every row for a message that has none yet.
+    pub place: u64,
+    /// Its local number, which never changes: what to find an item by.
+    pub item: u64,
+}
+
+/// An item of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TimelineItem {
+    /// Its conversation.
+    pub conversation: ConversationId,
+    /// Where it stands.
+    pub position: Position,
+    /// What it is.
+    pub content: Content,
+}
+
+/// What an item is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// A message.
+    Message {
+        /// The author's name for it.
+        id: ClientMessageId,
+        /// Who wrote it.
+        author: UserId,
+        /// Written on this device.
+        mine: bool,
+        /// The text.
+        text: String,
+        /// By the author's clock.
+        sent_ms: u64,
+        /// How far an own message has come; `Accepted` for another's.
+        state: SendState,
+        /// Its device was removed from the author's list before it came.
+        removed_sender: bool,
+    },
+    /// A row that cannot be shown.
+    Undecryptable {
+        /// Who wrote it, by what the relay said.
+        author: Option<UserId>,
+        /// A stable word.
+        cause: String,
+    },
+    /// Rows that the relay has lost.
+    Gap,
+    /// Keys of the other person changed.
+    KeyChanged {
+        /// Whose.
+        user: UserId,
+        /// The identity key, not only the devices.
+        identity: bool,
+        /// When it was noticed.
+        noticed_ms: u64,
+    },
+}
+
+/// How far an own message has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SendState {
+    /// On this device only.
+    Pending,
+    /// The relay has it.
+    Accepted,
+    /// A device of the other person has it, by the relay's word.
+    Delivered,
+    /// Given up.
+    Failed(Code),
+}
+
+const REMOVED_SENDER: &str = "removed_sender";
+const IDENTITY: &str = "identity";
+
+/// An item as it is shown; own messages up to `delivered` are.
+pub(super) fn show(item: StoredItem, delivered: u64) -> TimelineItem {
+    let nobody = UserId::from_bytes([0; 16]);
+    let content = match item.kind {
+        ItemKind::Message => Content::Message {
+            id: item
+                .client_message_id
+                .unwrap_or(ClientMessageId::from_bytes([0; 16])),
+            author: item.author.unwrap_or(nobody),
+            mine: item.mine,
+            state: state(&item, delivered),
+            removed_sender: item.code == REMOVED_SENDER,
+            text: item.text,
+            sent_ms: item.sent_ms,
+        },
+        ItemKind::Undecryptable => Content::Undecryptable {
+            author: item.author,
+            cause: item.code,
+        },
+        ItemKind::Gap => Content::Gap,
+        ItemKind::KeyChanged => Content::KeyChanged {
+            user: item.author.unwrap_or(nobody),
+            identity: item.code == IDENTITY,
+            noticed_ms: item.sent_ms,
+        },
+    };
+    TimelineItem {
+        conversation: item.conversation,
+        position: Position {
+            place: item.place,
+            item: item.item,
+        },
+        content,
+    }
+}
+
+fn state(item: &StoredItem, delivered: u64) -> SendState {
+    match item.progress {
+        _ if !item.mine => SendState::Accepted,
+        Progress::Held | Progress::Outbox => SendState::Pending,
+        Progress::Accepted if item.place <= delivered => SendState::Delivered,
+        Progress::Accepted => SendState::Accepted,
+        Progress::Failed => {
+            SendState::Failed(Code::from_name(&item.code).unwrap_or(Code::Internal))
+        }
+    }
+}
+
+/// An item of a row, still without author and text.
+pub(super) fn blank(conversation: ConversationId, place: u64, kind: ItemKind) -> StoredItem {
+    StoredItem {
+        item: 0,
+        conversation,
+        place,
+        kind,
+        author: None,
+        author_device: None,
+        client_message_id: None,
+        mine: false,
+        text: String::new(),
+        sent_ms: 0,
+        progress: Progress::Accepted,
+        code: String::new(),
+    }
+}
+
+/// A message of another device.
+pub(super) fn message(
+    conversation: ConversationId,
+    seq: u64,
+    (author, device, id): (UserId, DeviceId, ClientMessageId),
+    text: String,
+    sent_ms: u64,
+    removed_sender: bool,
+) -> StoredItem {
+    StoredItem {
+        author: Some(author),
+        author_device: Some(device),
+        client_message_id: Some(id),
+        text,
+        sent_ms,
+        code: if removed_sender { REMOVED_SENDER } else { "" }.to_owned(),
+        ..blank(conversation, seq, ItemKind::Message)
+    }
+}
+
+/// Stores an item and shows it; `None` if the message is there already.
+pub(super) fn add(tx: &Tx<'_>, item: StoredItem) -> Result<Option<TimelineItem>, Error> {
+    let number = tx.add_item(&item)?;
+    Ok(number.map(|number| {
+        show(
+            StoredItem {
+                item: number,
+                ..item
+            },
+            0,
+        )
+    }))
+}
+
+/// Notes that someone's keys changed, where a conversation with them exists.
+pub(super) fn key_changed(
+    tx: &Tx<'_>,
+    conversation: ConversationId,
+    user: UserId,
+    identity: bool,
+    now_ms: u64,
+) -> Result<Option<TimelineItem>, Error> {
+    let Some(held) = tx.conversation(conversation)? else {
+        return Ok(None);
+    };
+    let item = StoredItem {
+        author: Some(user),
+        sent_ms: now_ms,
+        code: if identity { IDENTITY } else { "" }.to_owned(),
+        ..blank(conversation, held.cursor, ItemKind::KeyChanged)
+    };
+    add(tx, item)
+}
+
+impl Machine {
+    /// The `limit` items before a position, or the newest ones, in their order.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn timeline(
+        &self,
+        conversation: ConversationId,
+        before: Option<Position>,
+        limit: u32,
+    ) -> Result<Vec<TimelineItem>, Error> {
+        self.store.read(|tx| {
+            let delivered = tx.conversation(conversation)?.map_or(0, |c| c.delivered);
+            let before = before.map(|p| (p.place.min(UNPLACED), p.item.min(UNPLACED)));
+            let items = tx.items_before(conversation, before, limit)?;
+            Ok(items
+                .into_iter()
+                .map(|item| show(item, delivered))
+                .collect())
+        })
+    }
+}

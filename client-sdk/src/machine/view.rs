@@ -1,0 +1,117 @@
+//! The store, as the checks of a row read it.
+
+use sordino_crypto::{
+    Secret,
+    receive::{Known, Listed, OwnedPrekeySecrets, View},
+};
+use sordino_protocol::{
+    Code, ConversationId, DeviceId, SessionId, UserId, hash::Hash, pb, signed::SignedType,
+};
+
+use super::notes::Notes;
+use crate::error::Error;
+use crate::store::Tx;
+
+pub(super) struct StoreView<'a, 't> {
+    pub(super) tx: &'a Tx<'t>,
+    pub(super) notes: &'a Notes,
+}
+
+impl View for StoreView<'_, '_> {
+    type Error = Error;
+
+    fn last_counter(
+        &self,
+        conversation: ConversationId,
+        user: UserId,
+        device: DeviceId,
+    ) -> Result<Option<u64>, Error> {
+        self.tx.last_counter(conversation, user, device).map(Some)
+    }
+
+    fn list(&self, user: UserId, version: u32) -> Result<Listed, Error> {
+        if let Some(list) = self.notes.list(self.tx, user, version)? {
+            return Ok(Listed::Held(list));
+        }
+        let newest = self.notes.newest.get(&user);
+        Ok(if version == 0 || newest.is_some_and(|n| version > *n) {
+            Listed::NoSuchVersion
+        } else {
+            Listed::NotHeld
+        })
+    }
+
+    fn removed_since_ms(&self, user: UserId, device: DeviceId) -> Result<Option<u64>, Error> {
+        let Some(newest) = self.notes.newest_list(self.tx, user)? else {
+            return Ok(None);
+        };
+        if newest.device(device).is_some() {
+            return Ok(None);
+        }
+        // The first list without it after the last one with it.
+        let mut since = None;
+        for (list, seen_ms) in self.tx.lists_after(user, 0)? {
+            if list.device(device).is_some() {
+                since = None;
+            } else {
+                since = since.or(Some(seen_ms));
+            }
+        }
+        Ok(since)
+    }
+
+    fn session(&self, user: UserId, device: DeviceId, sid: SessionId) -> Result<Known, Error> {
+        Ok(match self.tx.session(user, device, sid)? {
+            Some((_, Some(session))) => Known::Held(Box::new(session)),
+            Some((_, None)) => Known::Retired,
+            None => Known::Unknown,
+        })
+    }
+
+    fn prekey_secrets(
+        &self,
+        handshake: &pb::Handshake,
+    ) -> Result<Option<OwnedPrekeySecrets>, Error> {
+        let pq_kind = match handshake.pq_kind {
+            1 => SignedType::PqOneTimePrekey,
+            2 => SignedType::PqLastResort,
+            _ => return Ok(None),
+        };
+        let signed = self.secret(SignedType::SignedPrekey, handshake.spk_id)?;
+        let pq = self.secret(pq_kind, handshake.pq_id)?;
+        let (Some(signed), Some(pq)) = (signed, pq) else {
+            return Ok(None);
+        };
+        let one_time = match handshake.opk_id {
+            0 => None,
+            id => match self.secret(SignedType::OneTimePrekey, id)? {
+                Some(secret) => Some(secret),
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(OwnedPrekeySecrets {
+            signed,
+            one_time,
+            pq,
+        }))
+    }
+
+    fn row_hash(&self, conversation: ConversationId, seq: u64) -> Result<Option<Hash>, Error> {
+        Ok(self.tx.row_hash(conversation, seq)?.flatten())
+    }
+}
+
+impl StoreView<'_, '_> {
+    fn secret<const L: usize>(
+        &self,
+        kind: SignedType,
+        id: u32,
+    ) -> Result<Option<Secret<L>>, Error> {
+        let Some(bytes) = self.tx.prekey_secret(kind, id)? else {
+            return Ok(None);
+        };
+        let bytes = <[u8; L]>::try_from(bytes.as_slice())
+            .map_err(|_| Error::new(Code::StoreDamaged, "a prekey"))?;
+        Ok(Some(Secret::from_bytes(bytes)))
+    }
+}

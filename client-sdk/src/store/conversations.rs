@@ -1,0 +1,171 @@
+//! Conversations: cursors, counters and marks.
+
+use rusqlite::{Row, params};
+use sordino_protocol::{Code, ConversationId, DeviceId, UserId};
+
+use super::Tx;
+use super::sql::N;
+use crate::error::Error;
+
+/// A conversation as it is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Conversation {
+    /// Its id.
+    pub id: ConversationId,
+    /// The other person.
+    pub peer: UserId,
+    /// The highest seq up to which every row is stored.
+    pub cursor: u64,
+    /// The last counter that this device has taken.
+    pub counter: u64,
+    /// Read up to here.
+    pub read: u64,
+    /// Delivered to the peer up to here, by the relay's word.
+    pub delivered: u64,
+}
+
+fn conversation(row: &Row<'_>) -> rusqlite::Result<Conversation> {
+    Ok(Conversation {
+        id: ConversationId::from_bytes(row.get(0)?),
+        peer: UserId::from_bytes(row.get(1)?),
+        cursor: row.get::<_, N>(2)?.0,
+        counter: row.get::<_, N>(3)?.0,
+        read: row.get::<_, N>(4)?.0,
+        delivered: row.get::<_, N>(5)?.0,
+    })
+}
+
+impl Tx<'_> {
+    /// Makes the conversation if it is new.
+    pub fn ensure_conversation(&self, id: ConversationId, peer: UserId) -> Result<(), Error> {
+        self.run(
+            "INSERT INTO conversations (conversation, peer) VALUES (?1, ?2) ON CONFLICT DO NOTHING",
+            params![id.as_bytes(), peer.as_bytes()],
+        )?;
+        Ok(())
+    }
+
+    /// A conversation, if it exists.
+    pub fn conversation(&self, id: ConversationId) -> Result<Option<Conversation>, Error> {
+        self.one(
+            "SELECT conversation, peer, cursor, counter, read, delivered FROM conversations
+             WHERE conversation = ?1",
+            [id.as_bytes()],
+            conversation,
+        )
+    }
+
+    /// All conversations, that of the newest item first.
+    pub fn conversations(&self) -> Result<Vec<Conversation>, Error> {
+        self.all(
+            "SELECT conversation, peer, cursor, counter, read, delivered FROM conversations c
+             ORDER BY (SELECT max(item) FROM timeline t WHERE t.conversation = c.conversation) DESC,
+                 conversation",
+            [],
+            conversation,
+        )
+    }
+
+    /// The highest `seq` up to which every row is stored; 0 for none.
+    pub fn cursor(&self, id: ConversationId) -> Result<u64, Error> {
+        let cursor = self.one(
+            "SELECT cursor FROM conversations WHERE conversation = ?1",
+            [id.as_bytes()],
+            |row| row.get::<_, N>(0),
+        )?;
+        Ok(cursor.map_or(0, |n| n.0))
+    }
+
+    /// The next counter of this device, from 1. Taken only if the transaction ends well.
+    pub fn take_counter(&self, id: ConversationId) -> Result<u64, Error> {
+        self.one(
+            "UPDATE conversations SET counter = counter + 1 WHERE conversation = ?1 RETURNING counter",
+            [id.as_bytes()],
+            |row| row.get::<_, N>(0),
+        )?
+        .map(|n| n.0)
+        .ok_or_else(|| Error::new(Code::Internal, "no such conversation"))
+    }
+
+    /// Sets the last counter that this device has taken.
+    pub fn set_counter(&self, id: ConversationId, counter: u64) -> Result<(), Error> {
+        self.run(
+            "UPDATE conversations SET counter = ?2 WHERE conversation = ?1",
+            params![id.as_bytes(), N(counter)],
+        )?;
+        Ok(())
+    }
+
+    /// The last sequenced counter of a device; 0 for none.
+    pub fn last_counter(
+        &self,
+        id: ConversationId,
+        user: UserId,
+        device: DeviceId,
+    ) -> Result<u64, Error> {
+        let last = self.one(
+            "SELECT last FROM counters WHERE conversation = ?1 AND user = ?2 AND device = ?3",
+            params![id.as_bytes(), user.as_bytes(), device.as_bytes()],
+            |row| row.get::<_, N>(0),
+        )?;
+        Ok(last.map_or(0, |n| n.0))
+    }
+
+    /// The last sequenced counter of this device; 0 for none.
+    pub fn own_last_counter(&self, id: ConversationId) -> Result<u64, Error> {
+        let last = self.one(
+            "SELECT last FROM counters JOIN account USING (user, device) WHERE conversation = ?1",
+            [id.as_bytes()],
+            |row| row.get::<_, N>(0),
+        )?;
+        Ok(last.map_or(0, |n| n.0))
+    }
+
+    /// Raises the last sequenced counter of a device.
+    pub fn raise_last_counter(
+        &self,
+        id: ConversationId,
+        user: UserId,
+        device: DeviceId,
+        counter: u64,
+    ) -> Result<(), Error> {
+        self.run(
+            "INSERT INTO counters VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO UPDATE SET last = max(last, excluded.last)",
+            params![
+                id.as_bytes(),
+                user.as_bytes(),
+                device.as_bytes(),
+                N(counter)
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Raises the read mark; whether it rose.
+    pub fn raise_read(&self, id: ConversationId, upto: u64) -> Result<bool, Error> {
+        let changed = self.run(
+            "UPDATE conversations SET read = ?2 WHERE conversation = ?1 AND read < ?2",
+            params![id.as_bytes(), N(upto)],
+        )?;
+        Ok(changed > 0)
+    }
+
+    /// Raises the peer's mark; whether it rose.
+    pub fn raise_delivered(&self, id: ConversationId, upto: u64) -> Result<bool, Error> {
+        let changed = self.run(
+            "UPDATE conversations SET delivered = ?2 WHERE conversation = ?1 AND delivered < ?2",
+            params![id.as_bytes(), N(upto)],
+        )?;
+        Ok(changed > 0)
+    }
+
+    /// Notes that the two were shown different conversations; whether that is news.
+    pub fn note_views_differ(&self, id: ConversationId) -> Result<bool, Error> {
+        let changed = self.run(
+            "UPDATE conversations SET views_differ = 1 WHERE conversation = ?1 AND views_differ = 0",
+            [id.as_bytes()],
+        )?;
+        Ok(changed > 0)
+    }
+}

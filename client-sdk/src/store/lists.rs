@@ -1,0 +1,130 @@
+//! Device lists and pins.
+
+use bytes::Bytes;
+use rusqlite::params;
+use sordino_crypto::lists::{Pin, parse};
+use sordino_protocol::{
+    Code, DeviceId, UserId,
+    list::{DeviceList, decode_signed, encode_signed},
+};
+
+use super::Tx;
+use super::sql::N;
+use crate::error::Error;
+
+fn damaged(what: &str) -> Error {
+    Error::new(Code::StoreDamaged, what)
+}
+
+impl Tx<'_> {
+    /// Keeps a verified list. A version that is held stays as it is.
+    pub fn put_list(&self, list: &DeviceList, now_ms: u64) -> Result<(), Error> {
+        self.run(
+            "INSERT INTO lists VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+            params![
+                list.user.as_bytes(),
+                list.version,
+                encode_signed(&list.signed),
+                N(now_ms),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// This version of a user's list, if it is held.
+    pub fn list(&self, user: UserId, version: u32) -> Result<Option<DeviceList>, Error> {
+        let bytes: Option<Vec<u8>> = self.one(
+            "SELECT signed FROM lists WHERE user = ?1 AND version = ?2",
+            params![user.as_bytes(), version],
+            |row| row.get(0),
+        )?;
+        bytes.map(read_list).transpose()
+    }
+
+    /// The oldest version that is held.
+    pub fn oldest_list(&self, user: UserId) -> Result<Option<u32>, Error> {
+        let oldest = self.one(
+            "SELECT min(version) FROM lists WHERE user = ?1",
+            [user.as_bytes()],
+            |row| row.get(0),
+        )?;
+        Ok(oldest.flatten())
+    }
+
+    /// The versions after `version` with when they were first held, ascending.
+    pub fn lists_after(&self, user: UserId, version: u32) -> Result<Vec<(DeviceList, u64)>, Error> {
+        let found: Vec<(Vec<u8>, N)> = self.all(
+            "SELECT signed, seen_ms FROM lists WHERE user = ?1 AND version > ?2 ORDER BY version",
+            params![user.as_bytes(), version],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        found
+            .into_iter()
+            .map(|(bytes, seen)| Ok((read_list(bytes)?, seen.0)))
+            .collect()
+    }
+
+    /// What is remembered of a user's lists, and the devices that wait to be accepted.
+    pub fn pin(&self, user: UserId) -> Result<Option<(Pin, Vec<DeviceId>)>, Error> {
+        let found: Option<([u8; 32], u32, [u8; 32], Vec<u8>, Vec<u8>)> = self.one(
+            "SELECT identity_key, version, hash, retired, loud FROM pins WHERE user = ?1",
+            [user.as_bytes()],
+            |row| {
+                Ok((
+                    row.get(0)?,
+                    row.get(1)?,
+                    row.get(2)?,
+                    row.get(3)?,
+                    row.get(4)?,
+                ))
+            },
+        )?;
+        let Some((identity_key, version, hash, retired, loud)) = found else {
+            return Ok(None);
+        };
+        let pin = Pin {
+            user,
+            identity_key,
+            version,
+            hash,
+            retired: chunks(&retired)?,
+        };
+        let loud = chunks(&loud)?
+            .into_iter()
+            .map(DeviceId::from_bytes)
+            .collect();
+        Ok(Some((pin, loud)))
+    }
+
+    /// Keeps a pin in place of the one before.
+    pub fn put_pin(&self, pin: &Pin, loud: &[DeviceId]) -> Result<(), Error> {
+        let loud: Vec<[u8; 16]> = loud.iter().map(|device| *device.as_bytes()).collect();
+        self.run(
+            "INSERT OR REPLACE INTO pins VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                pin.user.as_bytes(),
+                pin.identity_key,
+                pin.version,
+                pin.hash,
+                pin.retired.concat(),
+                loud.concat(),
+            ],
+        )?;
+        Ok(())
+    }
+}
+
+/// It was verified before it was stored; parsing it again verifies it again, which costs little and trusts nothing.
+fn read_list(bytes: Vec<u8>) -> Result<DeviceList, Error> {
+    let signed = decode_signed(Bytes::from(bytes)).map_err(|_| damaged("a device list"))?;
+    parse(&signed).map_err(|_| damaged("a device list"))
+}
+
+fn chunks<const L: usize>(bytes: &[u8]) -> Result<Vec<[u8; L]>, Error> {
+    let (chunks, rest) = bytes.as_chunks::<L>();
+    if rest.is_empty() {
+        Ok(chunks.to_vec())
+    } else {
+        Err(damaged("a pin"))
+    }
+}

@@ -1,0 +1,221 @@
+//! What the user is shown of a conversation.
+
+use rusqlite::{Row, params};
+use sordino_protocol::{ClientMessageId, ConversationId, DeviceId, UserId};
+
+use super::Tx;
+use super::sql::N;
+use crate::error::Error;
+
+/// After every row: where a message stands that has none yet.
+pub const UNPLACED: u64 = i64::MAX as u64;
+
+/// What an item is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ItemKind {
+    /// A message.
+    Message = 1,
+    /// A row that cannot be shown.
+    Undecryptable = 2,
+    /// A row that the relay has lost.
+    Gap = 3,
+    /// Someone's keys changed.
+    KeyChanged = 4,
+}
+
+/// How far an own message has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// Not encrypted yet; it has no counter.
+    Held = 0,
+    /// In the outbox.
+    Outbox = 1,
+    /// The relay has it.
+    Accepted = 2,
+    /// Given up.
+    Failed = 3,
+}
+
+/// An item as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredItem {
+    /// Its local number; 0 before it is stored.
+    pub item: u64,
+    /// Its conversation.
+    pub conversation: ConversationId,
+    /// The seq of its row, or [`UNPLACED`].
+    pub place: u64,
+    /// What it is.
+    pub kind: ItemKind,
+    /// Who wrote it, or whose keys changed.
+    pub author: Option<UserId>,
+    /// With which device.
+    pub author_device: Option<DeviceId>,
+    /// The author's name for it.
+    pub client_message_id: Option<ClientMessageId>,
+    /// Written on this device.
+    pub mine: bool,
+    /// The text.
+    pub text: String,
+    /// The author's clock.
+    pub sent_ms: u64,
+    /// How far it has come.
+    pub progress: Progress,
+    /// Why it failed or cannot be shown.
+    pub code: String,
+}
+
+const COLUMNS: &str = "item, conversation, place, kind, author, author_device, client_message_id, mine, text, \
+                       sent_ms, state, code";
+
+fn stored(row: &Row<'_>) -> rusqlite::Result<StoredItem> {
+    let kind = match row.get(3)? {
+        1 => ItemKind::Message,
+        2 => ItemKind::Undecryptable,
+        3 => ItemKind::Gap,
+        4 => ItemKind::KeyChanged,
+        other => return Err(rusqlite::Error::IntegralValueOutOfRange(3, other)),
+    };
+    let progress = match row.get(10)? {
+        0 => Progress::Held,
+        1 => Progress::Outbox,
+        2 => Progress::Accepted,
+        3 => Progress::Failed,
+        other => return Err(rusqlite::Error::IntegralValueOutOfRange(10, other)),
+    };
+    Ok(StoredItem {
+        item: row.get::<_, N>(0)?.0,
+        conversation: ConversationId::from_bytes(row.get(1)?),
+        place: row.get::<_, N>(2)?.0,
+        kind,
+        author: row.get::<_, Option<_>>(4)?.map(UserId::from_bytes),
+        author_device: row.get::<_, Option<_>>(5)?.map(DeviceId::from_bytes),
+        client_message_id: row.get::<_, Option<_>>(6)?.map(ClientMessageId::from_bytes),
+        mine: row.get(7)?,
+        text: row.get(8)?,
+        sent_ms: row.get::<_, N>(9)?.0,
+        progress,
+        code: row.get(11)?,
+    })
+}
+
+impl Tx<'_> {
+    /// Adds an item; its local number. `None` if this message is there already: it is shown once.
+    pub fn add_item(&self, item: &StoredItem) -> Result<Option<u64>, Error> {
+        self.one(
+            "INSERT INTO timeline (conversation, place, kind, author, author_device, client_message_id,
+                 mine, text, sent_ms, state, code)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+             ON CONFLICT DO NOTHING RETURNING item",
+            params![
+                item.conversation.as_bytes(),
+                N(item.place),
+                item.kind as i64,
+                item.author.as_ref().map(UserId::as_bytes),
+                item.author_device.as_ref().map(DeviceId::as_bytes),
+                item.client_message_id.as_ref().map(ClientMessageId::as_bytes),
+                item.mine,
+                item.text,
+                N(item.sent_ms.min(UNPLACED)),
+                item.progress as i64,
+                item.code,
+            ],
+            |row| row.get::<_, N>(0).map(|n| n.0),
+        )
+    }
+
+    /// Where an item stands, how far it has come, and why.
+    pub fn update_item(
+        &self,
+        item: u64,
+        place: u64,
+        progress: Progress,
+        code: &str,
+    ) -> Result<(), Error> {
+        self.run(
+            "UPDATE timeline SET place = ?2, state = ?3, code = ?4 WHERE item = ?1",
+            params![N(item), N(place), progress as i64, code],
+        )?;
+        Ok(())
+    }
+
+    /// An own message by its name.
+    pub fn own_item(
+        &self,
+        conversation: ConversationId,
+        id: ClientMessageId,
+    ) -> Result<Option<StoredItem>, Error> {
+        self.one(
+            &format!(
+                "SELECT {COLUMNS} FROM timeline
+                 WHERE conversation = ?1 AND client_message_id = ?2 AND mine = 1"
+            ),
+            params![conversation.as_bytes(), id.as_bytes()],
+            stored,
+        )
+    }
+
+    /// Own messages that are not encrypted yet, in order.
+    pub fn held(&self, conversation: ConversationId, limit: u32) -> Result<Vec<StoredItem>, Error> {
+        self.all(
+            &format!(
+                "SELECT {COLUMNS} FROM timeline
+                 WHERE conversation = ?1 AND mine = 1 AND state = 0 ORDER BY item LIMIT ?2"
+            ),
+            params![conversation.as_bytes(), limit],
+            stored,
+        )
+    }
+
+    /// Own messages with `after < place <= upto`, the newest 256, in order.
+    pub fn own_between(
+        &self,
+        conversation: ConversationId,
+        after: u64,
+        upto: u64,
+    ) -> Result<Vec<StoredItem>, Error> {
+        let mut found = self.all(
+            &format!(
+                "SELECT {COLUMNS} FROM timeline
+                 WHERE conversation = ?1 AND place > ?2 AND place <= ?3 AND mine = 1
+                 ORDER BY place DESC LIMIT 256"
+            ),
+            params![conversation.as_bytes(), N(after), N(upto)],
+            stored,
+        )?;
+        found.reverse();
+        Ok(found)
+    }
+
+    /// The `limit` items before (place, item), or the newest ones, in order.
+    pub fn items_before(
+        &self,
+        conversation: ConversationId,
+        before: Option<(u64, u64)>,
+        limit: u32,
+    ) -> Result<Vec<StoredItem>, Error> {
+        let (place, item) = before.unwrap_or((UNPLACED, UNPLACED));
+        let mut found = self.all(
+            &format!(
+                "SELECT {COLUMNS} FROM timeline
+                 WHERE conversation = ?1 AND (place, item) < (?2, ?3)
+                 ORDER BY place DESC, item DESC LIMIT ?4"
+            ),
+            params![conversation.as_bytes(), N(place), N(item), limit],
+            stored,
+        )?;
+        found.reverse();
+        Ok(found)
+    }
+
+    /// Messages of others after `seq`.
+    pub fn unread(&self, conversation: ConversationId, seq: u64) -> Result<u64, Error> {
+        let count = self.one(
+            "SELECT count(*) FROM timeline
+             WHERE conversation = ?1 AND place > ?2 AND kind = 1 AND mine = 0",
+            params![conversation.as_bytes(), N(seq)],
+            |row| row.get::<_, N>(0),
+        )?;
+        Ok(count.map_or(0, |n| n.0))
+    }
+}
