@@ -14,13 +14,26 @@ pub(crate) const PUBLIC: usize = 1184;
 /// Length of a ciphertext.
 pub(crate) const CIPHERTEXT: usize = 1088;
 
-fn key(seed: &Secret<64>) -> DecapsulationKey<MlKem768> {
-    DecapsulationKey::from_seed((*seed.expose()).into())
-}
+/// A key pair, expanded from its seed: that is most of the work of using it.
+pub(crate) struct KeyPair(DecapsulationKey<MlKem768>);
 
-/// The encapsulation key of a seed.
-pub(crate) fn public(seed: &Secret<64>) -> [u8; PUBLIC] {
-    key(seed).encapsulation_key().to_bytes().into()
+impl KeyPair {
+    pub(crate) fn from_seed(seed: &Secret<64>) -> Self {
+        Self(DecapsulationKey::from_seed((*seed.expose()).into()))
+    }
+
+    /// The encapsulation key.
+    pub(crate) fn public(&self) -> [u8; PUBLIC] {
+        self.0.encapsulation_key().to_bytes().into()
+    }
+
+    /// The shared secret; another one, unrelated, if the ciphertext was not made for this key.
+    pub(crate) fn decapsulate(&self, ciphertext: &[u8; CIPHERTEXT]) -> Secret<32> {
+        let mut shared = self.0.decapsulate(ciphertext.into());
+        let secret = Secret::from_bytes(shared.into());
+        shared.zeroize();
+        secret
+    }
 }
 
 /// Whether these bytes are an encapsulation key (FIPS 203, section 7.2).
@@ -40,14 +53,6 @@ pub(crate) fn encapsulate(
     Some((ciphertext.into(), secret))
 }
 
-/// The shared secret; another one, unrelated, if the ciphertext was not made for this key.
-pub(crate) fn decapsulate(seed: &Secret<64>, ciphertext: &[u8; CIPHERTEXT]) -> Secret<32> {
-    let mut shared = key(seed).decapsulate(ciphertext.into());
-    let secret = Secret::from_bytes(shared.into());
-    shared.zeroize();
-    secret
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,10 +61,11 @@ mod tests {
     fn both_sides_agree_and_a_changed_ciphertext_does_not() {
         let mut rng = rand::rng();
         let seed = Secret::random(&mut rng);
-        let (mut ciphertext, shared) = encapsulate(&mut rng, &public(&seed)).unwrap();
-        assert!(decapsulate(&seed, &ciphertext) == shared);
+        let pair = KeyPair::from_seed(&seed);
+        let (mut ciphertext, shared) = encapsulate(&mut rng, &pair.public()).unwrap();
+        assert!(pair.decapsulate(&ciphertext) == shared);
         ciphertext[0] ^= 1;
-        assert!(decapsulate(&seed, &ciphertext) != shared);
+        assert!(pair.decapsulate(&ciphertext) != shared);
     }
 
     #[test]

@@ -134,6 +134,7 @@ pub fn respond(
         return Err(SetupError::Malformed);
     }
     let spk = public(secrets.signed);
+    let pq = mlkem::KeyPair::from_seed(secrets.pq);
     let transcript = Transcript {
         born: handshake.born,
         initiator: peer,
@@ -142,11 +143,7 @@ pub fn respond(
         opk: secrets
             .one_time
             .map(|secret| (handshake.opk_id, public(secret))),
-        pq: (
-            handshake.pq_id,
-            pq_kind,
-            hash::sha256(&mlkem::public(secrets.pq)),
-        ),
+        pq: (handshake.pq_id, pq_kind, hash::sha256(&pq.public())),
         ephemeral,
         ratchet: message.ratchet_key().to_bytes(),
         ciphertext: hash::sha256(&ciphertext),
@@ -162,7 +159,7 @@ pub fn respond(
         dh(secrets.signed, &ephemeral),
     ];
     let one_time = secrets.one_time.map(|secret| dh(secret, &ephemeral));
-    let shared = mlkem::decapsulate(secrets.pq, &ciphertext);
+    let shared = pq.decapsulate(&ciphertext);
     let (root, signal_key) = root(dhs.into_iter().chain(one_time), &shared, &th)?;
     // The chain is never used: decrypting the first message replaces it.
     let unused = Secret::random(rng);

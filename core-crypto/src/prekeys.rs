@@ -86,7 +86,12 @@ impl Owner<'_> {
         now_ms: u64,
     ) -> NewPqPrekey {
         let secret = Secret::random(rng);
-        let public = self.sign(kind, id, now_ms, &mlkem::public(&secret));
+        let public = self.sign(
+            kind,
+            id,
+            now_ms,
+            &mlkem::KeyPair::from_seed(&secret).public(),
+        );
         NewPqPrekey { secret, public }
     }
 

@@ -49,7 +49,11 @@ fn bundle(one_time: bool) -> VerifiedBundle {
         peer: device(50).peer,
         spk: (11, public(&secrets.spk)),
         opk: one_time.then(|| (12, public(&secrets.opk))),
-        pq: (13, kind, Box::new(mlkem::public(&secrets.pq))),
+        pq: (
+            13,
+            kind,
+            Box::new(mlkem::KeyPair::from_seed(&secrets.pq).public()),
+        ),
     }
 }
 
@@ -299,7 +303,7 @@ fn low_order_keys_are_refused_in_every_slot_of_the_responder() {
                 pq: (
                     13,
                     PqKind::OneTime,
-                    hash::sha256(&mlkem::public(&secrets.pq)),
+                    hash::sha256(&mlkem::KeyPair::from_seed(&secrets.pq).public()),
                 ),
                 ephemeral: array(&handshake.ephemeral_key).unwrap(),
                 ratchet: message[3..35].try_into().unwrap(),
