@@ -1,0 +1,146 @@
+//! The program: its commands, its log, its end.
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+
+use std::{
+    io::{BufRead, BufReader, Read},
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sordino-relay"));
+    // Only what a test sets itself.
+    command.env_clear();
+    command
+}
+
+fn run(command: &mut Command) -> (bool, String, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().expect("runs");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (status.success(), text(stdout), text(stderr))
+}
+
+#[test]
+fn the_effective_configuration_is_printed_without_secrets() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("relay.toml");
+    std::fs::write(&file, "[server]\nname = 'file'\n[limits]\nhalf_open = 7\n").expect("written");
+    let (success, printed, errors) = run(program()
+        .args(["config", "print", "--listen", "127.0.0.1:9", "--config"])
+        .arg(&file)
+        .env("SORDINO__SERVER__NAME", "env")
+        .env("SORDINO__AUTH__TOKEN_KEY", "5e".repeat(32)));
+    assert!(success, "{errors}");
+    for line in [
+        "name = \"env\"",
+        "listen = \"127.0.0.1:9\"",
+        "half_open = 7",
+        "token_key = \"(secret)\"",
+        "drain_seconds = 10",
+    ] {
+        assert!(printed.lines().any(|l| l == line), "{line} in\n{printed}");
+    }
+    assert!(!printed.contains("5e5e"));
+}
+
+#[test]
+fn what_is_not_understood_is_named() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (success, _, errors) = run(program()
+        .args(["serve", "--data"])
+        .arg(dir.path())
+        .env("SORDINO__SERVER__LISEN", "127.0.0.1:0"));
+    assert!(!success);
+    assert!(errors.contains("SORDINO__SERVER__LISEN"), "{errors}");
+    let file = dir.path().join("relay.toml");
+    std::fs::write(&file, "[limits]\nhalf_opn = 7\n").expect("written");
+    let (success, _, errors) = run(program().args(["check", "--config"]).arg(&file));
+    assert!(!success);
+    assert!(
+        errors.contains("line 2") && errors.contains("half_opn"),
+        "{errors}"
+    );
+}
+
+fn check(data: &Path, listen: &str) -> (bool, String, String) {
+    run(program()
+        .args(["check", "--listen", listen, "--data"])
+        .arg(data))
+}
+
+#[test]
+fn check_says_what_is_wrong_and_what_helps() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (success, said, errors) = check(&dir.path().join("new"), "127.0.0.1:0");
+    assert!(success && said.contains("good"), "{said}{errors}");
+    assert_eq!(std::fs::read_dir(dir.path()).expect("read").count(), 0);
+    let file = dir.path().join("file");
+    std::fs::write(&file, b"").expect("written");
+    let (success, _, errors) = check(&file, "0.0.0.0:0");
+    assert!(!success);
+    for part in [
+        "server.listen",
+        "server.trusted_proxies",
+        "store.data",
+        "2 problems",
+    ] {
+        assert!(errors.contains(part), "{part} in\n{errors}");
+    }
+}
+
+#[test]
+fn the_log_can_be_json_from_start_to_end() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut relay = program()
+        .args([
+            "serve",
+            "--log-format",
+            "json",
+            "--listen",
+            "127.0.0.1:0",
+            "--data",
+        ])
+        .arg(dir.path())
+        .env("SORDINO__OPS__LISTEN", "127.0.0.1:0")
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("runs");
+    let mut errors = BufReader::new(relay.stderr.take().expect("piped"));
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        assert_ne!(errors.read_line(&mut line).expect("text"), 0, "{lines:?}");
+        if line.starts_with("listening on http://127.0.0.1:") {
+            break;
+        }
+        lines.push(line);
+    }
+    let pid = relay.id().to_string();
+    let killed = Command::new("kill").arg(pid).status().expect("kill runs");
+    assert!(killed.success());
+    assert!(relay.wait().expect("ended").success());
+    let mut rest = String::new();
+    errors.read_to_string(&mut rest).expect("text");
+    lines.extend(rest.lines().map(str::to_owned));
+    let messages: Vec<_> = lines
+        .iter()
+        .map(|line| {
+            let line: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            line["fields"]["message"].as_str().expect("text").to_owned()
+        })
+        .collect();
+    for part in ["starting", "/metrics", "draining", "stopped"] {
+        assert!(messages.iter().any(|m| m.contains(part)), "{messages:?}");
+    }
+}
