@@ -1,6 +1,6 @@
 //! What can go wrong, with whose fault it is and whether to try again.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use sordino_protocol::error::{Blame, Code, Retry};
 
@@ -9,6 +9,7 @@ use sordino_protocol::error::{Blame, Code, Retry};
 pub struct Error {
     code: Code,
     detail: String,
+    retry_after: Option<Duration>,
 }
 
 impl Error {
@@ -17,7 +18,15 @@ impl Error {
         Self {
             code,
             detail: detail.into(),
+            retry_after: None,
         }
+    }
+
+    /// The same error with the wait that the relay asked for, which then stands for the one that goes with the code.
+    #[must_use]
+    pub const fn after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
+        self
     }
 
     /// The stable code.
@@ -41,7 +50,10 @@ impl Error {
     /// Whether to try again.
     #[must_use]
     pub const fn retry(&self) -> Retry {
-        self.code.retry()
+        match self.retry_after {
+            Some(wait) => Retry::After(wait),
+            None => self.code.retry(),
+        }
     }
 }
 
@@ -70,6 +82,8 @@ mod tests {
             error.to_string(),
             "The store was written by a later version of the app; update the app. (version 9)"
         );
+        let busy = Error::new(Code::Busy, "").after(Duration::from_secs(7));
+        assert_eq!(busy.retry(), Retry::After(Duration::from_secs(7)));
         let plain = Error::new(Code::Stopped, "");
         assert_eq!(plain.to_string(), "The client was closed.");
     }

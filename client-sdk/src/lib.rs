@@ -1,10 +1,60 @@
 //! End-to-end encrypted one-to-one messaging: the Sordino client.
+//!
+//! A [`Client`] keeps everything in an encrypted store on this device. Nothing needs the network to be called: a message
+//! is sent when it is on the disk, and goes out when there is a connection, in order and once. What is shown comes as
+//! [`LiveList`]s that begin with the whole list and stay up to date; what happens comes as [`Event`]s. Every [`Error`]
+//! has a stable code, says whose fault it is, and whether to try again.
+//!
+//! ```no_run
+//! use sordino::{Client, Event, FileKey};
+//!
+//! # async fn example() -> Result<(), sordino::Error> {
+//! let alice = Client::builder("http://127.0.0.1:7373")
+//!     .store("alice")
+//!     .keys(FileKey::new("alice.key"))
+//!     .open()
+//!     .await?;
+//! if alice.me().is_none() {
+//!     alice.register("alice").await?;
+//! }
+//! let mut events = alice.events();
+//! alice.connect();
+//!
+//! if let Some(bob) = alice.find_user("bob").await? {
+//!     alice.conversation(bob.id).send("hello").await?;
+//! }
+//! while let Some(event) = events.next().await {
+//!     if let Event::Received(message) = event {
+//!         println!("{}", message.text);
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What a relay learns and cannot learn is in `docs/threat-model.md`; this interface with its errors, in `docs/api.md`.
 
+mod client;
+mod conversation;
+mod engine;
 mod error;
+mod events;
+mod live;
 #[doc(hidden)]
 pub mod machine;
+mod net;
+#[doc(hidden)]
 pub mod store;
+#[doc(hidden)]
 pub mod sync;
+mod types;
 
+pub use client::{Client, ClientBuilder};
+pub use conversation::Conversation;
 pub use error::Error;
-pub use sordino_protocol::{Blame, Code, Retry};
+pub use events::{ConnectionState, Event, Events};
+pub use live::{ListDiff, LiveList};
+pub use machine::Position;
+pub use sordino_protocol::{Blame, Code, ConversationId, DeviceId, Retry, UserId};
+pub use store::{FileKey, FixedKey, KeyStore, StoreKey};
+pub use types::{ConversationRow, Message, MessageId, Peer, SendState, TimelineItem, User};

@@ -1,0 +1,357 @@
+//! The client: opened without network, connected when the app says so, closed in order.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use sordino_protocol::{Code, UserId, hash};
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::{
+    conversation::Conversation,
+    engine::{self, Core, Sender, Shared, Views, Wish},
+    error::Error,
+    events::{ConnectionState, Events},
+    live::LiveList,
+    machine::Machine,
+    net::{RelayUrl, blocking},
+    store::{KeyStore, Store},
+    types::{ConversationRow, TimelineItem, User},
+};
+
+/// The file of the store, in the directory that the app names.
+const FILE: &str = "sordino.db";
+
+/// How a client is opened; see [`Client::builder`].
+pub struct ClientBuilder {
+    relay: String,
+    relay_name: Option<String>,
+    store: Option<PathBuf>,
+    keys: Option<Arc<dyn KeyStore>>,
+}
+
+impl ClientBuilder {
+    /// The directory of the store, made if there is none. One client at a time uses it.
+    #[must_use]
+    pub fn store(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.store = Some(directory.into());
+        self
+    }
+
+    /// Where the key of the store is kept.
+    #[must_use]
+    pub fn keys(mut self, keys: impl KeyStore + 'static) -> Self {
+        self.keys = Some(Arc::new(keys));
+        self
+    }
+
+    /// The relay's name, where it is not the host of its address (`localhost` for a relay on this machine). A relay that
+    /// bears another name gets no login: it may be passing on another relay's challenge.
+    #[must_use]
+    pub fn relay_name(mut self, name: impl Into<String>) -> Self {
+        self.relay_name = Some(name.into());
+        self
+    }
+
+    /// Opens the store, making it if there is none. No network; must be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// `BadRequest` for an address that cannot be used or a missing setting; `StoreLocked`, `StoreWrongKey`,
+    /// `StoreDamaged`, `StoreNewer`, `StoreFailed`, `CipherMissing`.
+    pub async fn open(self) -> Result<Client, Error> {
+        let missing = |what| Error::new(Code::BadRequest, format!("{what} is not set"));
+        let relay = RelayUrl::parse(&self.relay, self.relay_name.as_deref())?;
+        let place = Place {
+            directory: self.store.ok_or_else(|| missing("store"))?,
+            keys: self.keys.ok_or_else(|| missing("keys"))?,
+        };
+        let opening = place.clone();
+        let machine = blocking(move || opening.open()).await?;
+        let core = Core::new(Shared::new(machine, Views::new()), relay)?;
+        Ok(Client {
+            inner: Arc::new(Inner::start(core, place)),
+        })
+    }
+}
+
+/// Where the store is.
+#[derive(Clone)]
+struct Place {
+    directory: PathBuf,
+    keys: Arc<dyn KeyStore>,
+}
+
+impl Place {
+    fn open(&self) -> Result<Machine, Error> {
+        fs::create_dir_all(&self.directory)
+            .map_err(|error| Error::new(Code::StoreFailed, error.kind().to_string()))?;
+        let file: &Path = &self.directory.join(FILE);
+        Machine::open(Store::open(file, self.keys.as_ref())?)
+    }
+}
+
+/// A client of one account on one device. Cheap to clone. It ends with [`Client::close`], or when the last clone and the
+/// last [`Conversation`] are dropped.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+impl Client {
+    /// A client of the relay at this address: `https://…`, or `http://…` of this machine.
+    pub fn builder(relay: impl Into<String>) -> ClientBuilder {
+        ClientBuilder {
+            relay: relay.into(),
+            relay_name: None,
+            store: None,
+            keys: None,
+        }
+    }
+
+    /// Makes an account under this name, with keys of this device that never leave it. If it fails for the network's
+    /// sake, call it again: it makes one account.
+    ///
+    /// # Errors
+    /// `BadRequest` for what is no name (3 to 32 of `a-z 0-9 . _ -`), `NameTaken`, `AlreadyRegistered`, `RateLimited`,
+    /// `Unreachable`, `RelayMisbehaved`; those of the store.
+    pub async fn register(&self, username: &str) -> Result<User, Error> {
+        let (core, username) = (self.inner.core.clone(), username.to_owned());
+        // A task of its own: it goes on when this future is dropped.
+        let registering = tokio::spawn(async move { engine::register(&core, username).await });
+        registering
+            .await
+            .map_err(|_| Error::new(Code::Stopped, "the runtime shuts down"))?
+    }
+
+    /// Who this client is, once registered.
+    #[must_use]
+    pub fn me(&self) -> Option<User> {
+        let account = self
+            .inner
+            .core
+            .shared
+            .with(|machine| Ok(machine.account()))
+            .ok()??;
+        account.registered.then_some(User {
+            id: account.user,
+            username: account.username,
+        })
+    }
+
+    /// Connects, and keeps connected until told otherwise. Returns at once; [`Client::events`] tells how it goes.
+    pub fn connect(&self) {
+        if let Some(was_online) = &mut *self.inner.suspended() {
+            *was_online = true;
+            return;
+        }
+        self.inner.wish(Wish::Online);
+    }
+
+    /// Goes offline. What is sent meanwhile waits on this device.
+    pub fn disconnect(&self) {
+        if let Some(was_online) = &mut *self.inner.suspended() {
+            *was_online = false;
+        }
+        self.inner.wish(Wish::Offline);
+    }
+
+    /// The connection as it is now.
+    #[must_use]
+    pub fn connection(&self) -> ConnectionState {
+        self.inner.core.shared.views().connection()
+    }
+
+    /// Finds a person by their whole name.
+    ///
+    /// # Errors
+    /// `BadRequest` for what is no name, `NotRegistered`, `RateLimited`, `Unreachable`, `RelayMisbehaved`.
+    pub async fn find_user(&self, username: &str) -> Result<Option<User>, Error> {
+        let core = &self.inner.core;
+        let Some(found) = core.http.user_by_name(username).await? else {
+            return Ok(None);
+        };
+        if found.username != username {
+            return Err(Error::new(Code::RelayMisbehaved, "another user was given"));
+        }
+        let user = User {
+            id: found.user,
+            username: found.username.clone(),
+        };
+        core.shared
+            .run(move |machine| machine.learn_name(&found))
+            .await?;
+        Ok(Some(user))
+    }
+
+    /// All conversations, that of the newest item first, kept up to date.
+    #[must_use]
+    pub fn conversations(&self) -> LiveList<ConversationRow> {
+        self.inner.core.shared.views().conversations()
+    }
+
+    /// The conversation with this person. It begins with its first message.
+    #[must_use]
+    pub fn conversation(&self, peer: UserId) -> Conversation {
+        Conversation::new(self.inner.clone(), peer)
+    }
+
+    /// What happens from now on.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        self.inner.core.shared.views().events()
+    }
+
+    /// Lets go of the store's file and its lock, and of the connection: for a platform that stops the process, and ends
+    /// it if it holds a lock. Until [`Client::resume`] calls that need the store fail with `Stopped`.
+    ///
+    /// # Errors
+    /// `Stopped` if the client was closed.
+    pub async fn suspend(&self) -> Result<(), Error> {
+        let inner = &self.inner;
+        inner.not_ended()?;
+        inner
+            .suspended()
+            .get_or_insert(*inner.wish.borrow() == Wish::Online);
+        inner.wish(Wish::Offline);
+        // Held by the connection as long as there is one.
+        drop(inner.core.online.lock().await);
+        inner.close_store().await;
+        Ok(())
+    }
+
+    /// Opens the store again and, if the client was connected, connects.
+    ///
+    /// # Errors
+    /// Those of [`ClientBuilder::open`]; `Stopped` if the client was closed.
+    pub async fn resume(&self) -> Result<(), Error> {
+        self.inner.not_ended()?;
+        let (core, place) = (self.inner.core.clone(), self.inner.place.clone());
+        blocking(move || {
+            if !core.shared.is_open() {
+                core.forget_caught_up();
+                core.shared.reopen(place.open()?);
+            }
+            Ok(())
+        })
+        .await?;
+        if self.inner.suspended().take() == Some(true) {
+            self.inner.wish(Wish::Online);
+        }
+        Ok(())
+    }
+
+    /// Ends the client: acknowledges what was received, closes the connection and the store, releases its lock. Every
+    /// clone is closed with it; lists and events end.
+    pub async fn close(&self) {
+        self.inner.wish(Wish::Ended);
+        let mut connection = self.inner.connection.lock().await;
+        if let Some(task) = &mut *connection {
+            // By reference: a close that is given up and called again still waits for it.
+            let _ = task.await;
+        }
+        *connection = None;
+        self.inner.close_store().await;
+        self.inner.core.shared.views().end();
+    }
+}
+
+/// What all clones share.
+pub(crate) struct Inner {
+    core: Arc<Core>,
+    place: Place,
+    sender: Sender,
+    wish: watch::Sender<Wish>,
+    /// While suspended: whether to connect afterwards.
+    suspended: Mutex<Option<bool>>,
+    /// The task that holds the connection.
+    connection: tokio::sync::Mutex<Option<JoinHandle<()>>>,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Inner {
+    fn start(core: Arc<Core>, place: Place) -> Self {
+        let (wish, wished) = watch::channel(Wish::Offline);
+        let (sender, drafts) = engine::queue();
+        tokio::spawn(engine::send_all(core.clone(), drafts));
+        tokio::spawn(engine::refresh(core.clone(), wished.clone()));
+        let connection = tokio::spawn(engine::supervise(core.clone(), wished));
+        Self {
+            core,
+            place,
+            sender,
+            wish,
+            suspended: Mutex::new(None),
+            connection: tokio::sync::Mutex::new(Some(connection)),
+            runtime: tokio::runtime::Handle::current(),
+        }
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    pub(crate) fn sender(&self) -> &Sender {
+        &self.sender
+    }
+
+    pub(crate) fn timeline(&self, peer: UserId) -> LiveList<TimelineItem> {
+        let shared = self.core.shared.clone();
+        // Before registration there is no conversation: its list begins empty under an id that nobody has.
+        let me = shared.with(|machine| Ok(machine.account()));
+        let me = me.ok().flatten().map_or(peer, |account| account.user);
+        let id = hash::conversation_id(me, peer);
+        let (list, unloaded) = shared.views().timeline(id);
+        if unloaded {
+            self.runtime.spawn_blocking(move || {
+                let loaded = shared.with(|machine| shared.views().load(machine, id));
+                if let Err(error) = loaded {
+                    tracing::warn!(code = error.code().as_str(), "a timeline cannot be read");
+                }
+            });
+        }
+        list
+    }
+
+    fn wish(&self, wish: Wish) {
+        self.wish.send_if_modified(|now| {
+            // Wishing again tries again what was given up; the end is the end.
+            let changes = *now != Wish::Ended;
+            if changes {
+                *now = wish;
+            }
+            changes
+        });
+    }
+
+    fn not_ended(&self) -> Result<(), Error> {
+        if *self.wish.borrow() == Wish::Ended {
+            return Err(Error::new(Code::Stopped, ""));
+        }
+        Ok(())
+    }
+
+    fn suspended(&self) -> MutexGuard<'_, Option<bool>> {
+        self.suspended
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn close_store(&self) {
+        let shared = self.core.shared.clone();
+        // What runs in the machine ends first: the lock waits for it.
+        let closed = blocking(move || {
+            shared.close();
+            Ok(())
+        });
+        let _ = closed.await;
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.wish.send_replace(Wish::Ended);
+        self.core.shared.views().end();
+    }
+}

@@ -1,0 +1,122 @@
+//! Connected, again and again: attempts, waits, and when to stop.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep},
+};
+
+use super::{Core, Wish, not_online, session};
+use crate::{
+    events::ConnectionState,
+    net::socket::{self, End},
+    sync::backoff,
+};
+
+const BASE: Duration = Duration::from_millis(500);
+const CAP: Duration = Duration::from_secs(30);
+/// A relay that moves connections gets them back spread over this.
+const SPREAD: Duration = Duration::from_millis(250);
+/// A connection that lasted so long begins a new series of attempts.
+const STEADY: Duration = Duration::from_secs(10);
+
+/// Keeps the client connected while that is wished; returns once its end is.
+pub(crate) async fn supervise(core: Arc<Core>, mut wish: watch::Receiver<Wish>) {
+    let views = core.shared.views();
+    loop {
+        let wished = wish.wait_for(|wish| *wish != Wish::Offline).await;
+        if wished.map_or(Wish::Ended, |wish| *wish) != Wish::Online {
+            break;
+        }
+        let online = core.online.lock().await;
+        let stopped = stay_connected(&core, &mut wish).await;
+        drop(online);
+        match stopped {
+            Some(why) => {
+                tracing::warn!(code = why.code().as_str(), "connecting was given up");
+                views.set_connection(ConnectionState::Stopped { why });
+                // Until the app says that it should be tried again.
+                if wish.changed().await.is_err() {
+                    break;
+                }
+            }
+            None => views.set_connection(ConnectionState::Offline),
+        }
+    }
+}
+
+/// Until it is wished no more (`None`), or cannot be.
+async fn stay_connected(
+    core: &Arc<Core>,
+    wish: &mut watch::Receiver<Wish>,
+) -> Option<crate::Error> {
+    let mut attempt = 0;
+    loop {
+        wish.mark_unchanged();
+        if *wish.borrow() != Wish::Online {
+            return None;
+        }
+        core.shared
+            .views()
+            .set_connection(ConnectionState::Connecting);
+        let began = Instant::now();
+        let end = once(core, wish).await;
+        if *wish.borrow() != Wish::Online {
+            return None;
+        }
+        if began.elapsed() >= STEADY {
+            attempt = 0;
+        }
+        let wait = match end {
+            End::Stop(why) => return Some(why),
+            End::Login if attempt == 0 => Duration::ZERO,
+            End::Again { backoff: false, .. } if attempt == 0 => {
+                backoff(SPREAD, SPREAD, 0, rand::random())
+            }
+            End::Login => backoff(BASE, CAP, attempt, rand::random()),
+            End::Again { floor, .. } => {
+                floor.saturating_add(backoff(BASE, CAP, attempt, rand::random()))
+            }
+        };
+        attempt = attempt.saturating_add(1);
+        tracing::info!(wait_ms = wait.as_millis(), attempt, "the connection ended");
+        core.shared
+            .views()
+            .set_connection(ConnectionState::Lost { retry_in: wait });
+        tokio::select! {
+            () = sleep(wait) => {}
+            () = not_online(wish) => return None,
+        }
+    }
+}
+
+/// One connection, from the login to its end.
+async fn once(core: &Arc<Core>, wish: &mut watch::Receiver<Wish>) -> End {
+    let connect = async {
+        let token = core
+            .http
+            .token()
+            .await
+            .map_err(|error| End::from_error(&error))?;
+        let opened = socket::connect(&core.relay, &core.tls, &token).await;
+        if matches!(opened, Err(End::Login)) {
+            core.http.token_refused(&token).await;
+        }
+        opened.map(|(reader, writer)| (token, reader, writer))
+    };
+    let connected = tokio::select! {
+        connected = connect => connected,
+        () = not_online(wish) => return End::LOST,
+    };
+    match connected {
+        Ok((token, reader, writer)) => {
+            let end = session::run(core, wish, token.clone(), reader, writer).await;
+            if end == End::Login {
+                core.http.token_refused(&token).await;
+            }
+            end
+        }
+        Err(end) => end,
+    }
+}

@@ -1,0 +1,209 @@
+//! What is fetched and brought over HTTP: the account, prekeys, lists, names.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use sordino_protocol::{Code, DeviceId, UserId, http};
+
+use super::{Core, now_ms};
+use crate::{error::Error, machine::Need, types::User};
+
+/// Rounds of one preparation: lists, sessions, encryption, and what changed meanwhile.
+const ROUNDS: usize = 8;
+
+/// Makes the account of this store, or finds that an earlier attempt has made it.
+pub(crate) async fn register(core: &Arc<Core>, username: String) -> Result<User, Error> {
+    let name = username.clone();
+    let body = core
+        .shared
+        .run(move |machine| machine.begin_registration(&name, now_ms()))
+        .await?;
+    let made = match core.http.register(&body).await {
+        Ok(user) => user,
+        Err(error) if matches!(error.code(), Code::NameTaken | Code::UserExists) => {
+            made_before(core, &username, error).await?
+        }
+        Err(error) => return Err(error),
+    };
+    let user = User {
+        id: made.user,
+        username: made.username.clone(),
+    };
+    core.shared
+        .run(move |machine| machine.registration_confirmed(&made))
+        .await?;
+    // Without prekeys nobody can write to this device. If it fails, the connection does it.
+    if let Err(error) = replenish(core).await {
+        tracing::info!(code = error.code().as_str(), "prekeys not uploaded yet");
+    }
+    Ok(user)
+}
+
+/// The answer to an earlier attempt may have been lost: then the name is taken by this very account.
+async fn made_before(
+    core: &Arc<Core>,
+    username: &str,
+    refused: Error,
+) -> Result<http::User, Error> {
+    let me = core.shared.run(|machine| {
+        let account = machine.account();
+        account.ok_or_else(|| Error::new(Code::NotRegistered, ""))
+    });
+    let me = me.await?.user;
+    let found = match core.http.user_by_id(me).await {
+        Ok(found) => found,
+        // The relay does not know this device: there is no such account.
+        Err(error) if matches!(error.code(), Code::DeviceRevoked | Code::BadProof) => None,
+        Err(error) => return Err(error),
+    };
+    match found {
+        Some(user) if user.user == me && user.username == username => Ok(user),
+        Some(user) if user.user == me => {
+            let earlier = user.username.clone();
+            core.shared
+                .run(move |machine| {
+                    machine.begin_registration(&user.username, now_ms())?;
+                    machine.registration_confirmed(&user)
+                })
+                .await?;
+            Err(Error::new(
+                Code::AlreadyRegistered,
+                format!("an earlier attempt succeeded, as {earlier:?}"),
+            ))
+        }
+        _ => {
+            core.shared
+                .run(|machine| machine.registration_refused())
+                .await?;
+            Err(refused)
+        }
+    }
+}
+
+/// Uploads prekeys where the relay has too few.
+pub(crate) async fn replenish(core: &Arc<Core>) -> Result<(), Error> {
+    let account = core.shared.run(|machine| {
+        let account = machine.account();
+        account.ok_or_else(|| Error::new(Code::NotRegistered, ""))
+    });
+    let account = account.await?;
+    let (user, device) = (account.user, account.device);
+    let count = core.http.prekey_count(user, device).await?;
+    let due = core
+        .shared
+        .run(move |machine| machine.prekeys_due(&count, now_ms()))
+        .await?;
+    let Some(put) = due else { return Ok(()) };
+    core.http.put_prekeys(user, device, &put).await?;
+    core.shared
+        .run(move |machine| machine.prekeys_uploaded(&put, now_ms()))
+        .await
+}
+
+/// Fetches what is needed to encrypt for `peer`, and encrypts what waits.
+pub(super) async fn prepare(core: &Arc<Core>, peer: UserId) -> Result<(), Error> {
+    for _ in 0..ROUNDS {
+        let need = core
+            .shared
+            .run(move |machine| machine.needs(peer, now_ms()))
+            .await?;
+        match need {
+            Need::Nothing => {
+                let encrypted = core
+                    .shared
+                    .run(move |machine| machine.encrypt_held(peer, now_ms()))
+                    .await?;
+                if encrypted == 0 {
+                    return Ok(());
+                }
+            }
+            Need::Lists(users) => {
+                for user in users {
+                    newest_lists(core, user).await?;
+                }
+            }
+            Need::Sessions(devices) => {
+                let mut by_user = BTreeMap::<UserId, Vec<DeviceId>>::new();
+                for (user, device) in devices {
+                    by_user.entry(user).or_default().push(device);
+                }
+                for (user, devices) in by_user {
+                    let claimed = core.http.claim(user, devices).await?;
+                    core.shared
+                        .change(move |machine| Ok(((), machine.bundles(user, claimed, now_ms())?)))
+                        .await?;
+                }
+            }
+            Need::Later => return Err(Error::new(Code::NoDevices, "")),
+        }
+    }
+    // More came in than could be encrypted: it goes on in the next round.
+    core.wake([peer]);
+    Ok(())
+}
+
+/// Fetches the newest lists of a user.
+async fn newest_lists(core: &Arc<Core>, user: UserId) -> Result<(), Error> {
+    let from = core
+        .shared
+        .run(move |machine| machine.pinned_version(user))
+        .await?;
+    let lists = core.http.lists(user, from).await?;
+    core.shared
+        .change(move |machine| Ok(((), machine.take_lists(user, lists, now_ms())?)))
+        .await
+}
+
+/// Fetches the lists of a user that a row of version `version` needs.
+pub(super) async fn lists_of_row(
+    core: &Arc<Core>,
+    user: UserId,
+    version: u32,
+) -> Result<(), Error> {
+    let (from, upto) = core
+        .shared
+        .run(move |machine| machine.list_range(user, version))
+        .await?;
+    let mut lists = core.http.lists(user, Some(from)).await?;
+    if version < upto {
+        // A range in the past: what follows it is held.
+        let wanted = usize::try_from(upto.saturating_sub(from)).unwrap_or(usize::MAX);
+        lists.truncate(wanted.saturating_add(1));
+    }
+    let count = u32::try_from(lists.len()).unwrap_or(u32::MAX);
+    let newest = from.saturating_add(count).saturating_sub(1);
+    core.shared
+        .change(move |machine| {
+            let happenings = if lists.is_empty() {
+                Vec::new()
+            } else {
+                machine.take_lists(user, lists, now_ms())?
+            };
+            if newest < version {
+                machine.no_such_list(user, newest);
+            }
+            Ok(((), happenings))
+        })
+        .await
+}
+
+/// Learns the name of a person who wrote first.
+pub(super) async fn learn_name(core: &Arc<Core>, user: UserId) -> Result<(), Error> {
+    let known = core
+        .shared
+        .run(move |machine| Ok(machine.name(user)?.is_some()))
+        .await?;
+    if known {
+        return Ok(());
+    }
+    let Some(found) = core.http.user_by_id(user).await? else {
+        return Ok(());
+    };
+    if found.user != user {
+        return Err(Error::new(Code::RelayMisbehaved, "another user was given"));
+    }
+    core.shared
+        .run(move |machine| machine.learn_name(&found))
+        .await?;
+    core.shared.views().stale.notify_one();
+    Ok(())
+}

@@ -1,0 +1,162 @@
+//! What is on its way to the relay in one conversation: a window, answered in order, restarted after a refusal.
+
+use std::collections::VecDeque;
+
+use sordino_protocol::limits;
+
+/// Bytes of one socket that may await their answers.
+pub(super) const SOCKET_BYTES: usize = 512 * 1024;
+
+/// The messages of one conversation that await their answers.
+#[derive(Default)]
+pub(super) struct Flight {
+    sent: VecDeque<Sent>,
+    /// Every counter up to here has been sent since the last restart.
+    upto: u64,
+    /// Grows with every restart: answers to what was sent before say nothing new.
+    round: u32,
+    paused_until_ms: Option<u64>,
+}
+
+struct Sent {
+    counter: u64,
+    bytes: usize,
+    round: u32,
+}
+
+/// An answer, matched with what it answers.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// To the newest sending of this counter.
+    Current,
+    /// To one that was overtaken by a restart.
+    Old,
+    /// To nothing: the relay answers out of order.
+    Unexpected,
+}
+
+impl Flight {
+    /// How many more may be sent, and after which counter; `None` while paused or full.
+    pub(super) fn window(&self) -> Option<(u64, usize)> {
+        if self.paused_until_ms.is_some() {
+            return None;
+        }
+        let room = limits::IN_FLIGHT.saturating_sub(self.sent.len());
+        (room > 0).then_some((self.upto, room))
+    }
+
+    /// It was sent. Counters are sent in order.
+    pub(super) fn sent(&mut self, counter: u64, bytes: usize) {
+        self.upto = counter;
+        self.sent.push_back(Sent {
+            counter,
+            bytes,
+            round: self.round,
+        });
+    }
+
+    /// An answer came: the bytes it frees, and whether it says something new.
+    pub(super) fn answered(&mut self, counter: u64) -> (usize, Answer) {
+        match self.sent.pop_front() {
+            Some(sent) if sent.counter == counter => {
+                let answer = if sent.round == self.round {
+                    Answer::Current
+                } else {
+                    Answer::Old
+                };
+                (sent.bytes, answer)
+            }
+            _ => (0, Answer::Unexpected),
+        }
+    }
+
+    /// Everything from `counter` on is sent again, after `pause_until_ms`.
+    pub(super) fn restart(&mut self, counter: u64, pause_until_ms: Option<u64>) {
+        self.upto = counter.saturating_sub(1);
+        self.round += 1;
+        self.paused_until_ms = pause_until_ms;
+    }
+
+    /// Nothing more is sent until [`Self::release`]; then from `counter` on.
+    pub(super) fn hold(&mut self, counter: u64) {
+        self.restart(counter, Some(u64::MAX));
+    }
+
+    /// Ends [`Self::hold`].
+    pub(super) fn release(&mut self) {
+        if self.paused_until_ms == Some(u64::MAX) {
+            self.paused_until_ms = None;
+        }
+    }
+
+    /// Ends a pause that is over. Whether there was one.
+    pub(super) fn wake(&mut self, now_ms: u64) -> bool {
+        let over = self.paused_until_ms.is_some_and(|until| until <= now_ms);
+        if over {
+            self.paused_until_ms = None;
+        }
+        over
+    }
+
+    /// When the pause ends, if it ends by itself.
+    pub(super) fn wakes_at_ms(&self) -> Option<u64> {
+        self.paused_until_ms.filter(|until| *until != u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(counters: std::ops::RangeInclusive<u64>) -> Flight {
+        let mut flight = Flight::default();
+        counters.for_each(|counter| flight.sent(counter, 10));
+        flight
+    }
+
+    #[test]
+    fn the_window_is_bounded_and_opens_with_answers() {
+        let mut flight = filled(1..=64);
+        assert_eq!(flight.window(), None);
+        assert_eq!(flight.answered(1), (10, Answer::Current));
+        assert_eq!(flight.window(), Some((64, 1)));
+    }
+
+    #[test]
+    fn one_refusal_restarts_once_however_many_follow_it() {
+        let mut flight = filled(1..=4);
+        assert_eq!(flight.answered(1).1, Answer::Current);
+        assert_eq!(flight.answered(2).1, Answer::Current);
+        flight.restart(2, None);
+        assert_eq!(flight.window(), Some((1, 62)));
+        flight.sent(2, 10);
+        // The refusals of 3 and 4, which were in flight when 2 was refused.
+        assert_eq!(flight.answered(3).1, Answer::Old);
+        assert_eq!(flight.answered(4).1, Answer::Old);
+        assert_eq!(flight.answered(2).1, Answer::Current);
+        assert_eq!(flight.window(), Some((2, 64)));
+    }
+
+    #[test]
+    fn a_pause_holds_until_it_is_over() {
+        let mut flight = filled(1..=2);
+        flight.restart(1, Some(500));
+        assert_eq!(flight.window(), None);
+        assert_eq!(flight.wakes_at_ms(), Some(500));
+        assert!(!flight.wake(499));
+        assert!(flight.wake(500));
+        assert_eq!(flight.window(), Some((0, 62)));
+        flight.hold(1);
+        assert!(!flight.wake(u64::MAX - 1));
+        assert_eq!(flight.wakes_at_ms(), None);
+        flight.release();
+        assert_eq!(flight.window(), Some((0, 62)));
+    }
+
+    #[test]
+    fn an_answer_out_of_order_is_noticed() {
+        let mut flight = filled(1..=2);
+        assert_eq!(flight.answered(2), (0, Answer::Unexpected));
+        assert_eq!(Flight::default().answered(1), (0, Answer::Unexpected));
+    }
+}

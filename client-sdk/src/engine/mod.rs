@@ -1,0 +1,138 @@
+//! What keeps the client connected: one task per client that connects, catches up, sends and receives until told
+//! otherwise.
+//!
+//! The relay's word is a hint; the machine decides. A session (one open socket) holds nothing that a later one needs:
+//! it begins with the cursors and the outbox of the store, so it may end at any point.
+
+mod connection;
+mod errands;
+mod flight;
+mod outbox;
+mod pulls;
+mod receive;
+mod sender;
+mod session;
+mod shared;
+mod views;
+
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use sordino_protocol::UserId;
+use tokio::sync::{Notify, watch};
+
+use crate::{
+    error::Error,
+    net::{self, Http, RelayUrl},
+};
+
+pub(crate) use connection::supervise;
+pub(crate) use errands::register;
+pub(crate) use sender::{Sender, queue, send, send_all};
+pub(crate) use shared::Shared;
+pub(crate) use views::Views;
+
+/// What the app wants of the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wish {
+    Offline,
+    Online,
+    /// For good.
+    Ended,
+}
+
+/// What all tasks of a client work with.
+pub(crate) struct Core {
+    pub(crate) shared: Shared,
+    pub(crate) http: Http,
+    relay: RelayUrl,
+    tls: Arc<rustls::ClientConfig>,
+    /// Held while there is a connection, or one is being made.
+    pub(crate) online: tokio::sync::Mutex<()>,
+    /// Every conversation has caught up since the process started: what waits may be sent.
+    caught_up: AtomicBool,
+    /// People for whom something waits.
+    waiting: Mutex<HashSet<UserId>>,
+    something_waits: Notify,
+}
+
+impl Core {
+    pub(crate) fn new(shared: Shared, relay: RelayUrl) -> Result<Arc<Self>, Error> {
+        let tls = net::tls()?;
+        let http = Http::new(relay.clone(), &tls, Arc::new(shared.clone()))?;
+        Ok(Arc::new(Self {
+            shared,
+            http,
+            relay,
+            tls,
+            online: tokio::sync::Mutex::new(()),
+            caught_up: AtomicBool::new(false),
+            waiting: Mutex::default(),
+            something_waits: Notify::new(),
+        }))
+    }
+
+    /// Something waits for these people.
+    fn wake(&self, peers: impl IntoIterator<Item = UserId>) {
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(peers);
+        self.something_waits.notify_one();
+    }
+
+    fn take_waiting(&self) -> HashSet<UserId> {
+        std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn has_caught_up(&self) -> bool {
+        self.caught_up.load(Ordering::Acquire)
+    }
+
+    /// The store was closed and opened: what was sent last is to be learnt again.
+    pub(crate) fn forget_caught_up(&self) {
+        self.caught_up.store(false, Ordering::Release);
+    }
+}
+
+/// Reads the list of conversations again whenever it may have changed; what changes meanwhile is read once.
+pub(crate) async fn refresh(core: Arc<Core>, mut wish: watch::Receiver<Wish>) {
+    loop {
+        tokio::select! {
+            () = core.shared.views().stale.notified() => {}
+            () = ended(&mut wish) => return,
+        }
+        let shared = core.shared.clone();
+        // A store that is closed for a while is read when it is back.
+        let read = core
+            .shared
+            .run(move |machine| shared.views().refresh(machine));
+        if let Err(error) = read.await {
+            tracing::debug!(code = error.code().as_str(), "conversations not read");
+        }
+    }
+}
+
+/// Until no connection is wished any more.
+async fn not_online(wish: &mut watch::Receiver<Wish>) {
+    // Who wished is gone: so is the wish. The guard must not live on: it is not `Send`.
+    let _ = wish.wait_for(|wish| *wish != Wish::Online).await;
+}
+
+async fn ended(wish: &mut watch::Receiver<Wish>) {
+    let _ = wish.wait_for(|wish| *wish == Wish::Ended).await;
+}
+
+/// Milliseconds since the Unix epoch.
+pub(crate) fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}

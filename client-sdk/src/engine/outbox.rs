@@ -1,0 +1,159 @@
+//! What goes out: in order, a window for each conversation and a bound for the socket.
+
+use bytes::{BufMut, BytesMut};
+use sordino_protocol::{ClientMessageId, ConversationId, UserId, hash, pb};
+
+use super::{
+    flight::{Answer, SOCKET_BYTES},
+    now_ms,
+    session::{Errand, Session},
+};
+use crate::{machine::AfterRefusal, net::socket::End};
+
+/// Places in the queue of the socket that are left to acknowledgements and questions.
+const RESERVED: usize = 64;
+/// Before a refusal is taken up again that the outbox knows nothing of.
+const UNKNOWN_WAIT_MS: u64 = 1_000;
+
+impl Session<'_> {
+    /// Nothing goes out before the process has caught up once: an own row may still be on its way here.
+    pub(super) fn may_send(&self) -> bool {
+        self.listing.done && self.core.has_caught_up()
+    }
+
+    /// The app has something for these people.
+    pub(super) fn look_at_waiting(&mut self) {
+        for peer in self.core.take_waiting() {
+            let conversation = hash::conversation_id(self.me, peer);
+            self.peers.insert(conversation, peer);
+            self.to_send.insert(conversation);
+            self.start(Errand::Name(peer));
+            self.start(Errand::Prepare(peer));
+        }
+    }
+
+    /// What waited for lists or sessions is encrypted.
+    pub(super) fn prepared(&mut self, peer: UserId) {
+        let conversation = hash::conversation_id(self.me, peer);
+        if let Some(flight) = self.flights.get_mut(&conversation) {
+            flight.release();
+        }
+        self.to_send.insert(conversation);
+    }
+
+    /// Sends what may be sent.
+    pub(super) async fn send_waiting(&mut self) -> Result<(), End> {
+        if !self.may_send() {
+            return Ok(());
+        }
+        for conversation in std::mem::take(&mut self.to_send) {
+            // It is looked at again when it has caught up.
+            if !self.pulls.is_behind(conversation) {
+                self.send_of(conversation).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn send_of(&mut self, conversation: ConversationId) -> Result<(), End> {
+        loop {
+            let flight = self.flights.entry(conversation).or_default();
+            let Some((after, window)) = flight.window() else {
+                return Ok(());
+            };
+            let room = self.writer.room().saturating_sub(RESERVED);
+            let bytes = SOCKET_BYTES.saturating_sub(self.bytes);
+            if room == 0 || bytes == 0 {
+                self.to_send.insert(conversation);
+                return Ok(());
+            }
+            let limit = window.min(room);
+            let out = self
+                .work(move |machine| {
+                    let out = machine.outgoing(conversation, after, limit, bytes)?;
+                    Ok((out, Vec::new()))
+                })
+                .await?;
+            if out.is_empty() {
+                return Ok(());
+            }
+            for message in out {
+                let mut frame = BytesMut::with_capacity(message.send.len() + 8);
+                // `ClientFrame` with field 1, `send`, whose bytes are never encoded anew.
+                frame.put_u8(0x0a);
+                let len = prost::encode_length_delimiter(message.send.len(), &mut frame);
+                len.map_err(|_| End::LOST)?;
+                frame.extend_from_slice(&message.send);
+                if !self.writer.send_encoded(frame.freeze()) {
+                    return Err(End::LOST);
+                }
+                self.bytes += message.send.len();
+                let flight = self.flights.entry(conversation).or_default();
+                flight.sent(message.counter, message.send.len());
+            }
+        }
+    }
+
+    pub(super) async fn accepted(&mut self, accepted: pb::Accepted) -> Result<(), End> {
+        let ids = (
+            ConversationId::from_slice(&accepted.conversation),
+            ClientMessageId::from_slice(&accepted.client_message_id),
+        );
+        let (Ok(conversation), Ok(id)) = ids else {
+            return Err(End::LOST);
+        };
+        let counter = accepted.counter;
+        self.answered(conversation, counter)?;
+        self.to_send.insert(conversation);
+        self.change(move |machine| machine.accepted(conversation, id, counter))
+            .await
+    }
+
+    pub(super) async fn refused(&mut self, refused: pb::Refused) -> Result<(), End> {
+        let Ok(conversation) = ConversationId::from_slice(&refused.conversation) else {
+            return Err(End::LOST);
+        };
+        let counter = refused.counter;
+        self.to_send.insert(conversation);
+        if self.answered(conversation, counter)? == Answer::Old {
+            return Ok(());
+        }
+        tracing::info!(code = refused.code, "a message was not accepted");
+        let after = self
+            .work(move |machine| machine.refused(&refused, now_ms()))
+            .await?;
+        let flight = self.flights.entry(conversation).or_default();
+        match after {
+            AfterRefusal::Resend { from } => flight.restart(from, None),
+            AfterRefusal::Prepare { from } => {
+                flight.hold(from);
+                if let Some(peer) = self.peers.get(&conversation) {
+                    self.start(Errand::Prepare(*peer));
+                }
+            }
+            AfterRefusal::Wait { wait, from } => {
+                let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                flight.restart(from, Some(now_ms().saturating_add(wait_ms)));
+            }
+            AfterRefusal::Blocked(code) => {
+                tracing::warn!(code = code.as_str(), "a conversation is blocked");
+                flight.hold(counter);
+            }
+            AfterRefusal::Nothing => {
+                flight.restart(0, Some(now_ms().saturating_add(UNKNOWN_WAIT_MS)));
+            }
+        }
+        Ok(())
+    }
+
+    fn answered(&mut self, conversation: ConversationId, counter: u64) -> Result<Answer, End> {
+        let flight = self.flights.entry(conversation).or_default();
+        let (bytes, answer) = flight.answered(counter);
+        self.bytes = self.bytes.saturating_sub(bytes);
+        if answer == Answer::Unexpected {
+            tracing::warn!("the relay answers out of order");
+            return Err(End::LOST);
+        }
+        Ok(answer)
+    }
+}

@@ -1,0 +1,377 @@
+//! Which rows are still to be pulled, and in what order: values only, no clock and no socket.
+
+use std::collections::{HashMap, VecDeque};
+
+use sordino_protocol::{ConversationId, UserId};
+
+/// Pulls that await their answer at a time.
+const IN_FLIGHT: usize = 4;
+/// How long a hole is asked for again before its rows are given up.
+pub(super) const PATIENCE_MS: u64 = 60_000;
+/// Between two questions for the same hole.
+const RETRY_MS: u64 = 2_000;
+
+/// Conversations that are behind.
+#[derive(Default)]
+pub(super) struct Pulls {
+    behind: HashMap<ConversationId, Behind>,
+    /// Those that may be asked for, in order.
+    ready: VecDeque<ConversationId>,
+    /// What awaits its answer.
+    asked: HashMap<u32, ConversationId>,
+    last_request: u32,
+}
+
+struct Behind {
+    peer: UserId,
+    /// Rows up to here are held.
+    cursor: u64,
+    /// Rows up to here exist.
+    target: u64,
+    stage: Stage,
+    /// Since when the relay has had no row after the cursor.
+    hole_since_ms: Option<u64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Ready,
+    Asked,
+    /// Not before this time.
+    Paused(u64),
+    /// A list of this user is missing.
+    NeedsLists(UserId),
+}
+
+/// A question to ask.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Ask {
+    pub(super) request: u32,
+    pub(super) conversation: ConversationId,
+    pub(super) from: u64,
+    pub(super) to: u64,
+}
+
+/// What follows an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// The conversation is up to date.
+    Done,
+    /// More will be asked for in its turn.
+    More,
+    /// The rows after the cursor up to this one are given up; then tell [`Pulls::advanced`].
+    GiveUp(u64),
+}
+
+impl Pulls {
+    /// Rows of this conversation exist up to `target`; those up to `cursor` are held.
+    pub(super) fn want(
+        &mut self,
+        conversation: ConversationId,
+        peer: UserId,
+        cursor: u64,
+        target: u64,
+    ) {
+        let ready = &mut self.ready;
+        let behind = self.behind.entry(conversation).or_insert_with(|| {
+            ready.push_back(conversation);
+            Behind {
+                peer,
+                cursor,
+                target,
+                stage: Stage::Ready,
+                hole_since_ms: None,
+            }
+        });
+        behind.cursor = behind.cursor.max(cursor);
+        behind.target = behind.target.max(target);
+    }
+
+    /// Whether rows of it are missing here. Live rows of such a conversation come by pull, in their turn.
+    pub(super) fn is_behind(&self, conversation: ConversationId) -> bool {
+        self.behind.contains_key(&conversation)
+    }
+
+    /// How many conversations are behind.
+    pub(super) fn left(&self) -> usize {
+        self.behind.len()
+    }
+
+    /// The next question, if there is one and not too many are open.
+    pub(super) fn next(&mut self) -> Option<Ask> {
+        if self.asked.len() >= IN_FLIGHT {
+            return None;
+        }
+        while let Some(conversation) = self.ready.pop_front() {
+            let Some(behind) = self.behind.get_mut(&conversation) else {
+                continue;
+            };
+            if behind.stage != Stage::Ready {
+                continue;
+            }
+            behind.stage = Stage::Asked;
+            self.last_request = self.last_request.wrapping_add(1).max(1);
+            self.asked.insert(self.last_request, conversation);
+            return Some(Ask {
+                request: self.last_request,
+                conversation,
+                from: behind.cursor.saturating_add(1),
+                to: behind.target,
+            });
+        }
+        None
+    }
+
+    /// The conversation that this request asked for, and its peer. `None`: nothing did.
+    pub(super) fn answered(&mut self, request: u32) -> Option<(ConversationId, UserId)> {
+        let conversation = self.asked.remove(&request)?;
+        let behind = self.behind.get(&conversation)?;
+        Some((conversation, behind.peer))
+    }
+
+    /// Rows were applied: the cursor was `before` and is `cursor`. `next_row` is the first row that came but stands
+    /// beyond a hole, `last_seq` what the relay said is the end.
+    pub(super) fn advanced(
+        &mut self,
+        conversation: ConversationId,
+        before: u64,
+        cursor: u64,
+        next_row: Option<u64>,
+        last_seq: u64,
+        now_ms: u64,
+    ) -> Next {
+        let Some(behind) = self.behind.get_mut(&conversation) else {
+            return Next::Done;
+        };
+        behind.cursor = cursor;
+        let end = behind.target.min(last_seq);
+        if cursor >= end {
+            // What was announced meanwhile is beyond what the relay has read: ask again.
+            if behind.target > last_seq && cursor > before {
+                return self.make_ready(conversation);
+            }
+            self.behind.remove(&conversation);
+            return Next::Done;
+        }
+        if cursor > before && next_row.is_none() {
+            behind.hole_since_ms = None;
+            return self.make_ready(conversation);
+        }
+        let since = *behind.hole_since_ms.get_or_insert(now_ms);
+        if now_ms.saturating_sub(since) < PATIENCE_MS {
+            behind.stage = Stage::Paused(now_ms + RETRY_MS);
+            return Next::More;
+        }
+        behind.hole_since_ms = None;
+        Next::GiveUp(next_row.map_or(end, |seq| seq - 1))
+    }
+
+    /// The relay could not answer now.
+    pub(super) fn failed(&mut self, conversation: ConversationId, wait_ms: u64, now_ms: u64) {
+        if let Some(behind) = self.behind.get_mut(&conversation) {
+            behind.stage = Stage::Paused(now_ms + wait_ms);
+        }
+    }
+
+    /// A row cannot be judged before a list of `user` is here.
+    pub(super) fn needs_lists(
+        &mut self,
+        conversation: ConversationId,
+        peer: UserId,
+        user: UserId,
+        cursor: u64,
+        target: u64,
+    ) {
+        self.want(conversation, peer, cursor, target);
+        if let Some(behind) = self.behind.get_mut(&conversation) {
+            behind.stage = Stage::NeedsLists(user);
+        }
+    }
+
+    /// Lists of `user` have come.
+    pub(super) fn lists_came(&mut self, user: UserId) {
+        let waiting: Vec<_> = self
+            .behind
+            .iter()
+            .filter(|(_, behind)| behind.stage == Stage::NeedsLists(user))
+            .map(|(conversation, _)| *conversation)
+            .collect();
+        for conversation in waiting {
+            self.make_ready(conversation);
+        }
+    }
+
+    /// Pauses that are over by `now_ms` end.
+    pub(super) fn wake(&mut self, now_ms: u64) {
+        let due: Vec<_> = self
+            .behind
+            .iter()
+            .filter(|(_, behind)| matches!(behind.stage, Stage::Paused(until) if until <= now_ms))
+            .map(|(conversation, _)| *conversation)
+            .collect();
+        for conversation in due {
+            self.make_ready(conversation);
+        }
+    }
+
+    /// When the next pause ends.
+    pub(super) fn wakes_at_ms(&self) -> Option<u64> {
+        let pauses = self
+            .behind
+            .values()
+            .filter_map(|behind| match behind.stage {
+                Stage::Paused(until) => Some(until),
+                _ => None,
+            });
+        pauses.min()
+    }
+
+    fn make_ready(&mut self, conversation: ConversationId) -> Next {
+        if let Some(behind) = self.behind.get_mut(&conversation) {
+            behind.stage = Stage::Ready;
+            self.ready.push_back(conversation);
+        }
+        Next::More
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PEER: UserId = UserId::from_bytes([9; 16]);
+
+    fn conversation(n: u8) -> ConversationId {
+        ConversationId::from_bytes([n; 16])
+    }
+
+    fn ask(request: u32, n: u8, from: u64, to: u64) -> Option<Ask> {
+        Some(Ask {
+            request,
+            conversation: conversation(n),
+            from,
+            to,
+        })
+    }
+
+    #[test]
+    fn a_few_are_asked_for_at_a_time_each_once() {
+        let mut pulls = Pulls::default();
+        for n in 0..6 {
+            pulls.want(conversation(n), PEER, 0, 10);
+            pulls.want(conversation(n), PEER, 0, 5);
+        }
+        for n in 0..4 {
+            assert_eq!(pulls.next(), ask(u32::from(n) + 1, n, 1, 10));
+        }
+        assert_eq!(pulls.next(), None);
+        assert_eq!(pulls.answered(2), Some((conversation(1), PEER)));
+        assert_eq!(pulls.answered(2), None);
+        assert_eq!(
+            pulls.advanced(conversation(1), 0, 10, None, 10, 0),
+            Next::Done
+        );
+        assert_eq!(pulls.left(), 5);
+        assert_eq!(pulls.next(), ask(5, 4, 1, 10));
+    }
+
+    #[test]
+    fn a_long_range_comes_in_parts_and_grows_meanwhile() {
+        let mut pulls = Pulls::default();
+        pulls.want(conversation(1), PEER, 0, 10);
+        assert_eq!(pulls.next(), ask(1, 1, 1, 10));
+        pulls.want(conversation(1), PEER, 0, 12);
+        assert!(pulls.answered(1).is_some());
+        assert_eq!(
+            pulls.advanced(conversation(1), 0, 6, None, 10, 0),
+            Next::More
+        );
+        assert_eq!(pulls.next(), ask(2, 1, 7, 12));
+        assert!(pulls.answered(2).is_some());
+        assert_eq!(
+            pulls.advanced(conversation(1), 6, 12, None, 12, 0),
+            Next::Done
+        );
+        assert!(!pulls.is_behind(conversation(1)));
+    }
+
+    #[test]
+    fn a_hole_is_asked_for_again_for_a_minute_then_given_up() {
+        let mut pulls = Pulls::default();
+        pulls.want(conversation(1), PEER, 0, 10);
+        let mut now = 1_000;
+        let began = now;
+        loop {
+            let asked = pulls.next().expect("asked");
+            assert!(pulls.answered(asked.request).is_some());
+            match pulls.advanced(conversation(1), 3, 3, Some(6), 10, now) {
+                Next::More => assert!(now - began < PATIENCE_MS),
+                Next::GiveUp(upto) => {
+                    assert_eq!(upto, 5);
+                    break;
+                }
+                Next::Done => panic!("not done"),
+            }
+            assert_eq!(pulls.next(), None);
+            now = pulls.wakes_at_ms().expect("a pause");
+            pulls.wake(now - 1);
+            assert_eq!(pulls.next(), None);
+            pulls.wake(now);
+        }
+        assert!(now - began >= PATIENCE_MS);
+        assert_eq!(
+            pulls.advanced(conversation(1), 3, 5, None, 10, now),
+            Next::More
+        );
+        assert!(pulls.next().is_some());
+    }
+
+    #[test]
+    fn a_hole_at_the_end_is_given_up_up_to_the_end() {
+        let mut pulls = Pulls::default();
+        pulls.want(conversation(1), PEER, 0, 10);
+        assert_eq!(
+            pulls.advanced(conversation(1), 8, 8, None, 10, 0),
+            Next::More
+        );
+        assert_eq!(
+            pulls.advanced(conversation(1), 8, 8, None, 10, PATIENCE_MS),
+            Next::GiveUp(10)
+        );
+    }
+
+    #[test]
+    fn rows_that_the_relay_does_not_have_are_not_waited_for() {
+        let mut pulls = Pulls::default();
+        pulls.want(conversation(1), PEER, 0, 1_000_000);
+        assert_eq!(
+            pulls.advanced(conversation(1), 5, 5, None, 5, 0),
+            Next::Done
+        );
+    }
+
+    #[test]
+    fn a_row_waits_for_its_senders_list_and_others_do_not() {
+        let mut pulls = Pulls::default();
+        pulls.needs_lists(conversation(1), PEER, PEER, 0, 4);
+        pulls.want(conversation(2), PEER, 0, 4);
+        assert_eq!(pulls.next(), ask(1, 2, 1, 4));
+        assert_eq!(pulls.next(), None);
+        pulls.lists_came(UserId::from_bytes([8; 16]));
+        assert_eq!(pulls.next(), None);
+        pulls.lists_came(PEER);
+        assert_eq!(pulls.next(), ask(2, 1, 1, 4));
+    }
+
+    #[test]
+    fn a_failed_question_is_asked_again_later() {
+        let mut pulls = Pulls::default();
+        pulls.want(conversation(1), PEER, 0, 4);
+        assert!(pulls.next().is_some());
+        assert!(pulls.answered(1).is_some());
+        pulls.failed(conversation(1), 500, 1_000);
+        assert_eq!(pulls.wakes_at_ms(), Some(1_500));
+        pulls.wake(1_500);
+        assert_eq!(pulls.next(), ask(2, 1, 1, 4));
+    }
+}

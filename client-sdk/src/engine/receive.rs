@@ -1,0 +1,243 @@
+//! Rows that come, whether pushed or pulled, and what tells that there are more.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use sordino_protocol::{
+    ConversationId, Header, UserId, hash,
+    pb::{self, client_frame},
+};
+
+use super::{
+    now_ms,
+    pulls::Next,
+    session::{Errand, Session},
+};
+use crate::{machine::Taken, net::socket::End};
+
+/// Requests for pages of conversations have numbers apart from those for rows.
+const LISTING: u32 = 1 << 31;
+
+impl Session<'_> {
+    /// Asks for the conversations, from the first page on.
+    pub(super) fn list(&mut self) {
+        if self.listing.request.is_some() {
+            self.listing.again = true;
+            return;
+        }
+        self.listing.retry_at = None;
+        self.ask_for_page(Bytes::new());
+    }
+
+    fn ask_for_page(&mut self, after: Bytes) {
+        self.listing.last_request = (self.listing.last_request + 1) % LISTING;
+        let request = LISTING | self.listing.last_request;
+        let ask = pb::ListConversations { request, after };
+        if self
+            .writer
+            .send(client_frame::Frame::ListConversations(ask))
+        {
+            self.listing.request = Some(request);
+        } else {
+            let soon = tokio::time::Instant::now() + std::time::Duration::from_secs(1);
+            self.listing.retry_at = Some(soon);
+        }
+    }
+
+    pub(super) async fn listed(&mut self, page: pb::Conversations) -> Result<(), End> {
+        if self.listing.request != Some(page.request) {
+            return Ok(());
+        }
+        self.listing.request = None;
+        let last = page.marks.last().map(|mark| mark.conversation.clone());
+        let mut marks = Vec::with_capacity(page.marks.len());
+        for mark in page.marks {
+            let conversation = ConversationId::from_slice(&mark.conversation);
+            let (Ok(conversation), Ok(peer)) = (conversation, UserId::from_slice(&mark.peer))
+            else {
+                continue;
+            };
+            if conversation == hash::conversation_id(self.me, peer) {
+                marks.push((conversation, peer, mark));
+            }
+        }
+        let (marks, cursors) = self
+            .work(move |machine| {
+                let mut happenings = Vec::new();
+                let mut cursors = Vec::with_capacity(marks.len());
+                for (conversation, _, mark) in &marks {
+                    cursors.push(machine.cursor(*conversation)?);
+                    happenings.extend(machine.delivered(*conversation, mark.peer_acked)?);
+                }
+                Ok(((marks, cursors), happenings))
+            })
+            .await?;
+        for ((conversation, peer, mark), cursor) in marks.into_iter().zip(cursors) {
+            self.meet(conversation, peer);
+            if mark.last_seq > cursor {
+                self.pulls.want(conversation, peer, cursor, mark.last_seq);
+            }
+            if mark.own_acked < cursor {
+                self.acknowledge(conversation, cursor);
+            }
+        }
+        match last {
+            Some(last) if page.more => self.ask_for_page(last),
+            _ if std::mem::take(&mut self.listing.again) => self.ask_for_page(Bytes::new()),
+            _ => self.listing.done = true,
+        }
+        Ok(())
+    }
+
+    /// Rows that were pushed.
+    pub(super) async fn delivered(&mut self, rows: Vec<pb::Row>) -> Result<(), End> {
+        let mut found: HashMap<ConversationId, (UserId, Vec<pb::Row>)> = HashMap::new();
+        for row in rows {
+            // One that cannot be read comes again by pull, where it gets its place.
+            let Ok(header) = Header::parse(&row.header) else {
+                continue;
+            };
+            let peer = if header.sender == self.me {
+                header.recipient
+            } else {
+                header.sender
+            };
+            let conversation = hash::conversation_id(self.me, peer);
+            if header.conversation != conversation {
+                continue;
+            }
+            self.meet(conversation, peer);
+            if self.pulls.is_behind(conversation) {
+                self.pulls.want(conversation, peer, 0, row.seq);
+                continue;
+            }
+            let entry = found.entry(conversation);
+            entry.or_insert_with(|| (peer, Vec::new())).1.push(row);
+        }
+        for (conversation, (peer, rows)) in found {
+            let upto = rows.iter().map(|row| row.seq).max().unwrap_or(0);
+            let (_, taken) = self.take(conversation, peer, rows).await?;
+            if let Some((user, version)) = taken.needs {
+                self.pulls
+                    .needs_lists(conversation, peer, user, taken.cursor, upto);
+                self.start(Errand::Lists(user, version));
+            } else if taken.pull.is_some() {
+                self.pulls.want(conversation, peer, taken.cursor, upto);
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows that were asked for.
+    pub(super) async fn pulled(&mut self, pulled: pb::Pulled) -> Result<(), End> {
+        let Some((conversation, peer)) = self.pulls.answered(pulled.request) else {
+            return Ok(());
+        };
+        if pulled.conversation.as_ref() != conversation.as_bytes() {
+            return Err(End::LOST);
+        }
+        let seqs: Vec<_> = pulled.rows.iter().map(|row| row.seq).collect();
+        let (before, taken) = self.take(conversation, peer, pulled.rows).await?;
+        if let Some((user, version)) = taken.needs {
+            self.pulls
+                .needs_lists(conversation, peer, user, taken.cursor, taken.cursor + 1);
+            self.start(Errand::Lists(user, version));
+            return Ok(());
+        }
+        let ahead = seqs.into_iter().filter(|seq| *seq > taken.cursor).min();
+        let (mut before, mut cursor) = (before, taken.cursor);
+        loop {
+            let next = self.pulls.advanced(
+                conversation,
+                before,
+                cursor,
+                ahead.filter(|seq| *seq > cursor),
+                pulled.last_seq,
+                now_ms(),
+            );
+            let Next::GiveUp(upto) = next else { break };
+            tracing::warn!(
+                rows = upto.saturating_sub(cursor),
+                "the relay has lost rows"
+            );
+            before = cursor;
+            cursor = self
+                .work(move |machine| machine.missing(conversation, upto))
+                .await?;
+            self.acknowledge(conversation, cursor);
+        }
+        Ok(())
+    }
+
+    async fn take(
+        &mut self,
+        conversation: ConversationId,
+        peer: UserId,
+        rows: Vec<pb::Row>,
+    ) -> Result<(u64, Taken), End> {
+        let catching_up = !self.is_up_to_date();
+        let (before, taken) = self
+            .work(move |machine| {
+                let before = machine.cursor(conversation)?;
+                let mut taken =
+                    machine.take_rows(peer, conversation, &rows, catching_up, now_ms())?;
+                let happenings = std::mem::take(&mut taken.happenings);
+                Ok(((before, taken), happenings))
+            })
+            .await?;
+        if let Some(seq) = taken.ack {
+            self.acknowledge(conversation, seq);
+        }
+        // An own row makes room for another message.
+        self.to_send.insert(conversation);
+        Ok((before, taken))
+    }
+
+    /// The conversation has grown.
+    pub(super) async fn nudged(&mut self, nudge: &pb::Nudge) -> Result<(), End> {
+        let Ok(conversation) = ConversationId::from_slice(&nudge.conversation) else {
+            return Ok(());
+        };
+        let Some(peer) = self.peers.get(&conversation).copied() else {
+            self.list();
+            return Ok(());
+        };
+        let cursor = self
+            .work(move |machine| Ok((machine.cursor(conversation)?, Vec::new())))
+            .await?;
+        if nudge.last_seq > cursor {
+            self.pulls.want(conversation, peer, cursor, nudge.last_seq);
+        }
+        Ok(())
+    }
+
+    /// Asks for rows, as many ranges at a time as may be.
+    pub(super) fn ask(&mut self) {
+        while self.writer.room() > 0 {
+            let Some(ask) = self.pulls.next() else { return };
+            let pull = pb::Pull {
+                request: ask.request,
+                conversation: ask.conversation.to_pb(),
+                from_seq: ask.from,
+                to_seq: ask.to,
+            };
+            if !self.writer.send(client_frame::Frame::Pull(pull)) {
+                if let Some((conversation, _)) = self.pulls.answered(ask.request) {
+                    self.pulls.failed(conversation, 100, now_ms());
+                }
+                return;
+            }
+        }
+    }
+
+    fn acknowledge(&mut self, conversation: ConversationId, seq: u64) {
+        let due = self.acks.entry(conversation).or_default();
+        *due = seq.max(*due);
+    }
+
+    fn meet(&mut self, conversation: ConversationId, peer: UserId) {
+        if self.peers.insert(conversation, peer).is_none() {
+            self.start(Errand::Name(peer));
+        }
+    }
+}

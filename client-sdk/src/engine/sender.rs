@@ -1,0 +1,78 @@
+//! Messages on their way into the store: those that come together are committed together, since a commit that survives
+//! a power loss costs more than an encryption.
+
+use std::sync::Arc;
+
+use sordino_protocol::{Code, UserId};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Core, now_ms};
+use crate::{error::Error, machine::Happening, types::MessageId};
+
+/// Messages of one commit.
+const BATCH: usize = 64;
+/// Messages that wait for one; a caller beyond that waits.
+const QUEUE: usize = 256;
+
+/// A text to send.
+pub(crate) struct Draft {
+    pub(crate) peer: UserId,
+    pub(crate) text: String,
+    pub(crate) stored: oneshot::Sender<Result<MessageId, Error>>,
+}
+
+/// Where drafts go.
+pub(crate) type Sender = mpsc::Sender<Draft>;
+
+/// The queue of drafts.
+pub(crate) fn queue() -> (Sender, mpsc::Receiver<Draft>) {
+    mpsc::channel(QUEUE)
+}
+
+/// Stores drafts until there are no more senders.
+pub(crate) async fn send_all(core: Arc<Core>, mut drafts: mpsc::Receiver<Draft>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while drafts.recv_many(&mut batch, BATCH).await > 0 {
+        let (texts, answers): (Vec<_>, Vec<_>) = batch
+            .drain(..)
+            .map(|draft| ((draft.peer, draft.text), draft.stored))
+            .unzip();
+        let peers: Vec<_> = texts.iter().map(|(peer, _)| *peer).collect();
+        let stored = core
+            .shared
+            .change(move |machine| {
+                let drafts: Vec<_> = texts
+                    .iter()
+                    .map(|(peer, text)| (*peer, text.as_str()))
+                    .collect();
+                let sent = machine.send_many(&drafts, now_ms())?;
+                let ids: Vec<_> = sent.iter().map(|sent| sent.client_message_id).collect();
+                let added = sent.into_iter().map(|sent| Happening::Added(sent.item));
+                Ok((ids, added.collect()))
+            })
+            .await;
+        match stored {
+            Ok(ids) => {
+                core.wake(peers);
+                for (answer, id) in answers.into_iter().zip(ids) {
+                    // Who gave up waiting has sent all the same.
+                    let _ = answer.send(Ok(id));
+                }
+            }
+            Err(error) => {
+                for answer in answers {
+                    let _ = answer.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+}
+
+/// Queues a draft and waits for its commit.
+pub(crate) async fn send(sender: &Sender, peer: UserId, text: String) -> Result<MessageId, Error> {
+    let stopped = || Error::new(Code::Stopped, "");
+    let (stored, answer) = oneshot::channel();
+    let draft = Draft { peer, text, stored };
+    sender.send(draft).await.map_err(|_| stopped())?;
+    answer.await.map_err(|_| stopped())?
+}

@@ -1,0 +1,425 @@
+//! One open socket: what comes is handled in order, what goes out is bounded, and its end loses nothing.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::FutureExt;
+use sordino_protocol::{
+    Code, ConversationId, UserId,
+    pb::{self, client_frame, relay_frame},
+};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until},
+};
+
+use super::{Core, Wish, errands, flight::Flight, not_online, now_ms, pulls::Pulls};
+use crate::{
+    error::Error,
+    events::ConnectionState,
+    machine::Happening,
+    net::{
+        auth::AccessToken,
+        socket::{End, Reader, Writer},
+    },
+};
+
+/// Frames that are handled together.
+const FRAMES: usize = 64;
+/// Between two looks at the prekeys.
+const REPLENISH: Duration = Duration::from_secs(600);
+/// Before an errand that failed is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+const RETRY_NO_DEVICES: Duration = Duration::from_secs(61);
+/// Before the outbox is looked at again when the socket had no room.
+const NO_ROOM: Duration = Duration::from_millis(50);
+
+/// What a session does beside its socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Errand {
+    /// Upload prekeys.
+    Prekeys,
+    /// Get ready to encrypt for a person.
+    Prepare(UserId),
+    /// Lists of a user, for a row that names this version.
+    Lists(UserId, u32),
+    /// A person's name.
+    Name(UserId),
+    /// A new token.
+    Token,
+}
+
+/// A session.
+pub(super) struct Session<'a> {
+    pub(super) core: &'a Arc<Core>,
+    pub(super) me: UserId,
+    pub(super) writer: Writer,
+    pub(super) pulls: Pulls,
+    /// The page of conversations that is asked for, and whether another round follows.
+    pub(super) listing: Listing,
+    pub(super) flights: HashMap<ConversationId, Flight>,
+    /// Bytes in flight.
+    pub(super) bytes: usize,
+    /// Who the conversations of this session are with.
+    pub(super) peers: HashMap<ConversationId, UserId>,
+    /// Conversations whose outbox is to be looked at.
+    pub(super) to_send: HashSet<ConversationId>,
+    /// Acknowledgements that are due.
+    pub(super) acks: HashMap<ConversationId, u64>,
+    /// A rollback was found: what waits is looked at again once everything is here.
+    rolled_back: bool,
+    token: Arc<AccessToken>,
+    errands: JoinSet<(Errand, Result<(), Error>)>,
+    /// Errands under way, so that none runs twice at a time.
+    running: HashSet<Errand>,
+    /// Errands to be tried again.
+    later: HashMap<Errand, Instant>,
+}
+
+/// Where the question for the conversations stands.
+#[derive(Default)]
+pub(super) struct Listing {
+    pub(super) request: Option<u32>,
+    pub(super) last_request: u32,
+    pub(super) again: bool,
+    /// All pages have come at least once.
+    pub(super) done: bool,
+    pub(super) retry_at: Option<Instant>,
+}
+
+/// Runs until the socket ends, or is wished no more.
+pub(super) async fn run(
+    core: &Arc<Core>,
+    wish: &mut watch::Receiver<Wish>,
+    token: Arc<AccessToken>,
+    mut reader: Reader,
+    writer: Writer,
+) -> End {
+    let account = core.shared.run(|machine| {
+        let account = machine.account();
+        account.ok_or_else(|| Error::new(Code::NotRegistered, ""))
+    });
+    let me = match account.await {
+        Ok(account) => account.user,
+        Err(error) => return End::from_error(&error),
+    };
+    let mut session = Session {
+        core,
+        me,
+        writer,
+        pulls: Pulls::default(),
+        listing: Listing::default(),
+        flights: HashMap::new(),
+        bytes: 0,
+        peers: HashMap::new(),
+        to_send: HashSet::new(),
+        acks: HashMap::new(),
+        rolled_back: false,
+        token,
+        errands: JoinSet::new(),
+        running: HashSet::new(),
+        later: HashMap::new(),
+    };
+    session.start(Errand::Prekeys);
+    let end = session.until_end(wish, &mut reader).await;
+    // What was committed is acknowledged, or the peer waits for the next connection to learn it.
+    session.write_acks();
+    session.errands.abort_all();
+    session.writer.close().await;
+    end
+}
+
+impl Session<'_> {
+    async fn until_end(&mut self, wish: &mut watch::Receiver<Wish>, reader: &mut Reader) -> End {
+        loop {
+            if let Err(end) = self.write_out().await {
+                return end;
+            }
+            let alarm = self.alarm();
+            tokio::select! {
+                frame = reader.next() => {
+                    let mut frames = Vec::with_capacity(FRAMES);
+                    let mut end = None;
+                    match frame {
+                        Ok(frame) => frames.push(frame),
+                        Err(ended) => return ended,
+                    }
+                    while frames.len() < FRAMES {
+                        match reader.next().now_or_never() {
+                            Some(Ok(frame)) => frames.push(frame),
+                            Some(Err(ended)) => {
+                                end = Some(ended);
+                                break;
+                            }
+                            None => break,
+                        }
+                    }
+                    if let Err(failed) = self.frames(frames).await {
+                        return failed;
+                    }
+                    if let Some(end) = end {
+                        return end;
+                    }
+                }
+                Some(done) = self.errands.join_next() => {
+                    if let Ok((errand, result)) = done
+                        && let Err(end) = self.finished(errand, result).await
+                    {
+                        return end;
+                    }
+                }
+                () = self.core.something_waits.notified() => self.look_at_waiting(),
+                () = sleep_until(alarm.unwrap_or_else(Instant::now)), if alarm.is_some() => {
+                    self.alarm_rang();
+                }
+                () = sleep(NO_ROOM), if !self.to_send.is_empty() && self.may_send() => {}
+                () = not_online(wish) => return End::LOST,
+            }
+        }
+    }
+
+    async fn frames(&mut self, frames: Vec<relay_frame::Frame>) -> Result<(), End> {
+        let mut rows = Vec::new();
+        for frame in frames {
+            if let relay_frame::Frame::Deliver(pb::Deliver { row }) = frame {
+                rows.extend(row);
+                continue;
+            }
+            // What follows a row may be about it.
+            self.delivered(std::mem::take(&mut rows)).await?;
+            self.frame(frame).await?;
+        }
+        self.delivered(rows).await
+    }
+
+    async fn frame(&mut self, frame: relay_frame::Frame) -> Result<(), End> {
+        match frame {
+            relay_frame::Frame::Welcome(_)
+            | relay_frame::Frame::Deliver(_)
+            | relay_frame::Frame::TokenRefreshed(_) => {}
+            relay_frame::Frame::Sync(_) => self.list(),
+            relay_frame::Frame::Conversations(page) => self.listed(page).await?,
+            relay_frame::Frame::Pulled(pulled) => self.pulled(pulled).await?,
+            relay_frame::Frame::Nudge(nudge) => self.nudged(&nudge).await?,
+            relay_frame::Frame::Delivered(mark) => {
+                if let Ok(conversation) = ConversationId::from_slice(&mark.conversation) {
+                    self.change(move |machine| machine.delivered(conversation, mark.seq))
+                        .await?;
+                }
+            }
+            relay_frame::Frame::Accepted(accepted) => self.accepted(accepted).await?,
+            relay_frame::Frame::Refused(refused) => self.refused(refused).await?,
+            relay_frame::Frame::TokenExpiring(_) => self.start(Errand::Token),
+            relay_frame::Frame::Problem(problem) => self.problem(&problem),
+        }
+        Ok(())
+    }
+
+    fn problem(&mut self, problem: &pb::Problem) {
+        let wait = Duration::from_millis(u64::from(problem.retry_after_ms)).max(RETRY / 5);
+        tracing::info!(code = problem.code, "a request was refused");
+        if self.listing.request == Some(problem.request) {
+            self.listing.request = None;
+            self.listing.retry_at = Some(Instant::now() + wait);
+        } else if let Some((conversation, _)) = self.pulls.answered(problem.request) {
+            let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            self.pulls.failed(conversation, wait_ms, now_ms());
+        } else if problem.request == 0 {
+            // Of a token that was not taken.
+            self.later.insert(Errand::Token, Instant::now() + wait);
+        }
+    }
+
+    /// Changes something in the machine, and tells what happened.
+    pub(super) async fn change(
+        &mut self,
+        work: impl FnOnce(&mut crate::machine::Machine) -> Result<Vec<Happening>, Error>
+        + Send
+        + 'static,
+    ) -> Result<(), End> {
+        self.work(move |machine| Ok(((), work(machine)?))).await
+    }
+
+    /// The same with a result.
+    pub(super) async fn work<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut crate::machine::Machine) -> Result<(T, Vec<Happening>), Error>
+        + Send
+        + 'static,
+    ) -> Result<T, End> {
+        let done = self.core.shared.change(move |machine| {
+            let (result, happenings) = work(machine)?;
+            let rolled_back = happenings.contains(&Happening::RolledBack);
+            Ok(((result, rolled_back), happenings))
+        });
+        match done.await {
+            Ok((result, rolled_back)) => {
+                if rolled_back {
+                    self.rolled_back = true;
+                    self.start(Errand::Prekeys);
+                }
+                Ok(result)
+            }
+            Err(error) => Err(End::from_error(&error)),
+        }
+    }
+
+    /// Runs an errand, unless it runs.
+    pub(super) fn start(&mut self, errand: Errand) {
+        self.later.remove(&errand);
+        if !self.running.insert(errand) {
+            return;
+        }
+        let core = self.core.clone();
+        let token = self.token.clone();
+        self.errands.spawn(async move {
+            let result = match errand {
+                Errand::Prekeys => errands::replenish(&core).await,
+                Errand::Prepare(peer) => errands::prepare(&core, peer).await,
+                Errand::Lists(user, version) => errands::lists_of_row(&core, user, version).await,
+                Errand::Name(user) => errands::learn_name(&core, user).await,
+                Errand::Token => {
+                    core.http.token_refused(&token).await;
+                    core.http.token().await.map(|_| ())
+                }
+            };
+            (errand, result)
+        });
+    }
+
+    async fn finished(&mut self, errand: Errand, result: Result<(), Error>) -> Result<(), End> {
+        self.running.remove(&errand);
+        if let Err(error) = &result {
+            tracing::info!(code = error.code().as_str(), ?errand, "an errand failed");
+            if matches!(error.code(), Code::DeviceRevoked | Code::StoreDamaged) {
+                return Err(End::Stop(error.clone()));
+            }
+            let wait = match (error.code(), error.retry()) {
+                (Code::NoDevices, _) => RETRY_NO_DEVICES,
+                (_, crate::Retry::After(wait)) => wait.max(RETRY),
+                (_, crate::Retry::Never) => RETRY_NO_DEVICES,
+                _ => RETRY,
+            };
+            self.later.insert(errand, Instant::now() + wait);
+            return Ok(());
+        }
+        match errand {
+            Errand::Prekeys => {
+                self.later.insert(errand, Instant::now() + REPLENISH);
+            }
+            Errand::Prepare(peer) => self.prepared(peer),
+            Errand::Lists(user, _) => self.pulls.lists_came(user),
+            Errand::Name(_) => {}
+            Errand::Token => {
+                let token = self.core.http.token().await;
+                let token = token.map_err(|error| End::from_error(&error))?;
+                let refresh = pb::RefreshToken {
+                    token: token.expose().to_owned(),
+                };
+                self.token = token;
+                if !self.writer.send(client_frame::Frame::RefreshToken(refresh)) {
+                    self.later.insert(errand, Instant::now() + RETRY);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_out(&mut self) -> Result<(), End> {
+        self.write_acks();
+        self.ask();
+        self.settle().await?;
+        self.send_waiting().await
+    }
+
+    fn write_acks(&mut self) {
+        let mut left = HashMap::new();
+        for (conversation, seq) in self.acks.drain() {
+            let ack = pb::Ack {
+                conversation: conversation.to_pb(),
+                seq,
+            };
+            if !self.writer.send(client_frame::Frame::Ack(ack)) {
+                left.insert(conversation, seq);
+            }
+        }
+        self.acks = left;
+    }
+
+    /// Everything that was announced is here.
+    pub(super) fn is_up_to_date(&self) -> bool {
+        self.listing.done && self.listing.request.is_none() && self.pulls.left() == 0
+    }
+
+    /// Says where catching up stands; once it is done, what waits may go out.
+    async fn settle(&mut self) -> Result<(), End> {
+        let views = self.core.shared.views();
+        if !self.is_up_to_date() {
+            // A hole in a conversation that was up to date is no reason to show the whole connection as behind.
+            if views.connection() != ConnectionState::Live {
+                let left = self.pulls.left();
+                views.set_connection(ConnectionState::CatchingUp { left });
+            }
+            return Ok(());
+        }
+        if views.connection() == ConnectionState::Live && !self.rolled_back {
+            return Ok(());
+        }
+        self.rolled_back = false;
+        let waiting = self
+            .work(|machine| {
+                let happenings = machine.caught_up(now_ms())?;
+                Ok((machine.waiting()?, happenings))
+            })
+            .await?;
+        self.core
+            .caught_up
+            .store(true, std::sync::atomic::Ordering::Release);
+        for (conversation, peer) in waiting {
+            self.peers.insert(conversation, peer);
+            self.to_send.insert(conversation);
+            self.start(Errand::Prepare(peer));
+        }
+        self.core
+            .shared
+            .views()
+            .set_connection(ConnectionState::Live);
+        Ok(())
+    }
+
+    fn alarm(&self) -> Option<Instant> {
+        let now = now_ms();
+        let flights = self.flights.values().filter_map(Flight::wakes_at_ms);
+        let in_ms = flights.chain(self.pulls.wakes_at_ms()).min();
+        let pauses = in_ms.map(|at| Instant::now() + Duration::from_millis(at.saturating_sub(now)));
+        let later = self.later.values().copied();
+        later.chain(pauses).chain(self.listing.retry_at).min()
+    }
+
+    fn alarm_rang(&mut self) {
+        let (now, clock) = (Instant::now(), now_ms());
+        self.pulls.wake(clock);
+        for (conversation, flight) in &mut self.flights {
+            if flight.wake(clock) {
+                self.to_send.insert(*conversation);
+            }
+        }
+        let due: Vec<_> = self
+            .later
+            .iter()
+            .filter(|(_, at)| **at <= now)
+            .map(|(errand, _)| *errand)
+            .collect();
+        for errand in due {
+            self.start(errand);
+        }
+        if self.listing.retry_at.is_some_and(|at| at <= now) {
+            self.listing.retry_at = None;
+            self.list();
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What apps look at: events, the list of conversations, timelines.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use sordino_protocol::ConversationId;
+use tokio::sync::{Notify, watch};
+
+use crate::{
+    error::Error,
+    events::{ConnectionState, Event, Events, Teller, event},
+    live::{LiveList, Source},
+    machine::{Happening, Machine},
+    types::{ConversationRow, TimelineItem},
+};
+
+/// Items that a new timeline begins with.
+const FIRST_ITEMS: u32 = 50;
+
+/// Everything that is shown. Changed while the machine is locked.
+pub(crate) struct Views {
+    teller: Teller,
+    connection: watch::Sender<ConnectionState>,
+    conversations: Arc<Source<ConversationRow>>,
+    /// The list of conversations is to be read again.
+    pub(super) stale: Notify,
+    timelines: Mutex<HashMap<ConversationId, Arc<Source<TimelineItem>>>>,
+}
+
+impl Views {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            teller: Teller::new(),
+            connection: watch::Sender::new(ConnectionState::Offline),
+            conversations: Source::new(),
+            stale: Notify::new(),
+            timelines: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn events(&self) -> Events {
+        self.teller.listen()
+    }
+
+    pub(crate) fn connection(&self) -> ConnectionState {
+        self.connection.borrow().clone()
+    }
+
+    pub(crate) fn set_connection(&self, state: ConnectionState) {
+        let changed = self.connection.send_if_modified(|now| {
+            let changed = *now != state;
+            *now = state.clone();
+            changed
+        });
+        if changed {
+            self.teller.tell(Event::Connection(state));
+        }
+    }
+
+    pub(crate) fn conversations(&self) -> LiveList<ConversationRow> {
+        let list = self.conversations.read();
+        self.stale.notify_one();
+        list
+    }
+
+    /// Reads the list of conversations again, if anybody looks at it.
+    pub(super) fn refresh(&self, machine: &Machine) -> Result<(), Error> {
+        if self.conversations.is_read() {
+            let rows = machine.conversations()?.into_iter().map(Into::into);
+            self.conversations.set(rows.collect(), |row| row.id);
+        }
+        Ok(())
+    }
+
+    /// A timeline, and whether its items are still to be loaded.
+    pub(crate) fn timeline(&self, id: ConversationId) -> (LiveList<TimelineItem>, bool) {
+        let mut timelines = self.timelines();
+        timelines.retain(|_, source| source.is_read());
+        if let Some(source) = timelines.get(&id) {
+            return (source.read(), false);
+        }
+        let source = Source::new();
+        let list = source.read();
+        timelines.insert(id, source);
+        (list, true)
+    }
+
+    /// The first items of a timeline.
+    pub(crate) fn load(&self, machine: &Machine, id: ConversationId) -> Result<(), Error> {
+        let Some(source) = self.timelines().get(&id).cloned() else {
+            return Ok(());
+        };
+        let items = machine.timeline(id, None, FIRST_ITEMS).inspect_err(|_| {
+            source.end();
+        })?;
+        source.set(
+            items.into_iter().map(Into::into).collect(),
+            TimelineItem::at,
+        );
+        Ok(())
+    }
+
+    /// So many older items of a timeline; how many there were.
+    pub(crate) fn load_older(
+        &self,
+        machine: &Machine,
+        id: ConversationId,
+        limit: u32,
+    ) -> Result<usize, Error> {
+        let Some(source) = self.timelines().get(&id).cloned() else {
+            return Ok(0);
+        };
+        let before = source.first().map(|item| item.at());
+        let items = machine.timeline(id, before, limit)?;
+        let count = items.len();
+        source.prepend(items.into_iter().map(Into::into).collect());
+        Ok(count)
+    }
+
+    /// Tells what happened.
+    pub(super) fn tell(&self, happenings: &[Happening]) {
+        for happening in happenings {
+            if let Happening::Received(item) | Happening::Added(item) | Happening::Changed(item) =
+                happening
+            {
+                let source = self.timelines().get(&item.conversation).cloned();
+                if let Some(source) = source {
+                    let item = TimelineItem::from(item.clone());
+                    let number = item.at().item;
+                    source.place(item, |other| other.at().item == number, TimelineItem::at);
+                }
+            }
+            if let Some(event) = event(happening) {
+                self.teller.tell(event);
+            }
+        }
+        if !happenings.is_empty() {
+            self.stale.notify_one();
+        }
+    }
+
+    /// Nothing more will be shown.
+    pub(crate) fn end(&self) {
+        self.conversations.end();
+        for source in self.timelines().values() {
+            source.end();
+        }
+        self.teller.end();
+    }
+
+    fn timelines(&self) -> MutexGuard<'_, HashMap<ConversationId, Arc<Source<TimelineItem>>>> {
+        self.timelines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,451 @@
+//! Lists that stay up to date: the first thing a reader gets is the whole list, then what changes in it.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use tokio::sync::Notify;
+
+/// Changes that wait for one reader. One that falls further behind gets the whole list again.
+const WAITING: usize = 256;
+
+/// A change of a list, to be applied to what the reader has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ListDiff<T> {
+    /// Throw away what you have: the list is this.
+    Reset(Vec<T>),
+    /// Put the item at this index; those from there on move up by one.
+    Insert(usize, T),
+    /// Put the item in the place of the one at this index.
+    Update(usize, T),
+    /// Take out the item at this index; those behind it move down by one.
+    Remove(usize),
+}
+
+impl<T> ListDiff<T> {
+    /// Carries out the change on `list`. An index beyond its end, which no [`LiveList`] produces, changes nothing.
+    pub fn apply(self, list: &mut Vec<T>) {
+        match self {
+            Self::Reset(whole) => *list = whole,
+            Self::Insert(at, item) if at <= list.len() => list.insert(at, item),
+            Self::Update(at, item) => {
+                if let Some(place) = list.get_mut(at) {
+                    *place = item;
+                }
+            }
+            Self::Remove(at) if at < list.len() => {
+                list.remove(at);
+            }
+            Self::Insert(..) | Self::Remove(_) => {}
+        }
+    }
+}
+
+/// A list that stays up to date for as long as it is held.
+///
+/// However slowly it is read, it holds a bounded number of changes: then it begins again with [`ListDiff::Reset`].
+pub struct LiveList<T> {
+    reader: Arc<Reader<T>>,
+    source: Arc<Source<T>>,
+}
+
+impl<T: Clone> LiveList<T> {
+    /// The next change; the first is [`ListDiff::Reset`]. `None` once the client is closed. Dropping the future loses
+    /// nothing.
+    pub async fn next(&mut self) -> Option<ListDiff<T>> {
+        loop {
+            // Before the look: a change between look and wait then wakes us.
+            let changed = self.reader.changed.notified();
+            if let Some(next) = self.take() {
+                return next;
+            }
+            changed.await;
+        }
+    }
+
+    fn take(&self) -> Option<Option<ListDiff<T>>> {
+        let state = self.source.lock();
+        if !state.loaded {
+            return state.ended.then_some(None);
+        }
+        let mut waiting = self.reader.lock();
+        if waiting.reset {
+            waiting.reset = false;
+            waiting.diffs.clear();
+            return Some(Some(ListDiff::Reset(state.items.clone())));
+        }
+        match waiting.diffs.pop_front() {
+            Some(diff) => Some(Some(diff)),
+            None if state.ended => Some(None),
+            None => None,
+        }
+    }
+}
+
+/// What one reader has not read yet.
+struct Reader<T> {
+    waiting: Mutex<Waiting<T>>,
+    changed: Notify,
+}
+
+struct Waiting<T> {
+    reset: bool,
+    diffs: VecDeque<ListDiff<T>>,
+}
+
+impl<T> Reader<T> {
+    fn lock(&self) -> MutexGuard<'_, Waiting<T>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A list with its readers. Locked before any reader, so that all of them see one order of changes.
+pub(crate) struct Source<T>(Mutex<State<T>>);
+
+struct State<T> {
+    items: Vec<T>,
+    readers: Vec<Weak<Reader<T>>>,
+    /// Readers wait for the first items.
+    loaded: bool,
+    ended: bool,
+}
+
+impl<T: Clone + PartialEq> Source<T> {
+    /// A list whose items are not known yet.
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(Mutex::new(State {
+            items: Vec::new(),
+            readers: Vec::new(),
+            loaded: false,
+            ended: false,
+        })))
+    }
+
+    /// A new reader, which begins with the whole list.
+    pub(crate) fn read(self: &Arc<Self>) -> LiveList<T> {
+        let reader = Arc::new(Reader {
+            waiting: Mutex::new(Waiting {
+                reset: true,
+                diffs: VecDeque::new(),
+            }),
+            changed: Notify::new(),
+        });
+        let mut state = self.lock();
+        state.readers.retain(|reader| reader.strong_count() > 0);
+        state.readers.push(Arc::downgrade(&reader));
+        drop(state);
+        LiveList {
+            reader,
+            source: self.clone(),
+        }
+    }
+
+    /// Whether anybody reads.
+    pub(crate) fn is_read(&self) -> bool {
+        self.lock()
+            .readers
+            .iter()
+            .any(|reader| reader.strong_count() > 0)
+    }
+
+    /// The first item.
+    pub(crate) fn first(&self) -> Option<T> {
+        self.lock().items.first().cloned()
+    }
+
+    /// The list is `new` from now on. `id` tells items apart; ids are unique.
+    pub(crate) fn set<K: Hash + Eq>(&self, new: Vec<T>, id: impl Fn(&T) -> K) {
+        let mut state = self.lock();
+        let first = !state.loaded;
+        let diffs = differences(&state.items, &new, id);
+        state.items = new;
+        state.loaded = true;
+        if first {
+            state.wake();
+        } else {
+            state.tell(&diffs);
+        }
+    }
+
+    /// Puts an item of an ordered list in its place, and takes it from where it stood before. One before the first item
+    /// is none of the part that is shown.
+    pub(crate) fn place<O: Ord>(
+        &self,
+        item: T,
+        is_same: impl Fn(&T) -> bool,
+        order: impl Fn(&T) -> O,
+    ) {
+        let mut state = self.lock();
+        if !state.loaded {
+            return;
+        }
+        let mut diffs = Vec::new();
+        // What changes is mostly new.
+        let found = state.items.iter().rposition(is_same);
+        let here = found.and_then(|at| state.items.get(at));
+        match (found, here) {
+            (Some(at), Some(here)) if order(here) == order(&item) => {
+                if *here != item {
+                    diffs.push(ListDiff::Update(at, item));
+                }
+            }
+            (found, _) => {
+                let first = state.items.first();
+                if found.is_none() && first.is_some_and(|first| order(&item) < order(first)) {
+                    return;
+                }
+                if let Some(at) = found {
+                    state.items.remove(at);
+                    diffs.push(ListDiff::Remove(at));
+                }
+                let at = state
+                    .items
+                    .partition_point(|other| order(other) < order(&item));
+                diffs.push(ListDiff::Insert(at, item));
+            }
+        }
+        for diff in &diffs {
+            if !matches!(diff, ListDiff::Remove(_)) {
+                diff.clone().apply(&mut state.items);
+            }
+        }
+        state.tell(&diffs);
+    }
+
+    /// Puts items before the first one.
+    pub(crate) fn prepend(&self, items: Vec<T>) {
+        let mut state = self.lock();
+        if !state.loaded {
+            return;
+        }
+        let diffs: Vec<_> = items
+            .into_iter()
+            .enumerate()
+            .map(|(at, item)| ListDiff::Insert(at, item))
+            .collect();
+        for diff in &diffs {
+            diff.clone().apply(&mut state.items);
+        }
+        state.tell(&diffs);
+    }
+
+    /// There will be no more changes.
+    pub(crate) fn end(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        state.wake();
+    }
+}
+
+impl<T: Clone> State<T> {
+    fn tell(&self, diffs: &[ListDiff<T>]) {
+        if diffs.is_empty() {
+            return;
+        }
+        for reader in self.readers.iter().filter_map(Weak::upgrade) {
+            let mut waiting = reader.lock();
+            if waiting.reset || waiting.diffs.len() + diffs.len() > WAITING {
+                waiting.reset = true;
+                waiting.diffs.clear();
+            } else {
+                waiting.diffs.extend(diffs.iter().cloned());
+            }
+            drop(waiting);
+            reader.changed.notify_one();
+        }
+    }
+}
+
+impl<T> State<T> {
+    fn wake(&self) {
+        for reader in self.readers.iter().filter_map(Weak::upgrade) {
+            reader.changed.notify_one();
+        }
+    }
+}
+
+impl<T> Source<T> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        // Every change of the state is one assignment: a panic leaves it whole.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What turns `old` into `new`: items that are gone are removed, then the rest is built from the front.
+fn differences<T: Clone + PartialEq, K: Hash + Eq>(
+    old: &[T],
+    new: &[T],
+    id: impl Fn(&T) -> K,
+) -> Vec<ListDiff<T>> {
+    let mut diffs = Vec::new();
+    let stays: HashSet<K> = new.iter().map(&id).collect();
+    let mut now: Vec<&T> = Vec::with_capacity(old.len());
+    for item in old {
+        if stays.contains(&id(item)) {
+            now.push(item);
+        } else {
+            diffs.push(ListDiff::Remove(now.len()));
+        }
+    }
+    let known: HashSet<K> = now.iter().map(|item| id(item)).collect();
+    for (at, item) in new.iter().enumerate() {
+        let key = id(item);
+        match now.get(at) {
+            Some(here) if id(here) == key => {
+                if *here != item {
+                    diffs.push(ListDiff::Update(at, item.clone()));
+                }
+                continue;
+            }
+            _ => {}
+        }
+        if known.contains(&key)
+            && let Some(from) = now.iter().position(|item| id(item) == key)
+        {
+            now.remove(from);
+            diffs.push(ListDiff::Remove(from));
+        }
+        now.insert(at.min(now.len()), item);
+        diffs.push(ListDiff::Insert(at, item.clone()));
+    }
+    diffs
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn with(items: &[(u8, u8)]) -> Arc<Source<(u8, u8)>> {
+        let source = Source::new();
+        set(&source, items);
+        source
+    }
+
+    fn set(source: &Source<(u8, u8)>, items: &[(u8, u8)]) {
+        source.set(items.to_vec(), |item| item.0);
+    }
+
+    #[tokio::test]
+    async fn first_the_whole_list_then_what_changes() {
+        let source = with(&[(1, 0)]);
+        let mut list = source.read();
+        assert_eq!(list.next().await, Some(ListDiff::Reset(vec![(1, 0)])));
+        set(&source, &[(1, 0), (2, 0)]);
+        set(&source, &[(1, 1), (2, 0)]);
+        set(&source, &[(2, 0)]);
+        assert_eq!(list.next().await, Some(ListDiff::Insert(1, (2, 0))));
+        assert_eq!(list.next().await, Some(ListDiff::Update(0, (1, 1))));
+        assert_eq!(list.next().await, Some(ListDiff::Remove(0)));
+        source.end();
+        assert_eq!(list.next().await, None);
+        assert_eq!(list.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn a_reader_that_waits_is_woken_and_one_that_gave_up_loses_nothing() {
+        let source = with(&[]);
+        let mut list = source.read();
+        list.next().await;
+        {
+            let waiting = list.next();
+            tokio::pin!(waiting);
+            assert!(futures_util::poll!(&mut waiting).is_pending());
+            set(&source, &[(1, 0)]);
+        }
+        assert_eq!(list.next().await, Some(ListDiff::Insert(0, (1, 0))));
+        let reading = tokio::spawn(async move { list.next().await });
+        set(&source, &[]);
+        assert_eq!(reading.await.expect("read"), Some(ListDiff::Remove(0)));
+    }
+
+    #[tokio::test]
+    async fn a_slow_reader_holds_a_bounded_number_of_changes() {
+        let source = with(&[]);
+        let mut list = source.read();
+        list.next().await;
+        for n in 0..=WAITING {
+            set(&source, &[(1, (n % 2) as u8)]);
+        }
+        assert!(list.reader.lock().diffs.len() <= WAITING);
+        assert_eq!(list.next().await, Some(ListDiff::Reset(vec![(1, 0)])));
+        set(&source, &[(1, 1)]);
+        assert_eq!(list.next().await, Some(ListDiff::Update(0, (1, 1))));
+    }
+
+    #[tokio::test]
+    async fn readers_wait_for_the_first_items() {
+        let source = Source::new();
+        let mut list = source.read();
+        {
+            let waiting = list.next();
+            tokio::pin!(waiting);
+            assert!(futures_util::poll!(&mut waiting).is_pending());
+            set(&source, &[]);
+            assert_eq!(waiting.await, Some(ListDiff::Reset(vec![])));
+        }
+        let never = Source::<(u8, u8)>::new();
+        never.end();
+        assert_eq!(never.read().next().await, None);
+    }
+
+    #[tokio::test]
+    async fn an_ordered_list_keeps_its_order() {
+        // (id, order)
+        let source = with(&[(1, 10), (2, 20)]);
+        let place = |item: (u8, u8)| source.place(item, |other| other.0 == item.0, |item| item.1);
+        let mut list = source.read();
+        let mut read = Vec::new();
+        for change in [(3, 30), (4, 25), (3, 22), (5, 5), (1, 10), (1, 40)] {
+            place(change);
+        }
+        source.prepend(vec![(6, 6), (7, 7)]);
+        while let Some(Some(diff)) = futures_util::FutureExt::now_or_never(list.next()) {
+            diff.apply(&mut read);
+        }
+        assert_eq!(read, [(6, 6), (7, 7), (2, 20), (3, 22), (4, 25), (1, 40)]);
+        assert_eq!(read, source.lock().items);
+        place((2, 50));
+        let mut again = source.read();
+        assert_eq!(
+            again.next().await,
+            Some(ListDiff::Reset(source.lock().items.clone()))
+        );
+        while let Some(Some(diff)) = futures_util::FutureExt::now_or_never(list.next()) {
+            diff.apply(&mut read);
+        }
+        assert_eq!(read, source.lock().items);
+    }
+
+    #[test]
+    fn readers_that_are_gone_are_forgotten() {
+        let source = with(&[(1, 0)]);
+        let list = source.read();
+        assert!(source.is_read());
+        drop(list);
+        assert!(!source.is_read());
+        let _list = source.read();
+        assert_eq!(source.lock().readers.len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn changes_turn_one_list_into_the_other(
+            old in prop::collection::hash_map(0u8..12, 0u8..3, 0..12),
+            new in prop::collection::hash_map(0u8..12, 0u8..3, 0..12),
+        ) {
+            // A hash map's order is arbitrary: the lists share items in different orders.
+            let old: Vec<_> = old.into_iter().collect();
+            let new: Vec<_> = new.into_iter().collect();
+            let mut list = old.clone();
+            for diff in differences(&old, &new, |item| item.0) {
+                diff.apply(&mut list);
+            }
+            prop_assert_eq!(list, new);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What the client asks of a relay, one function each.
+
+use reqwest::Method;
+use sordino_protocol::{
+    Code, ConversationId, DeviceId, UserId,
+    http::{
+        Claim, Claimed, HistoryPage, Lists, PrekeyCount, PutList, PutPrekeys, Register, Signed,
+        User,
+    },
+    limits, pb,
+};
+
+use super::http::{
+    Access::{Proof, Public, Token},
+    Http,
+};
+use crate::error::Error;
+
+/// Pages of lists that are fetched at a time; a chain that is longer goes on at the next attempt.
+const LIST_PAGES: usize = 20;
+const NOTHING: Option<&()> = None;
+
+impl Http {
+    pub(crate) async fn register(&self, account: &Register) -> Result<User, Error> {
+        self.call(Public, Method::POST, "/v1/users", &[], Some(account))
+            .await
+    }
+
+    pub(crate) async fn user_by_name(&self, name: &str) -> Result<Option<User>, Error> {
+        if !limits::is_username(name) {
+            return Err(Error::new(Code::BadRequest, "not a user name"));
+        }
+        self.user_at(&format!("/v1/users/by-name/{name}")).await
+    }
+
+    pub(crate) async fn user_by_id(&self, user: UserId) -> Result<Option<User>, Error> {
+        self.user_at(&format!("/v1/users/{user}")).await
+    }
+
+    async fn user_at(&self, path: &str) -> Result<Option<User>, Error> {
+        match self.call(Token, Method::GET, path, &[], NOTHING).await {
+            Ok(user) => Ok(Some(user)),
+            Err(error) if error.code() == Code::UserNotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The lists of `user` from version `from` on; without it, the newest.
+    pub(crate) async fn lists(
+        &self,
+        user: UserId,
+        from: Option<u32>,
+    ) -> Result<Vec<pb::Signed>, Error> {
+        let path = format!("/v1/users/{user}/lists");
+        let mut lists = Vec::new();
+        let mut next = from;
+        for _ in 0..LIST_PAGES {
+            let query: Vec<_> = next
+                .map(|from| ("from", from.to_string()))
+                .into_iter()
+                .collect();
+            let page: Lists = self
+                .call(Token, Method::GET, &path, &query, NOTHING)
+                .await?;
+            let got = u32::try_from(page.lists.len()).unwrap_or(u32::MAX);
+            lists.extend(page.lists.into_iter().map(pb::Signed::from));
+            next = next.map(|from| from.saturating_add(got));
+            if got == 0 || next.is_none_or(|next| next > page.newest) {
+                break;
+            }
+        }
+        Ok(lists)
+    }
+
+    pub(crate) async fn put_list(&self, user: UserId, list: Signed) -> Result<(), Error> {
+        let path = format!("/v1/users/{user}/list");
+        self.call(Proof, Method::PUT, &path, &[], Some(&PutList { list }))
+            .await
+    }
+
+    pub(crate) async fn prekey_count(
+        &self,
+        user: UserId,
+        device: DeviceId,
+    ) -> Result<PrekeyCount, Error> {
+        let path = format!("/v1/users/{user}/devices/{device}/prekeys");
+        self.call(Token, Method::GET, &path, &[], NOTHING).await
+    }
+
+    pub(crate) async fn put_prekeys(
+        &self,
+        user: UserId,
+        device: DeviceId,
+        keys: &PutPrekeys,
+    ) -> Result<PrekeyCount, Error> {
+        let path = format!("/v1/users/{user}/devices/{device}/prekeys");
+        self.call(Proof, Method::PUT, &path, &[], Some(keys)).await
+    }
+
+    pub(crate) async fn claim(
+        &self,
+        user: UserId,
+        devices: Vec<DeviceId>,
+    ) -> Result<Claimed, Error> {
+        let path = format!("/v1/users/{user}/prekeys/claim");
+        self.call(Token, Method::POST, &path, &[], Some(&Claim { devices }))
+            .await
+    }
+
+    /// Rows before `before` (or the newest), newest first.
+    pub(crate) async fn history(
+        &self,
+        conversation: ConversationId,
+        before: Option<u64>,
+        limit: u32,
+    ) -> Result<HistoryPage, Error> {
+        let path = format!("/v1/conversations/{conversation}/messages");
+        let mut query = vec![("limit", limit.to_string())];
+        query.extend(before.map(|before| ("before", before.to_string())));
+        self.call(Token, Method::GET, &path, &query, NOTHING).await
+    }
+}

@@ -1,0 +1,265 @@
+//! The socket: opened with a token, bounded frames, and an end that says what to do next.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{
+    SinkExt, StreamExt,
+    stream::{SplitSink, SplitStream},
+};
+use sordino_protocol::{
+    Code, Retry, SUBPROTOCOL,
+    close::CloseCode,
+    frame::{FrameError, decode_relay, encode_client},
+    limits,
+    pb::{client_frame, relay_frame},
+};
+use tokio::{
+    net::TcpStream,
+    sync::mpsc::{self, error::TrySendError},
+    task::JoinHandle,
+    time::{interval, timeout},
+};
+use tokio_tungstenite::{
+    Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
+    tungstenite::{
+        self, Message,
+        client::IntoClientRequest,
+        http::{HeaderValue, header},
+        protocol::{CloseFrame, WebSocketConfig},
+    },
+};
+
+use super::{
+    RelayUrl,
+    auth::AccessToken,
+    http::{LONGEST_WAIT, refusal},
+};
+use crate::error::Error;
+
+type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// A frame that cannot be written for so long ends the connection.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// A question to the relay whether it is still there.
+const PING: Duration = Duration::from_secs(20);
+/// No word, not even an answer to two pings: the connection is dead.
+const SILENCE: Duration = Duration::from_secs(50);
+/// Frames that wait to be written.
+const QUEUE: usize = 256;
+
+/// Why a connection ended or was not made, as far as it tells what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum End {
+    /// Connect again, not before `floor`.
+    Again {
+        /// What the relay asked for; zero where it did not.
+        floor: Duration,
+        /// Whether to grow the wait with each attempt; not when the relay says "now".
+        backoff: bool,
+    },
+    /// Log in again, then connect.
+    Login,
+    /// Do not connect again.
+    Stop(Error),
+}
+
+impl End {
+    /// Connect again after the usual wait.
+    pub(crate) const LOST: Self = Self::Again {
+        floor: Duration::ZERO,
+        backoff: true,
+    };
+
+    /// What a failed call on the way to the connection means for it.
+    pub(crate) fn from_error(error: &Error) -> Self {
+        match (error.code(), error.retry()) {
+            (Code::TokenExpired | Code::NotAuthenticated | Code::ChallengeExpired, _) => {
+                Self::Login
+            }
+            (_, Retry::Never) => Self::Stop(error.clone()),
+            (_, Retry::Now) => Self::LOST,
+            (_, Retry::After(floor)) => Self::Again {
+                // The code's own wait is what the backoff begins with anyway.
+                floor: if error.retry() == error.code().retry() {
+                    Duration::ZERO
+                } else {
+                    floor
+                },
+                backoff: true,
+            },
+        }
+    }
+
+    fn from_close(close: Option<&CloseFrame>) -> Self {
+        let Some(close) = close else {
+            return Self::LOST;
+        };
+        let reason = close.reason.as_str();
+        match CloseCode::from_u16(close.code.into()) {
+            Some(CloseCode::RetryNow | CloseCode::TooSlow) => Self::Again {
+                floor: Duration::ZERO,
+                backoff: false,
+            },
+            Some(CloseCode::RetryLater) => Self::Again {
+                floor: Duration::from_millis(reason.parse().unwrap_or(0)).min(LONGEST_WAIT),
+                backoff: true,
+            },
+            Some(CloseCode::RefreshToken) => Self::Login,
+            Some(CloseCode::Stop) => Self::Stop(Error::new(
+                Code::DeviceRevoked,
+                "the relay ended the session",
+            )),
+            // With the same bytes it would happen again: the wait grows, and what is broken can be mended meanwhile.
+            Some(CloseCode::ProtocolError | CloseCode::Replaced) | None => Self::LOST,
+        }
+    }
+}
+
+/// Opens a socket.
+pub(crate) async fn connect(
+    relay: &RelayUrl,
+    tls: &Arc<rustls::ClientConfig>,
+    token: &AccessToken,
+) -> Result<(Reader, Writer), End> {
+    let request = request(relay, token).map_err(End::Stop)?;
+    let config = WebSocketConfig::default()
+        .read_buffer_size(16 * 1024)
+        .max_message_size(Some(limits::FRAME_BYTES))
+        .max_frame_size(Some(limits::FRAME_BYTES));
+    let connector = Connector::Rustls(tls.clone());
+    let opening = connect_async_tls_with_config(request, Some(config), true, Some(connector));
+    let (stream, _) = timeout(CONNECT_TIMEOUT, opening)
+        .await
+        .map_err(|_| End::LOST)?
+        .map_err(|error| not_opened(&error))?;
+    let (write, read) = stream.split();
+    let (queue, queued) = mpsc::channel(QUEUE);
+    let writing = tokio::spawn(write_all(write, queued));
+    Ok((Reader { stream: read }, Writer { queue, writing }))
+}
+
+fn request(
+    relay: &RelayUrl,
+    token: &AccessToken,
+) -> Result<tungstenite::handshake::client::Request, Error> {
+    let bad = |what: &str| Error::new(Code::RelayMisbehaved, what);
+    let mut request = relay
+        .socket()
+        .into_client_request()
+        .map_err(|_| Error::new(Code::BadRequest, "relay address"))?;
+    let mut bearer = HeaderValue::from_str(&format!("Bearer {}", token.expose()))
+        .map_err(|_| bad("a token that no header can carry"))?;
+    bearer.set_sensitive(true);
+    let headers = request.headers_mut();
+    headers.insert(header::AUTHORIZATION, bearer);
+    headers.insert(
+        header::SEC_WEBSOCKET_PROTOCOL,
+        HeaderValue::from_static(SUBPROTOCOL),
+    );
+    Ok(request)
+}
+
+fn not_opened(error: &tungstenite::Error) -> End {
+    match error {
+        tungstenite::Error::Http(answer) => {
+            let body = answer.body().as_deref().unwrap_or_default();
+            End::from_error(&refusal(answer.status().as_u16(), body))
+        }
+        tungstenite::Error::Protocol(
+            tungstenite::error::ProtocolError::SecWebSocketSubProtocolError(_),
+        ) => End::Stop(Error::new(Code::UnsupportedVersion, "")),
+        _ => End::LOST,
+    }
+}
+
+/// The side that reads.
+pub(crate) struct Reader {
+    stream: SplitStream<Stream>,
+}
+
+impl Reader {
+    /// The next frame. Frames of later versions are passed over. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Result<relay_frame::Frame, End> {
+        loop {
+            let message = match timeout(SILENCE, self.stream.next()).await {
+                Ok(Some(Ok(message))) => message,
+                Ok(Some(Err(_)) | None) | Err(_) => return Err(End::LOST),
+            };
+            match message {
+                Message::Binary(bytes) => match decode_relay(bytes) {
+                    Ok(frame) => return Ok(frame),
+                    Err(FrameError::Unknown) => {}
+                    Err(_) => return Err(End::LOST),
+                },
+                Message::Close(close) => return Err(End::from_close(close.as_ref())),
+                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+                Message::Text(_) => return Err(End::LOST),
+            }
+        }
+    }
+}
+
+/// The side that writes. Dropping it closes the connection.
+pub(crate) struct Writer {
+    queue: mpsc::Sender<Bytes>,
+    writing: JoinHandle<()>,
+}
+
+impl Writer {
+    /// Queues a frame. False if the queue is full or the connection has ended: the caller keeps what it had to say.
+    #[must_use]
+    pub(crate) fn send(&self, frame: client_frame::Frame) -> bool {
+        self.send_encoded(encode_client(frame))
+    }
+
+    /// The same, of a frame that is encoded already.
+    #[must_use]
+    pub(crate) fn send_encoded(&self, frame: Bytes) -> bool {
+        match self.queue.try_send(frame) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_) | TrySendError::Closed(_)) => false,
+        }
+    }
+
+    /// How many more frames there is room for.
+    pub(crate) fn room(&self) -> usize {
+        self.queue.capacity()
+    }
+
+    /// Writes out what is queued and takes leave.
+    pub(crate) async fn close(self) {
+        drop(self.queue);
+        let _ = timeout(Duration::from_secs(2), self.writing).await;
+    }
+}
+
+async fn write_all(mut stream: SplitSink<Stream, Message>, mut queue: mpsc::Receiver<Bytes>) {
+    let mut ping = interval(PING);
+    ping.tick().await;
+    loop {
+        let message = tokio::select! {
+            frame = queue.recv() => match frame {
+                Some(frame) => Message::Binary(frame),
+                None => break,
+            },
+            _ = ping.tick() => Message::Ping(Bytes::new()),
+        };
+        let write = async {
+            stream.feed(message).await?;
+            // What is queued goes out together.
+            for _ in 0..QUEUE {
+                match queue.try_recv() {
+                    Ok(frame) => stream.feed(Message::Binary(frame)).await?,
+                    Err(_) => break,
+                }
+            }
+            stream.flush().await
+        };
+        if !matches!(timeout(WRITE_TIMEOUT, write).await, Ok(Ok(()))) {
+            return;
+        }
+    }
+    let _ = timeout(Duration::from_secs(1), stream.close()).await;
+}

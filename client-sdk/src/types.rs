@@ -1,0 +1,204 @@
+//! What an app sees of people, conversations and messages.
+
+use sordino_protocol::{ClientMessageId, Code, ConversationId, Retry, UserId};
+
+use crate::machine::{self, Content, Position};
+
+/// A message, as its author named it: the same on every device and in every retry.
+pub type MessageId = ClientMessageId;
+
+/// A person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Their id, for ever.
+    pub id: UserId,
+    /// Their name.
+    pub username: String,
+}
+
+/// The other person of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Their id.
+    pub id: UserId,
+    /// Their name, once it was learnt.
+    pub username: Option<String>,
+}
+
+/// A conversation, as a list of conversations shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConversationRow {
+    /// Its id.
+    pub id: ConversationId,
+    /// With whom.
+    pub peer: Peer,
+    /// The newest item of its timeline.
+    pub last: Option<TimelineItem>,
+    /// The other person's messages after the read mark.
+    pub unread: u64,
+}
+
+/// An item of a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TimelineItem {
+    /// A message.
+    Message(Message),
+    /// A message that cannot be shown.
+    Undecryptable {
+        /// Its place.
+        at: Position,
+        /// Who wrote it, by the relay's word.
+        author: Option<UserId>,
+        /// Why, as a stable word.
+        cause: String,
+    },
+    /// Messages that the relay has lost.
+    Gap {
+        /// Their place.
+        at: Position,
+    },
+    /// Keys of the other person changed.
+    KeyChanged {
+        /// When, among the messages.
+        at: Position,
+        /// Whose.
+        user: UserId,
+        /// The identity key, not only a device.
+        identity: bool,
+        /// When it was noticed, in milliseconds since the Unix epoch.
+        noticed_ms: u64,
+    },
+}
+
+/// A message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Message {
+    /// Its name.
+    pub id: MessageId,
+    /// Its conversation.
+    pub conversation: ConversationId,
+    /// Its place.
+    pub at: Position,
+    /// Who wrote it.
+    pub author: UserId,
+    /// Whether the user of this client wrote it.
+    pub mine: bool,
+    /// What it says.
+    pub text: String,
+    /// By its author's clock, in milliseconds since the Unix epoch.
+    pub sent_ms: u64,
+    /// How far it has come; `Accepted` for another's.
+    pub state: SendState,
+    /// The device that wrote it was removed from its author's list before the message came.
+    pub removed_sender: bool,
+}
+
+/// How far an own message has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendState {
+    /// On this device: it goes out by itself.
+    Pending,
+    /// The relay has it, on its disk.
+    Accepted,
+    /// A device of the other person has it, by the relay's word.
+    Delivered,
+    /// Given up.
+    Failed {
+        /// Why.
+        code: Code,
+        /// Whether sending it anew may help.
+        retry: Retry,
+    },
+}
+
+impl TimelineItem {
+    /// Its place, which orders the items of a conversation.
+    #[must_use]
+    pub const fn at(&self) -> Position {
+        match self {
+            Self::Message(Message { at, .. })
+            | Self::Undecryptable { at, .. }
+            | Self::Gap { at }
+            | Self::KeyChanged { at, .. } => *at,
+        }
+    }
+
+    /// The message, if it is one.
+    #[must_use]
+    pub const fn message(&self) -> Option<&Message> {
+        match self {
+            Self::Message(message) => Some(message),
+            _ => None,
+        }
+    }
+}
+
+impl From<machine::TimelineItem> for TimelineItem {
+    fn from(item: machine::TimelineItem) -> Self {
+        let (conversation, at) = (item.conversation, item.position);
+        match item.content {
+            Content::Message {
+                id,
+                author,
+                mine,
+                text,
+                sent_ms,
+                state,
+                removed_sender,
+            } => Self::Message(Message {
+                id,
+                conversation,
+                at,
+                author,
+                mine,
+                text,
+                sent_ms,
+                state: state.into(),
+                removed_sender,
+            }),
+            Content::Undecryptable { author, cause } => Self::Undecryptable { at, author, cause },
+            Content::Gap => Self::Gap { at },
+            Content::KeyChanged {
+                user,
+                identity,
+                noticed_ms,
+            } => Self::KeyChanged {
+                at,
+                user,
+                identity,
+                noticed_ms,
+            },
+        }
+    }
+}
+
+impl From<machine::SendState> for SendState {
+    fn from(state: machine::SendState) -> Self {
+        match state {
+            machine::SendState::Pending => Self::Pending,
+            machine::SendState::Accepted => Self::Accepted,
+            machine::SendState::Delivered => Self::Delivered,
+            machine::SendState::Failed(code) => Self::Failed {
+                code,
+                retry: code.retry(),
+            },
+        }
+    }
+}
+
+impl From<machine::ConversationRow> for ConversationRow {
+    fn from(row: machine::ConversationRow) -> Self {
+        Self {
+            id: row.id,
+            peer: Peer {
+                id: row.peer,
+                username: row.username,
+            },
+            last: row.last.map(Into::into),
+            unread: row.unread,
+        }
+    }
+}
