@@ -32,9 +32,10 @@ pub(super) fn own_row(
         env_hash,
     };
     let state = tx.rollback_state()?;
-    let mut given_up = false;
+    let (mut sequenced, mut given_up) = (false, false);
     match judge(&row, sent.as_ref(), state.last_ms, receiver.now_ms) {
         Verdict::Sequenced(version) => {
+            sequenced = true;
             given_up = versions.get(version).is_some_and(|(_, given_up)| *given_up);
             tx.outbox_delete(conversation, header.counter)?;
         }
@@ -50,7 +51,7 @@ pub(super) fn own_row(
     }
     let Some(item) = tx.own_item(conversation, id)? else {
         // A message of class control has no item; of a lost copy nothing is known.
-        if sent.is_none() {
+        if !sequenced {
             receiver.unreadable(tx, seq, Some(header), "lost_copy", taken)?;
         }
         return Ok(());

@@ -80,6 +80,14 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// LSK.
+    pub fn list_signing_key(&self) -> Result<Option<ListSigningKey>, Error> {
+        self.one("SELECT list_signing_key FROM account", [], |row| {
+            let secret = Secret::from_bytes(row.get(0)?);
+            Ok(ListSigningKey::from_secret(&secret))
+        })
+    }
+
     /// The name that is asked for, and whether the relay has confirmed it.
     pub fn set_username(&self, username: &str, registered: bool) -> Result<(), Error> {
         self.run(

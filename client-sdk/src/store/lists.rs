@@ -66,7 +66,7 @@ impl Tx<'_> {
 
     /// What is remembered of a user's lists, and the devices that wait to be accepted.
     pub fn pin(&self, user: UserId) -> Result<Option<(Pin, Vec<DeviceId>)>, Error> {
-        let found: Option<([u8; 32], u32, [u8; 32], Vec<u8>, Vec<u8>)> = self.one(
+        let found = self.one(
             "SELECT identity_key, version, hash, retired, loud FROM pins WHERE user = ?1",
             [user.as_bytes()],
             |row| {
@@ -74,8 +74,8 @@ impl Tx<'_> {
                     row.get(0)?,
                     row.get(1)?,
                     row.get(2)?,
-                    row.get(3)?,
-                    row.get(4)?,
+                    row.get::<_, Vec<u8>>(3)?,
+                    row.get::<_, Vec<u8>>(4)?,
                 ))
             },
         )?;

@@ -1,15 +1,35 @@
+mod crashes;
+mod interleavings;
+mod lists;
 mod phone;
+mod poison;
+mod prekeys;
 mod relay;
+mod rollback;
 mod straight;
 
 use phone::Phone;
 use relay::Relay;
 
 const NOW: u64 = 1_800_000_000_000;
+const DAY: u64 = 24 * 60 * 60 * 1000;
 
 fn two() -> (Relay, Phone, Phone) {
     let mut relay = Relay::default();
     let alice = Phone::new("alice", &mut relay);
     let bob = Phone::new("bob", &mut relay);
+    (relay, alice, bob)
+}
+
+/// Two who have written to each other once.
+fn acquainted() -> (Relay, Phone, Phone) {
+    let (mut relay, mut alice, mut bob) = two();
+    let (a, b) = (alice.user, bob.user);
+    alice.send(b, "hello");
+    alice.sync(&mut relay, b);
+    bob.sync(&mut relay, a);
+    bob.send(a, "hello yourself");
+    bob.sync(&mut relay, a);
+    alice.sync(&mut relay, b);
     (relay, alice, bob)
 }

@@ -26,6 +26,12 @@ fn open(path: &Path) -> Machine {
 
 impl Phone {
     pub(super) fn new(name: &str, relay: &mut Relay) -> Self {
+        let mut phone = Self::without_prekeys(name, relay);
+        phone.upload(relay);
+        phone
+    }
+
+    pub(super) fn without_prekeys(name: &str, relay: &mut Relay) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut machine = open(&dir.path().join("store"));
         let body = machine.begin_registration(name, NOW).unwrap();
@@ -37,15 +43,13 @@ impl Phone {
                 username: name.to_owned(),
             })
             .unwrap();
-        let mut phone = Self {
+        Self {
             dir,
             machine: Some(machine),
             user: account.user,
             device: account.device,
             now: NOW,
-        };
-        phone.upload(relay);
-        phone
+        }
     }
 
     pub(super) fn path(&self) -> PathBuf {

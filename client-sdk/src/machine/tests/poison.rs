@@ -1,0 +1,133 @@
+//! Rows that are repeated, out of order, missing or broken.
+
+use bytes::Bytes;
+use sordino_protocol::pb;
+
+use super::{acquainted, two};
+use crate::machine::Happening;
+
+#[test]
+fn a_repeated_row_is_shown_once() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    let conversation = alice.conversation(b);
+    alice.send(b, "again");
+    alice.sync(&mut relay, b);
+    let rows = relay.rows(conversation, (b, bob.device), 1, 9);
+    let twice: Vec<pb::Row> = rows.iter().chain(&rows).cloned().collect();
+    for _ in 0..2 {
+        assert_eq!(bob.take(&relay, a, &twice).cursor, 3);
+        bob.crash();
+    }
+    assert_eq!(bob.shown(a), ["< hello", "> hello yourself", "< again"]);
+}
+
+#[test]
+fn what_follows_a_hole_is_pulled_again() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    let conversation = alice.conversation(b);
+    for text in ["x", "y", "z"] {
+        alice.send(b, text);
+    }
+    alice.sync(&mut relay, b);
+    let rows = relay.rows(conversation, (b, bob.device), 1, 9);
+    let ahead = [rows[4].clone(), rows[3].clone()];
+    let taken = bob.take(&relay, a, &ahead);
+    assert_eq!((taken.cursor, taken.pull), (2, Some((3, 5))));
+    assert_eq!(taken.ack, None);
+    assert!(taken.happenings.is_empty());
+    let pulled = relay.rows(conversation, (b, bob.device), 3, 5);
+    let taken = bob.take(&relay, a, &pulled);
+    assert_eq!((taken.cursor, taken.pull, taken.ack), (5, None, Some(5)));
+    assert_eq!(bob.shown(a)[2..], ["< x", "< y", "< z"]);
+}
+
+#[test]
+fn lost_rows_leave_a_gap_and_the_rest_goes_on() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    let conversation = alice.conversation(b);
+    for text in ["x", "y", "z"] {
+        alice.send(b, text);
+    }
+    alice.sync(&mut relay, b);
+    let (cursor, happenings) = bob.machine().missing(conversation, 4).unwrap();
+    assert_eq!(cursor, 4);
+    assert!(matches!(happenings[..], [Happening::Added(_)]));
+    let taken = bob.pull(&relay, a);
+    assert_eq!(taken.cursor, 5);
+    // Counters were skipped.
+    let told = |h: &Happening| matches!(h, Happening::RelayMisbehaved { .. });
+    assert!(taken.happenings.iter().any(told));
+    assert_eq!(bob.shown(a)[2..], ["gap", "< z"]);
+}
+
+#[test]
+fn poisoned_rows_do_not_stall_and_do_not_burn_keys() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    let conversation = alice.conversation(b);
+    for n in 0..4 {
+        alice.send(b, &format!("good {n}"));
+    }
+    alice.sync(&mut relay, b);
+    let good = relay.rows(conversation, (b, bob.device), 3, 6);
+    let flip = |bytes: &Bytes, at: usize| {
+        let mut bytes = bytes.to_vec();
+        let at = at.min(bytes.len() - 1);
+        bytes[at] ^= 1;
+        Bytes::from(bytes)
+    };
+    let mut rows = good.clone();
+    rows[0].header = Bytes::from_static(b"no header");
+    rows[1].content = rows[1].content.as_ref().map(|bytes| flip(bytes, 9));
+    rows[2].wrap = rows[2].wrap.as_ref().map(|bytes| flip(bytes, usize::MAX));
+    rows.push(pb::Row {
+        seq: 7,
+        ..good[0].clone()
+    });
+    let taken = bob.take(&relay, a, &rows);
+    assert_eq!(taken.cursor, 7);
+    assert_eq!(
+        bob.shown(a)[2..6].to_vec(),
+        [
+            "! bad_header",
+            "! swapped_envelope",
+            "! bad_ratchet",
+            "< good 3"
+        ]
+    );
+    let mut more = relay.rows(conversation, (a, alice.device), 1, 1);
+    more[0].seq = 8;
+    more[0].header = vec![0xFF; 148].into();
+    assert_eq!(bob.take(&relay, a, &more).cursor, 8);
+}
+
+#[test]
+fn a_row_that_names_a_list_which_does_not_exist_is_bad() {
+    let (mut relay, mut alice, mut bob) = two();
+    let (a, b) = (alice.user, bob.user);
+    let conversation = alice.conversation(b);
+    alice.send(b, "hello");
+    alice.prepare(&mut relay, b);
+    alice.flush(&mut relay, b);
+    let mut rows = relay.rows(conversation, (b, bob.device), 1, 1);
+    let mut header = sordino_protocol::Header::parse(&rows[0].header).unwrap();
+    header.sender_list = 9;
+    rows[0].header = header.encode().into();
+    assert_eq!(bob.take(&relay, a, &rows).cursor, 1);
+    assert_eq!(bob.shown(a), ["! no_such_list"]);
+}
+
+#[test]
+fn a_conversation_of_others_is_refused() {
+    let (relay, mut alice, mut bob) = two();
+    let (a, b) = (alice.user, bob.user);
+    let own = alice.conversation(a);
+    let now = alice.now;
+    let error = alice.machine().take_rows(b, own, &[], false, now);
+    let code = error.unwrap_err().code();
+    assert_eq!(code, sordino_protocol::Code::RelayMisbehaved);
+    assert_eq!(bob.pull(&relay, a).cursor, 0);
+}

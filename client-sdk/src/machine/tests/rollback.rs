@@ -1,0 +1,116 @@
+//! An old copy of the store is put back.
+
+use sordino_protocol::Code;
+
+use super::{DAY, acquainted, two};
+use crate::machine::Happening;
+
+#[test]
+fn an_old_copy_notices_tells_and_goes_on() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    let conversation = alice.conversation(b);
+    alice.send(b, "kept");
+    let copy = alice.path().with_file_name("copy");
+    alice.copy_to(&copy);
+    for text in ["lost one", "lost two"] {
+        alice.send(b, text);
+    }
+    alice.sync(&mut relay, b);
+    bob.sync(&mut relay, a);
+    alice.put_back(&copy);
+    assert!(alice.send(b, "new"));
+    let happenings = alice.sync(&mut relay, b);
+    let told = |h: &&Happening| **h == Happening::RolledBack;
+    assert_eq!(happenings.iter().filter(told).count(), 1);
+    let want = ["> kept", "! lost_copy", "! lost_copy", "> new"];
+    assert_eq!(alice.shown(b)[2..], want);
+    bob.sync(&mut relay, a);
+    let want = ["< kept", "< lost one", "< lost two", "< new"];
+    assert_eq!(bob.shown(a)[2..], want);
+    // Both go on, on a new session.
+    bob.send(a, "there you are");
+    bob.sync(&mut relay, a);
+    alice.sync(&mut relay, b);
+    alice.send(b, "yes");
+    alice.sync(&mut relay, b);
+    bob.sync(&mut relay, a);
+    assert_eq!(alice.shown(b)[6..], ["< there you are", "> yes"]);
+    assert_eq!(bob.shown(a)[6..], ["> there you are", "< yes"]);
+    assert_eq!(relay.last_seq(conversation), 8);
+}
+
+#[test]
+fn a_message_that_the_lost_time_sent_is_not_sent_again() {
+    let (mut relay, mut alice, mut bob) = two();
+    let (a, b) = (alice.user, bob.user);
+    // Held in the copy, encrypted and sent after it was made.
+    alice.send(b, "held");
+    let copy = alice.path().with_file_name("copy");
+    alice.copy_to(&copy);
+    alice.prepare(&mut relay, b);
+    alice.send(b, "lost");
+    alice.sync(&mut relay, b);
+    alice.put_back(&copy);
+    alice.send(b, "third");
+    let told = alice.sync(&mut relay, b);
+    assert!(told.contains(&Happening::RolledBack));
+    bob.sync(&mut relay, a);
+    assert_eq!(alice.shown(b), ["> held", "! lost_copy", "> third"]);
+    assert_eq!(bob.shown(a), ["< held", "< lost", "< third"]);
+}
+
+#[test]
+fn all_prekeys_are_replaced_and_the_old_ones_still_open() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    let copy = alice.path().with_file_name("copy");
+    alice.copy_to(&copy);
+    alice.send(b, "lost");
+    alice.sync(&mut relay, b);
+    let old = relay.claim(a, &[alice.device]);
+    alice.put_back(&copy);
+    alice.sync(&mut relay, b);
+    let fresh = relay.claim(a, &[alice.device]);
+    assert_ne!(old.bundles[0].signed, fresh.bundles[0].signed);
+    assert_eq!(relay.count(a).one_time, 49);
+    assert!(!alice.upload(&mut relay));
+    // Bob sets up a session with the old keys.
+    let now = bob.now + 20 * DAY;
+    (alice.now, bob.now) = (now, now);
+    bob.machine().bundles(a, old, now).unwrap();
+    bob.send(a, "old keys");
+    bob.sync(&mut relay, a);
+    alice.sync(&mut relay, b);
+    assert_eq!(alice.shown(b).last().unwrap(), "< old keys");
+}
+
+#[test]
+fn a_second_time_within_a_day_is_two_copies() {
+    for (days, stops) in [(0, true), (2, false)] {
+        let (mut relay, mut alice, bob) = acquainted();
+        let b = bob.user;
+        for _ in 0..2 {
+            let copy = alice.path().with_file_name("copy");
+            alice.copy_to(&copy);
+            alice.send(b, "lost");
+            alice.sync(&mut relay, b);
+            // Of the first discovery the copy must know.
+            alice.put_back(&copy);
+            let told = alice.sync(&mut relay, b);
+            let first = told.contains(&Happening::RolledBack);
+            let second = told.contains(&Happening::TwoCopies);
+            assert!(first != second);
+            if second {
+                assert!(stops);
+            }
+            alice.now += days * DAY;
+        }
+        let now = alice.now;
+        let sent = alice.machine().send(b, "more", now);
+        assert_eq!(sent.is_err(), stops);
+        if let Err(error) = sent {
+            assert_eq!(error.code(), Code::TwoCopies);
+        }
+    }
+}
