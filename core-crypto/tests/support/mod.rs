@@ -4,6 +4,8 @@
 pub mod device;
 pub mod store;
 pub mod transcript;
+pub mod two_party;
+pub mod world;
 
 use rand::{SeedableRng, rngs::StdRng};
 
