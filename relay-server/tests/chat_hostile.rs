@@ -29,6 +29,7 @@ use sordino_protocol::{
 use sordino_relay::{
     auth::{signing_key::TokenKey, token::Tokens},
     chat::Settings,
+    delivery::embedded::Options,
 };
 use tokio_tungstenite::tungstenite::Message;
 
@@ -489,5 +490,57 @@ async fn a_relay_that_drains_lets_nobody_in() {
     assert_eq!(refused, Err((503, "draining".to_owned())));
     soon(drain).await.expect("drained");
     assert_eq!(relay.chat.open(), 0);
+    relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_full_log_and_a_full_disk_are_said_and_stop_nothing_else() {
+    let changes: [(fn(&mut Options), _); 2] = [
+        (|options| options.queue.records = 0, Code::Busy),
+        (
+            |options| options.store.reserve_bytes = u64::MAX,
+            Code::StorageFull,
+        ),
+    ];
+    for (change, code) in changes {
+        let dir = tempfile::tempdir().expect("a directory");
+        let relay = Relay::start_with(dir.path(), Settings::default(), change).await;
+        let (alice, bob) = people(&relay).await;
+        let mut a = relay.connect(&alice, 1).await;
+        for counter in 1..=2 {
+            a.send(Draft::new((&alice, 1), (&bob, &[2]), counter).frame())
+                .await;
+        }
+        assert_eq!(a.answer().await, (1, Some(code)));
+        let (counter, refused) = a.answer().await;
+        assert_eq!(counter, 2);
+        // The log may have had the second one already.
+        assert!(refused == Some(Code::CounterGap) || refused == Some(code));
+        serves(&mut a).await;
+        relay.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn who_sends_on_without_heeding_the_answers_is_told_to_come_back_later() {
+    let (relay, _dir) = relay().await;
+    let (alice, _) = people(&relay).await;
+    let mut a = relay.connect(&alice, 1).await;
+    // Each to another stranger: so many conversations with a hole are not remembered.
+    let mut closed = None;
+    for n in 0..=1024u32 {
+        let mut draft = Draft::new((&alice, 1), (&alice, &[]), 1);
+        let mut id = [9; 16];
+        id[..4].copy_from_slice(&n.to_be_bytes());
+        draft.header.recipient = sordino_protocol::UserId::from_bytes(id);
+        draft.header.conversation = conversation_id(alice.user, draft.header.recipient);
+        a.send(draft.frame()).await;
+        match a.next().await {
+            Ok(Frame::Refused(refused)) => assert_eq!(refused.code, "user_not_found"),
+            Ok(other) => panic!("{other:?}"),
+            Err(end) => closed = Some((n, end.0)),
+        }
+    }
+    assert_eq!(closed, Some((1024, 4001)));
     relay.shutdown().await;
 }

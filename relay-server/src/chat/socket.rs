@@ -70,7 +70,7 @@ enum Step {
 pub(super) async fn serve(chat: &Chat, mut socket: WebSocket, caller: &Caller) {
     let Some(seat) = chat.connections.enter(caller.user, caller.device) else {
         let close = Close::RetryLater(chat.settings.drain_retry);
-        return farewell(&mut socket, close).await;
+        return Box::pin(farewell(&mut socket, close)).await;
     };
     let mut connection = Connection {
         chat,
@@ -269,15 +269,43 @@ impl Connection<'_> {
 /// The last frame. What the device still sends is read and dropped until it has answered: unread bytes at the end would
 /// make the kernel reset the connection, and the frame might never arrive.
 async fn farewell(socket: &mut WebSocket, close: Close) {
-    metrics::counter!("sordino_chat_closed_total", "why" => close.name()).increment(1);
+    let count =
+        || metrics::counter!("sordino_chat_closed_total", "why" => close.name()).increment(1);
+    if close == Close::TooSlow {
+        // It will hardly take this frame either.
+        count();
+    }
     let frame = Message::Close(Some(CloseFrame {
         code: close.code() as u16,
         reason: close.reason().into(),
     }));
     let _ = timeout(FAREWELL, async {
+        // A connection that broke off is not one that the relay closed.
         if socket.send(frame).await.is_ok() {
+            if close != Close::TooSlow {
+                count();
+            }
             while let Some(Ok(_)) = socket.recv().await {}
         }
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<F, R>(_: F) -> usize
+    where
+        F: Fn(&'static Chat, WebSocket, &'static Caller) -> R,
+    {
+        size_of::<R>()
+    }
+
+    /// What every connection holds all its life, next to the buffer that it reads into.
+    #[test]
+    fn an_idle_connection_is_small() {
+        let size = size(serve);
+        assert!(size <= 1536, "{size} bytes");
+    }
 }

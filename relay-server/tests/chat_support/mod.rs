@@ -79,6 +79,14 @@ pub struct Relay {
 
 impl Relay {
     pub async fn start(dir: &Path, settings: Settings) -> Self {
+        Self::start_with(dir, settings, |_| {}).await
+    }
+
+    pub async fn start_with(
+        dir: &Path,
+        settings: Settings,
+        change: impl FnOnce(&mut Options),
+    ) -> Self {
         let users = SqliteUsers::open(&dir.join("users.sqlite")).await;
         let users = users.expect("opened");
         let key = TokenKey::load_or_create(&dir.join("token.key")).expect("a key");
@@ -86,6 +94,7 @@ impl Relay {
         let mut options = Options::new(dir.join("messages"));
         // Test machines are not asked for disk space.
         options.store.reserve_bytes = 1024 * 1024;
+        change(&mut options);
         let delivery = start(options, sessions.clone()).await.expect("started");
         let api = Arc::new(Api {
             name: NAME.to_owned(),
