@@ -373,6 +373,32 @@ fn lists_that_are_not_held_are_asked_for_first() {
     assert_eq!(text(&bob.take(&row)).as_deref(), Some("hello"));
 }
 
+/// Else the relay could make a conversation wait for users that do not exist.
+#[test]
+fn lists_of_people_outside_the_conversation_are_not_asked_for() {
+    let (mut alice, mut bob, sid) = acquainted();
+    let conversation = alice.header(&bob.list, 1).conversation;
+    let stranger = UserId::from_bytes([77; 16]);
+    let mut header = alice.header(&bob.list, 2);
+    header.sender = stranger;
+    let row_of_a_stranger = pb::Row {
+        header: header.encode().into(),
+        ..alice.send(&bob, sid, 2, "x")
+    };
+    let decision = decided(bob.receive_in(conversation, Pass::Live, &row_of_a_stranger));
+    assert_eq!(bad(&decision), Bad::Elsewhere);
+    assert!(decision.session.is_none());
+
+    let mut header = alice.header(&bob.list, 2);
+    header.recipient = stranger;
+    let sealed = message::seal(&mut rand::rng(), header, &alice.content("x")).unwrap();
+    let wrap = alice.wrap(&bob.peer, sid, &sealed);
+    let decision = bob.take(&row(2, &sealed, Some(&wrap)));
+    assert_eq!(bad(&decision), Bad::Recipient);
+    assert_eq!(decision.alarms, [Alarm::ListDigest]);
+    assert!(decision.session.is_some());
+}
+
 #[test]
 fn a_list_that_does_not_exist_does_not_stall() {
     let (mut alice, mut bob, sid) = acquainted();

@@ -3,7 +3,7 @@
 use sordino_protocol::{Header, UserId, hash};
 
 use super::{
-    Bad,
+    Bad, Context,
     view::{Listed, View},
 };
 use crate::prekeys::Peer;
@@ -24,9 +24,21 @@ pub(super) struct Checked {
     pub(super) digest_fits: bool,
 }
 
-pub(super) fn check<V: View>(view: &V, header: &Header, now_ms: u64) -> Result<Sender, V::Error> {
+pub(super) fn check<V: View>(
+    view: &V,
+    context: &Context<'_>,
+    header: &Header,
+) -> Result<Sender, V::Error> {
+    // Nobody else's list is worth a request: the relay could name users that do not exist, and the row would wait for ever.
+    let takes_part = |user: UserId| {
+        let me = context.me.user;
+        user == me || hash::conversation_id(me, user) == context.conversation
+    };
     let sender_list = match view.list(header.sender, header.sender_list)? {
         Listed::Held(list) => list,
+        Listed::NotHeld if !takes_part(header.sender) => {
+            return Ok(Sender::Refused(Bad::Elsewhere));
+        }
         Listed::NotHeld => return Ok(Sender::Needs(header.sender, header.sender_list)),
         Listed::NoSuchVersion => return Ok(Sender::Refused(Bad::NoSuchList)),
     };
@@ -34,10 +46,11 @@ pub(super) fn check<V: View>(view: &V, header: &Header, now_ms: u64) -> Result<S
         return Ok(Sender::Refused(Bad::Unlisted));
     };
     let removed_ms = view.removed_since_ms(header.sender, header.sender_device)?;
-    if removed_ms.is_some_and(|since| now_ms.saturating_sub(since) >= REMOVED_GRACE_MS) {
+    if removed_ms.is_some_and(|since| context.now_ms.saturating_sub(since) >= REMOVED_GRACE_MS) {
         return Ok(Sender::Refused(Bad::Removed));
     }
     let digest_fits = match view.list(header.recipient, header.recipient_list)? {
+        Listed::NotHeld if !takes_part(header.recipient) => false,
         Listed::NotHeld => return Ok(Sender::Needs(header.recipient, header.recipient_list)),
         Listed::NoSuchVersion => false,
         Listed::Held(list) => {

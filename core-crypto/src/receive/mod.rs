@@ -59,7 +59,8 @@ pub struct Context<'a> {
 
 /// What to do with a row.
 pub enum Decision {
-    /// Fetch the lists of this user up to this version and try again. Nothing was decided: the cursor stays.
+    /// Fetch the lists of this user, who takes part in the conversation, up to this version and try again. Nothing was
+    /// decided: the cursor stays.
     NeedsList {
         /// Whose.
         user: UserId,
@@ -193,7 +194,7 @@ pub fn receive<V: View>(
     let Some(wrapped) = row.wrap.as_ref() else {
         return Ok(found.ends(Outcome::NotForMe));
     };
-    let sender = match lists::check(view, &header, context.now_ms)? {
+    let sender = match lists::check(view, context, &header)? {
         lists::Sender::Needs(user, version) => return Ok(Decision::NeedsList { user, version }),
         lists::Sender::Refused(bad) => return Ok(found.ends(Outcome::Bad(bad))),
         lists::Sender::Listed(sender) => sender,
