@@ -62,16 +62,19 @@ CREATE TABLE sessions (
     user BLOB NOT NULL CHECK (length(user) = 16),
     device BLOB NOT NULL CHECK (length(device) = 16),
     sid BLOB NOT NULL CHECK (length(sid) = 8),
-    transcript BLOB NOT NULL CHECK (length(transcript) = 32),
-    -- Big-endian: a peer may name any u64.
-    born BLOB NOT NULL CHECK (length(born) = 8),
-    -- 1 live, 2 receive only, 3 retired: without a ratchet, remembered so that its handshake is refused.
-    state INTEGER NOT NULL,
-    state_since_ms INTEGER NOT NULL,
+    -- NULL: retired, and remembered so that its handshake is refused.
     ratchet BLOB,
-    sent_since_received INTEGER NOT NULL DEFAULT 0,
-    last_received_ms INTEGER NOT NULL,
-    -- The own signed prekey that it was answered with, 0 where this device began it.
-    own_spk INTEGER NOT NULL DEFAULT 0,
+    -- The own signed prekey that it was answered with, if the other device began it.
+    answered_spk INTEGER,
     PRIMARY KEY (user, device, sid)
+) STRICT;
+
+-- Which of the sessions with a device sends, and what is to be done about the others.
+CREATE TABLE books (
+    user BLOB NOT NULL CHECK (length(user) = 16),
+    device BLOB NOT NULL CHECK (length(device) = 16),
+    book BLOB NOT NULL,
+    -- A repair or a reply is due although no message may wait.
+    attention INTEGER NOT NULL,
+    PRIMARY KEY (user, device)
 ) STRICT;

@@ -68,6 +68,8 @@ CREATE TABLE outbox (
     counter INTEGER NOT NULL CHECK (counter > 0),
     client_message_id BLOB NOT NULL CHECK (length(client_message_id) = 16),
     class INTEGER NOT NULL,
+    -- The only device that it is for; NULL: for all.
+    target BLOB,
     -- The encoded content, to be encrypted again if the device lists change.
     content BLOB NOT NULL,
     -- Its newest encryption must not be sent.

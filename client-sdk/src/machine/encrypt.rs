@@ -5,15 +5,16 @@ use std::sync::Arc;
 use prost::Message;
 use sordino_crypto::{
     message::{seal, wrap_payload},
-    sending,
     session::Session,
 };
-use sordino_protocol::{Class, Code, DeviceId, Header, UserId, hash, list::DeviceList, pb};
+use sordino_protocol::{
+    Class, Code, DeviceId, Header, SessionId, UserId, hash, list::DeviceList, pb,
+};
 
 use super::notes::Notes;
-use super::sessions::live_session;
+use super::sessions::{live_session, stop_sending};
 use crate::error::Error;
-use crate::store::{Conversation, Entry, Envelope, StoredAccount, Tx};
+use crate::store::{Conversation, Entry, Envelope, StoredAccount, StoredSession, Tx};
 
 /// What has to be fetched before a conversation's messages can be encrypted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,17 +78,17 @@ pub(super) fn ready(
     let mut sessions = Vec::new();
     for (user, device) in targets {
         let found = match live_session(tx, user, device)? {
-            Some(sid) => tx.session(user, device, sid)?.and_then(|(_, found)| found),
+            Some(sid) => tx.session(user, device, sid)?,
             None => None,
         };
         match found {
-            Some(session) => sessions.push(Target {
+            Some(StoredSession::Held(session)) => sessions.push(Target {
                 user,
                 device,
-                session,
+                session: *session,
                 sent: 0,
             }),
-            None => missing.push((user, device)),
+            Some(StoredSession::Retired) | None => missing.push((user, device)),
         }
     }
     if !missing.is_empty() {
@@ -120,7 +121,7 @@ pub(super) fn missing_sessions(
     Ok(missing)
 }
 
-/// Devices of a list whose sending session is to be replaced.
+/// Devices of a list with a sending session, and one to be begun beside it: to renew it, or to repair another.
 pub(super) fn renewals_due(
     tx: &Tx<'_>,
     me: &StoredAccount,
@@ -132,18 +133,8 @@ pub(super) fn renewals_due(
         if (list.user, listed.device) == (me.user, me.device) {
             continue;
         }
-        let Some(sid) = live_session(tx, list.user, listed.device)? else {
-            continue;
-        };
-        let sessions = tx.sessions(list.user, listed.device)?;
-        if sessions.iter().any(|session| {
-            session.sid == sid
-                && sending::is_renewal_due(
-                    session.sent_since_received,
-                    session.last_received_ms,
-                    now_ms,
-                )
-        }) {
+        let plan = tx.book(list.user, listed.device)?.plan(now_ms);
+        if plan.current.is_some() && plan.begin.is_some() {
             due.push(listed.device);
         }
     }
@@ -186,8 +177,11 @@ impl Ready {
         let payload = wrap_payload(&sealed.content_key, &sealed.env_hash);
         let mut wraps = Vec::with_capacity(self.sessions.len());
         for target in &mut self.sessions {
+            if entry.target.is_some_and(|only| only != target.device) {
+                continue;
+            }
             let Ok(wrap) = target.session.encrypt(payload.expose()) else {
-                tx.stop_sending(Some(target.user), Some(target.device), now_ms)?;
+                stop_sending(tx, target.user, target.device, now_ms)?;
                 return Ok(false);
             };
             target.sent += 1;
@@ -211,10 +205,32 @@ impl Ready {
         Ok(true)
     }
 
+    /// A device that is owed a reply and was sent nothing yet.
+    pub(super) fn unanswered(&self, tx: &Tx<'_>) -> Result<Vec<(DeviceId, SessionId)>, Error> {
+        let mut found = Vec::new();
+        for target in self.sessions.iter().filter(|target| target.sent == 0) {
+            if tx.wants_attention(target.user, target.device)? {
+                let owed = tx.book(target.user, target.device)?.replies_owed();
+                found.extend(owed.last().map(|sid| (target.device, *sid)));
+            }
+        }
+        Ok(found)
+    }
+
     /// Stores the ratchets: before the transaction ends.
     pub(super) fn finish(self, tx: &Tx<'_>) -> Result<(), Error> {
-        for target in &self.sessions {
-            tx.session_sent(&target.session, target.sent)?;
+        for target in self.sessions.iter().filter(|target| target.sent > 0) {
+            let pair = (target.user, target.device);
+            let mut book = tx.book(pair.0, pair.1)?;
+            for _ in 0..target.sent {
+                book.sent(target.session.meta().sid);
+            }
+            // Whatever was sent answers the device.
+            for sid in book.replies_owed() {
+                book.replied(sid);
+            }
+            tx.put_session(&target.session)?;
+            tx.put_book(pair, &book, &[])?;
         }
         Ok(())
     }

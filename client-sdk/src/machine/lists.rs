@@ -10,6 +10,7 @@ use sordino_protocol::{
     pb,
 };
 
+use super::sessions::stop_sending;
 use super::timeline::key_changed;
 use super::{Happening, Machine, begun};
 use crate::error::Error;
@@ -167,7 +168,7 @@ pub(super) fn take(
     all_loud.extend(&moved.loud);
     tx.put_pin(&moved.pin, &all_loud)?;
     for device in &moved.removed {
-        tx.stop_sending(Some(user), Some(*device), now_ms)?;
+        stop_sending(tx, user, *device, now_ms)?;
     }
     tell(tx, me, my_device, user, &moved, now_ms, happenings)?;
     Ok(Lists::Taken)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use prost::Message;
-use sordino_protocol::{ClientMessageId, Code, ConversationId, Retry, UserId, limits, pb};
+use sordino_protocol::{ClientMessageId, Code, ConversationId, Retry, UserId, hash, limits, pb};
 
 use super::lists::{Lists, take};
 use super::notes::Notes;
@@ -90,6 +90,15 @@ impl Machine {
             let mut found = Vec::new();
             for id in tx.waiting_conversations()? {
                 found.extend(tx.conversation(id)?.map(|c| (id, c.peer)));
+            }
+            // Sessions to be answered or repaired, with people that this device writes to.
+            for (user, _) in tx.book_pairs(true)? {
+                let Some(me) = &self.account else { continue };
+                let id = hash::conversation_id(me.user, user);
+                let held = tx.conversation(id)?.filter(|held| held.counter > 0);
+                if held.is_some() && !found.contains(&(id, user)) {
+                    found.push((id, user));
+                }
             }
             Ok(found)
         })

@@ -3,7 +3,7 @@
 use sordino_crypto::prekeys::Owner;
 use sordino_protocol::{Code, frame, http, limits, pb, signed::SignedType};
 
-use super::sessions::retire_sessions;
+use super::sessions::expire_sessions;
 use super::{Machine, begun};
 use crate::error::Error;
 use crate::store::{Durability, Tx};
@@ -197,8 +197,5 @@ fn expire(tx: &Tx<'_>, now_ms: u64) -> Result<(), Error> {
         now_ms.saturating_sub(KEEP_RETIRED_MS),
         now_ms.saturating_sub(KEEP_ONE_TIME_MS),
     )?;
-    for (user, device) in tx.session_peers()? {
-        retire_sessions(tx, user, device, now_ms)?;
-    }
-    tx.forget_sessions(now_ms.saturating_sub(KEEP_RETIRED_MS))
+    expire_sessions(tx, now_ms)
 }

@@ -13,14 +13,11 @@ use sordino_protocol::{
 
 use super::notes::Notes;
 use super::own_rows::own_row;
-use super::sessions::add_session;
 use super::timeline::{add, blank, message};
 use super::view::StoreView;
 use super::{Happening, Machine, begun};
 use crate::error::Error;
-use crate::store::{
-    Durability, ItemKind, Row, RowKind, SessionState, StoredAccount, StoredItem, Tx, UNPLACED,
-};
+use crate::store::{Durability, ItemKind, Row, RowKind, StoredAccount, StoredItem, Tx, UNPLACED};
 use crate::sync::{Arrival, arrival};
 
 /// What became of rows.
@@ -226,8 +223,8 @@ impl Receiver<'_> {
                 }
             }
             Outcome::Bad(bad) => self.unreadable(tx, row.seq, header, bad_word(*bad), taken)?,
-            Outcome::Undecryptable { cause, .. } => {
-                self.broken(tx, row.seq, header, *cause, taken)?
+            Outcome::Undecryptable { cause, session } => {
+                self.broken(tx, row.seq, header, (*cause, *session), taken)?;
             }
         }
         tx.record_row(self.conversation, &stored)?;
@@ -251,7 +248,9 @@ impl Receiver<'_> {
                 }
             }
             Outcome::Bad(bad) => self.unreadable(tx, seq, header, bad_word(*bad), taken)?,
-            Outcome::Undecryptable { cause, .. } => self.broken(tx, seq, header, *cause, taken)?,
+            Outcome::Undecryptable { cause, session } => {
+                self.broken(tx, seq, header, (*cause, *session), taken)?;
+            }
             _ => self.unreadable(tx, seq, header, "no_content", taken)?,
         }
         tx.settle_pending(self.conversation, seq, kind, key)
@@ -262,12 +261,10 @@ impl Receiver<'_> {
             return Ok(());
         };
         let peer = session.meta().peer;
-        let sid = session.meta().sid;
-        if tx.session(peer.user, peer.device, sid)?.is_some() {
-            tx.session_received(session, self.now_ms)?;
-        } else {
-            add_session(tx, session, self.now_ms)?;
-        }
+        let mut book = tx.book(peer.user, peer.device)?;
+        let retired = book.received(session.meta(), &dead_sessions(found), self.now_ms);
+        tx.put_session(session)?;
+        tx.put_book((peer.user, peer.device), &book, &retired)?;
         if let Some(used) = found.used_prekeys {
             if let Some(id) = used.one_time {
                 tx.delete_prekey(SignedType::OneTimePrekey, id)?;
@@ -288,36 +285,24 @@ impl Receiver<'_> {
         taken: &mut Taken,
     ) -> Result<(), Error> {
         let content = &found.opened.content;
-        match (header.class, &content.body) {
-            (Class::Message, Some(pb::content::Body::Text(text))) => {
-                let by = (
-                    header.sender,
-                    header.sender_device,
-                    header.client_message_id,
-                );
-                let item = message(
-                    self.conversation,
-                    seq,
-                    by,
-                    text.text.clone(),
-                    content.sent_ms.min(UNPLACED),
-                    found.removed_sender,
-                );
-                taken
-                    .happenings
-                    .extend(add(tx, item)?.map(Happening::Received));
-            }
-            (Class::Control, Some(pb::content::Body::DeadSessions(dead))) => {
-                for sid in &dead.sessions {
-                    let Ok(sid) = SessionId::from_slice(sid) else {
-                        continue;
-                    };
-                    let (user, device) = (header.sender, header.sender_device);
-                    let state = SessionState::Retired;
-                    tx.set_session_state(user, device, sid, state, self.now_ms)?;
-                }
-            }
-            _ => {}
+        if let (Class::Message, Some(pb::content::Body::Text(text))) = (header.class, &content.body)
+        {
+            let by = (
+                header.sender,
+                header.sender_device,
+                header.client_message_id,
+            );
+            let item = message(
+                self.conversation,
+                seq,
+                by,
+                text.text.clone(),
+                content.sent_ms.min(UNPLACED),
+                found.removed_sender,
+            );
+            taken
+                .happenings
+                .extend(add(tx, item)?.map(Happening::Received));
         }
         Ok(())
     }
@@ -327,9 +312,20 @@ impl Receiver<'_> {
         tx: &Tx<'_>,
         seq: u64,
         header: Option<&Header>,
-        cause: Undecryptable,
+        (cause, session): (Undecryptable, Option<SessionId>),
         taken: &mut Taken,
     ) -> Result<(), Error> {
+        if let (Some(header), Some(sid), true) = (header, session, cause.breaks_session()) {
+            let pair = (header.sender, header.sender_device);
+            let accepted = tx
+                .conversation(self.conversation)?
+                .is_some_and(|held| held.counter > 0);
+            if accepted {
+                let mut book = tx.book(pair.0, pair.1)?;
+                book.broken(sid, self.now_ms);
+                tx.put_book(pair, &book, &[])?;
+            }
+        }
         self.unreadable(tx, seq, header, undecryptable_word(cause), taken)
     }
 
@@ -383,6 +379,21 @@ impl Receiver<'_> {
             });
         }
         Ok(())
+    }
+}
+
+/// The sessions that a message between devices declares dead.
+fn dead_sessions(found: &RowDecision) -> Vec<SessionId> {
+    let (Some(header), Outcome::Message(message)) = (&found.header, &found.outcome) else {
+        return Vec::new();
+    };
+    match (header.class, &message.opened.content.body) {
+        (Class::Control, Some(pb::content::Body::DeadSessions(dead))) => {
+            let sids = dead.sessions.iter();
+            sids.filter_map(|sid| SessionId::from_slice(sid).ok())
+                .collect()
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! A store that turns out to be an old copy of itself: it must not use a ratchet key or a counter again.
 
 use super::Happening;
+use super::sessions::stop_sending;
 use crate::error::Error;
 use crate::store::{Progress, RollbackState, Tx, UNPLACED};
 
@@ -11,7 +12,9 @@ pub(super) fn begin_recovery(
     now_ms: u64,
     happenings: &mut Vec<Happening>,
 ) -> Result<(), Error> {
-    tx.stop_sending(None, None, now_ms)?;
+    for (user, device) in tx.book_pairs(false)? {
+        stop_sending(tx, user, device, now_ms)?;
+    }
     tx.retire_all_prekeys(now_ms)?;
     tx.set_replaces_prekeys(true)?;
     tx.set_rollback_state(RollbackState {

@@ -5,6 +5,7 @@ use sordino_protocol::{Class, ClientMessageId, Code, ConversationId, UserId, has
 
 use super::encrypt::{Need, ready, renewals_due};
 use super::notes::Notes;
+use super::sessions::put_control;
 use super::timeline::{TimelineItem, show};
 use super::{Happening, Machine, begun};
 use crate::error::Error;
@@ -107,6 +108,10 @@ impl Machine {
             if !may_encrypt(tx)? {
                 return Ok(Need::Nothing);
             }
+            let accepted = tx
+                .conversation(conversation)?
+                .is_some_and(|c| c.counter > 0);
+            let waits = waits || (accepted && wants_attention(tx, &self.notes, peer)?);
             if waits && let Err(need) = ready(tx, &self.notes, me, peer, now_ms)? {
                 return Ok(need);
             }
@@ -191,7 +196,9 @@ pub(super) fn encrypt_waiting(
     } else {
         Vec::new()
     };
-    if (stale.is_empty() && held.is_empty()) || !may_encrypt(tx)? {
+    let accepted = conversation.counter > 0 || !held.is_empty();
+    let answers = accepted && wants_attention(tx, notes, conversation.peer)?;
+    if (stale.is_empty() && held.is_empty() && !answers) || !may_encrypt(tx)? {
         return Ok(0);
     }
     let Ok(mut ready) = ready(tx, notes, me, conversation.peer, now_ms)? else {
@@ -214,8 +221,34 @@ pub(super) fn encrypt_waiting(
         }
         done += 1;
     }
+    if accepted {
+        for (device, sid) in ready.unanswered(tx)? {
+            let reply = pb::SessionReply {
+                session: sid.to_pb(),
+            };
+            let body = pb::content::Body::SessionReply(reply);
+            let entry = put_control(tx, me, &conversation, device, body, now_ms)?;
+            if !ready.encrypt(tx, me, &conversation, &entry, now_ms)? {
+                break;
+            }
+            done += 1;
+        }
+    }
     ready.finish(tx)?;
     Ok(done)
+}
+
+/// Whether a session with a device of `peer` is to be answered or repaired.
+fn wants_attention(tx: &Tx<'_>, notes: &Notes, peer: UserId) -> Result<bool, Error> {
+    let Some(list) = notes.newest_list(tx, peer)? else {
+        return Ok(false);
+    };
+    for listed in &list.devices {
+        if tx.wants_attention(peer, listed.device)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// A held message takes its counter: only now that it is encrypted for transmission.
@@ -237,6 +270,7 @@ fn text_entry(
         counter: tx.take_counter(conversation.id)?,
         client_message_id,
         class: Class::Message as u8,
+        target: None,
         content: content.encode_to_vec(),
         given_up: false,
     })

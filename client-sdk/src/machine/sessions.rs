@@ -1,18 +1,20 @@
 //! Ratchet sessions with other devices: begun, chosen, retired.
 
+use prost::Message;
 use sordino_crypto::{
     pqxdh,
     prekeys::{Peer, verify_bundle},
-    sending::{self, Candidate},
     session::Session,
+    sessions::Book,
 };
-use sordino_protocol::{Code, DeviceId, UserId, http};
+use sordino_protocol::{Class, ClientMessageId, Code, DeviceId, SessionId, UserId, hash, http, pb};
 
 use super::encrypt::{missing_sessions, renewals_due};
 use super::lists::{Lists, take};
+use super::send::content;
 use super::{Happening, Machine, begun};
 use crate::error::Error;
-use crate::store::{Durability, SessionState, Tx};
+use crate::store::{Conversation, Durability, Entry, StoredAccount, Tx};
 
 impl Machine {
     /// Takes claimed prekeys: begins a session with every device that needs one. A device that none were given for is
@@ -70,13 +72,12 @@ impl Machine {
                         continue;
                     }
                 };
-                let highest = tx.sessions(user, device)?.iter().map(|s| s.born).max();
-                let born = sending::next_born(now_ms, highest);
+                let book = tx.book(user, device)?;
+                let born = book.next_born(now_ms);
                 let begun = pqxdh::initiate(&mut rand::rng(), &me_peer, &me.keys, &bundle, born);
                 let Ok(session) = begun else { continue };
-                add_session(tx, &session, now_ms)?;
+                begun_session(tx, me, &session, book, now_ms)?;
                 wanted.swap_remove(at);
-                notes.set_renewed(user, device, now_ms);
             }
             for device in wanted {
                 notes.set_renewed(user, device, now_ms);
@@ -93,32 +94,28 @@ impl Machine {
     }
 }
 
-/// Keeps a new session; of those of its pair one goes on sending, the rule says which.
-pub(super) fn add_session(tx: &Tx<'_>, session: &Session, now_ms: u64) -> Result<(), Error> {
-    tx.put_session(session, now_ms)?;
-    let (user, device) = (session.meta().peer.user, session.meta().peer.device);
-    let candidates = candidates(tx, user, device)?;
-    let sends = sending::sending(&candidates);
-    for other in &candidates {
-        if other.receive_only_since_ms.is_none() && Some(other.sid) != sends {
-            let state = SessionState::ReceiveOnly;
-            tx.set_session_state(user, device, other.sid, state, now_ms)?;
-        }
-    }
-    retire_sessions(tx, user, device, now_ms)
-}
-
-/// Retires receive-only sessions past their time or their number.
-pub(super) fn retire_sessions(
+/// No session with a device sends any more; a new one is due, and tells the device.
+pub(super) fn stop_sending(
     tx: &Tx<'_>,
     user: UserId,
     device: DeviceId,
     now_ms: u64,
 ) -> Result<(), Error> {
-    for sid in sending::to_retire(&candidates(tx, user, device)?, now_ms) {
-        tx.set_session_state(user, device, sid, SessionState::Retired, now_ms)?;
+    let mut book = tx.book(user, device)?;
+    book.stop_sending(now_ms);
+    tx.put_book((user, device), &book, &[])
+}
+
+/// Gives up sessions past their time.
+pub(super) fn expire_sessions(tx: &Tx<'_>, now_ms: u64) -> Result<(), Error> {
+    for (user, device) in tx.book_pairs(false)? {
+        let mut book = tx.book(user, device)?;
+        let retired = book.expire(now_ms);
+        if !retired.is_empty() {
+            tx.put_book((user, device), &book, &retired)?;
+        }
     }
-    Ok(())
+    tx.forget_sessions()
 }
 
 /// The session that sends to a device, if there is one.
@@ -126,11 +123,50 @@ pub(super) fn live_session(
     tx: &Tx<'_>,
     user: UserId,
     device: DeviceId,
-) -> Result<Option<sordino_protocol::SessionId>, Error> {
-    Ok(sending::sending(&candidates(tx, user, device)?))
+) -> Result<Option<SessionId>, Error> {
+    Ok(tx.book(user, device)?.sending())
 }
 
-fn candidates(tx: &Tx<'_>, user: UserId, device: DeviceId) -> Result<Vec<Candidate>, Error> {
-    let sessions = tx.sessions(user, device)?;
-    Ok(sessions.iter().filter_map(|s| s.candidate()).collect())
+/// Enters a session that this device began. What it tells the other side first waits in the outbox.
+fn begun_session(
+    tx: &Tx<'_>,
+    me: &StoredAccount,
+    session: &Session,
+    mut book: Book,
+    now_ms: u64,
+) -> Result<(), Error> {
+    let peer = session.meta().peer;
+    let begun = book.begun(session.meta(), now_ms);
+    tx.put_session(session)?;
+    tx.put_book((peer.user, peer.device), &book, &begun.retired)?;
+    let id = hash::conversation_id(me.user, peer.user);
+    if let (false, Some(conversation)) = (begun.dead.is_empty(), tx.conversation(id)?) {
+        let body = pb::content::Body::DeadSessions(pb::DeadSessions {
+            sessions: begun.dead.iter().map(|sid| sid.to_pb()).collect(),
+        });
+        put_control(tx, me, &conversation, peer.device, body, now_ms)?;
+    }
+    Ok(())
+}
+
+/// Puts a message between devices into the outbox; it is encrypted with what waits there.
+pub(super) fn put_control(
+    tx: &Tx<'_>,
+    me: &StoredAccount,
+    conversation: &Conversation,
+    target: DeviceId,
+    body: pb::content::Body,
+    now_ms: u64,
+) -> Result<Entry, Error> {
+    let content = content(tx, me, conversation, now_ms, body)?;
+    let entry = Entry {
+        counter: tx.take_counter(conversation.id)?,
+        client_message_id: ClientMessageId::from_bytes(rand::random()),
+        class: Class::Control as u8,
+        target: Some(target),
+        content: content.encode_to_vec(),
+        given_up: false,
+    };
+    tx.outbox_put(conversation.id, &entry)?;
+    Ok(entry)
 }

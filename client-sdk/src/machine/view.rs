@@ -10,7 +10,7 @@ use sordino_protocol::{
 
 use super::notes::Notes;
 use crate::error::Error;
-use crate::store::Tx;
+use crate::store::{StoredSession, Tx};
 
 pub(super) struct StoreView<'a, 't> {
     pub(super) tx: &'a Tx<'t>,
@@ -62,8 +62,8 @@ impl View for StoreView<'_, '_> {
 
     fn session(&self, user: UserId, device: DeviceId, sid: SessionId) -> Result<Known, Error> {
         Ok(match self.tx.session(user, device, sid)? {
-            Some((_, Some(session))) => Known::Held(Box::new(session)),
-            Some((_, None)) => Known::Retired,
+            Some(StoredSession::Held(session)) => Known::Held(session),
+            Some(StoredSession::Retired) => Known::Retired,
             None => Known::Unknown,
         })
     }

@@ -28,7 +28,7 @@ pub use key::{FileKey, FixedKey, KeyStore, StoreKey};
 pub use log::{Row, RowKind};
 pub use outbox::{Entry, Envelope, Outgoing};
 pub use prekeys::StoredPrekey;
-pub use sessions::{SessionState, StoredSession};
+pub use sessions::StoredSession;
 pub use timeline::{ItemKind, Progress, StoredItem, UNPLACED};
 
 /// What a committed transaction survives.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use rusqlite::params;
-use sordino_protocol::{ClientMessageId, Code, ConversationId};
+use sordino_protocol::{ClientMessageId, Code, ConversationId, DeviceId};
 
 use super::Tx;
 use super::sql::N;
@@ -17,6 +17,8 @@ pub struct Entry {
     pub client_message_id: ClientMessageId,
     /// The class of its header.
     pub class: u8,
+    /// The only device that it is for.
+    pub target: Option<DeviceId>,
     /// The encoded content.
     pub content: Vec<u8>,
     /// Given up: the content is an empty one.
@@ -47,12 +49,13 @@ impl Tx<'_> {
     /// Puts a message with its counter into the outbox; it goes out with its first encryption.
     pub fn outbox_put(&self, conversation: ConversationId, entry: &Entry) -> Result<(), Error> {
         self.run(
-            "INSERT INTO outbox VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6)",
+            "INSERT INTO outbox VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1, ?7)",
             params![
                 conversation.as_bytes(),
                 N(entry.counter),
                 entry.client_message_id.as_bytes(),
                 entry.class,
+                entry.target.as_ref().map(DeviceId::as_bytes),
                 entry.content,
                 entry.given_up,
             ],
@@ -120,7 +123,7 @@ impl Tx<'_> {
         counter: u64,
     ) -> Result<Option<Entry>, Error> {
         self.one(
-            "SELECT counter, client_message_id, class, content, given_up FROM outbox
+            "SELECT counter, client_message_id, class, target, content, given_up FROM outbox
              WHERE conversation = ?1 AND counter = ?2",
             params![conversation.as_bytes(), N(counter)],
             entry,
@@ -134,7 +137,7 @@ impl Tx<'_> {
         id: ClientMessageId,
     ) -> Result<Option<Entry>, Error> {
         self.one(
-            "SELECT counter, client_message_id, class, content, given_up FROM outbox
+            "SELECT counter, client_message_id, class, target, content, given_up FROM outbox
              WHERE conversation = ?1 AND client_message_id = ?2",
             params![conversation.as_bytes(), id.as_bytes()],
             entry,
@@ -144,7 +147,7 @@ impl Tx<'_> {
     /// All messages of a conversation that have a counter and no row, in order.
     pub fn outbox(&self, conversation: ConversationId) -> Result<Vec<Entry>, Error> {
         self.all(
-            "SELECT counter, client_message_id, class, content, given_up FROM outbox
+            "SELECT counter, client_message_id, class, target, content, given_up FROM outbox
              WHERE conversation = ?1 ORDER BY counter",
             [conversation.as_bytes()],
             entry,
@@ -154,7 +157,7 @@ impl Tx<'_> {
     /// Messages that are to be encrypted again, in order.
     pub fn stale(&self, conversation: ConversationId, limit: u32) -> Result<Vec<Entry>, Error> {
         self.all(
-            "SELECT counter, client_message_id, class, content, given_up FROM outbox
+            "SELECT counter, client_message_id, class, target, content, given_up FROM outbox
              WHERE conversation = ?1 AND stale = 1 ORDER BY counter LIMIT ?2",
             params![conversation.as_bytes(), limit],
             entry,
@@ -237,8 +240,9 @@ fn entry(row: &rusqlite::Row<'_>) -> rusqlite::Result<Entry> {
         counter: row.get::<_, N>(0)?.0,
         client_message_id: ClientMessageId::from_bytes(row.get(1)?),
         class: row.get(2)?,
-        content: row.get(3)?,
-        given_up: row.get(4)?,
+        target: row.get::<_, Option<_>>(3)?.map(DeviceId::from_bytes),
+        content: row.get(4)?,
+        given_up: row.get(5)?,
     })
 }
 

@@ -46,6 +46,7 @@ fn entry(counter: u64, id: u8) -> Entry {
         counter,
         client_message_id: ClientMessageId::from_bytes([id; 16]),
         class: 1,
+        target: None,
         content: TEXT.to_vec(),
         given_up: false,
     }

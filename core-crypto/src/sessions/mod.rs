@@ -152,6 +152,11 @@ impl Book {
         self.is_repair_due(now_ms)
     }
 
+    /// Whether a repair is due now or later.
+    pub fn repair_waits(&self) -> bool {
+        !self.broken.is_empty()
+    }
+
     /// Sessions that the peer began and that were never answered. Answer an accepted contact's: one control message
     /// `SessionReply` each, on the sending session, then [`Book::replied`].
     pub fn replies_owed(&self) -> Vec<SessionId> {
