@@ -31,6 +31,12 @@ pub(crate) enum Command {
         #[command(flatten)]
         settings: Settings,
     },
+    /// List what a stopped relay holds of the messages, a line of JSON each: addresses, times, sizes, ciphertext.
+    Rows {
+        /// The data directory.
+        #[arg(long)]
+        data: PathBuf,
+    },
     /// Look at the configuration.
     Config {
         #[command(subcommand)]

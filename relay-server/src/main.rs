@@ -2,11 +2,13 @@
 
 mod cli;
 
-use std::{fs, process::ExitCode};
+use std::{fs, io, process::ExitCode};
 
 use clap::Parser;
 use sordino_relay::{
     config::Config,
+    inspect,
+    ops::files::raise_limit,
     relay::{Relay, start},
 };
 use tokio::signal::unix::{SignalKind, signal};
@@ -26,6 +28,9 @@ async fn main() -> ExitCode {
             Err(error) => Err(error),
         },
         Command::Check { settings } => settings.load().and_then(|config| check(&config)),
+        Command::Rows { data } => {
+            inspect::rows(&data, &mut io::stdout().lock()).map_err(Into::into)
+        }
         Command::Config {
             show: Show::Print { settings },
         } => settings.load().and_then(|config| print(&config)),
@@ -51,6 +56,13 @@ async fn serve(config: Config, port_file: Option<std::path::PathBuf>) -> Result<
         trusted_proxies = ?config.server.trusted_proxies,
         "starting: users in SQLite, messages in an embedded log and store, sessions in memory"
     );
+    if let Some(enough) = raise_limit(config.limits.connections) {
+        tracing::warn!(
+            enough,
+            limit = config.limits.connections,
+            "the system's limit of open files is too low for limits.connections: raise `ulimit -Hn`, or lower the key"
+        );
+    }
     let relay = start(config).await?;
     summarize(&relay);
     if let Some(file) = port_file {

@@ -169,14 +169,19 @@ fn lock(data: &Path) -> Result<File, StartError> {
     Ok(lock)
 }
 
+/// The directory of the messages.
+pub(crate) fn messages(data: &Path) -> PathBuf {
+    data.join("messages")
+}
+
 fn options(config: &Config) -> Options {
-    let path = config.store.data.join("messages");
+    let path = messages(&config.store.data);
     let delivery = &config.delivery;
     Options {
         store: StoreOptions {
             reserve_bytes: config.store.reserve_bytes,
             cache_bytes: config.store.cache_bytes,
-            ..StoreOptions::new(path.clone())
+            ..StoreOptions::new(path)
         },
         queue: Bounds {
             bytes: delivery.queue_bytes,

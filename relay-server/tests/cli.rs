@@ -73,6 +73,33 @@ fn what_is_not_understood_is_named() {
     );
 }
 
+#[test]
+fn too_few_open_files_are_said() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut relay = Command::new("sh")
+        .args([
+            "-c",
+            "ulimit -n 700 && exec \"$0\" serve --listen 127.0.0.1:0 --data \"$1\"",
+        ])
+        .arg(env!("CARGO_BIN_EXE_sordino-relay"))
+        .arg(dir.path())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("runs");
+    let lines = BufReader::new(relay.stderr.take().expect("piped")).lines();
+    let said: Vec<_> = lines
+        .map(|line| line.expect("text"))
+        .take_while(|line| !line.starts_with("listening on "))
+        .collect();
+    relay.kill().expect("killed");
+    relay.wait().expect("ended");
+    assert!(
+        said.iter()
+            .any(|l| l.contains("188") && l.contains("limits.connections")),
+        "{said:?}"
+    );
+}
+
 fn check(data: &Path, listen: &str) -> (bool, String, String) {
     run(program()
         .args(["check", "--listen", listen, "--data"])

@@ -10,11 +10,11 @@
 
 mod ops_support;
 
-use std::time::Duration;
+use std::{io::Write, time::Duration};
 
 use ops_support::{answer, get, relay, silent, soon, status, until_end};
 use sordino_protocol::limits;
-use tokio::{io::AsyncWriteExt, task::JoinSet, time::sleep};
+use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet, time::sleep};
 
 #[tokio::test]
 async fn a_thousand_half_open_connections_lock_nobody_out() {
@@ -47,6 +47,25 @@ async fn a_thousand_half_open_connections_lock_nobody_out() {
     // Who had spoken before the flood was not touched by it.
     assert_eq!(get(&mut spoke, "/healthz").await, 204);
     ends.abort_all();
+    soon(relay.shutdown()).await;
+}
+
+/// One thread: the relay gets to run only after all have sent their request.
+#[tokio::test(flavor = "current_thread")]
+async fn who_has_spoken_is_not_taken_for_half_open_by_a_busy_relay() {
+    let (relay, _dir) = relay(|config| config.limits.half_open = 1).await;
+    let mut herd = Vec::new();
+    for _ in 0..100 {
+        let mut stream = std::net::TcpStream::connect(relay.addr()).expect("connected");
+        let request = b"GET /healthz HTTP/1.1\r\nconnection: close\r\n\r\n";
+        stream.write_all(request).expect("sent");
+        herd.push(stream);
+    }
+    for stream in herd {
+        stream.set_nonblocking(true).expect("set");
+        let mut stream = TcpStream::from_std(stream).expect("taken over");
+        assert_eq!(status(&until_end(&mut stream).await), 204);
+    }
     soon(relay.shutdown()).await;
 }
 

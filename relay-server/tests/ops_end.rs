@@ -171,6 +171,28 @@ async fn a_request_under_way_is_answered_and_new_ones_find_no_door() {
     soon(ending).await.expect("ended");
 }
 
+/// A connection's HTTP part, its task and its buffers, must not live on beside the socket.
+#[tokio::test]
+async fn an_idle_socket_is_one_task() {
+    let (relay, _, dir) = observed(0).await;
+    let tasks = || {
+        tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks()
+    };
+    let before = tasks();
+    let socket = connect(&relay, &dir).await;
+    // Those of the sign-up before it end by themselves.
+    soon(async {
+        while tasks() != before + 1 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    drop(socket);
+    soon(relay.shutdown()).await;
+}
+
 #[tokio::test]
 async fn sockets_are_asked_to_come_back_later_and_their_streams_end() {
     let (relay, _, dir) = observed(0).await;

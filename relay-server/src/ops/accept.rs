@@ -9,7 +9,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -201,8 +201,11 @@ async fn serve(
     evicted: oneshot::Receiver<()>,
     shared: Arc<Shared>,
 ) {
+    let spoke = AtomicBool::new(false);
     let service = service_fn(|mut request: Request<Incoming>| {
-        shared.half_open.leave(id);
+        if !spoke.swap(true, Ordering::Relaxed) {
+            shared.half_open.leave(id);
+        }
         let client = shared.proxies.client(peer.ip(), request.headers());
         request.extensions_mut().insert(client);
         shared.routes.clone().oneshot(request.map(Body::new))
@@ -212,10 +215,14 @@ async fn serve(
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = pin!(connection);
+    // A request may have arrived while nobody had time to read it. Then the connection is not half open, and stays.
+    let evicted = async { evicted.await.is_ok() && !spoke.load(Ordering::Relaxed) };
     let ended = tokio::select! {
+        // In this order: what has arrived is read first.
+        biased;
         // What a connection dies of is its peer's affair.
         _ = connection.as_mut() => true,
-        Ok(()) = evicted => true,
+        true = evicted => true,
         () = shared.stop.cancelled() => false,
         () = sleep(shared.connection) => false,
     };

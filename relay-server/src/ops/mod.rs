@@ -4,6 +4,7 @@ pub mod accept;
 pub mod admin;
 pub mod client;
 pub mod drain;
+pub mod files;
 mod half_open;
 pub mod metrics;
 mod process;
