@@ -308,6 +308,7 @@ impl Inner {
                 let loaded = shared.with(|machine| shared.views().load(machine, id));
                 if let Err(error) = loaded {
                     tracing::warn!(code = error.code().as_str(), "a timeline cannot be read");
+                    shared.views().give_up(id);
                 }
             });
         }

@@ -53,7 +53,8 @@ pub struct LiveList<T> {
 }
 
 impl<T: Clone> LiveList<T> {
-    /// The next change; the first is [`ListDiff::Reset`]. `None` once the client is closed. Dropping the future loses
+    /// The next change; the first is [`ListDiff::Reset`]. `None` once the client is closed, or where
+    /// the store cannot be read. Dropping the future loses
     /// nothing.
     pub async fn next(&mut self) -> Option<ListDiff<T>> {
         loop {
@@ -149,6 +150,11 @@ impl<T: Clone + PartialEq> Source<T> {
             .readers
             .iter()
             .any(|reader| reader.strong_count() > 0)
+    }
+
+    /// Whether the items are known.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.lock().loaded
     }
 
     /// The first item.

@@ -38,6 +38,9 @@ pub(crate) use sender::{Sender, queue, send, send_all};
 pub(crate) use shared::Shared;
 pub(crate) use views::Views;
 
+/// Requests over HTTP at a time.
+const ERRANDS: usize = 4;
+
 /// What the app wants of the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wish {
@@ -55,6 +58,8 @@ pub(crate) struct Core {
     tls: Arc<rustls::ClientConfig>,
     /// Held while there is a connection, or one is being made.
     pub(crate) online: tokio::sync::Mutex<()>,
+    /// Errands that may ask the relay at a time.
+    errands: tokio::sync::Semaphore,
     /// Every conversation has caught up since the process started: what waits may be sent.
     caught_up: AtomicBool,
     /// People for whom something waits.
@@ -72,6 +77,7 @@ impl Core {
             relay,
             tls,
             online: tokio::sync::Mutex::new(()),
+            errands: tokio::sync::Semaphore::new(ERRANDS),
             caught_up: AtomicBool::new(false),
             waiting: Mutex::default(),
             something_waits: Notify::new(),

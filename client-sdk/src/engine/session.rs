@@ -39,7 +39,7 @@ const RETRY_NO_DEVICES: Duration = Duration::from_secs(61);
 const NO_ROOM: Duration = Duration::from_millis(50);
 
 /// What a session does beside its socket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Errand {
     /// Upload prekeys.
     Prekeys,
@@ -76,6 +76,8 @@ pub(super) struct Session<'a> {
     errands: JoinSet<(Errand, Result<(), Error>)>,
     /// Errands under way, so that none runs twice at a time.
     running: HashSet<Errand>,
+    /// Those that were asked for again meanwhile.
+    again: HashSet<Errand>,
     /// Errands to be tried again.
     later: HashMap<Errand, Instant>,
 }
@@ -122,6 +124,7 @@ pub(super) async fn run(
         token,
         errands: JoinSet::new(),
         running: HashSet::new(),
+        again: HashSet::new(),
         later: HashMap::new(),
     };
     session.start(Errand::Prekeys);
@@ -268,15 +271,18 @@ impl Session<'_> {
         }
     }
 
-    /// Runs an errand, unless it runs.
+    /// Runs an errand: one at a time of each, and few of all.
     pub(super) fn start(&mut self, errand: Errand) {
         self.later.remove(&errand);
         if !self.running.insert(errand) {
+            // What it was asked for may have come up after it looked.
+            self.again.insert(errand);
             return;
         }
         let core = self.core.clone();
         let token = self.token.clone();
         self.errands.spawn(async move {
+            let _turn = core.errands.acquire().await;
             let result = match errand {
                 Errand::Prekeys => errands::replenish(&core).await,
                 Errand::Prepare(peer) => errands::prepare(&core, peer).await,
@@ -293,8 +299,19 @@ impl Session<'_> {
 
     async fn finished(&mut self, errand: Errand, result: Result<(), Error>) -> Result<(), End> {
         self.running.remove(&errand);
+        if result.is_err() {
+            self.again.remove(&errand);
+        }
         if let Err(error) = &result {
-            tracing::info!(code = error.code().as_str(), ?errand, "an errand failed");
+            // Without its ids: they are user data.
+            tracing::info!(code = error.code().as_str(), "an errand failed");
+            if error.code() == Code::BadKeys {
+                let evidence = error.detail().to_owned();
+                self.core.shared.views().tell(&[Happening::RelayMisbehaved {
+                    conversation: None,
+                    evidence,
+                }]);
+            }
             if matches!(error.code(), Code::DeviceRevoked | Code::StoreDamaged) {
                 return Err(End::Stop(error.clone()));
             }
@@ -306,6 +323,9 @@ impl Session<'_> {
             };
             self.later.insert(errand, Instant::now() + wait);
             return Ok(());
+        }
+        if self.again.remove(&errand) {
+            self.start(errand);
         }
         match errand {
             Errand::Prekeys => {

@@ -92,14 +92,22 @@ impl Views {
         let Some(source) = self.timelines().get(&id).cloned() else {
             return Ok(());
         };
-        let items = machine.timeline(id, None, FIRST_ITEMS).inspect_err(|_| {
-            source.end();
-        })?;
+        if source.is_loaded() {
+            return Ok(());
+        }
+        let items = machine.timeline(id, None, FIRST_ITEMS)?;
         source.set(
             items.into_iter().map(Into::into).collect(),
             TimelineItem::at,
         );
         Ok(())
+    }
+
+    /// A timeline whose items cannot be read.
+    pub(crate) fn give_up(&self, id: ConversationId) {
+        if let Some(source) = self.timelines().remove(&id) {
+            source.end();
+        }
     }
 
     /// So many older items of a timeline; how many there were.
@@ -109,6 +117,7 @@ impl Views {
         id: ConversationId,
         limit: u32,
     ) -> Result<usize, Error> {
+        self.load(machine, id)?;
         let Some(source) = self.timelines().get(&id).cloned() else {
             return Ok(0);
         };

@@ -2,11 +2,8 @@
 
 use reqwest::Method;
 use sordino_protocol::{
-    Code, ConversationId, DeviceId, UserId,
-    http::{
-        Claim, Claimed, HistoryPage, Lists, PrekeyCount, PutList, PutPrekeys, Register, Signed,
-        User,
-    },
+    Code, DeviceId, UserId,
+    http::{Claim, Claimed, Lists, PrekeyCount, PutPrekeys, Register, User},
     limits, pb,
 };
 
@@ -72,12 +69,6 @@ impl Http {
         Ok(lists)
     }
 
-    pub(crate) async fn put_list(&self, user: UserId, list: Signed) -> Result<(), Error> {
-        let path = format!("/v1/users/{user}/list");
-        self.call(Proof, Method::PUT, &path, &[], Some(&PutList { list }))
-            .await
-    }
-
     pub(crate) async fn prekey_count(
         &self,
         user: UserId,
@@ -105,18 +96,5 @@ impl Http {
         let path = format!("/v1/users/{user}/prekeys/claim");
         self.call(Token, Method::POST, &path, &[], Some(&Claim { devices }))
             .await
-    }
-
-    /// Rows before `before` (or the newest), newest first.
-    pub(crate) async fn history(
-        &self,
-        conversation: ConversationId,
-        before: Option<u64>,
-        limit: u32,
-    ) -> Result<HistoryPage, Error> {
-        let path = format!("/v1/conversations/{conversation}/messages");
-        let mut query = vec![("limit", limit.to_string())];
-        query.extend(before.map(|before| ("before", before.to_string())));
-        self.call(Token, Method::GET, &path, &query, NOTHING).await
     }
 }

@@ -2,6 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
+use reqwest::Method;
 use sordino_crypto::{
     keys::{DeviceKeys, IdentityKey, ListSigningKey},
     lists,
@@ -10,7 +11,7 @@ use sordino_crypto::{
 use sordino_protocol::{
     Code, DeviceId, Retry, UserId,
     frame::{decode_client, encode_relay},
-    http::{PutPrekeys, Register},
+    http::{PutList, PutPrekeys, Register},
     pb::{self, client_frame, relay_frame},
 };
 use sordino_testing::TestRelay;
@@ -31,7 +32,7 @@ use tokio_tungstenite::{
 use super::{
     RelayUrl, Signer,
     auth::AccessToken,
-    http::Http,
+    http::{Access, Http},
     socket::{self, End},
     tls,
 };
@@ -161,8 +162,11 @@ async fn a_write_carries_a_proof_that_the_relay_checks() {
     let relay = TestRelay::start().await.expect("relay");
     let (alice, person) = registered(&relay, "alice").await;
     // The same list again: the proof is good, the list is not newer.
-    let refused = alice
-        .put_list(person.user, person.list.clone().into())
+    let list = person.list.clone().into();
+    let path = format!("/v1/users/{}/list", person.user);
+    let body = PutList { list };
+    let refused: Result<(), Error> = alice
+        .call(Access::Proof, Method::PUT, &path, &[], Some(&body))
         .await;
     assert_eq!(
         refused.err().map(|error| error.code()),
@@ -205,6 +209,7 @@ async fn answers(bytes: Vec<u8>) -> String {
         let mut request = [0; 4096];
         let _ = stream.read(&mut request).await;
         let _ = stream.write_all(&bytes).await;
+        let _ = stream.shutdown().await;
         let _ = stream.read(&mut request).await;
     });
     url

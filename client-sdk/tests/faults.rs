@@ -1,0 +1,255 @@
+//! What breaks in the middle, and what must not follow from it.
+
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod support;
+
+use std::time::Duration;
+
+use sordino::{Code, ConnectionState, Event, SendState, TimelineItem};
+use sordino_testing::TestRelay;
+use support::{Person, Reading, all, open, received, texts, within};
+
+/// Until every own message of the conversation is delivered.
+async fn until_delivered(one: &Person, other: &Person, count: usize) {
+    let mut shown = Reading::new(one.with(other).timeline());
+    let conversation = one.with(other);
+    shown.until(|items| !items.is_empty()).await;
+    while conversation.load_older(500).await.expect("loaded") > 0 {}
+    let done = |items: &[TimelineItem]| {
+        let mine = items.iter().filter_map(TimelineItem::message);
+        let mine: Vec<_> = mine.filter(|message| message.mine).collect();
+        mine.len() == count && mine.iter().all(|m| m.state == SendState::Delivered)
+    };
+    if !done(&shown.items) {
+        shown.until(done).await;
+    }
+}
+
+fn numbers(count: usize) -> Vec<String> {
+    (0..count).map(|n| n.to_string()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_restarts_in_mid_traffic_loses_and_doubles_nothing() {
+    const COUNT: usize = 200;
+    let mut relay = TestRelay::start().await.expect("relay");
+    let alice = Person::online(&relay.url(), "alice").await;
+    let bob = Person::online(&relay.url(), "bob").await;
+    let send = async |from: &Person, to: &Person| {
+        let conversation = from.with(to);
+        for text in numbers(COUNT) {
+            conversation.send(text).await.expect("sent");
+        }
+    };
+    let restart = async {
+        let mut events = bob.client.events();
+        for _ in 0..3 {
+            for _ in 0..20 {
+                received(&mut events).await;
+            }
+            relay.restart().await.expect("restarted");
+        }
+    };
+    tokio::join!(restart, send(&alice, &bob), send(&bob, &alice));
+    until_delivered(&alice, &bob, COUNT).await;
+    until_delivered(&bob, &alice, COUNT).await;
+    let seen = all(&alice.with(&bob)).await;
+    assert_eq!(texts(&seen), texts(&all(&bob.with(&alice)).await));
+    for author in [&alice, &bob] {
+        let of: Vec<_> = seen.iter().filter(|m| m.author == author.user.id).collect();
+        assert!(of.iter().map(|m| &m.text).eq(&numbers(COUNT)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_closed_in_mid_traffic_goes_on_where_it_was() {
+    const COUNT: usize = 120;
+    let relay = TestRelay::start().await.expect("relay");
+    let alice = Person::online(&relay.url(), "alice").await;
+    let mut bob = Person::online(&relay.url(), "bob").await;
+    let conversation = alice.with(&bob);
+    let alice_sends = async {
+        for text in numbers(COUNT) {
+            conversation.send(text).await.expect("sent");
+        }
+    };
+    let bob_comes_and_goes = async {
+        let mut sent = 0;
+        for _ in 0..4 {
+            let answers = bob.with(&alice);
+            for _ in 0..COUNT / 4 {
+                answers.send(sent.to_string()).await.expect("sent");
+                sent += 1;
+            }
+            bob.reopen(&relay.url()).await;
+            bob.client.connect();
+        }
+    };
+    tokio::join!(alice_sends, bob_comes_and_goes);
+    until_delivered(&alice, &bob, COUNT).await;
+    until_delivered(&bob, &alice, COUNT).await;
+    let seen = all(&alice.with(&bob)).await;
+    assert_eq!(texts(&seen), texts(&all(&bob.with(&alice)).await));
+    for author in [&alice, &bob] {
+        let of: Vec<_> = seen.iter().filter(|m| m.author == author.user.id).collect();
+        assert!(of.iter().map(|m| &m.text).eq(&numbers(COUNT)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_has_one_client_at_a_time() {
+    let relay = TestRelay::start().await.expect("relay");
+    let alice = Person::online(&relay.url(), "alice").await;
+    let second = open(&relay.url(), alice.directory.path()).await;
+    assert_eq!(
+        second.err().map(|error| error.code()),
+        Some(Code::StoreLocked)
+    );
+
+    alice.client.suspend().await.expect("suspended");
+    let other = open(&relay.url(), alice.directory.path()).await;
+    let other = other.expect("the lock is free");
+    let locked = alice.client.resume().await;
+    assert_eq!(
+        locked.err().map(|error| error.code()),
+        Some(Code::StoreLocked)
+    );
+    let error = alice.client.conversation(alice.user.id).send("x").await;
+    assert_eq!(error.err().map(|error| error.code()), Some(Code::Stopped));
+    other.close().await;
+    alice.client.resume().await.expect("resumed");
+    alice.until_live().await;
+    assert_eq!(alice.client.me(), Some(alice.user.clone()));
+
+    alice.client.close().await;
+    let error = alice.client.resume().await;
+    assert_eq!(error.err().map(|error| error.code()), Some(Code::Stopped));
+    let again = open(&relay.url(), alice.directory.path())
+        .await
+        .expect("opened");
+    assert_eq!(again.me(), Some(alice.user.clone()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_and_events_end_with_the_client() {
+    let relay = TestRelay::start().await.expect("relay");
+    let alice = Person::online(&relay.url(), "alice").await;
+    let mut events = alice.client.events();
+    let mut rows = alice.client.conversations();
+    let mut items = alice.client.conversation(alice.user.id).timeline();
+    alice.client.close().await;
+    within(async {
+        while events.next().await.is_some() {}
+        while rows.next().await.is_some() {}
+        while items.next().await.is_some() {}
+    })
+    .await;
+    let sent = alice.client.conversation(alice.user.id).send("x").await;
+    assert_eq!(sent.err().map(|error| error.code()), Some(Code::Stopped));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_is_dropped_releases_its_store() {
+    let relay = TestRelay::start().await.expect("relay");
+    let alice = Person::online(&relay.url(), "alice").await;
+    let Person {
+        client, directory, ..
+    } = alice;
+    drop(client);
+    within(async {
+        // Its tasks end one after the other.
+        while open(&relay.url(), directory.path()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_under_another_name_gets_no_login() {
+    let relay = TestRelay::named("other.example").await.expect("relay");
+    let directory = tempfile::tempdir().expect("a directory");
+    let client = open(&relay.url(), directory.path()).await.expect("opened");
+    let mut events = client.events();
+    // An account is made without a login; the login is refused.
+    client.register("alice").await.expect("registered");
+    client.connect();
+    let why = within(async {
+        loop {
+            let event = events.next().await.expect("an event");
+            if let Event::Connection(ConnectionState::Stopped { why }) = event {
+                return why;
+            }
+        }
+    })
+    .await;
+    assert_eq!(why.code(), Code::RelayMisbehaved);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accounts_are_made_once() {
+    let mut relay = TestRelay::start().await.expect("relay");
+    let alice = Person::register(&relay.url(), "alice").await;
+    let code = |result: Result<_, sordino::Error>| result.err().map(|error| error.code());
+    let again = alice.client.register("alice").await;
+    assert_eq!(code(again), Some(Code::AlreadyRegistered));
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let other = open(&relay.url(), directory.path()).await.expect("opened");
+    assert_eq!(other.me(), None);
+    let unregistered = other.find_user("alice").await;
+    assert_eq!(
+        unregistered.err().map(|e| e.code()),
+        Some(Code::NotRegistered)
+    );
+    let unsent = other.conversation(alice.user.id).send("x").await;
+    assert_eq!(unsent.err().map(|e| e.code()), Some(Code::NotRegistered));
+    assert_eq!(code(other.register("alice").await), Some(Code::NameTaken));
+    assert_eq!(
+        code(other.register("Not a name").await),
+        Some(Code::BadRequest)
+    );
+    relay.stop().await;
+    assert_eq!(code(other.register("bob").await), Some(Code::Unreachable));
+    relay.restart().await.expect("restarted");
+    let bob = other.register("bob").await.expect("registered");
+    assert_eq!(other.me(), Some(bob.clone()));
+
+    let found = other.find_user("alice").await.expect("an answer");
+    assert_eq!(found, Some(alice.user.clone()));
+    let found = alice.client.find_user("bob").await.expect("an answer");
+    assert_eq!(found, Some(bob));
+    assert_eq!(other.find_user("carol").await.expect("an answer"), None);
+}
+
+#[tokio::test]
+async fn an_address_that_cannot_be_used_is_refused() {
+    let directory = tempfile::tempdir().expect("a directory");
+    for url in ["http://relay.example", "relay.example", ""] {
+        let opened = open(url, directory.path()).await;
+        assert_eq!(
+            opened.err().map(|error| error.code()),
+            Some(Code::BadRequest)
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_wrong_key_opens_nothing() {
+    let relay = TestRelay::start().await.expect("relay");
+    let alice = Person::register(&relay.url(), "alice").await;
+    alice.client.close().await;
+    std::fs::write(alice.directory.path().join("key"), [7; 32]).expect("written");
+    let opened = open(&relay.url(), alice.directory.path()).await;
+    assert_eq!(
+        opened.err().map(|error| error.code()),
+        Some(Code::StoreWrongKey)
+    );
+}

@@ -1,0 +1,253 @@
+//! Two clients and a relay.
+
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod support;
+
+use sordino::{Code, ConnectionState, Event, SendState, TimelineItem};
+use sordino_testing::TestRelay;
+use support::{Person, Reading, all, received, texts, within};
+
+fn last(items: &[TimelineItem]) -> Option<SendState> {
+    items.last()?.message().map(|message| message.state)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_arrives_and_its_sender_learns_it() {
+    let relay = TestRelay::start().await.expect("relay");
+    let alice = Person::online(&relay.url(), "alice").await;
+    let bob = Person::online(&relay.url(), "bob").await;
+    let mut heard = bob.client.events();
+    let mut shown = Reading::new(alice.with(&bob).timeline());
+
+    let id = alice.with(&bob).send("hello").await.expect("sent");
+    let message = received(&mut heard).await;
+    assert_eq!((message.id, message.text.as_str()), (id, "hello"));
+    assert_eq!((message.author, message.mine), (alice.user.id, false));
+    shown
+        .until(|items| last(items) == Some(SendState::Delivered))
+        .await;
+    assert_eq!(shown.items.len(), 1);
+
+    let mut heard = alice.client.events();
+    bob.with(&alice).send("hi").await.expect("sent");
+    assert_eq!(received(&mut heard).await.text, "hi");
+    for (one, other) in [(&alice, &bob), (&bob, &alice)] {
+        let messages = all(&one.with(other)).await;
+        assert_eq!(texts(&messages), ["hello", "hi"]);
+        assert!(messages.iter().all(|m| m.mine == (m.author == one.user.id)));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sent_offline_goes_out_with_the_connection() {
+    let relay = TestRelay::start().await.expect("relay");
+    let alice = Person::register(&relay.url(), "alice").await;
+    let bob = Person::register(&relay.url(), "bob").await;
+    for n in 0..5 {
+        let text = format!("message {n}");
+        alice.with(&bob).send(text).await.expect("sent");
+    }
+    let mut shown = Reading::new(alice.with(&bob).timeline());
+    shown.until(|items| items.len() == 5).await;
+    assert_eq!(last(&shown.items), Some(SendState::Pending));
+    alice.client.connect();
+    shown
+        .until(|items| last(items) == Some(SendState::Accepted))
+        .await;
+
+    // Bob was away all the time.
+    let mut heard = bob.client.events();
+    bob.client.connect();
+    for n in 0..5 {
+        assert_eq!(received(&mut heard).await.text, format!("message {n}"));
+    }
+    shown
+        .until(|items| last(items) == Some(SendState::Delivered))
+        .await;
+
+    bob.client.disconnect();
+    within(async {
+        while bob.client.connection() != ConnectionState::Offline {
+            heard.next().await.expect("an event");
+        }
+    })
+    .await;
+    alice.with(&bob).send("are you there?").await.expect("sent");
+    shown
+        .until(|items| items.len() == 6 && last(items) == Some(SendState::Accepted))
+        .await;
+    bob.client.connect();
+    assert_eq!(received(&mut heard).await.text, "are you there?");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_of_conversations_shows_the_newest_message_and_what_is_unread() {
+    let relay = TestRelay::start().await.expect("relay");
+    let alice = Person::online(&relay.url(), "alice").await;
+    let bob = Person::online(&relay.url(), "bob").await;
+    let carol = Person::online(&relay.url(), "carol").await;
+    let mut rows = Reading::new(alice.client.conversations());
+    rows.until(<[_]>::is_empty).await;
+
+    for n in 0..3 {
+        let text = format!("from bob {n}");
+        bob.with(&alice).send(text).await.expect("sent");
+    }
+    rows.until(|rows| rows.first().is_some_and(|row| row.unread == 3))
+        .await;
+    carol.with(&alice).send("from carol").await.expect("sent");
+    rows.until(|rows| {
+        let names: Vec<_> = rows
+            .iter()
+            .map(|row| row.peer.username.as_deref())
+            .collect();
+        names == [Some("carol"), Some("bob")]
+    })
+    .await;
+    let newest = rows.items[1].last.as_ref().and_then(TimelineItem::message);
+    let newest = newest.expect("a message").clone();
+    assert_eq!(newest.text, "from bob 2");
+    alice.with(&bob).mark_read(newest.id).await.expect("marked");
+    rows.until(|rows| rows.get(1).is_some_and(|row| row.unread == 0))
+        .await;
+    assert_eq!(rows.items[0].unread, 1);
+    alice.with(&bob).send("answer").await.expect("sent");
+    rows.until(|rows| rows.first().is_some_and(|row| row.peer.id == bob.user.id))
+        .await;
+    assert_eq!(rows.items[0].unread, 0);
+    let unknown = carol.with(&bob).mark_read(newest.id).await;
+    assert_eq!(
+        unknown.err().map(|error| error.code()),
+        Some(Code::UnknownMessage)
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_thousand_messages_both_ways_come_once_and_in_order() {
+    const COUNT: usize = 500;
+    let relay = TestRelay::start().await.expect("relay");
+    let alice = Person::online(&relay.url(), "alice").await;
+    let bob = Person::online(&relay.url(), "bob").await;
+    let send = async |from: &Person, to: &Person| {
+        let conversation = from.with(to);
+        for n in 0..COUNT {
+            conversation.send(n.to_string()).await.expect("sent");
+        }
+    };
+    let listen = async |person: &Person| {
+        let mut events = person.client.events();
+        for n in 0..COUNT {
+            assert_eq!(received(&mut events).await.text, n.to_string());
+        }
+    };
+    tokio::join!(
+        listen(&alice),
+        listen(&bob),
+        send(&alice, &bob),
+        send(&bob, &alice)
+    );
+    let mut shown = Reading::new(alice.with(&bob).timeline());
+    shown
+        .until(|items| {
+            let states = items.iter().filter_map(TimelineItem::message);
+            let mut mine = states.filter(|message| message.mine);
+            mine.all(|message| message.state == SendState::Delivered)
+        })
+        .await;
+    let seen = all(&alice.with(&bob)).await;
+    assert_eq!(seen.len(), 2 * COUNT);
+    let same = all(&bob.with(&alice)).await;
+    // One order for both.
+    assert_eq!(texts(&seen), texts(&same));
+    let ids = |messages: &[sordino::Message]| messages.iter().map(|m| m.id).collect::<Vec<_>>();
+    assert_eq!(ids(&seen), ids(&same));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn older_items_are_put_before_those_that_are_shown() {
+    let relay = TestRelay::start().await.expect("relay");
+    let alice = Person::register(&relay.url(), "alice").await;
+    let bob = Person::register(&relay.url(), "bob").await;
+    let conversation = alice.with(&bob);
+    for n in 0..70 {
+        conversation.send(n.to_string()).await.expect("sent");
+    }
+    assert_eq!(conversation.load_older(5).await.expect("loaded"), 0);
+    let mut shown = Reading::new(conversation.timeline());
+    shown.until(|items| items.len() == 50).await;
+    assert_eq!(conversation.load_older(15).await.expect("loaded"), 15);
+    shown.until(|items| items.len() == 65).await;
+    assert_eq!(conversation.load_older(15).await.expect("loaded"), 5);
+    shown.until(|items| items.len() == 70).await;
+    assert_eq!(conversation.load_older(15).await.expect("loaded"), 0);
+    let items: Vec<_> = shown
+        .items
+        .iter()
+        .filter_map(TimelineItem::message)
+        .collect();
+    let expected: Vec<_> = (0..70).map(|n| n.to_string()).collect();
+    assert!(items.iter().map(|item| &item.text).eq(&expected));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_to_oneself_is_a_note() {
+    let relay = TestRelay::start().await.expect("relay");
+    let alice = Person::online(&relay.url(), "alice").await;
+    let mut shown = Reading::new(alice.with(&alice).timeline());
+    alice.with(&alice).send("note").await.expect("sent");
+    shown
+        .until(|items| last(items).is_some_and(|state| state != SendState::Pending))
+        .await;
+    assert_eq!(texts(&all(&alice.with(&alice)).await), ["note"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_sent_is_refused_at_once() {
+    let relay = TestRelay::start().await.expect("relay");
+    let alice = Person::register(&relay.url(), "alice").await;
+    let code = async |text: String| {
+        let sent = alice.with(&alice).send(text).await;
+        sent.err().map(|error| error.code())
+    };
+    assert_eq!(code(String::new()).await, Some(Code::TextEmpty));
+    assert_eq!(
+        code("x".repeat(16 * 1024 + 1)).await,
+        Some(Code::TextTooLong)
+    );
+    assert_eq!(code("x".repeat(16 * 1024)).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_tell_how_the_connection_goes() {
+    let mut relay = TestRelay::start().await.expect("relay");
+    let alice = Person::register(&relay.url(), "alice").await;
+    let mut events = alice.client.events();
+    let mut next = async || {
+        within(async {
+            loop {
+                if let Event::Connection(state) = events.next().await.expect("an event") {
+                    return state;
+                }
+            }
+        })
+        .await
+    };
+    alice.client.connect();
+    assert_eq!(next().await, ConnectionState::Connecting);
+    assert!(matches!(next().await, ConnectionState::CatchingUp { .. }));
+    while next().await != ConnectionState::Live {}
+    relay.stop().await;
+    assert!(matches!(next().await, ConnectionState::Lost { .. }));
+    assert_eq!(next().await, ConnectionState::Connecting);
+    relay.restart().await.expect("restarted");
+    while next().await != ConnectionState::Live {}
+    alice.client.disconnect();
+    assert_eq!(next().await, ConnectionState::Offline);
+}
