@@ -2,6 +2,7 @@
 
 use std::{
     error::Error,
+    fs,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
@@ -50,6 +51,19 @@ struct Args {
 /// Files that a process has open beside its connections.
 const OTHER_FILES: u64 = 500;
 
+/// All load comes from one machine: what keeps a single address from taking a relay over is raised, nothing else.
+const CONFIG: &str = "
+[rates]
+address_per_second = 1000000
+address_burst = 1000000
+address_handshakes_per_second = 1000000
+address_handshakes_burst = 1000000
+handshakes_per_second = 1000000
+handshakes_burst = 1000000
+[log]
+filter = 'warn'
+";
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
@@ -79,7 +93,11 @@ async fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
 
     let relay_program = programs.join("sordino-relay");
     let data = dir.path().join("data").display().to_string();
-    let relay_args = ["serve", "--listen", "127.0.0.1:0", "--data", &data];
+    let config = dir.path().join("relay.toml");
+    fs::write(&config, CONFIG)?;
+    let config = config.display().to_string();
+    let place = ["--listen", "127.0.0.1:0", "--data", &data];
+    let relay_args = [&["serve", "--config", &config], &place[..]].concat();
     let relay = Server::start(&relay_program, &relay_args, dir.path(), "relay").await?;
     let raw = Server::start(&programs.join("sordino-raw-relay"), &[], dir.path(), "raw").await?;
 
