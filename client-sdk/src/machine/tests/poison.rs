@@ -131,3 +131,29 @@ fn a_conversation_of_others_is_refused() {
     assert_eq!(code, sordino_protocol::Code::RelayMisbehaved);
     assert_eq!(bob.pull(&relay, a).cursor, 0);
 }
+
+#[test]
+fn a_session_that_does_not_open_is_replaced() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    let conversation = alice.conversation(b);
+    alice.send(b, "spoilt");
+    alice.sync(&mut relay, b);
+    let mut rows = relay.rows(conversation, (b, bob.device), 3, 3);
+    let mut wrap = rows[0].wrap.take().unwrap().to_vec();
+    *wrap.last_mut().unwrap() ^= 1;
+    rows[0].wrap = Some(wrap.into());
+    let before = bob.machine().store.read(|tx| tx.book(a, alice.device));
+    bob.take(&relay, a, &rows);
+    assert_eq!(bob.machine().waiting().unwrap(), [(conversation, a)]);
+    bob.sync(&mut relay, a);
+    let after = bob.machine().store.read(|tx| tx.book(a, alice.device));
+    assert_ne!(before.unwrap().sending(), after.unwrap().sending());
+    alice.sync(&mut relay, b);
+    alice.send(b, "whole");
+    alice.sync(&mut relay, b);
+    bob.sync(&mut relay, a);
+    assert_eq!(bob.shown(a)[2..], ["! bad_ratchet", "< whole"]);
+    // A second one within the hour begins nothing.
+    assert!(bob.machine().waiting().unwrap().is_empty());
+}
