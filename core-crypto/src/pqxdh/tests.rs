@@ -2,6 +2,9 @@ use sordino_protocol::{DeviceId, UserId};
 
 use super::*;
 
+mod low_order;
+mod network;
+
 struct Device {
     keys: DeviceKeys,
     peer: Peer,
@@ -243,88 +246,6 @@ fn a_peer_that_is_not_the_initiator_is_refused() {
     );
 }
 
-/// Every encoding of a point of small order, with and without the bit that X25519 ignores.
-fn low_order() -> Vec<[u8; 32]> {
-    [
-        "0000000000000000000000000000000000000000000000000000000000000000",
-        "0100000000000000000000000000000000000000000000000000000000000000",
-        "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
-        "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
-        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-        "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
-    ]
-    .iter()
-    .flat_map(|point| {
-        let plain: [u8; 32] = hex::decode(point).unwrap().try_into().unwrap();
-        let mut high = plain;
-        high[31] |= 0x80;
-        [plain, high]
-    })
-    .collect()
-}
-
-#[test]
-fn low_order_keys_are_refused_in_every_slot_of_the_initiator() {
-    for point in low_order() {
-        let mut bad = [bundle(true), bundle(true), bundle(true)];
-        bad[0].peer.identity_key = point;
-        bad[1].spk.1 = point;
-        bad[2].opk = Some((12, point));
-        for bundle in &bad {
-            assert_eq!(start(bundle).err(), Some(SetupError::NonContributory));
-        }
-    }
-}
-
-#[test]
-fn low_order_keys_are_refused_in_every_slot_of_the_responder() {
-    let good = start(&bundle(true)).unwrap().encrypt(b"first").unwrap();
-    let (secrets, bob) = (secrets(), device(50));
-    for point in low_order() {
-        for slot in 0..3 {
-            let mut alice = device(10).peer;
-            let mut payload = good.clone();
-            let mut message = payload.message.to_vec();
-            let handshake = payload.handshake.as_mut().unwrap();
-            match slot {
-                0 => alice.identity_key = point,
-                1 => handshake.ephemeral_key = point.to_vec().into(),
-                // Version, tag and length of the field, then the ratchet key.
-                _ => message[3..35].copy_from_slice(&point),
-            }
-            // A sid that fits, as an attacker would make it.
-            let th = Transcript {
-                born: 5,
-                initiator: &alice,
-                responder: &bob.peer,
-                spk: (11, &public(&secrets.spk)),
-                opk: Some((12, public(&secrets.opk))),
-                pq: (
-                    13,
-                    PqKind::OneTime,
-                    hash::sha256(&mlkem::KeyPair::from_seed(&secrets.pq).public()),
-                ),
-                ephemeral: array(&handshake.ephemeral_key).unwrap(),
-                ratchet: message[3..35].try_into().unwrap(),
-                ciphertext: hash::sha256(&handshake.ciphertext),
-            }
-            .hash();
-            payload.message = message.into();
-            payload.session = th[..8].to_vec().into();
-            let expected = match slot {
-                2 => SetupError::Session(SessionError::Message),
-                _ => SetupError::NonContributory,
-            };
-            assert_eq!(
-                answer_as(&alice, true, &payload).err(),
-                Some(expected),
-                "slot {slot}"
-            );
-        }
-    }
-}
-
 #[test]
 fn a_failed_decrypt_leaves_the_stored_session_usable() {
     let (mut alice, bob) = pair();
@@ -430,61 +351,4 @@ fn sessions_survive_storage_at_every_step() {
         bob = reload(next);
     }
     assert!(!alice.is_unanswered());
-}
-
-mod network {
-    use std::collections::HashSet;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(24))]
-
-        /// Two sides whose messages are lost, repeated, reordered and changed at will.
-        #[test]
-        fn nothing_decrypts_twice_or_wrongly_and_nothing_breaks_the_session(
-            steps in prop::collection::vec((any::<bool>(), 0u8..4, any::<prop::sample::Index>(), 1u8..), 1..50),
-        ) {
-            let (alice, bob) = pair();
-            let mut sides = [alice.to_bytes().unwrap(), bob.to_bytes().unwrap()];
-            // Per receiver.
-            let mut sent: [Vec<Vec<u8>>; 2] = Default::default();
-            let mut read = HashSet::new();
-            for (n, (second, action, at, flip)) in steps.into_iter().enumerate() {
-                let side = usize::from(second);
-                let mut session = Session::from_bytes(&sides[side]).unwrap();
-                if action == 0 || sent[side].is_empty() {
-                    let text = [u8::try_from(n).unwrap()];
-                    let other = 1 - side;
-                    let number = u8::try_from(sent[other].len()).unwrap();
-                    let message = session.encrypt(&[text[0], number]).unwrap().message;
-                    sent[other].push(message.to_vec());
-                    sides[side] = session.to_bytes().unwrap();
-                    continue;
-                }
-                let pick = at.index(sent[side].len());
-                let mut message = sent[side][pick].clone();
-                if action == 1 {
-                    let byte = at.index(message.len());
-                    message[byte] ^= flip;
-                    prop_assert!(session.decrypt(&message).is_err());
-                } else if let Ok((session, plaintext)) = session.decrypt(&message) {
-                    prop_assert!(read.insert((side, pick)), "decrypted twice");
-                    prop_assert_eq!(usize::from(plaintext[1]), pick);
-                    sides[side] = session.to_bytes().unwrap();
-                }
-            }
-            for (from, to) in [(0, 1), (1, 0), (0, 1)] {
-                let mut sender = Session::from_bytes(&sides[from]).unwrap();
-                let message = sender.encrypt(b"end").unwrap().message;
-                sides[from] = sender.to_bytes().unwrap();
-                let receiver = Session::from_bytes(&sides[to]).unwrap();
-                let (receiver, plaintext) = receiver.decrypt(&message).unwrap();
-                prop_assert_eq!(plaintext.as_slice(), b"end");
-                sides[to] = receiver.to_bytes().unwrap();
-            }
-        }
-    }
 }
