@@ -13,7 +13,7 @@ mod chat_support;
 
 use std::{sync::LazyLock, time::Duration};
 
-use chat_support::{Device, Draft, Person, Relay, relay_with, until};
+use chat_support::{Device, Draft, Person, people, relay_with, until};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use sordino_protocol::{hash::conversation_id, limits, pb::relay_frame::Frame};
 use sordino_relay::chat::Settings;
@@ -50,13 +50,6 @@ async fn flood(
         assert!(counter < 20_000, "the kernel takes everything");
     }
     counter
-}
-
-async fn people(relay: &Relay) -> (Person, Person) {
-    let (alice, bob) = (Person::new(1), Person::new(2));
-    relay.register(&alice, &[1]).await;
-    relay.register(&bob, &[2]).await;
-    (alice, bob)
 }
 
 #[tokio::test]
