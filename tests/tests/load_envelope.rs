@@ -1,46 +1,26 @@
 //! What the load generator sends has the size, and passes the checks, of what a client sends.
 #![allow(missing_docs, clippy::expect_used, reason = "tests")]
 
+mod load_support;
+
 use std::sync::Arc;
 
+use load_support::{NOW, Person, person};
 use prost::Message;
 use sordino_crypto::{
-    keys::{DeviceKeys, IdentityKey, ListSigningKey},
-    lists, message,
+    message,
     pqxdh::{self, PrekeySecrets},
     prekeys::{Owner, Peer, verify_bundle},
 };
 use sordino_protocol::{
-    Class, ClientMessageId, DeviceId, Header, UserId, frame, hash,
+    Class, ClientMessageId, Header, frame, hash,
     http::Bundle,
-    list::DeviceList,
     pb::{self, client_frame::Frame},
 };
 use sordino_tests::load::{
     account::Account,
     envelope::{CONTENT, Lane, Noise, RATCHET_MESSAGE},
 };
-
-const NOW: u64 = 1_800_000_000_000;
-
-struct Person {
-    keys: DeviceKeys,
-    list: DeviceList,
-    peer: Peer,
-}
-
-fn person(n: u8) -> Person {
-    let mut rng = rand::rng();
-    let user = UserId::from_bytes([n; 16]);
-    let device = DeviceId::from_bytes([n + 100; 16]);
-    let identity = IdentityKey::generate(&mut rng);
-    let lsk = ListSigningKey::generate(&mut rng);
-    let keys = DeviceKeys::generate(&mut rng);
-    let list = lists::first_list(user, device, &identity, &lsk, &keys, NOW);
-    let list = lists::parse(&list).expect("a list");
-    let peer = Peer::of(&list, device).expect("listed");
-    Person { keys, list, peer }
-}
 
 fn header(from: &Person, to: &Person) -> Header {
     Header {
@@ -49,7 +29,7 @@ fn header(from: &Person, to: &Person) -> Header {
         counter: 1,
         client_message_id: ClientMessageId::from_bytes([9; 16]),
         sender: from.list.user,
-        sender_device: from.peer.device,
+        sender_device: from.device,
         recipient: to.list.user,
         sender_list: 1,
         recipient_list: 1,
@@ -65,7 +45,7 @@ fn the_content_is_as_long_as_that_of_500_bytes() {
     let content = pb::Content {
         sent_ms: NOW,
         sender: alice.list.user.to_pb(),
-        sender_device: alice.peer.device.to_pb(),
+        sender_device: alice.device.to_pb(),
         after: Some(pb::After {
             seq: 1000,
             env_hash: vec![1; 32].into(),
@@ -85,20 +65,22 @@ fn the_wrap_is_as_long_as_one_of_an_answered_session() {
     let mut rng = rand::rng();
     let owner = Owner {
         list: &bob.list,
-        device: bob.peer.device,
+        device: bob.device,
         keys: &bob.keys,
     };
     let spk = owner.signed_prekey(&mut rng, 1, NOW);
     let pq = owner.pq_last_resort(&mut rng, 1, NOW);
     let bundle = Bundle {
-        device: bob.peer.device,
+        device: bob.device,
         signed: spk.public.into(),
         one_time: None,
         pq: pq.public.into(),
         pq_one_time: false,
     };
     let bundle = verify_bundle(&bob.list, bundle, NOW).expect("a bundle");
-    let session = pqxdh::initiate(&mut rng, &alice.peer, &alice.keys, &bundle, NOW);
+    let peer = |of: &Person| Peer::of(&of.list, of.device).expect("listed");
+    let (alice_peer, bob_peer) = (peer(&alice), peer(&bob));
+    let session = pqxdh::initiate(&mut rng, &alice_peer, &alice.keys, &bundle, NOW);
     let mut session = session.expect("a session");
     let payload = session.encrypt(&[0; 65]).expect("encrypted");
     let secrets = PrekeySecrets {
@@ -106,8 +88,8 @@ fn the_wrap_is_as_long_as_one_of_an_answered_session() {
         one_time: None,
         pq: &pq.secret,
     };
-    let (bob, alice) = ((&bob.peer, &bob.keys), &alice.peer);
-    let answering = pqxdh::respond(&mut rng, bob.0, bob.1, alice, &secrets, &payload);
+    let (me, keys, other) = (&bob_peer, &bob.keys, &alice_peer);
+    let answering = pqxdh::respond(&mut rng, me, keys, other, &secrets, &payload);
     let (mut answering, _) = answering.expect("answered");
     let reply = answering.encrypt(&[0; 65]).expect("encrypted");
     assert!(reply.handshake.is_none());
@@ -116,8 +98,7 @@ fn the_wrap_is_as_long_as_one_of_an_answered_session() {
 
 #[test]
 fn a_generated_frame_is_a_message_of_its_sender() {
-    let account =
-        |person: Person| Arc::new(Account::new(person.list, person.peer.device, person.keys));
+    let account = |person: Person| Arc::new(Account::new(person.list, person.device, person.keys));
     let (alice, bob) = (account(person(1)), account(person(2)));
     let lane = Lane::new(Arc::clone(&alice), Arc::clone(&bob), Noise::new());
     let Ok(Frame::Send(send)) = frame::decode_client(lane.frame(7)) else {
