@@ -15,6 +15,10 @@ use crate::store::{Conversation, Durability, Outgoing, Progress, StoredAccount, 
 /// How long to wait after a refusal whose code is of a later protocol.
 const UNKNOWN_CODE_WAIT: Duration = Duration::from_secs(30);
 
+/// Encryptions of one message after which the relay and this device seem not to agree on lists: then it goes slowly.
+const ENCRYPTIONS: usize = 8;
+const DISAGREEMENT_WAIT: Duration = Duration::from_secs(60);
+
 /// What to do after a refusal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AfterRefusal {
@@ -163,7 +167,15 @@ impl Machine {
                 Some(Code::ListsChanged | Code::WrongTargets) => {
                     tx.outbox_stale_from(conversation, from)?;
                     take_both(tx, notes, me, &held, refused, now_ms, &mut happenings)?;
-                    encrypt_or_prepare(tx, notes, me, &held, from, now_ms)?
+                    let next = encrypt_or_prepare(tx, notes, me, &held, from, now_ms)?;
+                    if tx.versions(conversation, from)?.len() < ENCRYPTIONS {
+                        next
+                    } else {
+                        AfterRefusal::Wait {
+                            wait: DISAGREEMENT_WAIT,
+                            from,
+                        }
+                    }
                 }
                 Some(Code::CounterGap) => AfterRefusal::Resend {
                     from: tx.first_counter(conversation)?.unwrap_or(from),

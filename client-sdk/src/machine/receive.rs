@@ -13,6 +13,7 @@ use sordino_protocol::{
 
 use super::notes::Notes;
 use super::own_rows::own_row;
+use super::send::wants_attention;
 use super::timeline::{add, blank, message};
 use super::view::StoreView;
 use super::{Happening, Machine, begun};
@@ -31,6 +32,9 @@ pub struct Taken {
     pub happenings: Vec<Happening>,
     /// Fetch the lists of this user up to this version (see [`Machine::list_range`]), then give the rest of the rows again.
     pub needs: Option<(UserId, u32)>,
+    /// A session with the sender is to be answered or repaired: call [`Machine::needs`] and [`Machine::encrypt_held`] for
+    /// this conversation's person, as if a message waited.
+    pub attention: bool,
     /// Pull these rows, both ends included: those before them are stored, these are not.
     pub pull: Option<(u64, u64)>,
 }
@@ -156,7 +160,10 @@ impl Receiver<'_> {
                 }
             }
         }
-        taken.cursor = tx.cursor(self.conversation)?;
+        if let Some(held) = tx.conversation(self.conversation)? {
+            taken.cursor = held.cursor;
+            taken.attention = held.counter > 0 && wants_attention(tx, self.notes, self.peer)?;
+        }
         Ok(taken)
     }
 

@@ -239,7 +239,7 @@ pub(super) fn encrypt_waiting(
 }
 
 /// Whether a session with a device of `peer` is to be answered or repaired.
-fn wants_attention(tx: &Tx<'_>, notes: &Notes, peer: UserId) -> Result<bool, Error> {
+pub(super) fn wants_attention(tx: &Tx<'_>, notes: &Notes, peer: UserId) -> Result<bool, Error> {
     let Some(list) = notes.newest_list(tx, peer)? else {
         return Ok(false);
     };

@@ -199,6 +199,7 @@ impl Phone {
             all.happenings.extend(taken.happenings);
             (all.cursor, all.pull, all.needs) = (taken.cursor, taken.pull, taken.needs);
             all.ack = taken.ack.or(all.ack);
+            all.attention = taken.attention;
             let Some((user, version)) = taken.needs else {
                 return all;
             };

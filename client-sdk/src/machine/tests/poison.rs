@@ -144,7 +144,7 @@ fn a_session_that_does_not_open_is_replaced() {
     *wrap.last_mut().unwrap() ^= 1;
     rows[0].wrap = Some(wrap.into());
     let before = bob.machine().store.read(|tx| tx.book(a, alice.device));
-    bob.take(&relay, a, &rows);
+    assert!(bob.take(&relay, a, &rows).attention);
     assert_eq!(bob.machine().waiting().unwrap(), [(conversation, a)]);
     bob.sync(&mut relay, a);
     let after = bob.machine().store.read(|tx| tx.book(a, alice.device));
