@@ -4,6 +4,7 @@
 //! relay would give again is not.
 
 mod account;
+mod causes;
 mod conversations;
 mod encrypt;
 mod happening;

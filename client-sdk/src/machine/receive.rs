@@ -4,13 +4,14 @@ use prost::Message as _;
 use sordino_crypto::{
     prekeys::Peer,
     receive::{
-        Alarm, Bad, Context, Decision, Message, Outcome, Pass, RowDecision, Undecryptable, receive,
+        Alarm, Context, Decision, Message, Outcome, Pass, RowDecision, Undecryptable, receive,
     },
 };
 use sordino_protocol::{
     Class, Code, ConversationId, Header, SessionId, UserId, hash, pb, signed::SignedType,
 };
 
+use super::causes::{bad_word, undecryptable_word};
 use super::notes::Notes;
 use super::own_rows::own_row;
 use super::send::wants_attention;
@@ -401,33 +402,5 @@ fn dead_sessions(found: &RowDecision) -> Vec<SessionId> {
                 .collect()
         }
         _ => Vec::new(),
-    }
-}
-
-const fn bad_word(bad: Bad) -> &'static str {
-    match bad {
-        Bad::Header(_) => "bad_header",
-        Bad::Elsewhere => "other_conversation",
-        Bad::Replay => "replay",
-        Bad::NoSuchList => "no_such_list",
-        Bad::Unlisted => "unlisted_device",
-        Bad::Removed => "removed_device",
-        Bad::Sender => "wrong_sender",
-        Bad::Recipient => "wrong_recipient",
-        Bad::Content(_) => "bad_content",
-        Bad::After => "bad_order",
-    }
-}
-
-const fn undecryptable_word(cause: Undecryptable) -> &'static str {
-    match cause {
-        Undecryptable::Malformed => "bad_wrap",
-        Undecryptable::UnknownSession => "unknown_session",
-        Undecryptable::RetiredSession => "retired_session",
-        Undecryptable::OtherKeys => "other_keys",
-        Undecryptable::PrekeyGone => "prekey_gone",
-        Undecryptable::Setup(_) => "bad_handshake",
-        Undecryptable::Session(_) => "bad_ratchet",
-        Undecryptable::Envelope => "swapped_envelope",
     }
 }
