@@ -253,3 +253,51 @@ async fn the_wrong_key_opens_nothing() {
         Some(Code::StoreWrongKey)
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_was_copied_back_heals() {
+    let relay = TestRelay::start().await.expect("relay");
+    let mut alice = Person::online(&relay.url(), "alice").await;
+    let bob = Person::online(&relay.url(), "bob").await;
+    let mut heard = bob.client.events();
+    alice.with(&bob).send("before").await.expect("sent");
+    assert_eq!(received(&mut heard).await.text, "before");
+    until_delivered(&alice, &bob, 1).await;
+
+    alice.client.close().await;
+    let (store, copy) = (alice.directory.path().join("store"), tempfile::tempdir());
+    let copy = copy.expect("a directory");
+    copy_files(&store, copy.path());
+    alice.reopen(&relay.url()).await;
+    alice.client.connect();
+    for text in ["one", "two"] {
+        alice.with(&bob).send(text).await.expect("sent");
+        assert_eq!(received(&mut heard).await.text, text);
+    }
+    until_delivered(&alice, &bob, 3).await;
+
+    alice.client.close().await;
+    std::fs::remove_dir_all(&store).expect("removed");
+    std::fs::create_dir(&store).expect("made");
+    copy_files(copy.path(), &store);
+    alice.reopen(&relay.url()).await;
+    alice.with(&bob).send("after").await.expect("sent");
+    let mut told = alice.client.events();
+    alice.client.connect();
+    assert_eq!(received(&mut heard).await.text, "after");
+    within(async { while told.next().await != Some(Event::RolledBack) {} }).await;
+    bob.with(&alice).send("welcome back").await.expect("sent");
+    assert_eq!(received(&mut told).await.text, "welcome back");
+    let seen = all(&bob.with(&alice)).await;
+    assert_eq!(
+        texts(&seen),
+        ["before", "one", "two", "after", "welcome back"]
+    );
+}
+
+fn copy_files(from: &std::path::Path, to: &std::path::Path) {
+    for entry in std::fs::read_dir(from).expect("read") {
+        let entry = entry.expect("an entry");
+        std::fs::copy(entry.path(), to.join(entry.file_name())).expect("copied");
+    }
+}

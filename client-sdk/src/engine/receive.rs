@@ -1,6 +1,6 @@
 //! Rows that come, whether pushed or pulled, and what tells that there are more.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use bytes::Bytes;
 use sordino_protocol::{
@@ -17,6 +17,8 @@ use crate::{machine::Taken, net::socket::End};
 
 /// Requests for pages of conversations have numbers apart from those for rows.
 const LISTING: u32 = 1 << 31;
+/// Before a session is seen to that wants attention.
+const ATTEND: Duration = Duration::from_millis(200);
 
 impl Session<'_> {
     /// Asks for the conversations, from the first page on.
@@ -39,7 +41,7 @@ impl Session<'_> {
         {
             self.listing.request = Some(request);
         } else {
-            let soon = tokio::time::Instant::now() + std::time::Duration::from_secs(1);
+            let soon = tokio::time::Instant::now() + Duration::from_secs(1);
             self.listing.retry_at = Some(soon);
         }
     }
@@ -187,6 +189,10 @@ impl Session<'_> {
             .await?;
         if let Some(seq) = taken.ack {
             self.acknowledge(conversation, seq);
+        }
+        if taken.attention {
+            // Once for what comes together.
+            self.start_later(Errand::Prepare(peer), ATTEND);
         }
         // An own row makes room for another message.
         self.to_send.insert(conversation);

@@ -297,6 +297,13 @@ impl Session<'_> {
         });
     }
 
+    /// Runs an errand after a while, unless it is due before.
+    pub(super) fn start_later(&mut self, errand: Errand, wait: Duration) {
+        let at = Instant::now() + wait;
+        let due = self.later.entry(errand).or_insert(at);
+        *due = at.min(*due);
+    }
+
     async fn finished(&mut self, errand: Errand, result: Result<(), Error>) -> Result<(), End> {
         self.running.remove(&errand);
         if result.is_err() {

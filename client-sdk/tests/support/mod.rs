@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test program uses a part")]
 
+pub mod script;
+
 use std::{future::Future, path::Path, time::Duration};
 
 use sordino::{
