@@ -239,3 +239,31 @@ async fn a_client_that_is_told_to_stop_stops_until_the_app_asks_again() {
     play.begin(Vec::new()).await;
     alice.until_live().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_that_do_not_verify_are_told_of_and_hold_one_message_only() {
+    let mut script = Script::start().await;
+    let (alice, mut play) = with_messages(&mut script, 1).await;
+    let mut events = alice.client.events();
+    play.begin(Vec::new()).await;
+    let (_, send) = play.hear_send().await;
+    let relay_frame::Frame::Refused(mut answer) = refused(&send, "lists_changed", 0) else {
+        panic!("not a refusal")
+    };
+    let forged = pb::Signed {
+        body: vec![1; 100].into(),
+        signature: vec![1; 64].into(),
+    };
+    answer.sender_list = Some(forged.clone());
+    answer.recipient_list = Some(forged);
+    play.say(relay_frame::Frame::Refused(answer)).await;
+    within(async {
+        while !matches!(
+            events.next().await,
+            Some(sordino::Event::RelayMisbehaved { .. })
+        ) {}
+    })
+    .await;
+    assert!(play.hear_the_rest().await.is_empty());
+    assert_eq!(alice.client.connection(), ConnectionState::Live);
+}

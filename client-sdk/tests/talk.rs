@@ -202,9 +202,12 @@ async fn a_message_to_oneself_is_a_note() {
     let alice = Person::online(&relay.url(), "alice").await;
     let mut shown = Reading::new(alice.with(&alice).timeline());
     alice.with(&alice).send("note").await.expect("sent");
+    // Accepted first, then placed: before that it moves while it is read.
     shown
-        .until(|items| last(items).is_some_and(|state| state != SendState::Pending))
+        .until(|items| items.last().is_some_and(|item| item.at().place == 1))
         .await;
+    assert_eq!(shown.items.len(), 1);
+    assert!(last(&shown.items).is_some_and(|state| state != SendState::Pending));
     assert_eq!(texts(&all(&alice.with(&alice)).await), ["note"]);
 }
 

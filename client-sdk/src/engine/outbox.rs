@@ -1,7 +1,9 @@
 //! What goes out: in order, a window for each conversation and a bound for the socket.
 
+use std::time::Duration;
+
 use bytes::{BufMut, BytesMut};
-use sordino_protocol::{ClientMessageId, ConversationId, UserId, hash, pb};
+use sordino_protocol::{ClientMessageId, Code, ConversationId, UserId, hash, pb};
 
 use super::{
     flight::{Answer, SOCKET_BYTES},
@@ -14,6 +16,8 @@ use crate::{machine::AfterRefusal, net::socket::End};
 const RESERVED: usize = 64;
 /// Before a refusal is taken up again that the outbox knows nothing of.
 const UNKNOWN_WAIT_MS: u64 = 1_000;
+/// Before a message is sent again that was refused for lists that do not verify.
+const BAD_KEYS_WAIT: Duration = Duration::from_secs(60);
 
 impl Session<'_> {
     /// Nothing goes out before the process has caught up once: an own row may still be on its way here.
@@ -119,9 +123,18 @@ impl Session<'_> {
             return Ok(());
         }
         tracing::info!(code = refused.code, "a message was not accepted");
-        let after = self
-            .work(move |machine| machine.refused(&refused, now_ms()))
-            .await?;
+        let after = self.try_work(move |machine| machine.refused(&refused, now_ms()));
+        let after = match after.await {
+            Ok(after) => after,
+            Err(error) if error.code() == Code::BadKeys => {
+                self.tell_of_bad_keys(&error);
+                AfterRefusal::Wait {
+                    wait: BAD_KEYS_WAIT,
+                    from: counter,
+                }
+            }
+            Err(error) => return Err(End::from_error(&error)),
+        };
         let flight = self.flights.entry(conversation).or_default();
         match after {
             AfterRefusal::Resend { from } => flight.restart(from, None),

@@ -41,6 +41,8 @@ enum Stage {
     Paused(u64),
     /// A list of this user is missing.
     NeedsLists(UserId),
+    /// The same, and it could not be fetched: others do not wait for it.
+    Stuck(UserId),
 }
 
 /// A question to ask.
@@ -92,9 +94,12 @@ impl Pulls {
         self.behind.contains_key(&conversation)
     }
 
-    /// How many conversations are behind.
+    /// How many conversations are behind and will catch up.
     pub(super) fn left(&self) -> usize {
-        self.behind.len()
+        let stages = self.behind.values().map(|behind| behind.stage);
+        stages
+            .filter(|stage| !matches!(stage, Stage::Stuck(_)))
+            .count()
     }
 
     /// The next question, if there is one and not too many are open.
@@ -193,12 +198,28 @@ impl Pulls {
         let waiting: Vec<_> = self
             .behind
             .iter()
-            .filter(|(_, behind)| behind.stage == Stage::NeedsLists(user))
+            .filter(|(_, behind)| {
+                behind.stage == Stage::NeedsLists(user) || behind.stage == Stage::Stuck(user)
+            })
             .map(|(conversation, _)| *conversation)
             .collect();
         for conversation in waiting {
             self.make_ready(conversation);
         }
+    }
+
+    /// Lists of `user` could not be fetched; it will be tried again.
+    pub(super) fn lists_failed(&mut self, user: UserId) {
+        for behind in self.behind.values_mut() {
+            if behind.stage == Stage::NeedsLists(user) {
+                behind.stage = Stage::Stuck(user);
+            }
+        }
+    }
+
+    /// Its rows cannot be had nor given up: what was announced is not believed.
+    pub(super) fn forget(&mut self, conversation: ConversationId) {
+        self.behind.remove(&conversation);
     }
 
     /// Pauses that are over by `now_ms` end.
@@ -359,8 +380,16 @@ mod tests {
         assert_eq!(pulls.next(), None);
         pulls.lists_came(UserId::from_bytes([8; 16]));
         assert_eq!(pulls.next(), None);
+        assert_eq!(pulls.left(), 2);
+        // Nobody waits for lists that cannot be had.
+        pulls.lists_failed(PEER);
+        assert_eq!(pulls.left(), 1);
         pulls.lists_came(PEER);
+        assert_eq!(pulls.left(), 2);
         assert_eq!(pulls.next(), ask(2, 1, 1, 4));
+        pulls.forget(conversation(1));
+        assert_eq!(pulls.left(), 1);
+        assert_eq!(pulls.answered(2), None);
     }
 
     #[test]

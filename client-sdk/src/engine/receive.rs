@@ -166,6 +166,10 @@ impl Session<'_> {
             cursor = self
                 .work(move |machine| machine.missing(conversation, upto))
                 .await?;
+            if cursor == before {
+                self.pulls.forget(conversation);
+                break;
+            }
             self.acknowledge(conversation, cursor);
         }
         Ok(())

@@ -21,7 +21,7 @@ use super::{Core, Wish, errands, flight::Flight, not_online, now_ms, pulls::Pull
 use crate::{
     error::Error,
     events::ConnectionState,
-    machine::Happening,
+    machine::{Happening, Machine},
     net::{
         auth::AccessToken,
         socket::{End, Reader, Writer},
@@ -250,25 +250,38 @@ impl Session<'_> {
     /// The same with a result.
     pub(super) async fn work<T: Send + 'static>(
         &mut self,
-        work: impl FnOnce(&mut crate::machine::Machine) -> Result<(T, Vec<Happening>), Error>
-        + Send
-        + 'static,
+        work: impl FnOnce(&mut Machine) -> Result<(T, Vec<Happening>), Error> + Send + 'static,
     ) -> Result<T, End> {
+        let done = self.try_work(work).await;
+        done.map_err(|error| End::from_error(&error))
+    }
+
+    /// The same where a failure does not end the session.
+    pub(super) async fn try_work<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut Machine) -> Result<(T, Vec<Happening>), Error> + Send + 'static,
+    ) -> Result<T, Error> {
         let done = self.core.shared.change(move |machine| {
             let (result, happenings) = work(machine)?;
             let rolled_back = happenings.contains(&Happening::RolledBack);
             Ok(((result, rolled_back), happenings))
         });
-        match done.await {
-            Ok((result, rolled_back)) => {
-                if rolled_back {
-                    self.rolled_back = true;
-                    self.start(Errand::Prekeys);
-                }
-                Ok(result)
-            }
-            Err(error) => Err(End::from_error(&error)),
+        let (result, rolled_back) = done.await?;
+        if rolled_back {
+            self.rolled_back = true;
+            self.start(Errand::Prekeys);
         }
+        Ok(result)
+    }
+
+    /// The relay gave keys that do not verify.
+    pub(super) fn tell_of_bad_keys(&self, error: &Error) {
+        let evidence = error.detail().to_owned();
+        let conversation = None;
+        self.core.shared.views().tell(&[Happening::RelayMisbehaved {
+            conversation,
+            evidence,
+        }]);
     }
 
     /// Runs an errand: one at a time of each, and few of all.
@@ -313,14 +326,13 @@ impl Session<'_> {
             // Without its ids: they are user data.
             tracing::info!(code = error.code().as_str(), "an errand failed");
             if error.code() == Code::BadKeys {
-                let evidence = error.detail().to_owned();
-                self.core.shared.views().tell(&[Happening::RelayMisbehaved {
-                    conversation: None,
-                    evidence,
-                }]);
+                self.tell_of_bad_keys(error);
             }
             if matches!(error.code(), Code::DeviceRevoked | Code::StoreDamaged) {
                 return Err(End::Stop(error.clone()));
+            }
+            if let Errand::Lists(user, _) = errand {
+                self.pulls.lists_failed(user);
             }
             let wait = match (error.code(), error.retry()) {
                 (Code::NoDevices, _) => RETRY_NO_DEVICES,
