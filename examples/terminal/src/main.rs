@@ -1,5 +1,4 @@
-//! A chat in the terminal. So far its screen; what connects it with the client comes with the client's public interface.
-#![allow(dead_code, reason = "the screen comes before what drives it")]
+//! A chat in the terminal, on nothing but the client's public interface.
 
 mod app;
 mod args;
@@ -8,9 +7,76 @@ mod clock;
 mod fixture;
 mod input;
 mod model;
+mod run;
 mod screen;
+mod session;
 mod signals;
 mod text;
 mod view;
+mod words;
 
-fn main() {}
+use std::{error::Error, fs, path::Path, process::ExitCode, time::Duration};
+
+use clap::Parser;
+use jiff::tz::TimeZone;
+use sordino::{Client, FileKey};
+use tokio::{sync::mpsc, time::timeout};
+
+use crate::{app::App, args::Args, clock::Clock, screen::Screen, session::Session, text::Clean};
+
+/// News that wait for the screen; whoever brings more waits.
+const NEWS: usize = 256;
+/// How long leaving may take. What is not sent by then is sent next time.
+const LEAVING: Duration = Duration::from_secs(5);
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    match chat(&args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sordino-terminal: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn chat(args: &Args) -> Result<(), Box<dyn Error>> {
+    let client = open(&args.relay, &args.store()?).await?;
+    let me = client.me().map(|me| Clean::line(&me.username));
+    if let (Some(me), Some(name)) = (&me, &args.name)
+        && me.as_str() != name
+    {
+        return Err(
+            format!("this store belongs to {me}; give {name} another one with --store").into(),
+        );
+    }
+
+    let (tell, mut news) = mpsc::channel(NEWS);
+    let session = Session::start(client.clone(), tell);
+    let mut app = App::new(Clock::new(TimeZone::system(), clock::now_ms()), me);
+    if let Some(name) = &args.name {
+        for command in app.register(name) {
+            session.perform(command);
+        }
+    }
+
+    let mut screen = Screen::enter()?;
+    let ended = run::run(&mut app, &mut screen, &session, &mut news).await;
+    drop(screen);
+    // The store is safe at every moment: a relay that keeps silent must not keep the user.
+    let _ = timeout(LEAVING, client.close()).await;
+    Ok(ended?)
+}
+
+/// Opens the store; no network is needed.
+async fn open(relay: &str, store: &Path) -> Result<Client, Box<dyn Error>> {
+    fs::create_dir_all(store).map_err(|e| format!("{}: {e}", store.display()))?;
+    let client = Client::builder(relay)
+        .store(store)
+        .keys(FileKey::new(store.join("key")))
+        .open()
+        .await
+        .map_err(|e| format!("{}: {}", store.display(), words::error(&e)))?;
+    Ok(client)
+}

@@ -2,7 +2,7 @@
 
 use crate::text::Clean;
 
-pub(crate) use sordino_protocol::{ClientMessageId as MessageId, UserId};
+pub(crate) use sordino::{MessageId, UserId};
 
 /// The number of an entry of a timeline; it never changes.
 pub(crate) type ItemId = u64;
@@ -94,7 +94,7 @@ pub(crate) enum State {
 pub(crate) enum Connection {
     Offline,
     Connecting,
-    CatchingUp { left: Option<u64> },
+    CatchingUp { left: usize },
     Live,
     Lost { retry_at_ms: i64 },
     Stopped(Clean),

@@ -29,6 +29,8 @@ pub(crate) async fn run(
     let mut signals = Signals::listen()?;
     let mut second = interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let (width, height) = crossterm::terminal::size()?;
+    app.update(Event::Resize(width, height));
     loop {
         screen.draw(app)?;
         let mut next = tokio::select! {

@@ -24,10 +24,10 @@ use crate::{
 pub(crate) use keys::KEYS;
 pub(crate) use scroll::{Position, place};
 
-/// Bytes of a message, as the protocol bounds them.
-const TEXT_BYTES: usize = sordino_protocol::limits::TEXT_BYTES;
+/// Longest text of a message.
+const TEXT_BYTES: usize = 16 * 1024;
 /// Longest user name.
-const NAME_BYTES: usize = *sordino_protocol::limits::USERNAME_CHARS.end();
+const NAME_BYTES: usize = 32;
 /// How long a notice stays.
 const NOTICE_MS: i64 = 8_000;
 
@@ -304,12 +304,6 @@ impl App {
         };
         let name = form.input.text().to_owned();
         if form.busy || name.is_empty() {
-            return Vec::new();
-        }
-        if !sordino_protocol::limits::is_username(&name) {
-            form.error = Some(Clean::line(
-                "A name has 3 to 32 of a-z 0-9 . _ - and begins with a letter or a digit.",
-            ));
             return Vec::new();
         }
         if self.me.as_ref().is_some_and(|me| me.as_str() == name) {

@@ -106,13 +106,8 @@ fn the_name_is_asked_for_before_anything_else() {
     let clock = Clock::new(jiff::tz::TimeZone::UTC, NOW);
     let mut app = App::new(clock, None);
     app.update(Event::Resize(80, 24));
-    assert_eq!(press(&mut app, "<esc>al ice<enter>"), []);
-    assert!(screen(&app).contains("3 to 32"));
-    for _ in 0..4 {
-        press(&mut app, "<backspace>");
-    }
     let register = [Command::Register("alice".to_owned())];
-    assert_eq!(press(&mut app, "ice<enter>"), register);
+    assert_eq!(press(&mut app, "<esc>Alice<enter>"), register);
     assert_eq!(press(&mut app, "x<enter>"), [], "an answer is awaited");
     app.update(Event::Registered(Err(Clean::line(
         "Another user has this name.",

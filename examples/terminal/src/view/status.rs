@@ -47,10 +47,10 @@ fn connection(app: &App) -> (&'static str, Color, String) {
     match &app.connection {
         Connection::Offline => ("○", theme::WAITING, "offline".to_owned()),
         Connection::Connecting => ("◌", theme::WAITING, "connecting…".to_owned()),
-        Connection::CatchingUp { left: Some(left) } => {
-            ("◐", theme::WAITING, format!("catching up, {left} left"))
+        Connection::CatchingUp { left: 0 } => ("◐", theme::WAITING, "catching up…".to_owned()),
+        Connection::CatchingUp { left } => {
+            ("◐", theme::WAITING, format!("catching up, {left} to go"))
         }
-        Connection::CatchingUp { left: None } => ("◐", theme::WAITING, "catching up…".to_owned()),
         Connection::Live => ("●", theme::GOOD, "live".to_owned()),
         Connection::Lost { retry_at_ms } => {
             // Rounded up: "in 0 s" would look stuck.

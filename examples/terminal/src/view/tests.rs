@@ -86,8 +86,8 @@ fn connection() {
     for connection in [
         Connection::Offline,
         Connection::Connecting,
-        Connection::CatchingUp { left: Some(12) },
-        Connection::CatchingUp { left: None },
+        Connection::CatchingUp { left: 12 },
+        Connection::CatchingUp { left: 0 },
         Connection::Live,
         Connection::Lost {
             retry_at_ms: NOW + 3_100,
@@ -106,6 +106,12 @@ fn first_start() {
     let mut app = app(70, 16);
     assert_snapshot!("nobody_yet", screen(&app));
     press(&mut app, "<C-n>ab<enter>");
+    app.update(Event::Found {
+        name: "ab".to_owned(),
+        peer: Err(Clean::line(
+            "A name has 3 to 32 of a-z 0-9 . _ - and begins with a letter or a digit.",
+        )),
+    });
     assert_snapshot!("bad_name", screen(&app));
 }
 

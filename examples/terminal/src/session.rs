@@ -1,0 +1,183 @@
+//! The client behind the screen: carries out its commands, brings it the news.
+
+use std::sync::{Mutex, PoisonError};
+
+use sordino::{Client, ConnectionState, ListDiff, LiveList};
+use tokio::{
+    sync::mpsc::{self, Sender, UnboundedSender},
+    task::AbortHandle,
+};
+
+use crate::{
+    clock,
+    model::{Command, Connection, Diff, Event, Peer, UserId},
+    text::Clean,
+    words,
+};
+
+/// Messages fetched at a time.
+const PAGE: u32 = 100;
+
+/// A client at work.
+pub(crate) struct Session {
+    client: Client,
+    news: Sender<Event>,
+    /// One after the other: messages keep the order in which they were typed.
+    sends: UnboundedSender<(UserId, String)>,
+    /// Brings the news of the open conversation.
+    open: Mutex<Option<AbortHandle>>,
+}
+
+impl Session {
+    /// Begins to bring news; connects if there is an account.
+    pub(crate) fn start(client: Client, news: Sender<Event>) -> Self {
+        tokio::spawn(conversations(client.clone(), news.clone()));
+        tokio::spawn(events(client.clone(), news.clone()));
+        let (sends, queue) = mpsc::unbounded_channel();
+        tokio::spawn(send_all(client.clone(), queue, news.clone()));
+        if client.me().is_some() {
+            client.connect();
+        }
+        Self {
+            client,
+            news,
+            sends,
+            open: Mutex::new(None),
+        }
+    }
+
+    /// Does it in the background; what comes of it is told as an event.
+    pub(crate) fn perform(&self, command: Command) {
+        let client = self.client.clone();
+        let news = self.news.clone();
+        match command {
+            Command::Register(name) => tell(news, async move {
+                let registered = client.register(&name).await;
+                if registered.is_ok() {
+                    client.connect();
+                }
+                let name = registered.map(|me| Clean::line(&me.username));
+                Some(Event::Registered(name.map_err(|e| words::name_error(&e))))
+            }),
+            Command::Find(name) => tell(news, async move {
+                let found = client.find_user(&name).await;
+                let peer = found.map(|user| {
+                    user.map(|user| Peer {
+                        id: user.id,
+                        name: Clean::line(&user.username),
+                    })
+                });
+                let peer = peer.map_err(|e| words::name_error(&e));
+                Some(Event::Found { name, peer })
+            }),
+            Command::Open(peer) => self.open(peer),
+            Command::Send { peer, text } => {
+                // Fails only after the end.
+                let _ = self.sends.send((peer, text));
+            }
+            Command::LoadOlder(peer) => tell(news, async move {
+                let more = client.conversation(peer).load_older(PAGE).await;
+                let more = more.map(|count| count > 0);
+                Some(Event::Older(peer, more.map_err(|e| words::error(&e))))
+            }),
+            Command::MarkRead(peer, upto) => tell(news, async move {
+                let marked = client.conversation(peer).mark_read(upto).await;
+                marked.err().map(|e| Event::Notice(words::error(&e)))
+            }),
+            // The loop's own.
+            Command::Bell | Command::Quit => {}
+        }
+    }
+
+    fn open(&self, peer: UserId) {
+        let task = tokio::spawn(timeline(self.client.clone(), peer, self.news.clone()));
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = open.replace(task.abort_handle()) {
+            before.abort();
+        }
+    }
+}
+
+/// Runs `work`, tells what comes of it. A screen that is gone wants no news.
+fn tell(news: Sender<Event>, work: impl Future<Output = Option<Event>> + Send + 'static) {
+    tokio::spawn(async move {
+        if let Some(event) = work.await {
+            let _ = news.send(event).await;
+        }
+    });
+}
+
+async fn conversations(client: Client, news: Sender<Event>) {
+    let list = client.conversations();
+    follow(list, news, words::row, Event::Rows).await;
+}
+
+async fn timeline(client: Client, peer: UserId, news: Sender<Event>) {
+    let list = client.conversation(peer).timeline();
+    follow(list, news, words::item, |diff| Event::Items(peer, diff)).await;
+}
+
+async fn follow<T: Clone, U>(
+    mut list: LiveList<T>,
+    news: Sender<Event>,
+    show: impl Fn(T) -> U,
+    event: impl Fn(Diff<U>) -> Event,
+) {
+    while let Some(diff) = list.next().await {
+        let diff = match diff {
+            ListDiff::Reset(all) => Diff::Reset(all.into_iter().map(&show).collect()),
+            ListDiff::Insert(at, item) => Diff::Insert(at, show(item)),
+            ListDiff::Update(at, item) => Diff::Update(at, show(item)),
+            ListDiff::Remove(at) => Diff::Remove(at),
+            _ => continue,
+        };
+        if news.send(event(diff)).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn events(client: Client, news: Sender<Event>) {
+    let mut events = client.events();
+    while let Some(event) = events.next().await {
+        let shown = match event {
+            sordino::Event::Connection(state) => Some(Event::Connection(connection(state))),
+            sordino::Event::Received(message) => Some(Event::Received(message.author)),
+            other => words::event(&other),
+        };
+        if let Some(event) = shown
+            && news.send(event).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+async fn send_all(
+    client: Client,
+    mut queue: mpsc::UnboundedReceiver<(UserId, String)>,
+    news: Sender<Event>,
+) {
+    while let Some((peer, text)) = queue.recv().await {
+        if let Err(error) = client.conversation(peer).send(text.as_str()).await {
+            let why = words::error(&error);
+            let _ = news.send(Event::SendFailed { peer, text, why }).await;
+        }
+    }
+}
+
+fn connection(state: ConnectionState) -> Connection {
+    match state {
+        ConnectionState::Connecting => Connection::Connecting,
+        ConnectionState::CatchingUp { left } => Connection::CatchingUp { left },
+        ConnectionState::Live => Connection::Live,
+        ConnectionState::Lost { retry_in } => {
+            let wait = i64::try_from(retry_in.as_millis()).unwrap_or(i64::MAX);
+            Connection::Lost {
+                retry_at_ms: clock::now_ms().saturating_add(wait),
+            }
+        }
+        ConnectionState::Stopped { why } => Connection::Stopped(words::error(&why)),
+        _ => Connection::Offline,
+    }
+}

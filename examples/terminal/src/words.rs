@@ -1,0 +1,156 @@
+//! What the client says, in words for a person and safe to show.
+
+use sordino::{Code, ConversationRow, Error, Event as Told, Message, SendState, TimelineItem};
+
+use crate::{
+    model::{Body, Event, Item, Last, Peer, Row, State},
+    text::Clean,
+};
+
+/// What went wrong and what to do.
+pub(crate) fn error(error: &Error) -> Clean {
+    code(error.code())
+}
+
+/// The same where a name was asked for.
+pub(crate) fn name_error(failed: &Error) -> Clean {
+    match failed.code() {
+        Code::BadRequest => {
+            Clean::line("A name has 3 to 32 of a-z 0-9 . _ - and begins with a letter or a digit.")
+        }
+        _ => error(failed),
+    }
+}
+
+/// The codes' own words speak to programmers where a person meets these most.
+fn code(code: Code) -> Clean {
+    Clean::line(match code {
+        Code::Unreachable | Code::Timeout => {
+            "The relay cannot be reached. Try again once there is a connection."
+        }
+        Code::RateLimited | Code::ClaimQuota => {
+            "That was too often; wait a minute, then try again."
+        }
+        Code::Busy | Code::Draining | Code::Internal => {
+            "The relay has trouble at the moment; try again in a while."
+        }
+        Code::BadKeys => {
+            "The relay shows keys for this person that do not verify. Nothing is sent."
+        }
+        Code::IdentityChanged => "This person's keys changed. Compare them before you write.",
+        Code::NoDevices => "This person has no device that can receive at the moment.",
+        Code::NotRegistered => "You are not registered yet.",
+        Code::StoreLocked => "The store is open in another window; close it there first.",
+        other => other.meaning(),
+    })
+}
+
+/// A line of the list of conversations.
+pub(crate) fn row(row: ConversationRow) -> Row {
+    let last = row.last.map(|last| {
+        let at_ms = at(&last);
+        let (mine, text) = match &last {
+            TimelineItem::Message(message) => (message.mine, Clean::line(&message.text)),
+            other => (false, notice(other)),
+        };
+        Last { mine, text, at_ms }
+    });
+    Row {
+        peer: Peer {
+            id: row.peer.id,
+            name: Clean::line(row.peer.username.as_deref().unwrap_or("(name unknown)")),
+        },
+        last,
+        unread: row.unread,
+    }
+}
+
+/// An entry of a timeline.
+pub(crate) fn item(item: TimelineItem) -> Item {
+    let at_ms = at(&item);
+    let id = item.at().item;
+    let body = match item {
+        TimelineItem::Message(message) => body(message),
+        TimelineItem::KeyChanged { identity: true, .. } => Body::Warning(notice(&item)),
+        _ => Body::Notice(notice(&item)),
+    };
+    Item { id, at_ms, body }
+}
+
+fn body(message: Message) -> Body {
+    let text = Clean::text(&message.text);
+    if message.mine {
+        return Body::Mine(text, state(message.state));
+    }
+    let doubt = "from a device that was removed before the message came";
+    Body::Theirs {
+        id: message.id,
+        text,
+        doubt: message.removed_sender.then(|| Clean::line(doubt)),
+    }
+}
+
+fn state(state: SendState) -> State {
+    match state {
+        SendState::Accepted => State::Accepted,
+        SendState::Delivered => State::Delivered,
+        SendState::Failed { code: why, .. } => State::Failed(code(why)),
+        _ => State::Pending,
+    }
+}
+
+fn at(item: &TimelineItem) -> Option<i64> {
+    let ms = match item {
+        TimelineItem::Message(message) => message.sent_ms,
+        TimelineItem::KeyChanged { noticed_ms, .. } => *noticed_ms,
+        _ => return None,
+    };
+    i64::try_from(ms).ok()
+}
+
+fn notice(item: &TimelineItem) -> Clean {
+    Clean::line(&match item {
+        TimelineItem::Undecryptable { cause, .. } => {
+            format!(
+                "A message that cannot be read ({}).",
+                cause.replace('_', " ")
+            )
+        }
+        TimelineItem::Gap { .. } => {
+            "Here messages are missing: the relay has lost them.".to_owned()
+        }
+        TimelineItem::KeyChanged { identity: true, .. } => {
+            "This person's identity key changed: compare it before you trust what follows."
+                .to_owned()
+        }
+        TimelineItem::KeyChanged { .. } => "This person's devices changed.".to_owned(),
+        _ => "Something that this version cannot show.".to_owned(),
+    })
+}
+
+/// Events that a person should know of.
+pub(crate) fn event(event: &Told) -> Option<Event> {
+    let alarm = |said: &str| Some(Event::Alarm(Clean::line(said)));
+    match event {
+        Told::IdentityChanged(_) => {
+            alarm("A person's identity key changed; the conversation shows where. Esc closes this.")
+        }
+        Told::DeviceAdded { loud: true, .. } => alarm(
+            "A person has a new device that none of their others vouches for. Esc closes this.",
+        ),
+        Told::SignedOut => alarm("This device was removed from your account. Esc closes this."),
+        Told::RelayMisbehaved { evidence, .. } => alarm(&format!(
+            "The relay showed what it should not have: {evidence}. Esc closes this."
+        )),
+        Told::ViewsDiffer { .. } => alarm(
+            "You and the other person were shown different conversations. Do not trust this relay. Esc closes this.",
+        ),
+        Told::RolledBack => alarm(
+            "Your store was an old copy. It was mended; messages sent since that copy are not shown. Esc closes this.",
+        ),
+        Told::TwoCopies => {
+            alarm("Two copies of your store are in use: nothing is sent any more. Esc closes this.")
+        }
+        _ => None,
+    }
+}
