@@ -10,6 +10,7 @@ mod flight;
 mod outbox;
 mod pulls;
 mod receive;
+mod runs;
 mod sender;
 mod session;
 mod shared;

@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use super::{Core, Wish, errands, flight::Flight, not_online, now_ms, pulls::Pulls};
+use super::{Core, Wish, flight::Flight, not_online, now_ms, pulls::Pulls};
 use crate::{
     error::Error,
     events::ConnectionState,
@@ -30,11 +30,8 @@ use crate::{
 
 /// Frames that are handled together.
 const FRAMES: usize = 64;
-/// Between two looks at the prekeys.
-const REPLENISH: Duration = Duration::from_secs(600);
-/// Before an errand that failed is tried again.
-const RETRY: Duration = Duration::from_secs(5);
-const RETRY_NO_DEVICES: Duration = Duration::from_secs(61);
+/// Before a request that was refused is made again, at least.
+const PROBLEM: Duration = Duration::from_secs(1);
 /// Before the outbox is looked at again when the socket had no room.
 const NO_ROOM: Duration = Duration::from_millis(50);
 
@@ -72,14 +69,14 @@ pub(super) struct Session<'a> {
     pub(super) acks: HashMap<ConversationId, u64>,
     /// A rollback was found: what waits is looked at again once everything is here.
     rolled_back: bool,
-    token: Arc<AccessToken>,
-    errands: JoinSet<(Errand, Result<(), Error>)>,
+    pub(super) token: Arc<AccessToken>,
+    pub(super) errands: JoinSet<(Errand, Result<(), Error>)>,
     /// Errands under way, so that none runs twice at a time.
-    running: HashSet<Errand>,
+    pub(super) running: HashSet<Errand>,
     /// Those that were asked for again meanwhile.
-    again: HashSet<Errand>,
+    pub(super) again: HashSet<Errand>,
     /// Errands to be tried again.
-    later: HashMap<Errand, Instant>,
+    pub(super) later: HashMap<Errand, Instant>,
 }
 
 /// Where the question for the conversations stands.
@@ -223,7 +220,7 @@ impl Session<'_> {
     }
 
     fn problem(&mut self, problem: &pb::Problem) {
-        let wait = Duration::from_millis(u64::from(problem.retry_after_ms)).max(RETRY / 5);
+        let wait = Duration::from_millis(u64::from(problem.retry_after_ms)).max(PROBLEM);
         tracing::info!(code = problem.code, "a request was refused");
         if self.listing.request == Some(problem.request) {
             self.listing.request = None;
@@ -282,90 +279,6 @@ impl Session<'_> {
             conversation,
             evidence,
         }]);
-    }
-
-    /// Runs an errand: one at a time of each, and few of all.
-    pub(super) fn start(&mut self, errand: Errand) {
-        self.later.remove(&errand);
-        if !self.running.insert(errand) {
-            // What it was asked for may have come up after it looked.
-            self.again.insert(errand);
-            return;
-        }
-        let core = self.core.clone();
-        let token = self.token.clone();
-        self.errands.spawn(async move {
-            let _turn = core.errands.acquire().await;
-            let result = match errand {
-                Errand::Prekeys => errands::replenish(&core).await,
-                Errand::Prepare(peer) => errands::prepare(&core, peer).await,
-                Errand::Lists(user, version) => errands::lists_of_row(&core, user, version).await,
-                Errand::Name(user) => errands::learn_name(&core, user).await,
-                Errand::Token => {
-                    core.http.token_refused(&token).await;
-                    core.http.token().await.map(|_| ())
-                }
-            };
-            (errand, result)
-        });
-    }
-
-    /// Runs an errand after a while, unless it is due before.
-    pub(super) fn start_later(&mut self, errand: Errand, wait: Duration) {
-        let at = Instant::now() + wait;
-        let due = self.later.entry(errand).or_insert(at);
-        *due = at.min(*due);
-    }
-
-    async fn finished(&mut self, errand: Errand, result: Result<(), Error>) -> Result<(), End> {
-        self.running.remove(&errand);
-        if result.is_err() {
-            self.again.remove(&errand);
-        }
-        if let Err(error) = &result {
-            // Without its ids: they are user data.
-            tracing::info!(code = error.code().as_str(), "an errand failed");
-            if error.code() == Code::BadKeys {
-                self.tell_of_bad_keys(error);
-            }
-            if matches!(error.code(), Code::DeviceRevoked | Code::StoreDamaged) {
-                return Err(End::Stop(error.clone()));
-            }
-            if let Errand::Lists(user, _) = errand {
-                self.pulls.lists_failed(user);
-            }
-            let wait = match (error.code(), error.retry()) {
-                (Code::NoDevices, _) => RETRY_NO_DEVICES,
-                (_, crate::Retry::After(wait)) => wait.max(RETRY),
-                (_, crate::Retry::Never) => RETRY_NO_DEVICES,
-                _ => RETRY,
-            };
-            self.later.insert(errand, Instant::now() + wait);
-            return Ok(());
-        }
-        if self.again.remove(&errand) {
-            self.start(errand);
-        }
-        match errand {
-            Errand::Prekeys => {
-                self.later.insert(errand, Instant::now() + REPLENISH);
-            }
-            Errand::Prepare(peer) => self.prepared(peer),
-            Errand::Lists(user, _) => self.pulls.lists_came(user),
-            Errand::Name(_) => {}
-            Errand::Token => {
-                let token = self.core.http.token().await;
-                let token = token.map_err(|error| End::from_error(&error))?;
-                let refresh = pb::RefreshToken {
-                    token: token.expose().to_owned(),
-                };
-                self.token = token;
-                if !self.writer.send(client_frame::Frame::RefreshToken(refresh)) {
-                    self.later.insert(errand, Instant::now() + RETRY);
-                }
-            }
-        }
-        Ok(())
     }
 
     async fn write_out(&mut self) -> Result<(), End> {

@@ -1,0 +1,111 @@
+//! Errands of a session: run beside it, tried again, and what follows from them.
+
+use std::time::Duration;
+
+use sordino_protocol::{
+    Code,
+    pb::{self, client_frame},
+};
+use tokio::time::Instant;
+
+use super::{
+    errands,
+    session::{Errand, Session},
+};
+use crate::{error::Error, net::socket::End};
+
+/// Between two looks at the prekeys.
+const REPLENISH: Duration = Duration::from_secs(600);
+/// Before an errand that failed is tried again.
+const RETRY: Duration = Duration::from_secs(5);
+const RETRY_NO_DEVICES: Duration = Duration::from_secs(61);
+
+impl Session<'_> {
+    /// Runs an errand: one at a time of each, and few of all.
+    pub(super) fn start(&mut self, errand: Errand) {
+        self.later.remove(&errand);
+        if !self.running.insert(errand) {
+            // What it was asked for may have come up after it looked.
+            self.again.insert(errand);
+            return;
+        }
+        let core = self.core.clone();
+        let token = self.token.clone();
+        self.errands.spawn(async move {
+            let _turn = core.errands.acquire().await;
+            let result = match errand {
+                Errand::Prekeys => errands::replenish(&core).await,
+                Errand::Prepare(peer) => errands::prepare(&core, peer).await,
+                Errand::Lists(user, version) => errands::lists_of_row(&core, user, version).await,
+                Errand::Name(user) => errands::learn_name(&core, user).await,
+                Errand::Token => {
+                    core.http.token_refused(&token).await;
+                    core.http.token().await.map(|_| ())
+                }
+            };
+            (errand, result)
+        });
+    }
+
+    /// Runs an errand after a while, unless it is due before.
+    pub(super) fn start_later(&mut self, errand: Errand, wait: Duration) {
+        let at = Instant::now() + wait;
+        let due = self.later.entry(errand).or_insert(at);
+        *due = at.min(*due);
+    }
+
+    pub(super) async fn finished(
+        &mut self,
+        errand: Errand,
+        result: Result<(), Error>,
+    ) -> Result<(), End> {
+        self.running.remove(&errand);
+        if result.is_err() {
+            self.again.remove(&errand);
+        }
+        if let Err(error) = &result {
+            // Without its ids: they are user data.
+            tracing::info!(code = error.code().as_str(), "an errand failed");
+            if error.code() == Code::BadKeys {
+                self.tell_of_bad_keys(error);
+            }
+            if matches!(error.code(), Code::DeviceRevoked | Code::StoreDamaged) {
+                return Err(End::Stop(error.clone()));
+            }
+            if let Errand::Lists(user, _) = errand {
+                self.pulls.lists_failed(user);
+            }
+            let wait = match (error.code(), error.retry()) {
+                (Code::NoDevices, _) => RETRY_NO_DEVICES,
+                (_, crate::Retry::After(wait)) => wait.max(RETRY),
+                (_, crate::Retry::Never) => RETRY_NO_DEVICES,
+                _ => RETRY,
+            };
+            self.later.insert(errand, Instant::now() + wait);
+            return Ok(());
+        }
+        if self.again.remove(&errand) {
+            self.start(errand);
+        }
+        match errand {
+            Errand::Prekeys => {
+                self.later.insert(errand, Instant::now() + REPLENISH);
+            }
+            Errand::Prepare(peer) => self.prepared(peer),
+            Errand::Lists(user, _) => self.pulls.lists_came(user),
+            Errand::Name(_) => {}
+            Errand::Token => {
+                let token = self.core.http.token().await;
+                let token = token.map_err(|error| End::from_error(&error))?;
+                let refresh = pb::RefreshToken {
+                    token: token.expose().to_owned(),
+                };
+                self.token = token;
+                if !self.writer.send(client_frame::Frame::RefreshToken(refresh)) {
+                    self.later.insert(errand, Instant::now() + RETRY);
+                }
+            }
+        }
+        Ok(())
+    }
+}
