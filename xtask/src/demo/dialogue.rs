@@ -152,7 +152,9 @@ impl Talk {
                 self.latencies.push(Duration::from_millis(latency));
             }
             Said::Accepted { n } => self.accepted[who] = *n,
-            Said::Resumed { .. } | Said::Connection { .. } | Said::Timeline { .. } => {}
+            // Some of it may have come before the client could tell it.
+            Said::Resumed { received } => self.received[who] = *received,
+            Said::Connection { .. } | Said::Timeline { .. } => {}
         }
         Ok((who, said))
     }

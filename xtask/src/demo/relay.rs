@@ -103,7 +103,7 @@ fn spawn(
         .arg("serve")
         .arg("--data")
         .arg(data)
-        .args(["--listen", &format!("127.0.0.1:{port}"), "--name", "demo"])
+        .args(["--listen", &format!("127.0.0.1:{port}")])
         .arg("--port-file")
         .arg(port_file)
         .stdin(Stdio::null())
