@@ -130,5 +130,6 @@ fn fsync_ms(dir: &Path) -> Result<f64> {
     }
     fs::remove_file(path).map_err(io)?;
     times.sort_by(f64::total_cmp);
-    Ok(times.get(times.len() / 2).copied().unwrap_or_default())
+    let median = times.get(times.len() / 2).copied().unwrap_or_default();
+    Ok((median * 100.0).round() / 100.0)
 }
