@@ -74,7 +74,6 @@ fn give_back() {
 
 #[cfg(test)]
 #[path = "../tests/pty/mod.rs"]
-#[allow(dead_code, reason = "only a part of it is needed here")]
 mod pty;
 
 #[cfg(test)]

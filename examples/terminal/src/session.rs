@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use sordino::{Client, ConnectionState, ListDiff, LiveList};
+use sordino::{Client, ConnectionState, Events, ListDiff, LiveList};
 use tokio::{
     sync::mpsc::{self, Sender, UnboundedSender},
     task::AbortHandle,
@@ -32,7 +32,8 @@ impl Session {
     /// Begins to bring news; connects if there is an account.
     pub(crate) fn start(client: Client, news: Sender<Event>) -> Self {
         tokio::spawn(conversations(client.clone(), news.clone()));
-        tokio::spawn(events(client.clone(), news.clone()));
+        // Before it connects: what is told from now on is heard.
+        tokio::spawn(follow_events(client.events(), news.clone()));
         let (sends, queue) = mpsc::unbounded_channel();
         tokio::spawn(send_all(client.clone(), queue, news.clone()));
         if client.me().is_some() {
@@ -137,8 +138,7 @@ async fn follow<T: Clone, U>(
     }
 }
 
-async fn events(client: Client, news: Sender<Event>) {
-    let mut events = client.events();
+async fn follow_events(mut events: Events, news: Sender<Event>) {
     while let Some(event) = events.next().await {
         let shown = match event {
             sordino::Event::Connection(state) => Some(Event::Connection(connection(state))),

@@ -2,6 +2,7 @@
 //! says what is to be done.
 
 mod keys;
+mod name;
 mod scroll;
 #[cfg(test)]
 mod tests;
@@ -22,12 +23,11 @@ use crate::{
 };
 
 pub(crate) use keys::KEYS;
+pub(crate) use name::NameForm;
 pub(crate) use scroll::{Position, place};
 
 /// Longest text of a message.
 const TEXT_BYTES: usize = 16 * 1024;
-/// Longest user name.
-const NAME_BYTES: usize = 32;
 /// How long a notice stays.
 const NOTICE_MS: i64 = 8_000;
 
@@ -44,26 +44,6 @@ pub(crate) enum Overlay {
     Help(usize),
     /// Asks for a name: one's own at the first start, a peer's later.
     Name(NameForm),
-}
-
-/// A question for a user name.
-pub(crate) struct NameForm {
-    pub(crate) mine: bool,
-    pub(crate) input: Input,
-    /// An answer is on its way.
-    pub(crate) busy: bool,
-    pub(crate) error: Option<Clean>,
-}
-
-impl NameForm {
-    pub(crate) fn new(mine: bool) -> Self {
-        Self {
-            mine,
-            input: Input::new(NAME_BYTES),
-            busy: false,
-            error: None,
-        }
-    }
 }
 
 /// What is known of the messages before those loaded.
@@ -129,15 +109,6 @@ impl App {
             drafts: HashMap::new(),
             attended: true,
         }
-    }
-
-    /// Asks for this name at once, as if it had been typed.
-    pub(crate) fn register(&mut self, name: &str) -> Vec<Command> {
-        let Some(Overlay::Name(form)) = &mut self.overlay else {
-            return Vec::new();
-        };
-        form.input.set(name);
-        self.submit_name()
     }
 
     /// Follows `event`. What is returned is to be done, in this order.
@@ -296,63 +267,6 @@ impl App {
             read: None,
         });
         vec![Command::Open(id)]
-    }
-
-    fn submit_name(&mut self) -> Vec<Command> {
-        let Some(Overlay::Name(form)) = &mut self.overlay else {
-            return Vec::new();
-        };
-        let name = form.input.text().to_owned();
-        if form.busy || name.is_empty() {
-            return Vec::new();
-        }
-        if self.me.as_ref().is_some_and(|me| me.as_str() == name) {
-            form.error = Some(Clean::line("That is your own name."));
-            return Vec::new();
-        }
-        form.busy = true;
-        form.error = None;
-        if form.mine {
-            vec![Command::Register(name)]
-        } else {
-            vec![Command::Find(name)]
-        }
-    }
-
-    fn registered(&mut self, outcome: Result<Clean, Clean>) -> Vec<Command> {
-        match outcome {
-            Ok(name) => {
-                self.me = Some(name);
-                self.overlay = None;
-            }
-            Err(why) => self.answer_form(why),
-        }
-        Vec::new()
-    }
-
-    fn found(&mut self, name: &str, peer: Result<Option<Peer>, Clean>) -> Vec<Command> {
-        let waiting = matches!(&self.overlay, Some(Overlay::Name(form))
-            if form.busy && !form.mine && form.input.text() == name);
-        if !waiting {
-            return Vec::new();
-        }
-        match peer {
-            Ok(Some(peer)) => {
-                self.overlay = None;
-                self.focus = Focus::Chat;
-                return self.open(peer);
-            }
-            Ok(None) => self.answer_form(Clean::line(&format!("Nobody is called {name} here."))),
-            Err(why) => self.answer_form(why),
-        }
-        Vec::new()
-    }
-
-    fn answer_form(&mut self, error: Clean) {
-        if let Some(Overlay::Name(form)) = &mut self.overlay {
-            form.busy = false;
-            form.error = Some(error);
-        }
     }
 
     /// A text that was not taken goes back to where it can be sent again, unless something else stands there by now.

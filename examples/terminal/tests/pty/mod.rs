@@ -1,4 +1,5 @@
 //! A program in a terminal of its own.
+#![allow(dead_code, reason = "each test needs a part of it")]
 
 use std::{
     fs::{File, OpenOptions},
