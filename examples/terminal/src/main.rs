@@ -19,7 +19,7 @@ use std::{error::Error, fs, path::Path, process::ExitCode, time::Duration};
 
 use clap::Parser;
 use jiff::tz::TimeZone;
-use sordino::{Client, FileKey};
+use sordino::{Client, Code, FileKey};
 use tokio::{sync::mpsc, time::timeout};
 
 use crate::{app::App, args::Args, clock::Clock, screen::Screen, session::Session, text::Clean};
@@ -77,6 +77,9 @@ async fn open(relay: &str, store: &Path) -> Result<Client, Box<dyn Error>> {
         .keys(FileKey::new(store.join("key")))
         .open()
         .await
-        .map_err(|e| format!("{}: {}", store.display(), words::error(&e)))?;
+        .map_err(|error| match error.code() {
+            Code::BadRequest => format!("--relay {relay}: {}", error.detail()),
+            _ => format!("{}: {}", store.display(), words::error(&error)),
+        })?;
     Ok(client)
 }

@@ -154,3 +154,31 @@ pub(crate) fn event(event: &Told) -> Option<Event> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_is_one_line_for_a_person() {
+        for found in Code::ALL {
+            let said = error(&Error::new(*found, "a detail"));
+            assert!(said.as_str().ends_with('.'), "{said}");
+            assert!(!said.as_str().contains('\n'));
+        }
+        let name = name_error(&Error::new(Code::BadRequest, ""));
+        assert!(name.as_str().contains("3 to 32"));
+    }
+
+    #[test]
+    fn evidence_of_a_hostile_relay_is_cleaned() {
+        let told = Told::RelayMisbehaved {
+            conversation: None,
+            evidence: "\u{1b}[2J".to_owned(),
+        };
+        assert!(
+            matches!(event(&told), Some(Event::Alarm(said)) if !said.as_str().contains('\u{1b}'))
+        );
+        assert!(event(&Told::Lagged { missed: 1 }).is_none());
+    }
+}
