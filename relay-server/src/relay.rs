@@ -38,8 +38,8 @@ use crate::{
     user::{UserError, sqlite::SqliteUsers},
 };
 
-/// Challenges open at a time, about 100 bytes each.
-const OPEN_CHALLENGES: usize = 65_536;
+/// Challenges answered in a minute: more than this machine could check the signatures of. About 20 bytes each.
+const ANSWERED_CHALLENGES: usize = 1 << 20;
 /// Pairs of users whose claims are counted, about 64 bytes each.
 const CLAIM_PAIRS: usize = 262_144;
 
@@ -118,7 +118,7 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         sessions,
         log: delivery.log,
         history: delivery.history,
-        challenges: Challenges::new(OPEN_CHALLENGES),
+        challenges: Challenges::new(ANSWERED_CHALLENGES),
         claims: ClaimQuota::new(config.rates.claims_per_hour, CLAIM_PAIRS),
         rates: Arc::new(Rates::new(&config.rates)),
         draining: CancellationToken::new(),
@@ -141,8 +141,20 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
     let admin = match recorder {
         Some((listen, recorder)) => {
             let counter = server.counter();
-            let admin = Admin::start(listen, &config.limits, api.clone(), recorder, counter).await;
-            Some(admin.map_err(|error| StartError::Listen(listen, error))?)
+            let store = delivery.handle.store();
+            let admin = Admin::start(
+                listen,
+                &config.limits,
+                api.clone(),
+                recorder,
+                counter,
+                store,
+            );
+            Some(
+                admin
+                    .await
+                    .map_err(|error| StartError::Listen(listen, error))?,
+            )
         }
         None => None,
     };

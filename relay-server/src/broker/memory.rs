@@ -89,6 +89,7 @@ impl MemoryLog {
             group.extend(queue.entries.pop_front());
         }
         metrics::gauge!("sordino_log_queue_records").set(queue.entries.len() as f64);
+        metrics::gauge!("sordino_log_queue_bytes").set(queue.bytes as f64);
         Some(group)
     }
 
@@ -152,7 +153,7 @@ impl Log for MemoryLog {
                 Err(error) => Err(error),
             };
             if let Err(error) = outcome {
-                metrics::counter!("sordino_append_refused_total", "reason" => reason(error))
+                metrics::counter!("sordino_log_refused_total", "reason" => reason(error))
                     .increment(1);
             }
             outcome

@@ -3,16 +3,6 @@
 //! A connection is one task ([`socket`]). A message goes through [`accept`] (may this device send it to these devices
 //! now?) and [`pipeline`] (to the log, and its answer back in order, by the rule of [`hole`]). What is stored comes from
 //! delivery into a [`mailbox`], bounded by a [`window`], and goes out through [`push`].
-//!
-//! | Metric | Kind | Labels | What it counts |
-//! |---|---|---|---|
-//! | `sordino_chat_connections` | gauge | | open connections |
-//! | `sordino_chat_accepted_total` | counter | | messages answered `Accepted` |
-//! | `sordino_chat_refused_total` | counter | `code` | messages answered `Refused`, by error code |
-//! | `sordino_chat_delivered_total` | counter | | rows written to sockets as `Deliver` |
-//! | `sordino_chat_pulled_rows_total` | counter | | rows written to sockets as `Pulled` |
-//! | `sordino_chat_window_closed_total` | counter | | events that a full window turned into a `Sync` |
-//! | `sordino_chat_closed_total` | counter | `why` | connections that the relay closed, by reason |
 
 mod accept;
 mod ack;

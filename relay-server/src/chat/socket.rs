@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     http::caller::Caller,
+    ops::rates::Wait,
     session::{self, Event},
 };
 
@@ -56,6 +57,8 @@ pub(super) struct Connection<'a> {
     seat: Seat<'a>,
     heard: Instant,
     asked: bool,
+    /// Until when nothing is read, because the device was faster than its user may be.
+    held: Option<Instant>,
 }
 
 /// What happened.
@@ -82,6 +85,7 @@ pub(super) async fn serve(chat: &Chat, mut socket: WebSocket, caller: &Caller) {
         seat,
         heard: Instant::now(),
         asked: false,
+        held: None,
     };
     // Boxed: what only beginning and end need is not held while the connection idles.
     let end = match Box::pin(connection.begin()).await {
@@ -122,7 +126,7 @@ impl Connection<'_> {
                 timer.as_mut().reset(wake);
             }
             let step = tokio::select! {
-                message = self.socket.recv() => Step::Read(message),
+                message = self.socket.recv(), if self.held.is_none() => Step::Read(message),
                 next = self.seat.mailbox.next() => Step::Next(next),
                 settled = self.pipeline.settle(), if !self.pipeline.is_idle() => Step::Settled(settled),
                 () = &mut timer => Step::Time,
@@ -162,6 +166,7 @@ impl Connection<'_> {
     async fn read(&mut self, message: Message) -> Result<(), End> {
         self.heard = Instant::now();
         self.asked = false;
+        self.pay(self.heard);
         match message {
             Message::Binary(bytes) => match sordino_protocol::frame::decode_client(bytes) {
                 Ok(frame) => self.handle(frame).await,
@@ -172,6 +177,16 @@ impl Connection<'_> {
             Message::Ping(_) | Message::Pong(_) => Ok(()),
             Message::Close(_) => Err(End::Gone),
         }
+    }
+
+    /// Accounts for a frame that was read. What it may not read yet the relay leaves with the kernel, and the kernel with
+    /// the device: a flood costs neither memory nor anybody else's turn.
+    fn pay(&mut self, now: Instant) {
+        let paid = self.chat.api.rates.frame(self.identity.user);
+        if paid.is_err() && self.held.is_none() {
+            metrics::counter!("sordino_chat_held_total").increment(1);
+        }
+        self.held = paid.err().map(|Wait(wait)| now + wait);
     }
 
     /// Ends the connection of a device that its owner removed.
@@ -203,7 +218,10 @@ impl Connection<'_> {
         };
         let acks = self.acks.due(now, settings.ack_every);
         let wake = token.min(self.heard + patience);
-        acks.map_or(wake, |acks| acks.min(wake))
+        [acks, self.held]
+            .into_iter()
+            .flatten()
+            .fold(wake, Instant::min)
     }
 
     async fn keep_time(&mut self) -> Result<(), End> {
@@ -222,6 +240,10 @@ impl Connection<'_> {
             Due::In(_) => {}
         }
         let now = Instant::now();
+        // The frame that was read is paid for before the next one is; several connections of a user take turns.
+        if self.held.is_some_and(|until| until <= now) {
+            self.pay(now);
+        }
         if self
             .acks
             .due(now, settings.ack_every)

@@ -177,6 +177,14 @@ pub struct Rates {
     pub user_per_second: NonZeroU32,
     /// Its burst.
     pub user_burst: NonZeroU32,
+    /// Writes that a user's devices sign: lists and prekeys. Each is kept, or costs the disk a sync.
+    pub user_writes_per_hour: NonZeroU32,
+    /// Its burst.
+    pub user_writes_burst: NonZeroU32,
+    /// WebSocket frames of one user. What comes faster is not refused but read later.
+    pub user_frames_per_second: NonZeroU32,
+    /// Its burst.
+    pub user_frames_burst: NonZeroU32,
     /// WebSocket handshakes from one address (IPv6: from one /64).
     pub address_handshakes_per_second: NonZeroU32,
     /// Its burst.
@@ -204,6 +212,10 @@ impl Default for Rates {
             address_burst: per(200),
             user_per_second: per(50),
             user_burst: per(500),
+            user_writes_per_hour: per(240),
+            user_writes_burst: per(60),
+            user_frames_per_second: per(200),
+            user_frames_burst: per(2_000),
             address_handshakes_per_second: per(10),
             address_handshakes_burst: per(100),
             handshakes_per_second: per(500),

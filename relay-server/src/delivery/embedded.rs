@@ -127,6 +127,11 @@ pub async fn start(options: Options, sessions: Arc<dyn Sessions>) -> Result<Runn
 }
 
 impl DeliveryHandle {
+    /// The store that it writes to.
+    pub fn store(&self) -> Arc<Store> {
+        Arc::clone(&self.store)
+    }
+
     /// Refuses appends, finishes and answers what waits, tells the devices, syncs the store.
     pub async fn shutdown(mut self) -> Result<(), StoreError> {
         self.log.close();
@@ -187,6 +192,8 @@ impl Consumer {
                         // Its connection may be gone; the message is not.
                         let _ = entry.answer.send(answer);
                     }
+                    metrics::gauge!("sordino_delivery_untold_groups")
+                        .set((UNTOLD_GROUPS - self.told.capacity()) as f64);
                     // Only a runtime that is being torn down drops the receiver; history has everything.
                     let _ = self.told.blocking_send(publications);
                 }
@@ -221,8 +228,9 @@ impl Consumer {
         } = group.decide();
         let begun = Instant::now();
         self.store.commit(&write)?;
-        metrics::histogram!("sordino_commit_seconds").record(begun.elapsed().as_secs_f64());
-        metrics::counter!("sordino_messages_sequenced_total").increment(sequenced);
+        metrics::histogram!("sordino_delivery_commit_seconds").record(begun.elapsed());
+        metrics::histogram!("sordino_delivery_group_records").record(entries.len() as f64);
+        metrics::counter!("sordino_delivery_sequenced_total").increment(sequenced);
         for (conversation, state) in states {
             self.cache.put(conversation, state);
         }

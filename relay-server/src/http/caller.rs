@@ -110,14 +110,11 @@ impl Caller {
         if !proof.verify(&self.signing_key, method.as_str(), uri.path(), &body.0) {
             return Err(Code::BadProof.into());
         }
+        api.rates.write(self.user)?;
         let now_ms = (api.now_ms)();
-        if !api
+        Ok(api
             .challenges
-            .redeem(&proof.nonce, self.user, self.device, now_ms)
-        {
-            return Err(Code::ChallengeExpired.into());
-        }
-        Ok(())
+            .redeem(&proof.nonce, self.user, self.device, now_ms)?)
     }
 
     pub(crate) fn signing_key(&self) -> &[u8; 32] {

@@ -9,7 +9,7 @@ use axum::{
 };
 use sordino_protocol::{Code, Retry, http::ErrorBody};
 
-use crate::{history::HistoryError, user::UserError};
+use crate::{auth::challenge::ChallengeError, history::HistoryError, user::UserError};
 
 /// A code, and what happened in this case.
 #[derive(Debug)]
@@ -54,6 +54,16 @@ impl ApiError {
 impl From<Code> for ApiError {
     fn from(code: Code) -> Self {
         Self::new(code, code.meaning())
+    }
+}
+
+impl From<ChallengeError> for ApiError {
+    fn from(error: ChallengeError) -> Self {
+        match error {
+            ChallengeError::Expired => Code::ChallengeExpired,
+            ChallengeError::Full => Code::Busy,
+        }
+        .into()
     }
 }
 

@@ -17,10 +17,7 @@ pub(super) async fn challenge(
     body: Body,
 ) -> Result<Json<Challenge>, ApiError> {
     let ChallengeRequest { user, device } = body.json()?;
-    let nonce = api
-        .challenges
-        .issue(user, device, (api.now_ms)())
-        .ok_or(Code::Busy)?;
+    let nonce = api.challenges.issue(user, device, (api.now_ms)());
     Ok(Json(Challenge {
         nonce: nonce.to_vec().into(),
         relay: api.name.clone(),
@@ -37,7 +34,7 @@ pub(super) async fn token(
     let nonce = array(&request.nonce.0, "nonce")?;
     let signature = array(&request.signature.0, "signature")?;
     let now_ms = (api.now_ms)();
-    if !api.challenges.redeem(&nonce, user, device, now_ms) {
+    if !api.challenges.stands(&nonce, user, device, now_ms) {
         return Err(Code::ChallengeExpired.into());
     }
     let list = api.users.newest_list(user).await?;
@@ -47,6 +44,7 @@ pub(super) async fn token(
     if !proof::answers_challenge(&signing_key, &api.name, &nonce, &signature) {
         return Err(Code::BadProof.into());
     }
+    api.challenges.redeem(&nonce, user, device, now_ms)?;
     let access_token = api
         .tokens
         .issue(user, device, &signing_key, now_ms / 1000)

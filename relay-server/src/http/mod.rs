@@ -43,7 +43,7 @@ pub struct Api {
     pub log: Arc<dyn Log>,
     /// Where they stay.
     pub history: Arc<dyn History>,
-    /// Open challenges.
+    /// What devices sign to log in and to write.
     pub challenges: Challenges,
     /// What may be claimed.
     pub claims: ClaimQuota,

@@ -9,13 +9,28 @@ use sordino_protocol::UserId;
 
 const WINDOW_MS: u64 = 60 * 60 * 1000;
 
+type Pair = (UserId, UserId);
+
 /// Claims per requester and target, in windows of an hour.
+///
+/// A flood of pairs pushes the least used out, and gives their requesters a new quota. To refuse instead would let a few
+/// accounts keep everyone from beginning a conversation; and whoever has accounts for such a flood can take a user's
+/// one-time keys within the quotas of all of them.
 pub struct ClaimQuota {
-    windows: Mutex<HashMap<(UserId, UserId), Window>>,
+    windows: Mutex<Windows>,
     bundles: usize,
-    capacity: usize,
+    /// Pairs of a generation.
+    generation: usize,
 }
 
+/// Two generations: what was not used while the young one filled up is forgotten.
+#[derive(Default)]
+struct Windows {
+    young: HashMap<Pair, Window>,
+    old: HashMap<Pair, Window>,
+}
+
+#[derive(Default)]
 struct Window {
     ends_ms: u64,
     taken: usize,
@@ -27,26 +42,15 @@ impl ClaimQuota {
         Self {
             windows: Mutex::default(),
             bundles,
-            capacity,
+            generation: (capacity / 2).max(1),
         }
     }
 
     /// Whether `requester` may take this many of `target` now; counts them if so.
     pub fn take(&self, requester: UserId, target: UserId, bundles: usize, now_ms: u64) -> bool {
-        // Nothing panics between two steps on the map.
+        // Nothing panics between two steps on the maps.
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (requester, target);
-        if windows.len() >= self.capacity && !windows.contains_key(&key) {
-            windows.retain(|_, window| window.ends_ms > now_ms);
-            // Pushing one out would give its requester a new quota.
-            if windows.len() >= self.capacity {
-                return false;
-            }
-        }
-        let window = windows.entry(key).or_insert(Window {
-            ends_ms: 0,
-            taken: 0,
-        });
+        let window = windows.of((requester, target), self.generation);
         if window.ends_ms <= now_ms {
             window.ends_ms = now_ms.saturating_add(WINDOW_MS);
             window.taken = 0;
@@ -57,6 +61,18 @@ impl ClaimQuota {
         }
         window.taken = taken;
         true
+    }
+}
+
+impl Windows {
+    fn of(&mut self, pair: Pair, generation: usize) -> &mut Window {
+        let known = self.old.remove(&pair);
+        if self.young.len() >= generation && !self.young.contains_key(&pair) {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young
+            .entry(pair)
+            .or_insert_with(|| known.unwrap_or_default())
     }
 }
 
@@ -81,12 +97,24 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_pairs_is_bounded_and_frees_nobody() {
-        let quota = ClaimQuota::new(1, 2);
-        assert!(quota.take(user(1), user(2), 1, 0));
-        assert!(quota.take(user(1), user(3), 1, 0));
-        assert!(!quota.take(user(1), user(4), 1, 0));
-        assert!(!quota.take(user(1), user(2), 1, 0));
-        assert!(quota.take(user(1), user(4), 1, WINDOW_MS));
+    fn a_flood_of_pairs_is_bounded_and_locks_nobody_out() {
+        let quota = ClaimQuota::new(1, 8);
+        for target in 10..=250 {
+            assert!(quota.take(user(1), user(target), 1, 0));
+            let windows = quota.windows.lock().expect("whole");
+            assert!(windows.young.len() + windows.old.len() <= 8);
+        }
+        assert!(quota.take(user(2), user(3), 1, 0));
+        assert!(!quota.take(user(2), user(3), 1, 0));
+    }
+
+    #[test]
+    fn a_pair_that_goes_on_claiming_is_not_forgotten_in_a_flood() {
+        let quota = ClaimQuota::new(1, 8);
+        assert!(quota.take(user(2), user(3), 1, 0));
+        for target in 10..=250 {
+            assert!(quota.take(user(1), user(target), 1, 0));
+            assert!(!quota.take(user(2), user(3), 1, 0));
+        }
     }
 }

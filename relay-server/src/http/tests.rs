@@ -1,5 +1,6 @@
 //! The routes, called without a network.
 
+mod attacks;
 mod history;
 
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use super::{Api, ClaimQuota, routes::router};
 use crate::{
     auth::{challenge::Challenges, signing_key::TokenKey, token::Tokens},
     delivery::embedded::{DeliveryHandle, Options, start},
+    ops::rates::Rates,
     session::memory::MemorySessions,
     user::{
         fixtures::{Person, device_id},
@@ -53,6 +55,10 @@ struct Login<'a> {
 
 impl Relay {
     async fn new() -> Self {
+        Self::with(Rates::default()).await
+    }
+
+    async fn with(rates: Rates) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let users = SqliteUsers::open(&dir.path().join("users.sqlite")).await;
         let key = TokenKey::load_or_create(&dir.path().join("token.key")).expect("a key");
@@ -70,7 +76,7 @@ impl Relay {
             challenges: Challenges::new(64),
             claims: ClaimQuota::new(3, 8),
             tokens: Tokens::new(NAME, &key),
-            rates: Arc::default(),
+            rates: Arc::new(rates),
             draining: CancellationToken::new(),
             now_ms: || NOW_MS,
         });

@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     config::Limits,
+    history::embedded::Store,
     http::{Api, health},
 };
 
@@ -30,6 +31,7 @@ pub struct Admin {
 struct Metrics {
     handle: PrometheusHandle,
     connections: Counter,
+    store: Arc<Store>,
     draining: CancellationToken,
 }
 
@@ -41,6 +43,7 @@ impl Admin {
         api: Arc<Api>,
         handle: PrometheusHandle,
         connections: Counter,
+        store: Arc<Store>,
     ) -> io::Result<Self> {
         let limits = Limits {
             connections: CONNECTIONS,
@@ -52,6 +55,7 @@ impl Admin {
         let metrics = Metrics {
             handle,
             connections,
+            store,
             draining: api.draining.clone(),
         };
         let routes = Router::new()
@@ -75,6 +79,9 @@ impl Admin {
 }
 
 async fn exposition(State(metrics): State<Metrics>) -> impl IntoResponse {
+    // It asks the file system, which may take its time.
+    let store = Arc::clone(&metrics.store);
+    let _ = tokio::task::spawn_blocking(move || store.record_usage()).await;
     let text = metrics::render(
         &metrics.handle,
         &metrics.connections,

@@ -1,18 +1,4 @@
-//! Metrics in the Prometheus text format.
-//!
-//! | Metric | Kind | Labels | What it counts |
-//! |---|---|---|---|
-//! | `sordino_connections` | gauge | | TCP connections, WebSockets included |
-//! | `sordino_connections_half_open` | gauge | | those that have not sent a request yet |
-//! | `sordino_connections_total` | counter | | connections accepted |
-//! | `sordino_connections_refused_total` | counter | `why` | connections closed at once, or to make room |
-//! | `sordino_http_requests_total` | counter | `route`, `status` | answers |
-//! | `sordino_http_request_seconds` | histogram | `route` | from the request's head to its answer |
-//! | `sordino_rate_limited_total` | counter | `by` | requests refused because they came too often |
-//! | `sordino_draining` | gauge | | 1 while the relay ends |
-//! | `process_resident_memory_bytes`, `process_cpu_seconds_total`, `process_open_fds` | gauge | | of the process (Linux) |
-//!
-//! Those of the live path are listed in [`crate::chat`].
+//! Metrics in the Prometheus text format. `docs/metrics.md` lists them all, and a test holds it to the code.
 
 use std::{sync::OnceLock, time::Duration};
 
@@ -24,6 +10,8 @@ use super::{accept::Counter, process};
 
 /// Upper bounds of the latency histogram, in seconds.
 const LATENCIES: [f64; 10] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0];
+/// Those of a number of records.
+const COUNTS: [f64; 8] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0];
 /// How often what was recorded is folded together; until then it takes memory.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -46,6 +34,7 @@ pub fn install() -> Result<PrometheusHandle, MetricsError> {
     }
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &LATENCIES)?
+        .set_buckets_for_metric(Matcher::Suffix("_records".to_owned()), &COUNTS)?
         .build_recorder();
     let handle = recorder.handle();
     match ::metrics::set_global_recorder(recorder) {

@@ -29,6 +29,8 @@ const BUCKETS: u64 = 65_536;
 pub struct Rates {
     addresses: Buckets,
     users: Buckets,
+    writes: Buckets,
+    frames: Buckets,
     address_handshakes: Buckets,
     handshakes: DefaultDirectRateLimiter,
     clock: DefaultClock,
@@ -51,9 +53,9 @@ struct Buckets {
 }
 
 impl Buckets {
-    fn new(per_second: NonZeroU32, burst: NonZeroU32) -> Self {
+    fn new(quota: Quota, burst: NonZeroU32) -> Self {
         Self {
-            limiter: RateLimiter::keyed(Quota::per_second(per_second).allow_burst(burst)),
+            limiter: RateLimiter::keyed(quota.allow_burst(burst)),
             hasher: RandomState::new(),
         }
     }
@@ -76,28 +78,53 @@ fn network(address: IpAddr) -> u128 {
 impl Rates {
     /// Full buckets.
     pub fn new(rates: &config::Rates) -> Self {
-        let handshakes =
-            Quota::per_second(rates.handshakes_per_second).allow_burst(rates.handshakes_burst);
+        let per_second = Quota::per_second;
         Self {
-            addresses: Buckets::new(rates.address_per_second, rates.address_burst),
-            users: Buckets::new(rates.user_per_second, rates.user_burst),
+            addresses: Buckets::new(per_second(rates.address_per_second), rates.address_burst),
+            users: Buckets::new(per_second(rates.user_per_second), rates.user_burst),
+            writes: Buckets::new(
+                Quota::per_hour(rates.user_writes_per_hour),
+                rates.user_writes_burst,
+            ),
+            frames: Buckets::new(
+                per_second(rates.user_frames_per_second),
+                rates.user_frames_burst,
+            ),
             address_handshakes: Buckets::new(
-                rates.address_handshakes_per_second,
+                per_second(rates.address_handshakes_per_second),
                 rates.address_handshakes_burst,
             ),
-            handshakes: RateLimiter::direct(handshakes),
+            handshakes: RateLimiter::direct(
+                per_second(rates.handshakes_per_second).allow_burst(rates.handshakes_burst),
+            ),
             clock: DefaultClock::default(),
         }
     }
 
     /// A request without a good token.
     pub fn address(&self, ClientAddr(address): ClientAddr) -> Result<(), Wait> {
-        self.addresses.take(&self.clock, network(address))
+        self.addresses
+            .take(&self.clock, network(address))
+            .inspect_err(|_| refused("address"))
     }
 
     /// A request of this user.
     pub fn user(&self, user: UserId) -> Result<(), Wait> {
-        self.users.take(&self.clock, user)
+        self.users
+            .take(&self.clock, user)
+            .inspect_err(|_| refused("user"))
+    }
+
+    /// A write that a device of this user signed.
+    pub fn write(&self, user: UserId) -> Result<(), Wait> {
+        self.writes
+            .take(&self.clock, user)
+            .inspect_err(|_| refused("write"))
+    }
+
+    /// A frame of this user.
+    pub fn frame(&self, user: UserId) -> Result<(), Wait> {
+        self.frames.take(&self.clock, user)
     }
 
     /// A WebSocket handshake. The address is asked first: what it has too much of must not cost the others.
@@ -124,10 +151,7 @@ pub async fn by_address(
 ) -> Response {
     match rates.address(client_of(request.extensions())) {
         Ok(()) => next.run(request).await,
-        Err(wait) => {
-            refused("address");
-            ApiError::from(wait).into_response()
-        }
+        Err(wait) => ApiError::from(wait).into_response(),
     }
 }
 
@@ -147,7 +171,7 @@ pub async fn handshakes(
 }
 
 /// Counts a refusal.
-pub fn refused(by: &'static str) {
+fn refused(by: &'static str) {
     ::metrics::counter!("sordino_rate_limited_total", "by" => by).increment(1);
 }
 

@@ -30,6 +30,7 @@ use sordino_relay::{
     chat::{Chat, Settings},
     delivery::embedded::{DeliveryHandle, Options, start},
     http::{Api, ClaimQuota, routes::router},
+    ops::rates::Rates,
     session::memory::MemorySessions,
     user::sqlite::SqliteUsers,
 };
@@ -86,6 +87,19 @@ impl Relay {
         settings: Settings,
         change: impl FnOnce(&mut Options),
     ) -> Self {
+        Self::start_all(dir, settings, Rates::default(), change).await
+    }
+
+    pub async fn start_rated(dir: &Path, settings: Settings, rates: Rates) -> Self {
+        Self::start_all(dir, settings, rates, |_| {}).await
+    }
+
+    async fn start_all(
+        dir: &Path,
+        settings: Settings,
+        rates: Rates,
+        change: impl FnOnce(&mut Options),
+    ) -> Self {
         let users = SqliteUsers::open(&dir.join("users.sqlite")).await;
         let users = users.expect("opened");
         let key = TokenKey::load_or_create(&dir.join("token.key")).expect("a key");
@@ -104,7 +118,7 @@ impl Relay {
             challenges: Challenges::new(64),
             claims: ClaimQuota::new(3, 8),
             tokens: Tokens::new(NAME, &key),
-            rates: Arc::default(),
+            rates: Arc::new(rates),
             draining: CancellationToken::new(),
             now_ms,
         });
@@ -177,11 +191,8 @@ impl Relay {
 
     /// Replaces a list over HTTP, as one of its owner's devices; the status of the answer.
     pub async fn put_list(&self, person: &Person, device: u8, list: &DeviceList) -> u16 {
-        let nonce = self
-            .api
-            .challenges
-            .issue(person.user, device_id(device), now_ms())
-            .expect("room");
+        let challenges = &self.api.challenges;
+        let nonce = challenges.issue(person.user, device_id(device), now_ms());
         let path = format!("/v1/users/{}/list", person.user);
         let list = list.signed.clone().into();
         let body = serde_json::to_vec(&PutList { list }).expect("JSON");

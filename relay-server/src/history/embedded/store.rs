@@ -182,6 +182,16 @@ impl Store {
         &self.options.path
     }
 
+    /// Records what it takes on disk, and what the disk has left.
+    pub fn record_usage(&self) {
+        if let Ok(bytes) = self.db.disk_space() {
+            metrics::gauge!("sordino_store_bytes").set(bytes as f64);
+        }
+        if let Ok(free) = (self.options.machine.available)(&self.options.path) {
+            metrics::gauge!("sordino_store_free_bytes").set(free as f64);
+        }
+    }
+
     /// Refuses when the disk has less than the reserve left.
     pub fn check_space(&self) -> Result<(), StoreError> {
         self.check_left(self.options.reserve_bytes)

@@ -13,7 +13,7 @@ use crate::broker::Record;
 
 impl Relay {
     /// Stores messages from device 1 of one person to device 1 of another, in this many counters.
-    async fn store(&self, from: &Person, to: &Person, messages: u64) -> ConversationId {
+    pub(super) async fn store(&self, from: &Person, to: &Person, messages: u64) -> ConversationId {
         let conversation = conversation_id(from.user, to.user);
         for counter in 1..=messages {
             let record = record(from.user, to.user, counter);
