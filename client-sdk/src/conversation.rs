@@ -55,7 +55,8 @@ impl Conversation {
         engine::send(self.inner.sender(), self.peer, text).await
     }
 
-    /// The timeline, from its newest items on, kept up to date: see [`LiveList`]. It begins with at most 50 items;
+    /// The timeline, from its newest items on, kept up to date: see [`LiveList`]. It begins with 50 items at most, or
+    /// with all messages that wait to be sent and up to 50 before them;
     /// [`Self::load_older`] puts more before them.
     #[must_use]
     pub fn timeline(&self) -> LiveList<TimelineItem> {

@@ -177,11 +177,13 @@ impl<T: Clone + PartialEq> Source<T> {
     }
 
     /// Puts an item of an ordered list in its place, and takes it from where it stood before. One before the first item
-    /// is none of the part that is shown.
+    /// that has its final place is none of the part that is shown. Those that wait for theirs say nothing of what is shown:
+    /// they stand behind whatever comes.
     pub(crate) fn place<O: Ord>(
         &self,
         item: T,
         is_same: impl Fn(&T) -> bool,
+        is_final: impl Fn(&T) -> bool,
         order: impl Fn(&T) -> O,
     ) {
         let mut state = self.lock();
@@ -199,7 +201,7 @@ impl<T: Clone + PartialEq> Source<T> {
                 }
             }
             (found, _) => {
-                let first = state.items.first();
+                let first = state.items.first().filter(|first| is_final(first));
                 if found.is_none() && first.is_some_and(|first| order(&item) < order(first)) {
                     return;
                 }

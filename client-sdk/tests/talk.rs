@@ -180,6 +180,14 @@ async fn older_items_are_put_before_those_that_are_shown() {
         conversation.send(n.to_string()).await.expect("sent");
     }
     assert_eq!(conversation.load_older(5).await.expect("loaded"), 0);
+    {
+        let mut waiting = Reading::new(conversation.timeline());
+        waiting.until(|items| items.len() == 70).await;
+        alice.client.connect();
+        waiting
+            .until(|items| items.iter().all(|item| item.at().is_final()))
+            .await;
+    }
     let mut shown = Reading::new(conversation.timeline());
     shown.until(|items| items.len() == 50).await;
     assert_eq!(conversation.load_older(15).await.expect("loaded"), 15);
@@ -253,4 +261,36 @@ async fn events_tell_how_the_connection_goes() {
     while next().await != ConnectionState::Live {}
     alice.client.disconnect();
     assert_eq!(next().await, ConnectionState::Offline);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_both_write_at_once_is_shown_to_both_in_one_order() {
+    let relay = TestRelay::start().await.expect("relay");
+    let alice = Person::register(&relay.url(), "alice").await;
+    let bob = Person::register(&relay.url(), "bob").await;
+    let mut shown = [
+        Reading::new(alice.with(&bob).timeline()),
+        Reading::new(bob.with(&alice).timeline()),
+    ];
+    // More than a timeline begins with: all of it waits while the other's messages come in.
+    for n in 0..60 {
+        for (one, other) in [(&alice, &bob), (&bob, &alice)] {
+            let text = format!("{} {n}", one.user.username);
+            one.with(other).send(text).await.expect("sent");
+        }
+    }
+    let mut late = Reading::new(bob.with(&alice).timeline());
+    alice.client.connect();
+    bob.client.connect();
+    let settled = |items: &[TimelineItem]| {
+        items.len() == 120 && items.iter().all(|item| item.at().is_final())
+    };
+    let mut orders = Vec::new();
+    for shown in shown.iter_mut().chain([&mut late]) {
+        let items = within(shown.until(settled)).await;
+        let messages = items.iter().filter_map(TimelineItem::message);
+        orders.push(messages.map(|m| m.text.clone()).collect::<Vec<_>>());
+    }
+    assert_eq!(orders[0], orders[1]);
+    assert_eq!(orders[0], orders[2]);
 }

@@ -95,7 +95,17 @@ impl Views {
         if source.is_loaded() {
             return Ok(());
         }
-        let items = machine.timeline(id, None, FIRST_ITEMS)?;
+        let mut items = machine.timeline(id, None, FIRST_ITEMS)?;
+        // However many messages wait: what came last is to be seen before them.
+        while let Some(first) = items.first().map(|item| item.position)
+            && !first.is_final()
+        {
+            let older = machine.timeline(id, Some(first), FIRST_ITEMS)?;
+            if older.is_empty() {
+                break;
+            }
+            items.splice(0..0, older);
+        }
         source.set(
             items.into_iter().map(Into::into).collect(),
             TimelineItem::at,
@@ -138,7 +148,12 @@ impl Views {
                 if let Some(source) = source {
                     let item = TimelineItem::from(item.clone());
                     let number = item.at().item;
-                    source.place(item, |other| other.at().item == number, TimelineItem::at);
+                    source.place(
+                        item,
+                        |other| other.at().item == number,
+                        |item| item.at().is_final(),
+                        TimelineItem::at,
+                    );
                 }
             }
             if let Some(event) = event(happening) {

@@ -75,11 +75,26 @@ async fn readers_wait_for_the_first_items() {
     assert_eq!(never.read().next().await, None);
 }
 
+/// Everything from 90 on waits for its place.
+fn put(source: &Source<(u8, u8)>, item: (u8, u8)) {
+    let is_final = |item: &(u8, u8)| item.1 < 90;
+    source.place(item, |other| other.0 == item.0, is_final, |item| item.1);
+}
+
+#[test]
+fn what_waits_for_its_place_does_not_hide_what_has_one() {
+    let source = with(&[(1, 90), (2, 91)]);
+    for change in [(3, 10), (1, 11), (4, 12), (2, 13), (5, 9)] {
+        put(&source, change);
+    }
+    assert_eq!(source.lock().items, [(3, 10), (1, 11), (4, 12), (2, 13)]);
+}
+
 #[tokio::test]
 async fn an_ordered_list_keeps_its_order() {
     // (id, order)
     let source = with(&[(1, 10), (2, 20)]);
-    let place = |item: (u8, u8)| source.place(item, |other| other.0 == item.0, |item| item.1);
+    let place = |item| put(&source, item);
     let mut list = source.read();
     let mut read = Vec::new();
     for change in [(3, 30), (4, 25), (3, 22), (5, 5), (1, 10), (1, 40)] {

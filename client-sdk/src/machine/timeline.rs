@@ -15,6 +15,14 @@ pub struct Position {
     pub item: u64,
 }
 
+impl Position {
+    /// Whether its message has its place among all messages, and does not wait for it.
+    #[must_use]
+    pub const fn is_final(&self) -> bool {
+        self.place < UNPLACED
+    }
+}
+
 /// An item of a conversation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimelineItem {

@@ -51,8 +51,12 @@ struct Args {
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Say<'a> {
-    /// What the store holds from before.
-    Resumed { sent: usize, received: usize },
+    /// What the store holds from before, and how many messages the file makes.
+    Resumed {
+        sent: usize,
+        received: usize,
+        total: usize,
+    },
     /// The connection changed.
     Connection { state: &'static str },
     /// So many own messages were accepted by the relay.
@@ -110,7 +114,8 @@ async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
     let mut timeline = conversation.timeline();
     drop(first);
     let mut transcript = Transcript::create(&args.received)?;
-    transcript.resume(timeline.next().await)?;
+    let total = pieces.as_ref().map_or(0, Vec::len);
+    transcript.resume(timeline.next().await, total)?;
     let mut next = transcript.sent();
 
     let mut input = BufReader::new(stdin()).lines();

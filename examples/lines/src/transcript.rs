@@ -41,7 +41,11 @@ impl Transcript {
     }
 
     /// What was there at the start.
-    pub(crate) fn resume(&mut self, whole: Option<ListDiff<TimelineItem>>) -> io::Result<()> {
+    pub(crate) fn resume(
+        &mut self,
+        whole: Option<ListDiff<TimelineItem>>,
+        total: usize,
+    ) -> io::Result<()> {
         if let Some(whole) = whole {
             whole.apply(&mut self.items);
         }
@@ -51,7 +55,12 @@ impl Transcript {
         self.file.write_all(text.as_bytes())?;
         self.written = received;
         let sent = self.sent();
-        Say::Resumed { sent, received }.tell();
+        Say::Resumed {
+            sent,
+            received,
+            total,
+        }
+        .tell();
         self.count();
         Ok(())
     }

@@ -153,7 +153,7 @@ impl Talk {
             }
             Said::Accepted { n } => self.accepted[who] = *n,
             // Some of it may have come before the client could tell it.
-            Said::Resumed { received } => self.received[who] = *received,
+            Said::Resumed { received, .. } => self.received[who] = *received,
             Said::Connection { .. } | Said::Timeline { .. } => {}
         }
         Ok((who, said))

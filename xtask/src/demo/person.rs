@@ -21,8 +21,8 @@ use super::{
 #[derive(Debug, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(super) enum Said {
-    /// It runs; this is what its store holds from before.
-    Resumed { received: usize },
+    /// It runs; what its store holds from before, and how many messages its file makes.
+    Resumed { received: usize, total: usize },
     /// The connection changed.
     Connection { state: String },
     /// So many of its messages were accepted by the relay.

@@ -70,11 +70,16 @@ impl Report<'_> {
             latencies.get(at).copied().unwrap_or_default().as_millis()
         };
         println!(
-            "{} messages in {:.1} s; from send to the other's screen: half within {} ms, 99 % within {} ms",
-            told.latencies.len(),
+            "{} messages in {:.1} s; from send to the other's screen: half within {} ms, 99 % within {} ms{}",
+            self.timelines.alice.len(),
             told.took.as_secs_f64(),
             at(50),
-            at(99)
+            at(99),
+            // What comes while a client starts is in its store before it can be timed.
+            match told.latencies.len() {
+                timed if timed < self.timelines.alice.len() => format!(" ({timed} timed)"),
+                _ => String::new(),
+            }
         );
         if let Some([relay, alice, bob]) = told.kills {
             println!(

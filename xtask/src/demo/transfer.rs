@@ -47,7 +47,7 @@ pub(super) fn run(
         people.start(who)?;
     }
     let mut transfer = Transfer {
-        total: lines.len(),
+        total: None,
         kills: Kills::new(seed, kills, 2 * lines.len()),
         received: Both::default(),
         accepted: Both::default(),
@@ -74,7 +74,8 @@ pub(super) fn run(
 }
 
 struct Transfer {
-    total: usize,
+    /// Messages that the text makes: not known before a client says so.
+    total: Option<usize>,
     kills: Kills,
     received: Both<usize>,
     accepted: Both<usize>,
@@ -93,8 +94,8 @@ impl Transfer {
                 }
             } else if moved.elapsed() > STALLED {
                 return Err(format!(
-                    "nothing moved for a minute, of {} lines: {:?} received, {:?} accepted",
-                    self.total, self.received, self.accepted
+                    "nothing moved for a minute: {:?} received, {:?} accepted",
+                    self.received, self.accepted
                 ));
             }
             while let Some(victim) = self.kills.due(self.received.alice + self.received.bob) {
@@ -111,17 +112,18 @@ impl Transfer {
     }
 
     fn is_complete(&self) -> bool {
-        let all = Both {
-            alice: self.total,
-            bob: self.total,
-        };
-        self.received == all && self.accepted == all
+        let all = |counts: &Both<usize>, total| counts.alice.min(counts.bob) >= total;
+        self.total
+            .is_some_and(|total| all(&self.received, total) && all(&self.accepted, total))
     }
 
     /// Takes a report in. Whether anything moved.
     fn note(&mut self, who: Who, said: &Said) -> bool {
         let (counts, n) = match said {
-            Said::Resumed { received } => (&mut self.received, *received),
+            Said::Resumed { received, total } => {
+                self.total = Some(*total);
+                (&mut self.received, *received)
+            }
             Said::Received {
                 n, sent_ms, at_ms, ..
             } => {
@@ -140,20 +142,20 @@ impl Transfer {
     }
 
     fn show(&mut self) {
-        let done: usize = self.received.alice + self.received.bob;
-        let tenths = done * 10 / (2 * self.total);
+        let Some(total) = self.total.map(|total| 2 * total) else {
+            return;
+        };
+        let done = self.received.alice + self.received.bob;
+        let tenths = done * 10 / total;
         if stderr().is_terminal() {
             eprint!(
-                "\rdemo: alice has {} and bob has {} of {} lines, {} killed ",
-                self.received.alice,
-                self.received.bob,
-                self.total,
+                "\rdemo: {done} of {total} messages, {} killed ",
                 self.kills.done.iter().sum::<u32>(),
             );
             let _ = stderr().flush();
         } else if tenths > self.shown {
             self.shown = tenths;
-            eprintln!("demo: {}0 % of {} lines", tenths, 2 * self.total);
+            eprintln!("demo: {tenths}0 % of {total} messages");
         }
     }
 }
