@@ -18,7 +18,10 @@ CREATE TABLE counters (
     conversation BLOB NOT NULL REFERENCES conversations,
     user BLOB NOT NULL,
     device BLOB NOT NULL,
-    last INTEGER NOT NULL,
+    -- That a header named.
+    shown INTEGER NOT NULL,
+    -- Of a message that proved genuine.
+    proven INTEGER NOT NULL,
     PRIMARY KEY (conversation, user, device)
 ) STRICT, WITHOUT ROWID;
 

@@ -5,6 +5,8 @@
 use sordino_protocol::{ClientMessageId, hash::Hash};
 
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+/// So long after the discovery, messages that the lost copy had on their way may still get their rows.
+pub const SETTLING_MS: u64 = 60 * 1000;
 
 /// A row of this device, as the log has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,11 +33,12 @@ pub enum Verdict {
     Sequenced(usize),
     /// The store is an old copy: sessions become receive-only, prekeys are replaced, the user is told.
     RolledBack,
-    /// Again within a day: two copies of this device are in use. Stop, and say so.
+    /// Again within a day, and not from what the lost copy had on its way: two copies of this device are in use. Stop, and
+    /// say so.
     TwoCopies,
 }
 
-/// Judges an own row by what the store holds at its counter, and by when it was last found to be rolled back.
+/// Judges an own row by what the store holds at its counter, and by when the last rollback was first found.
 pub fn judge(
     row: &OwnRow,
     sent: Option<&Sent>,
@@ -47,9 +50,14 @@ pub fn judge(
         .and_then(|sent| sent.versions.iter().position(|v| *v == row.env_hash));
     match (taken, last_rollback_ms) {
         (Some(version), _) => Verdict::Sequenced(version),
-        (None, Some(last)) if now_ms.saturating_sub(last) < DAY_MS => Verdict::TwoCopies,
+        (None, Some(last)) if is_second(now_ms.saturating_sub(last)) => Verdict::TwoCopies,
         (None, _) => Verdict::RolledBack,
     }
+}
+
+/// Whether a discovery so long after another is of a second rollback, and within a day of it.
+fn is_second(since_ms: u64) -> bool {
+    (SETTLING_MS..DAY_MS).contains(&since_ms)
 }
 
 #[cfg(test)]
@@ -99,7 +107,10 @@ mod tests {
     #[test]
     fn twice_within_a_day_is_two_copies() {
         let judge = |now| judge(&row(1, 10), None, Some(1000), now);
-        assert_eq!(judge(1000), Verdict::TwoCopies);
+        // What was on its way is of the same rollback.
+        assert_eq!(judge(1000), Verdict::RolledBack);
+        assert_eq!(judge(999 + SETTLING_MS), Verdict::RolledBack);
+        assert_eq!(judge(1000 + SETTLING_MS), Verdict::TwoCopies);
         assert_eq!(judge(999 + DAY_MS), Verdict::TwoCopies);
         assert_eq!(judge(1000 + DAY_MS), Verdict::RolledBack);
     }

@@ -4,7 +4,8 @@ use prost::Message as _;
 use sordino_crypto::{
     prekeys::Peer,
     receive::{
-        Alarm, Context, Decision, Message, Outcome, Pass, RowDecision, Undecryptable, receive,
+        Alarm, Context, Counters, Decision, Message, Outcome, Pass, RowDecision, Undecryptable,
+        receive,
     },
 };
 use sordino_protocol::{
@@ -16,7 +17,7 @@ use super::notes::Notes;
 use super::own_rows::own_row;
 use super::send::wants_attention;
 use super::timeline::{add, blank, message};
-use super::view::StoreView;
+use super::view::{StoreView, is_listed};
 use super::{Happening, Machine, begun};
 use crate::error::Error;
 use crate::store::{Durability, ItemKind, Row, RowKind, StoredAccount, StoredItem, Tx, UNPLACED};
@@ -136,9 +137,6 @@ pub(super) struct Receiver<'a> {
 impl Receiver<'_> {
     fn take(&self, tx: &Tx<'_>, rows: &[&pb::Row], pass: Pass) -> Result<Taken, Error> {
         let mut taken = Taken::default();
-        if !rows.is_empty() {
-            tx.ensure_conversation(self.conversation, self.peer)?;
-        }
         for row in rows {
             let cursor = tx.cursor(self.conversation)?;
             match arrival(cursor, row.seq) {
@@ -191,13 +189,12 @@ impl Receiver<'_> {
         found: RowDecision,
         taken: &mut Taken,
     ) -> Result<(), Error> {
+        // Not before there is a row: the relay names whom it likes.
+        tx.ensure_conversation(self.conversation, self.peer)?;
         let header = found.header.as_ref();
         // What the store cannot count is no sender's: counters are dense from 1.
         let counted = header.filter(|header| header.counter < UNPLACED);
-        if let (Some(header), Some(counter)) = (counted, found.last_counter) {
-            let (user, device) = (header.sender, header.sender_device);
-            tx.raise_last_counter(self.conversation, user, device, counter)?;
-        }
+        self.keep_counters(tx, counted, &found)?;
         self.keep_session(tx, &found)?;
         self.alarms(tx, &found.alarms, taken)?;
         let bytes;
@@ -244,9 +241,10 @@ impl Receiver<'_> {
         let Decision::Row(found) = self.judge(tx, row, Pass::Again)? else {
             return Ok(());
         };
+        let header = found.header.as_ref();
+        self.keep_counters(tx, header, &found)?;
         self.keep_session(tx, &found)?;
         self.alarms(tx, &found.alarms, taken)?;
-        let header = found.header.as_ref();
         let (mut kind, mut key) = (RowKind::Undecryptable, None);
         match &found.outcome {
             Outcome::Message(message) => {
@@ -264,13 +262,41 @@ impl Receiver<'_> {
         tx.settle_pending(self.conversation, seq, kind, key)
     }
 
+    fn keep_counters(
+        &self,
+        tx: &Tx<'_>,
+        header: Option<&Header>,
+        found: &RowDecision,
+    ) -> Result<(), Error> {
+        let (Some(header), Some(shown)) = (header, found.shown_counter) else {
+            return Ok(());
+        };
+        let counters = Counters {
+            shown,
+            proven: found.proven_counter.unwrap_or(0),
+        };
+        let device = (header.sender, header.sender_device);
+        tx.raise_counters(self.conversation, device, counters)
+    }
+
     fn keep_session(&self, tx: &Tx<'_>, found: &RowDecision) -> Result<(), Error> {
         let Some(session) = &found.session else {
             return Ok(());
         };
         let peer = session.meta().peer;
         let mut book = tx.book(peer.user, peer.device)?;
-        let retired = book.received(session.meta(), &dead_sessions(found), self.now_ms);
+        let mut dead = dead_sessions(found);
+        if peer.user == self.me.user {
+            // Messages on them may still come, in conversations that are pulled later.
+            for sid in dead.drain(..) {
+                book.never_sends(sid, self.now_ms);
+            }
+        }
+        let retired = if is_listed(tx, self.notes, &peer)? {
+            book.received(session.meta(), &dead, self.now_ms)
+        } else {
+            book.received_late(session.meta(), self.now_ms)
+        };
         tx.put_session(session)?;
         tx.put_book((peer.user, peer.device), &book, &retired)?;
         if let Some(used) = found.used_prekeys {

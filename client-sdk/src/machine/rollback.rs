@@ -1,5 +1,7 @@
 //! A store that turns out to be an old copy of itself: it must not use a ratchet key or a counter again.
 
+use sordino_crypto::rollback::SETTLING_MS;
+
 use super::Happening;
 use super::sessions::stop_sending;
 use crate::error::Error;
@@ -15,10 +17,15 @@ pub(super) fn begin_recovery(
     for (user, device) in tx.book_pairs(false)? {
         stop_sending(tx, user, device, now_ms)?;
     }
-    tx.retire_all_prekeys(now_ms)?;
-    tx.set_replaces_prekeys(true)?;
+    let found_ms = tx.rollback_state()?.last_ms;
+    let still_settling = found_ms.filter(|found| now_ms.saturating_sub(*found) < SETTLING_MS);
+    // The lost copy knows none of those that were made since.
+    if still_settling.is_none() {
+        tx.retire_all_prekeys(now_ms)?;
+        tx.set_replaces_prekeys(true)?;
+    }
     tx.set_rollback_state(RollbackState {
-        last_ms: Some(now_ms),
+        last_ms: still_settling.or(Some(now_ms)),
         recovering: true,
         stopped: false,
     })?;

@@ -2,10 +2,12 @@
 
 use sordino_crypto::{
     Secret,
-    receive::{Known, Listed, OwnedPrekeySecrets, View},
+    prekeys::Peer,
+    receive::{Counters, Known, Listed, OwnedPrekeySecrets, View},
 };
 use sordino_protocol::{
-    Code, ConversationId, DeviceId, SessionId, UserId, hash::Hash, pb, signed::SignedType,
+    Code, ConversationId, DeviceId, SessionId, UserId, hash::Hash, list::DeviceList, pb,
+    signed::SignedType,
 };
 
 use super::notes::Notes;
@@ -20,13 +22,13 @@ pub(super) struct StoreView<'a, 't> {
 impl View for StoreView<'_, '_> {
     type Error = Error;
 
-    fn last_counter(
+    fn counters(
         &self,
         conversation: ConversationId,
         user: UserId,
         device: DeviceId,
-    ) -> Result<Option<u64>, Error> {
-        self.tx.last_counter(conversation, user, device).map(Some)
+    ) -> Result<Option<Counters>, Error> {
+        self.tx.counters(conversation, user, device).map(Some)
     }
 
     fn list(&self, user: UserId, version: u32) -> Result<Listed, Error> {
@@ -41,17 +43,14 @@ impl View for StoreView<'_, '_> {
         })
     }
 
-    fn removed_since_ms(&self, user: UserId, device: DeviceId) -> Result<Option<u64>, Error> {
-        let Some(newest) = self.notes.newest_list(self.tx, user)? else {
-            return Ok(None);
-        };
-        if newest.device(device).is_some() {
+    fn removed_since_ms(&self, device: &Peer) -> Result<Option<u64>, Error> {
+        if is_listed(self.tx, self.notes, device)? {
             return Ok(None);
         }
         // The first list without it after the last one with it.
         let mut since = None;
-        for (list, seen_ms) in self.tx.lists_after(user, 0)? {
-            if list.device(device).is_some() {
+        for (list, seen_ms) in self.tx.lists_after(device.user, 0)? {
+            if holds(&list, device) {
                 since = None;
             } else {
                 since = since.or(Some(seen_ms));
@@ -99,6 +98,17 @@ impl View for StoreView<'_, '_> {
     fn row_hash(&self, conversation: ConversationId, seq: u64) -> Result<Option<Hash>, Error> {
         Ok(self.tx.row_hash(conversation, seq)?.flatten())
     }
+}
+
+/// Whether the newest list that is held of its user names this device, with these keys.
+pub(super) fn is_listed(tx: &Tx<'_>, notes: &Notes, device: &Peer) -> Result<bool, Error> {
+    let newest = notes.newest_list(tx, device.user)?;
+    Ok(newest.is_none_or(|list| holds(&list, device)))
+}
+
+/// An id may come back with new keys, and then is another device.
+fn holds(list: &DeviceList, device: &Peer) -> bool {
+    Peer::of(list, device.device).is_some_and(|listed| listed == *device)
 }
 
 impl StoreView<'_, '_> {

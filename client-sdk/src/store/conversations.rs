@@ -1,6 +1,7 @@
 //! Conversations: cursors, counters and marks.
 
 use rusqlite::{Row, params};
+use sordino_crypto::receive::Counters;
 use sordino_protocol::{Code, ConversationId, DeviceId, UserId};
 
 use super::Tx;
@@ -96,47 +97,53 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// The last sequenced counter of a device; 0 for none.
-    pub fn last_counter(
+    /// The last sequenced counters of a device; 0 for none.
+    pub fn counters(
         &self,
         id: ConversationId,
         user: UserId,
         device: DeviceId,
-    ) -> Result<u64, Error> {
-        let last = self.one(
-            "SELECT last FROM counters WHERE conversation = ?1 AND user = ?2 AND device = ?3",
+    ) -> Result<Counters, Error> {
+        let found = self.one(
+            "SELECT shown, proven FROM counters WHERE conversation = ?1 AND user = ?2 AND device = ?3",
             params![id.as_bytes(), user.as_bytes(), device.as_bytes()],
-            |row| row.get::<_, N>(0),
+            |row| {
+                Ok(Counters {
+                    shown: row.get::<_, N>(0)?.0,
+                    proven: row.get::<_, N>(1)?.0,
+                })
+            },
         )?;
-        Ok(last.map_or(0, |n| n.0))
+        Ok(found.unwrap_or_default())
     }
 
     /// The last sequenced counter of this device; 0 for none.
     pub fn own_last_counter(&self, id: ConversationId) -> Result<u64, Error> {
         let last = self.one(
-            "SELECT last FROM counters JOIN account USING (user, device) WHERE conversation = ?1",
+            "SELECT shown FROM counters JOIN account USING (user, device) WHERE conversation = ?1",
             [id.as_bytes()],
             |row| row.get::<_, N>(0),
         )?;
         Ok(last.map_or(0, |n| n.0))
     }
 
-    /// Raises the last sequenced counter of a device.
-    pub fn raise_last_counter(
+    /// Raises the last sequenced counters of a device.
+    pub fn raise_counters(
         &self,
         id: ConversationId,
-        user: UserId,
-        device: DeviceId,
-        counter: u64,
+        (user, device): (UserId, DeviceId),
+        to: Counters,
     ) -> Result<(), Error> {
         self.run(
-            "INSERT INTO counters VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT DO UPDATE SET last = max(last, excluded.last)",
+            "INSERT INTO counters VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO UPDATE SET shown = max(shown, excluded.shown),
+                 proven = max(proven, excluded.proven)",
             params![
                 id.as_bytes(),
                 user.as_bytes(),
                 device.as_bytes(),
-                N(counter)
+                N(to.shown),
+                N(to.proven),
             ],
         )?;
         Ok(())

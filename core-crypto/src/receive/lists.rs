@@ -45,7 +45,7 @@ pub(super) fn check<V: View>(
     let Some(peer) = Peer::of(&sender_list, header.sender_device) else {
         return Ok(Sender::Refused(Bad::Unlisted));
     };
-    let removed_ms = view.removed_since_ms(header.sender, header.sender_device)?;
+    let removed_ms = view.removed_since_ms(&peer)?;
     if removed_ms.is_some_and(|since| context.now_ms.saturating_sub(since) >= REMOVED_GRACE_MS) {
         return Ok(Sender::Refused(Bad::Removed));
     }

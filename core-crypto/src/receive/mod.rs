@@ -28,7 +28,7 @@ use order::Order;
 
 pub use envelope::{Bad, Opened};
 pub use lists::REMOVED_GRACE_MS;
-pub use view::{Known, Listed, OwnedPrekeySecrets, View};
+pub use view::{Counters, Known, Listed, OwnedPrekeySecrets, View};
 pub use wrap::{Undecryptable, UsedPrekeys};
 
 /// When a row is looked at.
@@ -83,8 +83,10 @@ pub struct RowDecision {
     pub session: Option<Session>,
     /// Secrets to be deleted: the session was set up with them.
     pub used_prekeys: Option<UsedPrekeys>,
-    /// To be stored as the sending device's last counter in this conversation.
-    pub last_counter: Option<u64>,
+    /// Raises [`Counters::shown`] of the sending device in this conversation.
+    pub shown_counter: Option<u64>,
+    /// Raises [`Counters::proven`].
+    pub proven_counter: Option<u64>,
     /// What the person or the operator should hear of.
     pub alarms: Vec<Alarm>,
 }
@@ -161,7 +163,8 @@ pub fn receive<V: View>(
         outcome: Outcome::NotForMe,
         session: None,
         used_prekeys: None,
-        last_counter: None,
+        shown_counter: None,
+        proven_counter: None,
         alarms: Vec::new(),
     };
     let header = match Header::parse(&row.header) {
@@ -173,19 +176,20 @@ pub fn receive<V: View>(
         return Ok(found.ends(Outcome::Bad(Bad::Elsewhere)));
     }
     if context.pass != Pass::Again {
-        let last = view.last_counter(header.conversation, header.sender, header.sender_device)?;
-        let order = Order::judge(last, header.counter);
+        let before = view.counters(header.conversation, header.sender, header.sender_device)?;
+        let order = Order::judge(before, header.counter);
         found.alarms.extend(order.alarm(header.counter));
         match order {
             Order::Replay { .. } => return Ok(found.ends(Outcome::Bad(Bad::Replay))),
-            Order::Next => found.last_counter = Some(header.counter),
-            // A header alone proves nothing: one forged with a huge counter would make every later row a replay.
-            Order::Withheld { .. } => {}
+            Order::Next => found.shown_counter = Some(header.counter),
+            // A header alone proves nothing: one forged with a huge counter would make every later row a replay, and one
+            // forged with the next counter would keep the genuine row out.
+            Order::Withheld { .. } | Order::Contested { .. } => {}
         }
     }
     let own = header.sender == context.me.user;
     if own && header.sender_device == context.me.device {
-        found.last_counter = Some(header.counter);
+        found.settle(header.counter);
         return Ok(found.ends(Outcome::Own));
     }
     let Some(content) = row.content.as_deref() else {
@@ -227,9 +231,7 @@ pub fn receive<V: View>(
         Ok(opened) => opened,
         Err(bad) => return Ok(found.ends(Outcome::Bad(bad))),
     };
-    if context.pass != Pass::Again {
-        found.last_counter = Some(header.counter);
-    }
+    found.settle(header.counter);
     match compare_after(view, header.conversation, row.seq, &opened.content)? {
         Ok(alarm) => found.alarms.extend(alarm),
         Err(bad) => return Ok(found.ends(Outcome::Bad(bad))),
@@ -241,6 +243,11 @@ pub fn receive<V: View>(
 }
 
 impl RowDecision {
+    fn settle(&mut self, counter: u64) {
+        self.shown_counter = Some(counter);
+        self.proven_counter = Some(counter);
+    }
+
     fn ends(mut self, outcome: Outcome) -> Decision {
         self.outcome = outcome;
         Decision::Row(Box::new(self))

@@ -6,28 +6,28 @@ use sordino_protocol::{
     ConversationId, DeviceId, SessionId, UserId, hash::Hash, list::DeviceList, pb,
 };
 
-use crate::{Secret, pqxdh::PrekeySecrets, session::Session};
+use crate::{Secret, pqxdh::PrekeySecrets, prekeys::Peer, session::Session};
 
 /// Read access to the store. Its errors pass through: nothing was decided then.
 pub trait View {
     /// What the store may fail with.
     type Error;
 
-    /// The counter of the device's last row in this conversation that was stored, 0 before the first. `None`: this store
-    /// begins in the middle of the conversation (a new device) and has seen no row of that device yet.
-    fn last_counter(
+    /// The counters of the device's rows in this conversation that were stored. `None`: this store begins in the middle of
+    /// the conversation (a new device) and has seen no row of that device yet.
+    fn counters(
         &self,
         conversation: ConversationId,
         user: UserId,
         device: DeviceId,
-    ) -> Result<Option<u64>, Self::Error>;
+    ) -> Result<Option<Counters>, Self::Error>;
 
     /// This version of a user's list, parsed and chained to the pin; of the own lists, too.
     fn list(&self, user: UserId, version: u32) -> Result<Listed, Self::Error>;
 
-    /// When this device first saw a list of the user that does not hold the device with the keys it had before. `None`: the
-    /// newest list known holds it.
-    fn removed_since_ms(&self, user: UserId, device: DeviceId) -> Result<Option<u64>, Self::Error>;
+    /// When this device first saw a list of the user that does not hold the device with these keys. `None`: the newest
+    /// list known holds it.
+    fn removed_since_ms(&self, device: &Peer) -> Result<Option<u64>, Self::Error>;
 
     /// The session of this name with the device.
     fn session(&self, user: UserId, device: DeviceId, sid: SessionId)
@@ -42,6 +42,15 @@ pub trait View {
     /// What was stored as [`super::RowDecision::env_hash`] at this place, if anything.
     fn row_hash(&self, conversation: ConversationId, seq: u64)
     -> Result<Option<Hash>, Self::Error>;
+}
+
+/// What the rows of a device named. Both are 0 before the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// The highest that headers named one after the other. The relay can forge a header.
+    pub shown: u64,
+    /// The highest of a message that proved genuine.
+    pub proven: u64,
 }
 
 /// Whether a version of a list is held.

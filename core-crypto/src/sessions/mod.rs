@@ -185,6 +185,23 @@ impl Book {
         self.last_repair_ms = None;
     }
 
+    /// A message was decrypted by this session, of a device that its user's list no longer holds with these keys. It takes
+    /// the place of no other, and never sends.
+    pub fn received_late(&mut self, meta: &Meta, now_ms: u64) -> Vec<Retired> {
+        self.enter(meta, now_ms);
+        self.never_sends(meta.sid, now_ms);
+        self.received(meta, &[], now_ms)
+    }
+
+    /// This session receives only, for good.
+    pub fn never_sends(&mut self, sid: SessionId, now_ms: u64) {
+        if let Some(entry) = self.entry(sid) {
+            entry.stopped = true;
+            entry.owes_reply = false;
+            entry.receive_only_since_ms.get_or_insert(now_ms);
+        }
+    }
+
     /// Gives up what is past its time. Also done whenever a session is entered.
     pub fn expire(&mut self, now_ms: u64) -> Vec<Retired> {
         let candidates: Vec<_> = self.entries.iter().map(Entry::candidate).collect();

@@ -199,6 +199,21 @@ fn after_a_rollback_nothing_old_sends_again() {
 }
 
 #[test]
+fn a_late_session_of_a_former_device_takes_no_place() {
+    let mut book = Book::default();
+    book.begun(&outbound(1, 1), NOW);
+    book.received_late(&inbound(2, 2), NOW);
+    assert_eq!(book.sending(), Some(sid(1)));
+    assert!(book.replies_owed().is_empty());
+    book.never_sends(sid(1), NOW);
+    assert_eq!(book.sending(), None);
+    book.received(&inbound(2, 2), &[], NOW);
+    assert_eq!(book.sending(), None);
+    book.received(&inbound(3, 3), &[], NOW);
+    assert_eq!(book.sending(), Some(sid(3)));
+}
+
+#[test]
 fn a_book_survives_storage() {
     let mut book = Book::default();
     book.begun(&outbound(1, 1), NOW);

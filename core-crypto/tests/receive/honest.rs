@@ -11,7 +11,7 @@ fn a_first_message_sets_the_session_up_and_names_what_it_used() {
         pq_one_time: Some(1),
     };
     assert_eq!(decision.used_prekeys, Some(used));
-    assert_eq!(decision.last_counter, Some(1));
+    assert_eq!(decision.shown_counter, Some(1));
     assert!(decision.alarms.is_empty());
     let header = Header::parse(&row.header).unwrap();
     assert_eq!(decision.header.as_ref(), Some(&header));
@@ -61,7 +61,7 @@ fn a_counter_that_was_there_is_a_replay_and_costs_no_key() {
     let again = alice.send(&bob, sid, 1, "the counter again");
     let decision = bob.take(&again);
     assert_eq!(bad(&decision), Bad::Replay);
-    assert!(decision.session.is_none() && decision.last_counter.is_none());
+    assert!(decision.session.is_none() && decision.shown_counter.is_none());
     let alarm = Alarm::Replay {
         last: 1,
         counter: 1,
@@ -81,7 +81,7 @@ fn a_counter_too_high_is_shown_with_an_alarm() {
         counter: 4,
     };
     assert_eq!(decision.alarms, [alarm]);
-    assert_eq!(decision.last_counter, Some(4));
+    assert_eq!(decision.shown_counter, Some(4));
 }
 
 #[test]

@@ -19,6 +19,36 @@ fn a_forged_counter_does_not_make_later_rows_replays() {
     assert_eq!(text(&decision).as_deref(), Some("genuine"));
 }
 
+/// The relay knows the next counter, and shows a header of its own before the genuine row.
+#[test]
+fn a_row_forged_with_the_next_counter_does_not_keep_the_genuine_one_out() {
+    for wrapped in [true, false] {
+        let (mut alice, mut bob, sid) = acquainted();
+        let genuine = alice.send(&bob, sid, 2, "genuine");
+        let mut header = Header::parse(&genuine.header).unwrap();
+        header.commit = [7; 32];
+        let forged = pb::Row {
+            header: header.encode().into(),
+            wrap: genuine.wrap.clone().filter(|_| wrapped),
+            ..genuine.clone()
+        };
+        let decision = bob.take(&forged);
+        assert!(decision.session.is_none() && decision.proven_counter.is_none());
+        let decision = bob.take(&genuine);
+        assert_eq!(text(&decision).as_deref(), Some("genuine"));
+        let alarm = Alarm::Replay {
+            last: 2,
+            counter: 2,
+        };
+        assert_eq!(decision.alarms, [alarm]);
+        // Now it is settled.
+        assert_eq!(bad(&bob.take(&genuine)), Bad::Replay);
+        let decision = bob.take(&alice.send(&bob, sid, 3, "next"));
+        assert_eq!(text(&decision).as_deref(), Some("next"));
+        assert!(decision.alarms.is_empty());
+    }
+}
+
 #[test]
 fn a_row_shown_in_another_conversation_costs_no_key() {
     let (mut alice, mut bob, sid) = acquainted();
@@ -26,7 +56,7 @@ fn a_row_shown_in_another_conversation_costs_no_key() {
     let elsewhere = hash::conversation_id(bob.peer.user, UserId::from_bytes([99; 16]));
     let decision = decided(bob.receive_in(elsewhere, Pass::Live, &row));
     assert_eq!(bad(&decision), Bad::Elsewhere);
-    assert!(decision.session.is_none() && decision.last_counter.is_none());
+    assert!(decision.session.is_none() && decision.shown_counter.is_none());
     assert_eq!(text(&bob.take(&row)).as_deref(), Some("here"));
 }
 
@@ -220,7 +250,7 @@ fn poisoned_wraps_stall_nothing() {
         row.wrap = Some(wrap.encode_to_vec().into());
         let decision = bob.take(&row);
         assert!(matches!(decision.outcome, Outcome::Undecryptable { .. }));
-        assert_eq!(decision.last_counter, Some(counter));
+        assert_eq!(decision.shown_counter, Some(counter));
     }
     let decision = bob.take(&alice.send(&bob, sid, 258, "good"));
     assert_eq!(text(&decision).as_deref(), Some("good"));

@@ -11,7 +11,7 @@ fn an_own_row_names_itself_by_the_hash_of_the_content_that_is_not_there() {
     let decision = alice.take(&own);
     assert!(matches!(decision.outcome, Outcome::Own));
     assert_eq!(decision.env_hash, sealed.env_hash);
-    assert_eq!(decision.last_counter, Some(1));
+    assert_eq!(decision.shown_counter, Some(1));
     let decision = alice.judge(&own);
     assert_eq!(bad(&decision), Bad::Replay);
 }
@@ -43,7 +43,7 @@ fn an_own_devices_message_waits_for_its_turn_while_catching_up() {
         let conversation = Header::parse(&row.header).unwrap().conversation;
         let decision = decided(laptop.receive_in(conversation, Pass::CatchingUp, row));
         laptop.store.apply(row.seq, &decision);
-        assert_eq!(decision.last_counter, Some(row.seq));
+        assert_eq!(decision.shown_counter, Some(row.seq));
         match &decision.outcome {
             Outcome::Pending(position) => {
                 assert!(decision.session.is_none());
@@ -58,7 +58,7 @@ fn an_own_devices_message_waits_for_its_turn_while_catching_up() {
         let conversation = Header::parse(&row.header).unwrap().conversation;
         let decision = decided(laptop.receive_in(conversation, Pass::Again, row));
         laptop.store.apply(row.seq, &decision);
-        assert_eq!(decision.last_counter, None);
+        assert_eq!(decision.proven_counter, Some(row.seq));
         assert!(decision.alarms.is_empty());
         read.push(text(&decision).unwrap());
     }

@@ -8,7 +8,8 @@ use std::{
 
 use sordino_crypto::{
     Secret,
-    receive::{Known, Listed, OwnedPrekeySecrets, RowDecision, View},
+    prekeys::Peer,
+    receive::{Counters, Known, Listed, OwnedPrekeySecrets, RowDecision, View},
     session::Session,
 };
 use sordino_protocol::{
@@ -22,7 +23,7 @@ pub struct Store {
     pub lists: HashMap<(UserId, u32), Arc<DeviceList>>,
     pub no_such_list: HashSet<(UserId, u32)>,
     pub removed: HashMap<(UserId, DeviceId), u64>,
-    pub counters: HashMap<(ConversationId, UserId, DeviceId), u64>,
+    pub counters: HashMap<(ConversationId, UserId, DeviceId), Counters>,
     pub rows: HashMap<(ConversationId, u64), Hash>,
     pub sessions: HashMap<SessionKey, Vec<u8>>,
     pub retired: HashSet<SessionKey>,
@@ -65,24 +66,25 @@ impl Store {
         };
         self.rows
             .insert((header.conversation, seq), decision.env_hash);
-        if let Some(counter) = decision.last_counter {
-            let key = (header.conversation, header.sender, header.sender_device);
-            self.counters.insert(key, counter);
-        }
+        let key = (header.conversation, header.sender, header.sender_device);
+        let counters = self.counters.entry(key).or_default();
+        let raised = |now: u64, to: Option<u64>| now.max(to.unwrap_or(0));
+        counters.shown = raised(counters.shown, decision.shown_counter);
+        counters.proven = raised(counters.proven, decision.proven_counter);
     }
 }
 
 impl View for Store {
     type Error = Infallible;
 
-    fn last_counter(
+    fn counters(
         &self,
         conversation: ConversationId,
         user: UserId,
         device: DeviceId,
-    ) -> Result<Option<u64>, Infallible> {
+    ) -> Result<Option<Counters>, Infallible> {
         let key = (conversation, user, device);
-        Ok(Some(self.counters.get(&key).copied().unwrap_or(0)))
+        Ok(Some(self.counters.get(&key).copied().unwrap_or_default()))
     }
 
     fn list(&self, user: UserId, version: u32) -> Result<Listed, Infallible> {
@@ -93,8 +95,8 @@ impl View for Store {
         })
     }
 
-    fn removed_since_ms(&self, user: UserId, device: DeviceId) -> Result<Option<u64>, Infallible> {
-        Ok(self.removed.get(&(user, device)).copied())
+    fn removed_since_ms(&self, device: &Peer) -> Result<Option<u64>, Infallible> {
+        Ok(self.removed.get(&(device.user, device.device)).copied())
     }
 
     fn session(&self, user: UserId, device: DeviceId, sid: SessionId) -> Result<Known, Infallible> {

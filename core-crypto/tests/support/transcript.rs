@@ -2,7 +2,7 @@
 
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
-use sordino_crypto::{Secret, keys::DeviceKeys, lists, session::Session};
+use sordino_crypto::{Secret, keys::DeviceKeys, lists, receive::Counters, session::Session};
 use sordino_protocol::{DeviceId, Header, list, pb};
 
 use super::device::Device;
@@ -86,7 +86,12 @@ impl Recorded {
     pub fn prepare(&self, reader: &mut Device) {
         let header = Header::parse(&self.row().header).unwrap();
         let key = (header.conversation, header.sender, header.sender_device);
-        reader.store.counters.insert(key, header.counter - 1);
+        let before = header.counter - 1;
+        let counters = Counters {
+            shown: before,
+            proven: before,
+        };
+        reader.store.counters.insert(key, counters);
         reader.store.sessions.clear();
         if let Some(before) = &self.session_before {
             let stored = serde_json::to_vec(before).unwrap();

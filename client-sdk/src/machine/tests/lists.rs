@@ -6,8 +6,55 @@ use sordino_crypto::{
 };
 use sordino_protocol::{Code, DeviceId, pb};
 
-use super::{Phone, Relay, acquainted};
-use crate::machine::{AfterRefusal, Happening, Need};
+use super::{DAY, Phone, Relay, acquainted, two};
+use crate::machine::{AfterRefusal, Content, Happening, Need};
+
+/// The id of the device comes back with new keys.
+fn replace_keys(phone: &mut Phone, relay: &mut Relay) {
+    let before = parse(relay.lists[&phone.user].last().unwrap()).unwrap();
+    let lsk = phone.machine().store.read(|tx| tx.list_signing_key());
+    let keys = DeviceKeys::generate(&mut rand::rng());
+    let (user, device) = (phone.user, phone.device);
+    let entry = listed(user, &before.identity_key, device, &keys, phone.now);
+    let next = Change::of(&before, phone.now)
+        .unwrap()
+        .remove(device)
+        .add_unvouched(entry)
+        .sign(&lsk.unwrap().unwrap())
+        .unwrap();
+    relay.lists.get_mut(&user).unwrap().push(next.signed);
+}
+
+#[test]
+fn a_device_id_with_new_keys_is_another_device() {
+    for (days, want) in [(0, "< late"), (31, "! removed_device")] {
+        let (mut relay, mut alice, mut bob) = two();
+        let (a, b) = (alice.user, bob.user);
+        let conversation = alice.conversation(b);
+        alice.send(b, "late");
+        alice.prepare(&mut relay, b);
+        alice.flush(&mut relay, b);
+        replace_keys(&mut alice, &mut relay);
+        let (lists, now) = (relay.lists[&a].clone(), bob.now);
+        bob.machine().take_lists(a, lists, now).unwrap();
+        bob.now += days * DAY;
+        let taken = bob.pull(&relay, a);
+        assert_eq!(bob.shown(a), [want]);
+        for happening in &taken.happenings {
+            if let Happening::Received(item) = happening {
+                let Content::Message { removed_sender, .. } = item.content else {
+                    panic!("no message")
+                };
+                assert!(removed_sender);
+            }
+        }
+        // What the old keys began is not what the new ones are sent.
+        let rows = relay.rows(conversation, (b, bob.device), 1, 1);
+        assert!(rows[0].wrap.is_some());
+        let book = bob.machine().store.read(|tx| tx.book(a, alice.device));
+        assert_eq!(book.unwrap().sending(), None);
+    }
+}
 
 /// A second device that nobody vouches for joins the newest list.
 fn add_device(phone: &mut Phone, relay: &mut Relay) -> DeviceId {

@@ -104,6 +104,57 @@ fn poisoned_rows_do_not_stall_and_do_not_burn_keys() {
     assert_eq!(bob.take(&relay, a, &more).cursor, 8);
 }
 
+/// The relay knows which counter comes next.
+#[test]
+fn a_row_forged_before_the_genuine_one_does_not_cost_the_message() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    let conversation = alice.conversation(b);
+    alice.send(b, "genuine");
+    alice.send(b, "next");
+    alice.sync(&mut relay, b);
+    let mut rows = relay.rows(conversation, (b, bob.device), 3, 4);
+    let mut header = sordino_protocol::Header::parse(&rows[0].header).unwrap();
+    header.commit = [9; 32];
+    rows.insert(
+        0,
+        pb::Row {
+            header: header.encode().into(),
+            ..rows[0].clone()
+        },
+    );
+    for (row, seq) in rows.iter_mut().zip(3..) {
+        row.seq = seq;
+    }
+    let taken = bob.take(&relay, a, &rows);
+    assert_eq!(taken.cursor, 5);
+    let told = |h: &Happening| matches!(h, Happening::RelayMisbehaved { .. });
+    assert_eq!(taken.happenings.iter().filter(|h| told(h)).count(), 1);
+    let want = ["! swapped_envelope", "< genuine", "< next"];
+    assert_eq!(bob.shown(a)[2..], want);
+    // A repetition of what was read stays one.
+    let mut again = rows[1].clone();
+    again.seq = 6;
+    bob.take(&relay, a, &[again]);
+    assert_eq!(bob.shown(a)[5..], ["! replay"]);
+}
+
+/// Nobody wrote: the relay names a stranger, whose lists cannot be had.
+#[test]
+fn a_row_that_waits_makes_no_conversation() {
+    let (mut relay, mut alice, mut bob) = two();
+    let (a, b) = (alice.user, bob.user);
+    let conversation = alice.conversation(b);
+    alice.send(b, "hello");
+    alice.prepare(&mut relay, b);
+    alice.flush(&mut relay, b);
+    let rows = relay.rows(conversation, (b, bob.device), 1, 1);
+    let now = bob.now;
+    let taken = bob.machine().take_rows(a, conversation, &rows, true, now);
+    assert!(taken.unwrap().needs.is_some());
+    assert!(bob.machine().conversations().unwrap().is_empty());
+}
+
 #[test]
 fn a_row_that_names_a_list_which_does_not_exist_is_bad() {
     let (mut relay, mut alice, mut bob) = two();

@@ -1,5 +1,6 @@
 //! An old copy of the store is put back.
 
+use sordino_crypto::rollback::SETTLING_MS;
 use sordino_protocol::Code;
 
 use super::{DAY, acquainted, two};
@@ -109,9 +110,52 @@ fn all_prekeys_are_replaced_and_the_old_ones_still_open() {
     assert_eq!(alice.shown(b).last().unwrap(), "< old keys");
 }
 
+/// The relay takes what the lost copy had on its way only after the catch-up that found the rollback.
+#[test]
+fn what_the_lost_copy_had_on_its_way_is_of_the_same_rollback() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    let conversation = alice.conversation(b);
+    let copy = alice.path().with_file_name("copy");
+    alice.copy_to(&copy);
+    alice.send(b, "lost");
+    alice.sync(&mut relay, b);
+    alice.send(b, "on its way");
+    let late = alice.machine().outgoing(conversation, 2, 1, usize::MAX);
+    let late = late.unwrap().remove(0).send;
+    alice.put_back(&copy);
+    let told = alice.pull(&relay, b).happenings;
+    assert!(told.contains(&Happening::RolledBack));
+    let now = alice.now;
+    alice.machine().caught_up(now).unwrap();
+    alice.upload(&mut relay);
+    let fresh = relay.claim(a, &[alice.device]);
+    alice.send(b, "new");
+    relay.accept(&late).unwrap();
+    let told = alice.sync(&mut relay, b);
+    assert!(told.contains(&Happening::RolledBack));
+    assert!(!told.contains(&Happening::TwoCopies));
+    // The prekeys are those that the first discovery made.
+    let now = relay.claim(a, &[alice.device]);
+    assert_eq!(now.bundles[0].signed, fresh.bundles[0].signed);
+    alice.sync(&mut relay, b);
+    bob.sync(&mut relay, a);
+    assert_eq!(bob.shown(a)[2..], ["< lost", "< on its way", "< new"]);
+    // The time runs from the first discovery.
+    assert!(
+        alice
+            .machine()
+            .store
+            .read(|tx| tx.rollback_state())
+            .unwrap()
+            .last_ms
+            == Some(alice.now)
+    );
+}
+
 #[test]
 fn a_second_time_within_a_day_is_two_copies() {
-    for (days, stops) in [(0, true), (2, false)] {
+    for (after, stops) in [(SETTLING_MS, true), (2 * DAY, false)] {
         let (mut relay, mut alice, bob) = acquainted();
         let b = bob.user;
         for _ in 0..2 {
@@ -128,7 +172,7 @@ fn a_second_time_within_a_day_is_two_copies() {
             if second {
                 assert!(stops);
             }
-            alice.now += days * DAY;
+            alice.now += after;
         }
         let now = alice.now;
         let sent = alice.machine().send(b, "more", now);
