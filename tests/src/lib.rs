@@ -1,3 +1,6 @@
-//! What crosses Sordino's crates: the load generator here, end-to-end tests beside it.
+//! What crosses Sordino's crates: the load generator and the judge of the delivery contract here, end-to-end tests beside
+//! them.
 
+#[cfg(feature = "contract")]
+pub mod contract;
 pub mod load;

@@ -38,8 +38,10 @@ pub(crate) fn run(bench: &Bench) -> Result<(), String> {
         Bench::Relay(Relay { json, generator }) => {
             // By itself, as it is released: with the client beside it, its SQLite would be SQLCipher.
             cargo(&["build", "--release", "-p", "sordino-relay"])?;
-            let run = "run --release -p sordino-tests --bin sordino-load --";
-            cargo(&["build", "--release", "-p", "sordino-tests", "--bins"])?;
+            let tests = "--release -p sordino-tests --no-default-features";
+            let build = format!("build {tests} --bins");
+            cargo(&build.split(' ').collect::<Vec<_>>())?;
+            let run = format!("run {tests} --bin sordino-load --");
             let mut args: Vec<_> = run.split(' ').collect();
             args.extend(json.then_some("--json"));
             args.extend(generator.iter().map(String::as_str));
