@@ -9,12 +9,19 @@ use sordino_protocol::{Code, DeviceId, UserId, list::DeviceList};
 use crate::error::Error;
 use crate::store::Tx;
 
-/// How long a device that had no prekeys is left out.
-const DORMANT_MS: u64 = 60_000;
+/// How long a device that had no prekeys is left out: at first as long as somebody takes who is just registering, then
+/// twice as long each time.
+const DORMANT_MS: u64 = 1_000;
+const DORMANT_CAP_MS: u64 = 60_000;
 /// At most this often is a new session tried with a device that has one.
 const RENEWAL_MS: u64 = 60 * 60 * 1000;
 /// Lists that are kept parsed.
 const LISTS: usize = 256;
+
+struct Dormant {
+    until_ms: u64,
+    wait_ms: u64,
+}
 
 #[derive(Default)]
 pub(super) struct Notes {
@@ -22,7 +29,7 @@ pub(super) struct Notes {
     pub(super) newest: HashMap<UserId, u32>,
     /// Users whose lists have to be fetched before anything is encrypted for them.
     pub(super) stale_lists: HashSet<UserId>,
-    dormant: HashMap<(UserId, DeviceId), u64>,
+    dormant: HashMap<(UserId, DeviceId), Dormant>,
     renewed: HashMap<(UserId, DeviceId), u64>,
     /// Parsing a list verifies all its signatures again.
     lists: RefCell<HashMap<(UserId, u32), Arc<DeviceList>>>,
@@ -69,13 +76,16 @@ impl Notes {
     }
 
     pub(super) fn set_dormant(&mut self, user: UserId, device: DeviceId, now_ms: u64) {
-        let until = now_ms.saturating_add(DORMANT_MS);
-        self.dormant.insert((user, device), until);
+        let before = self.dormant.get(&(user, device));
+        let wait_ms = before.map_or(DORMANT_MS, |before| DORMANT_CAP_MS.min(before.wait_ms * 2));
+        let until_ms = now_ms.saturating_add(wait_ms);
+        let dormant = Dormant { until_ms, wait_ms };
+        self.dormant.insert((user, device), dormant);
     }
 
     pub(super) fn is_dormant(&self, user: UserId, device: DeviceId, now_ms: u64) -> bool {
-        let until = self.dormant.get(&(user, device));
-        until.is_some_and(|until| now_ms < *until)
+        let dormant = self.dormant.get(&(user, device));
+        dormant.is_some_and(|dormant| now_ms < dormant.until_ms)
     }
 
     pub(super) fn wake(&mut self, user: UserId) {

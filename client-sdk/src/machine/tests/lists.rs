@@ -256,6 +256,17 @@ fn messages_wait_while_the_person_has_no_prekeys() {
     let now = alice.now;
     assert_eq!(alice.machine().needs(b, now).unwrap(), Need::Later);
     assert_eq!(alice.shown(b), ["> early (pending)"]);
+    // Asked again after a second, then less and less often, but at least once a minute.
+    for wait in [1, 2, 4, 8, 16, 32, 60, 60] {
+        let now = alice.now + wait * 1000;
+        assert_eq!(alice.machine().needs(b, now - 1).unwrap(), Need::Later);
+        alice.now = now;
+        assert!(matches!(
+            alice.machine().needs(b, now),
+            Ok(Need::Sessions(_))
+        ));
+        alice.sync(&mut relay, b);
+    }
     bob.upload(&mut relay);
     alice.now += 60_000;
     alice.sync(&mut relay, b);
