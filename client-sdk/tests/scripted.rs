@@ -11,7 +11,10 @@
 mod support;
 
 use sordino::{ConnectionState, SendState, TimelineItem};
-use sordino_protocol::pb::{self, client_frame, relay_frame};
+use sordino_protocol::{
+    hash,
+    pb::{self, client_frame, relay_frame},
+};
 use support::script::{self, Script, accepted, mark, own_row, refused};
 use support::{Person, Reading, within};
 
@@ -266,4 +269,167 @@ async fn lists_that_do_not_verify_are_told_of_and_hold_one_message_only() {
     .await;
     assert!(play.hear_the_rest().await.is_empty());
     assert_eq!(alice.client.connection(), ConnectionState::Live);
+}
+
+/// A conversation with somebody whose rows the relay announces and does not give.
+fn barren(me: sordino::UserId) -> pb::ConversationMark {
+    let peer = sordino::UserId::from_bytes([7; 16]);
+    pb::ConversationMark {
+        conversation: hash::conversation_id(me, peer).to_pb(),
+        peer: peer.to_pb(),
+        last_seq: 1 << 62,
+        ..Default::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_that_cannot_be_had_does_not_keep_the_others_from_sending() {
+    let mut script = Script::start().await;
+    let (alice, mut play) = with_messages(&mut script, 1).await;
+    play.begin(vec![barren(alice.user.id)]).await;
+    let mut refused = 0;
+    let send = loop {
+        match play.hear().await {
+            client_frame::Frame::Pull(pull) => {
+                refused += 1;
+                let problem = pb::Problem {
+                    request: pull.request,
+                    code: "internal".to_owned(),
+                    ..Default::default()
+                };
+                play.say(relay_frame::Frame::Problem(problem)).await;
+            }
+            client_frame::Frame::Send(send) => break send,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(refused > 0);
+    play.say(accepted(&send)).await;
+    until_state(&alice, 1, SendState::Accepted).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_of_conversations_that_goes_round_ends() {
+    let mut script = Script::start().await;
+    let (alice, mut play) = with_messages(&mut script, 1).await;
+    play.say(relay_frame::Frame::Sync(pb::Sync {})).await;
+    let mut asked = 0;
+    let send = loop {
+        match play.hear().await {
+            client_frame::Frame::ListConversations(ask) => {
+                asked += 1;
+                let page = pb::Conversations {
+                    request: ask.request,
+                    marks: vec![mark(alice.user.id, 0)],
+                    more: true,
+                };
+                play.say(relay_frame::Frame::Conversations(page)).await;
+            }
+            client_frame::Frame::Send(send) => break send,
+            other => panic!("{other:?}"),
+        }
+    };
+    // The first page, and one after it, which was the same.
+    assert_eq!(asked, 2);
+    play.say(accepted(&send)).await;
+    until_state(&alice, 1, SendState::Accepted).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_has_lost_rows_is_told_of() {
+    let mut script = Script::start().await;
+    let (alice, mut play) = with_messages(&mut script, 2).await;
+    let mut events = alice.client.events();
+    play.begin(Vec::new()).await;
+    for seq in 1..=2 {
+        let (_, send) = play.hear_send().await;
+        play.say(accepted(&send)).await;
+        let row = Some(own_row(seq, &send));
+        play.say(relay_frame::Frame::Deliver(pb::Deliver { row }))
+            .await;
+    }
+    until_state(&alice, 2, SendState::Accepted).await;
+    play.hear_the_rest().await;
+    play.close(4000).await;
+    let mut play = script.accept().await;
+    play.begin(vec![mark(alice.user.id, 1)]).await;
+    within(async {
+        while !matches!(
+            events.next().await,
+            Some(sordino::Event::RelayMisbehaved {
+                conversation: Some(_),
+                ..
+            })
+        ) {}
+    })
+    .await;
+    alice.until_live().await;
+}
+
+/// Marks, nudges and answers of what does not exist, the greatest numbers, endless refusals.
+#[tokio::test(flavor = "multi_thread")]
+async fn nonsense_of_every_kind_costs_nothing_that_was_sent() {
+    let mut script = Script::start().await;
+    let (alice, mut play) = with_messages(&mut script, 2).await;
+    play.begin(Vec::new()).await;
+    let (_, first) = play.hear_send().await;
+    let (_, second) = play.hear_send().await;
+    for n in 0..1_000_u32 {
+        let [a, b, c, d] = n.to_be_bytes();
+        let mut id = [0; 16];
+        id[..4].copy_from_slice(&[a, b, c, d]);
+        let stranger = hash::conversation_id(alice.user.id, sordino::UserId::from_bytes(id));
+        let mark = pb::Delivered {
+            conversation: stranger.to_pb(),
+            seq: u64::MAX,
+        };
+        play.say(relay_frame::Frame::Delivered(mark)).await;
+    }
+    let me = hash::conversation_id(alice.user.id, alice.user.id);
+    for seq in [0, 1 << 63, u64::MAX] {
+        let conversation = me.to_pb();
+        let mark = pb::Delivered { conversation, seq };
+        play.say(relay_frame::Frame::Delivered(mark)).await;
+        let mut row = own_row(seq, &first);
+        row.content_hash = vec![1; 5].into();
+        let row = Some(row);
+        play.say(relay_frame::Frame::Deliver(pb::Deliver { row }))
+            .await;
+    }
+    play.say(refused(&first, "counter_gap", u32::MAX)).await;
+    // What was on its way is refused with it.
+    play.say(refused(&second, "counter_gap", 0)).await;
+    let mut sends = Vec::new();
+    while sends.len() < 2 {
+        match play.hear().await {
+            client_frame::Frame::Send(send) => sends.push(send),
+            client_frame::Frame::Pull(pull) => {
+                play.say(relay_frame::Frame::Pulled(pb::Pulled {
+                    request: pull.request,
+                    conversation: pull.conversation,
+                    ..Default::default()
+                }))
+                .await;
+            }
+            client_frame::Frame::ListConversations(_) | client_frame::Frame::Ack(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(sends, [first, second]);
+    for send in &sends {
+        play.say(accepted(send)).await;
+    }
+    let mut shown = Reading::new(alice.with(&alice).timeline());
+    shown
+        .until(|items| {
+            let mut messages = items.iter().filter_map(TimelineItem::message);
+            messages.clone().count() == 2 && messages.all(|m| m.state != SendState::Pending)
+        })
+        .await;
+    // Nobody wrote: there is the one conversation.
+    let conversations = alice.client.conversations().next().await;
+    let Some(sordino::ListDiff::Reset(rows)) = conversations else {
+        panic!("no list")
+    };
+    assert_eq!(rows.len(), 1);
 }

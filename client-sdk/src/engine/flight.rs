@@ -1,8 +1,10 @@
 //! What is on its way to the relay in one conversation: a window, answered in order, restarted after a refusal.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use sordino_protocol::limits;
+
+use crate::sync::backoff;
 
 /// Bytes of one socket that may await their answers.
 pub(super) const SOCKET_BYTES: usize = 512 * 1024;
@@ -16,13 +18,21 @@ pub(super) struct Flight {
     /// Grows with every restart: answers to what was sent before say nothing new.
     round: u32,
     paused_until_ms: Option<u64>,
+    /// Restarts since a message was accepted.
+    setbacks: u32,
 }
 
 struct Sent {
     counter: u64,
     bytes: usize,
     round: u32,
+    at_ms: u64,
 }
+
+/// Restarts in a row that need no wait: of a relay that keeps its rules, one follows from each refusal.
+const FREE_SETBACKS: u32 = 3;
+const SETBACK: Duration = Duration::from_millis(250);
+const SETBACK_CAP: Duration = Duration::from_secs(60);
 
 /// An answer, matched with what it answers.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,12 +56,13 @@ impl Flight {
     }
 
     /// It was sent. Counters are sent in order.
-    pub(super) fn sent(&mut self, counter: u64, bytes: usize) {
+    pub(super) fn sent(&mut self, counter: u64, bytes: usize, now_ms: u64) {
         self.upto = counter;
         self.sent.push_back(Sent {
             counter,
             bytes,
             round: self.round,
+            at_ms: now_ms,
         });
     }
 
@@ -70,16 +81,38 @@ impl Flight {
         }
     }
 
-    /// Everything from `counter` on is sent again, after `pause_until_ms`.
-    pub(super) fn restart(&mut self, counter: u64, pause_until_ms: Option<u64>) {
+    /// The relay has taken a message.
+    pub(super) fn accepted(&mut self) {
+        self.setbacks = 0;
+    }
+
+    /// Since when the oldest message awaits its answer.
+    pub(super) fn waits_since_ms(&self) -> Option<u64> {
+        self.sent.front().map(|sent| sent.at_ms)
+    }
+
+    /// Everything from `counter` on is sent again after a wait. A relay that refuses again and again is asked ever more
+    /// slowly, whatever it says; `random` is uniform over `u64`.
+    pub(super) fn restart(&mut self, counter: u64, wait: Duration, random: u64, now_ms: u64) {
+        let extra = self.setbacks.checked_sub(FREE_SETBACKS);
+        let extra = extra.map(|attempt| backoff(SETBACK, SETBACK_CAP, attempt, random));
+        let wait = wait.saturating_add(extra.unwrap_or_default());
+        let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+        // The greatest value stands for a hold.
+        let until = now_ms.saturating_add(wait_ms).min(u64::MAX - 1);
+        self.begin_again(counter, (wait_ms > 0).then_some(until));
+    }
+
+    fn begin_again(&mut self, counter: u64, pause_until_ms: Option<u64>) {
         self.upto = counter.saturating_sub(1);
-        self.round += 1;
+        self.round = self.round.wrapping_add(1);
+        self.setbacks = self.setbacks.saturating_add(1);
         self.paused_until_ms = pause_until_ms;
     }
 
     /// Nothing more is sent until [`Self::release`]; then from `counter` on.
     pub(super) fn hold(&mut self, counter: u64) {
-        self.restart(counter, Some(u64::MAX));
+        self.begin_again(counter, Some(u64::MAX));
     }
 
     /// Ends [`Self::hold`].
@@ -110,7 +143,7 @@ mod tests {
 
     fn filled(counters: std::ops::RangeInclusive<u64>) -> Flight {
         let mut flight = Flight::default();
-        counters.for_each(|counter| flight.sent(counter, 10));
+        counters.for_each(|counter| flight.sent(counter, 10, counter));
         flight
     }
 
@@ -127,9 +160,9 @@ mod tests {
         let mut flight = filled(1..=4);
         assert_eq!(flight.answered(1).1, Answer::Current);
         assert_eq!(flight.answered(2).1, Answer::Current);
-        flight.restart(2, None);
+        flight.restart(2, Duration::ZERO, 0, 0);
         assert_eq!(flight.window(), Some((1, 62)));
-        flight.sent(2, 10);
+        flight.sent(2, 10, 9);
         // The refusals of 3 and 4, which were in flight when 2 was refused.
         assert_eq!(flight.answered(3).1, Answer::Old);
         assert_eq!(flight.answered(4).1, Answer::Old);
@@ -140,7 +173,7 @@ mod tests {
     #[test]
     fn a_pause_holds_until_it_is_over() {
         let mut flight = filled(1..=2);
-        flight.restart(1, Some(500));
+        flight.restart(1, Duration::from_millis(400), 0, 100);
         assert_eq!(flight.window(), None);
         assert_eq!(flight.wakes_at_ms(), Some(500));
         assert!(!flight.wake(499));
@@ -151,6 +184,32 @@ mod tests {
         assert_eq!(flight.wakes_at_ms(), None);
         flight.release();
         assert_eq!(flight.window(), Some((0, 62)));
+    }
+
+    #[test]
+    fn endless_refusals_are_met_ever_more_slowly() {
+        let mut flight = Flight::default();
+        let mut waits = Vec::new();
+        for _ in 0..20 {
+            flight.restart(1, Duration::ZERO, u64::MAX / 3, 1_000);
+            waits.push(flight.wakes_at_ms());
+        }
+        assert_eq!(waits[..3], [None; 3]);
+        let longest = waits.iter().flatten().max();
+        assert!(longest.is_some_and(|at| (5_000..=61_000).contains(at)));
+        flight.accepted();
+        flight.restart(1, Duration::ZERO, u64::MAX / 3, 1_000);
+        assert_eq!(flight.wakes_at_ms(), None);
+    }
+
+    #[test]
+    fn the_oldest_message_tells_how_long_the_relay_is_silent() {
+        let mut flight = filled(3..=4);
+        assert_eq!(flight.waits_since_ms(), Some(3));
+        flight.answered(3);
+        assert_eq!(flight.waits_since_ms(), Some(4));
+        flight.answered(4);
+        assert_eq!(flight.waits_since_ms(), None);
     }
 
     #[test]

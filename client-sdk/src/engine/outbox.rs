@@ -10,12 +10,15 @@ use super::{
     now_ms,
     session::{Errand, Session},
 };
-use crate::{machine::AfterRefusal, net::socket::End};
+use crate::{
+    machine::AfterRefusal,
+    net::{LONGEST_WAIT, socket::End},
+};
 
 /// Places in the queue of the socket that are left to acknowledgements and questions.
 const RESERVED: usize = 64;
 /// Before a refusal is taken up again that the outbox knows nothing of.
-const UNKNOWN_WAIT_MS: u64 = 1_000;
+const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
 /// Before a message is sent again that was refused for lists that do not verify.
 const BAD_KEYS_WAIT: Duration = Duration::from_secs(60);
 
@@ -31,7 +34,7 @@ impl Session<'_> {
             let conversation = hash::conversation_id(self.me, peer);
             self.peers.insert(conversation, peer);
             self.to_send.insert(conversation);
-            self.start(Errand::Name(peer));
+            self.learn_name(peer);
             self.start(Errand::Prepare(peer));
         }
     }
@@ -93,7 +96,7 @@ impl Session<'_> {
                 }
                 self.bytes += message.send.len();
                 let flight = self.flights.entry(conversation).or_default();
-                flight.sent(message.counter, message.send.len());
+                flight.sent(message.counter, message.send.len(), now_ms());
             }
         }
     }
@@ -108,6 +111,9 @@ impl Session<'_> {
         };
         let counter = accepted.counter;
         self.answered(conversation, counter)?;
+        if let Some(flight) = self.flights.get_mut(&conversation) {
+            flight.accepted();
+        }
         self.to_send.insert(conversation);
         self.change(move |machine| machine.accepted(conversation, id, counter))
             .await
@@ -122,7 +128,8 @@ impl Session<'_> {
         if self.answered(conversation, counter)? == Answer::Old {
             return Ok(());
         }
-        tracing::info!(code = refused.code, "a message was not accepted");
+        // Quoted: it is the relay's text.
+        tracing::info!(code = ?refused.code, "a message was not accepted");
         let after = self.try_work(move |machine| machine.refused(&refused, now_ms()));
         let after = match after.await {
             Ok(after) => after,
@@ -136,25 +143,23 @@ impl Session<'_> {
             Err(error) => return Err(End::from_error(&error)),
         };
         let flight = self.flights.entry(conversation).or_default();
+        let mut restart = |from, wait: Duration| {
+            flight.restart(from, wait.min(LONGEST_WAIT), rand::random(), now_ms());
+        };
         match after {
-            AfterRefusal::Resend { from } => flight.restart(from, None),
+            AfterRefusal::Resend { from } => restart(from, Duration::ZERO),
             AfterRefusal::Prepare { from } => {
                 flight.hold(from);
                 if let Some(peer) = self.peers.get(&conversation) {
                     self.start(Errand::Prepare(*peer));
                 }
             }
-            AfterRefusal::Wait { wait, from } => {
-                let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-                flight.restart(from, Some(now_ms().saturating_add(wait_ms)));
-            }
+            AfterRefusal::Wait { wait, from } => restart(from, wait),
             AfterRefusal::Blocked(code) => {
                 tracing::warn!(code = code.as_str(), "a conversation is blocked");
                 flight.hold(counter);
             }
-            AfterRefusal::Nothing => {
-                flight.restart(0, Some(now_ms().saturating_add(UNKNOWN_WAIT_MS)));
-            }
+            AfterRefusal::Nothing => restart(0, UNKNOWN_WAIT),
         }
         Ok(())
     }

@@ -10,6 +10,10 @@ const IN_FLIGHT: usize = 4;
 pub(super) const PATIENCE_MS: u64 = 60_000;
 /// Between two questions for the same hole.
 const RETRY_MS: u64 = 2_000;
+/// A question without an answer for so long is asked again.
+const ANSWER_MS: u64 = 60_000;
+/// Failures in a row after which others do not wait for a conversation.
+const TROUBLES: u32 = 3;
 
 /// Conversations that are behind.
 #[derive(Default)]
@@ -18,8 +22,13 @@ pub(super) struct Pulls {
     /// Those that may be asked for, in order.
     ready: VecDeque<ConversationId>,
     /// What awaits its answer.
-    asked: HashMap<u32, ConversationId>,
+    asked: HashMap<u32, Asked>,
     last_request: u32,
+}
+
+struct Asked {
+    conversation: ConversationId,
+    since_ms: u64,
 }
 
 struct Behind {
@@ -31,6 +40,8 @@ struct Behind {
     stage: Stage,
     /// Since when the relay has had no row after the cursor.
     hole_since_ms: Option<u64>,
+    /// Failures since rows last came. A conversation that cannot be had must not hold the others.
+    troubles: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,6 +50,8 @@ enum Stage {
     Asked,
     /// Not before this time.
     Paused(u64),
+    /// Rows are being given up.
+    GivingUp,
     /// A list of this user is missing.
     NeedsLists(UserId),
     /// The same, and it could not be fetched: others do not wait for it.
@@ -83,6 +96,7 @@ impl Pulls {
                 target,
                 stage: Stage::Ready,
                 hole_since_ms: None,
+                troubles: 0,
             }
         });
         behind.cursor = behind.cursor.max(cursor);
@@ -96,14 +110,14 @@ impl Pulls {
 
     /// How many conversations are behind and will catch up.
     pub(super) fn left(&self) -> usize {
-        let stages = self.behind.values().map(|behind| behind.stage);
-        stages
-            .filter(|stage| !matches!(stage, Stage::Stuck(_)))
-            .count()
+        let waited_for = |behind: &&Behind| {
+            behind.troubles < TROUBLES && !matches!(behind.stage, Stage::Stuck(_))
+        };
+        self.behind.values().filter(waited_for).count()
     }
 
     /// The next question, if there is one and not too many are open.
-    pub(super) fn next(&mut self) -> Option<Ask> {
+    pub(super) fn next(&mut self, now_ms: u64) -> Option<Ask> {
         if self.asked.len() >= IN_FLIGHT {
             return None;
         }
@@ -116,7 +130,11 @@ impl Pulls {
             }
             behind.stage = Stage::Asked;
             self.last_request = self.last_request.wrapping_add(1).max(1);
-            self.asked.insert(self.last_request, conversation);
+            let asked = Asked {
+                conversation,
+                since_ms: now_ms,
+            };
+            self.asked.insert(self.last_request, asked);
             return Some(Ask {
                 request: self.last_request,
                 conversation,
@@ -129,7 +147,7 @@ impl Pulls {
 
     /// The conversation that this request asked for, and its peer. `None`: nothing did.
     pub(super) fn answered(&mut self, request: u32) -> Option<(ConversationId, UserId)> {
-        let conversation = self.asked.remove(&request)?;
+        let conversation = self.asked.remove(&request)?.conversation;
         let behind = self.behind.get(&conversation)?;
         Some((conversation, behind.peer))
     }
@@ -160,6 +178,10 @@ impl Pulls {
         }
         if cursor > before && next_row.is_none() {
             behind.hole_since_ms = None;
+            // Rows that are given up, too, move the cursor: that is no end of the trouble.
+            if behind.stage == Stage::Asked {
+                behind.troubles = 0;
+            }
             return self.make_ready(conversation);
         }
         let since = *behind.hole_since_ms.get_or_insert(now_ms);
@@ -168,13 +190,16 @@ impl Pulls {
             return Next::More;
         }
         behind.hole_since_ms = None;
+        behind.troubles = TROUBLES;
+        behind.stage = Stage::GivingUp;
         Next::GiveUp(next_row.map_or(end, |seq| seq - 1))
     }
 
     /// The relay could not answer now.
     pub(super) fn failed(&mut self, conversation: ConversationId, wait_ms: u64, now_ms: u64) {
         if let Some(behind) = self.behind.get_mut(&conversation) {
-            behind.stage = Stage::Paused(now_ms + wait_ms);
+            behind.stage = Stage::Paused(now_ms.saturating_add(wait_ms));
+            behind.troubles = behind.troubles.saturating_add(1);
         }
     }
 
@@ -222,8 +247,14 @@ impl Pulls {
         self.behind.remove(&conversation);
     }
 
-    /// Pauses that are over by `now_ms` end.
+    /// Pauses that are over by `now_ms` end, and so does the wait for answers that do not come.
     pub(super) fn wake(&mut self, now_ms: u64) {
+        let unanswered =
+            |_: &u32, asked: &mut Asked| now_ms.saturating_sub(asked.since_ms) >= ANSWER_MS;
+        let unanswered: Vec<_> = self.asked.extract_if(unanswered).collect();
+        for (_, asked) in unanswered {
+            self.failed(asked.conversation, 0, now_ms);
+        }
         let due: Vec<_> = self
             .behind
             .iter()
@@ -235,8 +266,10 @@ impl Pulls {
         }
     }
 
-    /// When the next pause ends.
+    /// When the next pause or wait ends.
     pub(super) fn wakes_at_ms(&self) -> Option<u64> {
+        let answers = self.asked.values();
+        let answers = answers.map(|asked| asked.since_ms.saturating_add(ANSWER_MS));
         let pauses = self
             .behind
             .values()
@@ -244,7 +277,7 @@ impl Pulls {
                 Stage::Paused(until) => Some(until),
                 _ => None,
             });
-        pauses.min()
+        pauses.chain(answers).min()
     }
 
     fn make_ready(&mut self, conversation: ConversationId) -> Next {

@@ -17,6 +17,8 @@ use crate::{machine::Taken, net::socket::End};
 
 /// Requests for pages of conversations have numbers apart from those for rows.
 const LISTING: u32 = 1 << 31;
+/// Conversations that one listing takes in.
+const CONVERSATIONS: usize = 100_000;
 /// Before a session is seen to that wants attention.
 const ATTEND: Duration = Duration::from_millis(200);
 
@@ -28,12 +30,20 @@ impl Session<'_> {
             return;
         }
         self.listing.retry_at = None;
+        self.ask_for_first_page();
+    }
+
+    fn ask_for_first_page(&mut self) {
+        self.listing.seen = 0;
         self.ask_for_page(Bytes::new());
     }
 
     fn ask_for_page(&mut self, after: Bytes) {
         self.listing.last_request = (self.listing.last_request + 1) % LISTING;
         let request = LISTING | self.listing.last_request;
+        self.listing.after = after.clone();
+        self.listing.asked_ms = now_ms();
+        self.listing.moved.clear();
         let ask = pb::ListConversations { request, after };
         if self
             .writer
@@ -74,8 +84,10 @@ impl Session<'_> {
                 Ok(((marks, cursors), happenings))
             })
             .await?;
+        self.listing.seen += marks.len();
         for ((conversation, peer, mark), cursor) in marks.into_iter().zip(cursors) {
-            self.meet(conversation, peer);
+            self.peers.insert(conversation, peer);
+            self.compare(conversation, mark.last_seq, cursor);
             if mark.last_seq > cursor {
                 self.pulls.want(conversation, peer, cursor, mark.last_seq);
             }
@@ -84,11 +96,32 @@ impl Session<'_> {
             }
         }
         match last {
-            Some(last) if page.more => self.ask_for_page(last),
-            _ if std::mem::take(&mut self.listing.again) => self.ask_for_page(Bytes::new()),
+            Some(last) if page.more && self.goes_on(&last) => self.ask_for_page(last),
+            _ if std::mem::take(&mut self.listing.again) => self.ask_for_first_page(),
             _ => self.listing.done = true,
         }
         Ok(())
+    }
+
+    /// Whether a next page may be asked for: pages ascend, and do not go on for ever.
+    fn goes_on(&self, last: &Bytes) -> bool {
+        if *last <= self.listing.after || self.listing.seen > CONVERSATIONS {
+            tracing::warn!("the relay's list of conversations does not end");
+            return false;
+        }
+        true
+    }
+
+    /// A relay that holds less than it has shown has lost rows: it will use their places again, and what then comes looks
+    /// like a repetition.
+    fn compare(&mut self, conversation: ConversationId, last_seq: u64, cursor: u64) {
+        // What it knew when it was asked; rows may have come since.
+        let moved = self.listing.moved.get(&conversation);
+        let cursor = moved.copied().unwrap_or(cursor);
+        if last_seq < cursor && self.cut_off.insert(conversation) {
+            let evidence = format!("it holds {last_seq} rows, and showed {cursor}");
+            self.tell_of_relay(Some(conversation), evidence);
+        }
     }
 
     /// Rows that were pushed.
@@ -108,7 +141,7 @@ impl Session<'_> {
             if header.conversation != conversation {
                 continue;
             }
-            self.meet(conversation, peer);
+            self.peers.insert(conversation, peer);
             if self.pulls.is_behind(conversation) {
                 self.pulls.want(conversation, peer, 0, row.seq);
                 continue;
@@ -163,6 +196,7 @@ impl Session<'_> {
                 "the relay has lost rows"
             );
             before = cursor;
+            self.note_cursor(conversation, before);
             cursor = self
                 .work(move |machine| machine.missing(conversation, upto))
                 .await?;
@@ -192,7 +226,9 @@ impl Session<'_> {
             })
             .await?;
         if let Some(seq) = taken.ack {
+            self.note_cursor(conversation, before);
             self.acknowledge(conversation, seq);
+            self.learn_name(peer);
         }
         if taken.attention {
             // Once for what comes together.
@@ -224,7 +260,9 @@ impl Session<'_> {
     /// Asks for rows, as many ranges at a time as may be.
     pub(super) fn ask(&mut self) {
         while self.writer.room() > 0 {
-            let Some(ask) = self.pulls.next() else { return };
+            let Some(ask) = self.pulls.next(now_ms()) else {
+                return;
+            };
             let pull = pb::Pull {
                 request: ask.request,
                 conversation: ask.conversation.to_pb(),
@@ -245,9 +283,10 @@ impl Session<'_> {
         *due = seq.max(*due);
     }
 
-    fn meet(&mut self, conversation: ConversationId, peer: UserId) {
-        if self.peers.insert(conversation, peer).is_none() {
-            self.start(Errand::Name(peer));
+    /// The cursor moves on from here.
+    fn note_cursor(&mut self, conversation: ConversationId, cursor: u64) {
+        if self.listing.request.is_some() {
+            self.listing.moved.entry(conversation).or_insert(cursor);
         }
     }
 }

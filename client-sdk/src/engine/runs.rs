@@ -12,13 +12,15 @@ use super::{
     errands,
     session::{Errand, Session},
 };
-use crate::{error::Error, net::socket::End};
+use crate::{error::Error, net::socket::End, sync::backoff};
 
 /// Between two looks at the prekeys.
 const REPLENISH: Duration = Duration::from_secs(600);
-/// Before an errand that failed is tried again.
+/// Before an errand that failed is tried again: at least what was asked for, and a share of this that grows and is random.
 const RETRY: Duration = Duration::from_secs(5);
-const RETRY_NO_DEVICES: Duration = Duration::from_secs(61);
+const RETRY_CAP: Duration = Duration::from_secs(300);
+const SOON: Duration = Duration::from_secs(1);
+const RETRY_NEVER: Duration = Duration::from_secs(61);
 
 impl Session<'_> {
     /// Runs an errand: one at a time of each, and few of all.
@@ -75,15 +77,24 @@ impl Session<'_> {
             if let Errand::Lists(user, _) = errand {
                 self.pulls.lists_failed(user);
             }
-            let wait = match (error.code(), error.retry()) {
-                (Code::NoDevices, _) => RETRY_NO_DEVICES,
-                (_, crate::Retry::After(wait)) => wait.max(RETRY),
-                (_, crate::Retry::Never) => RETRY_NO_DEVICES,
-                _ => RETRY,
+            let floor = match (error.code(), error.retry()) {
+                (Code::NoDevices, _) => SOON,
+                (_, crate::Retry::Never) => RETRY_NEVER,
+                (_, crate::Retry::After(wait)) => wait.max(SOON),
+                _ => SOON,
             };
+            let failures = self.failures.entry(errand).or_default();
+            let base = if error.code() == Code::NoDevices {
+                SOON
+            } else {
+                RETRY
+            };
+            let wait = floor + backoff(base, RETRY_CAP, *failures, rand::random());
+            *failures = failures.saturating_add(1);
             self.later.insert(errand, Instant::now() + wait);
             return Ok(());
         }
+        self.failures.remove(&errand);
         if self.again.remove(&errand) {
             self.start(errand);
         }

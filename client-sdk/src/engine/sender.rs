@@ -1,7 +1,7 @@
 //! Messages on their way into the store: those that come together are committed together, since a commit that survives
 //! a power loss costs more than an encryption.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use sordino_protocol::{Code, UserId};
 use tokio::sync::{mpsc, oneshot};
@@ -37,35 +37,48 @@ pub(crate) async fn send_all(core: Arc<Core>, mut drafts: mpsc::Receiver<Draft>)
             .drain(..)
             .map(|draft| ((draft.peer, draft.text), draft.stored))
             .unzip();
-        let peers: Vec<_> = texts.iter().map(|(peer, _)| *peer).collect();
-        let stored = core
-            .shared
-            .change(move |machine| {
-                let drafts: Vec<_> = texts
-                    .iter()
-                    .map(|(peer, text)| (*peer, text.as_str()))
-                    .collect();
-                let sent = machine.send_many(&drafts, now_ms())?;
-                let ids: Vec<_> = sent.iter().map(|sent| sent.client_message_id).collect();
-                let added = sent.into_iter().map(|sent| Happening::Added(sent.item));
-                Ok((ids, added.collect()))
-            })
-            .await;
-        match stored {
+        let texts = Arc::new(texts);
+        match store(&core, &texts, 0..texts.len()).await {
             Ok(ids) => {
-                core.wake(peers);
                 for (answer, id) in answers.into_iter().zip(ids) {
                     // Who gave up waiting has sent all the same.
                     let _ = answer.send(Ok(id));
                 }
             }
-            Err(error) => {
-                for answer in answers {
-                    let _ = answer.send(Err(error.clone()));
+            // Whose fault it was is found out one by one: it must not be the others' loss.
+            Err(_) => {
+                for (at, answer) in answers.into_iter().enumerate() {
+                    let stored = store(&core, &texts, at..at + 1).await;
+                    let stopped = || Error::new(Code::Internal, "no message");
+                    let one = stored.and_then(|mut ids| ids.pop().ok_or_else(stopped));
+                    let _ = answer.send(one);
                 }
             }
         }
     }
+}
+
+/// Stores some of these texts: all of them or none.
+async fn store(
+    core: &Arc<Core>,
+    texts: &Arc<Vec<(UserId, String)>>,
+    which: Range<usize>,
+) -> Result<Vec<MessageId>, Error> {
+    let of = texts.clone();
+    let (peers, ids) = core
+        .shared
+        .change(move |machine| {
+            let texts = of.get(which).unwrap_or_default();
+            let peers: Vec<_> = texts.iter().map(|(peer, _)| *peer).collect();
+            let drafts = texts.iter().map(|(peer, text)| (*peer, text.as_str()));
+            let sent = machine.send_many(&drafts.collect::<Vec<_>>(), now_ms())?;
+            let ids: Vec<_> = sent.iter().map(|sent| sent.client_message_id).collect();
+            let added = sent.into_iter().map(|sent| Happening::Added(sent.item));
+            Ok(((peers, ids), added.collect()))
+        })
+        .await?;
+    core.wake(peers);
+    Ok(ids)
 }
 
 /// Queues a draft and waits for its commit.

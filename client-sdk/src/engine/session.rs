@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use sordino_protocol::{
     Code, ConversationId, UserId,
@@ -23,15 +24,20 @@ use crate::{
     events::ConnectionState,
     machine::{Happening, Machine},
     net::{
+        LONGEST_WAIT,
         auth::AccessToken,
         socket::{End, Reader, Writer},
     },
 };
 
+/// People without a name whose names are asked for at the start.
+const NAMES: u32 = 256;
 /// Frames that are handled together.
 const FRAMES: usize = 64;
 /// Before a request that was refused is made again, at least.
 const PROBLEM: Duration = Duration::from_secs(1);
+/// A relay that leaves what it owes an answer to without one for so long has lost it: it is asked on a new connection.
+const ANSWER_MS: u64 = 120_000;
 /// Before the outbox is looked at again when the socket had no room.
 const NO_ROOM: Duration = Duration::from_millis(50);
 
@@ -77,12 +83,24 @@ pub(super) struct Session<'a> {
     pub(super) again: HashSet<Errand>,
     /// Errands to be tried again.
     pub(super) later: HashMap<Errand, Instant>,
+    /// How often in a row they failed.
+    pub(super) failures: HashMap<Errand, u32>,
+    /// People whose names were asked for.
+    named: HashSet<UserId>,
+    /// Conversations that the relay holds less of than this device, told of.
+    pub(super) cut_off: HashSet<ConversationId>,
 }
 
 /// Where the question for the conversations stands.
 #[derive(Default)]
 pub(super) struct Listing {
     pub(super) request: Option<u32>,
+    pub(super) asked_ms: u64,
+    /// The conversation that the page asked for follows, and how many came before it.
+    pub(super) after: Bytes,
+    pub(super) seen: usize,
+    /// The cursors that conversations had when it was asked for, where they have moved since.
+    pub(super) moved: HashMap<ConversationId, u64>,
     pub(super) last_request: u32,
     pub(super) again: bool,
     /// All pages have come at least once.
@@ -123,6 +141,9 @@ pub(super) async fn run(
         running: HashSet::new(),
         again: HashSet::new(),
         later: HashMap::new(),
+        failures: HashMap::new(),
+        named: HashSet::new(),
+        cut_off: HashSet::new(),
     };
     session.start(Errand::Prekeys);
     let end = session.until_end(wish, &mut reader).await;
@@ -174,7 +195,9 @@ impl Session<'_> {
                 }
                 () = self.core.something_waits.notified() => self.look_at_waiting(),
                 () = sleep_until(alarm.unwrap_or_else(Instant::now)), if alarm.is_some() => {
-                    self.alarm_rang();
+                    if let Err(end) = self.alarm_rang() {
+                        return end;
+                    }
                 }
                 () = sleep(NO_ROOM), if !self.to_send.is_empty() && self.may_send() => {}
                 () = not_online(wish) => return End::LOST,
@@ -220,8 +243,10 @@ impl Session<'_> {
     }
 
     fn problem(&mut self, problem: &pb::Problem) {
-        let wait = Duration::from_millis(u64::from(problem.retry_after_ms)).max(PROBLEM);
-        tracing::info!(code = problem.code, "a request was refused");
+        let wait = Duration::from_millis(u64::from(problem.retry_after_ms));
+        let wait = wait.clamp(PROBLEM, LONGEST_WAIT);
+        // Quoted: it is the relay's text.
+        tracing::info!(code = ?problem.code, "a request was refused");
         if self.listing.request == Some(problem.request) {
             self.listing.request = None;
             self.listing.retry_at = Some(Instant::now() + wait);
@@ -273,12 +298,22 @@ impl Session<'_> {
 
     /// The relay gave keys that do not verify.
     pub(super) fn tell_of_bad_keys(&self, error: &Error) {
-        let evidence = error.detail().to_owned();
-        let conversation = None;
+        self.tell_of_relay(None, error.detail().to_owned());
+    }
+
+    /// The relay did what it must not.
+    pub(super) fn tell_of_relay(&self, conversation: Option<ConversationId>, evidence: String) {
         self.core.shared.views().tell(&[Happening::RelayMisbehaved {
             conversation,
             evidence,
         }]);
+    }
+
+    /// Learns a person's name, once.
+    pub(super) fn learn_name(&mut self, user: UserId) {
+        if self.named.insert(user) {
+            self.start(Errand::Name(user));
+        }
     }
 
     async fn write_out(&mut self) -> Result<(), End> {
@@ -322,12 +357,15 @@ impl Session<'_> {
             return Ok(());
         }
         self.rolled_back = false;
-        let waiting = self
+        let (waiting, nameless) = self
             .work(|machine| {
                 let happenings = machine.caught_up(now_ms())?;
-                Ok((machine.waiting()?, happenings))
+                Ok(((machine.waiting()?, machine.nameless(NAMES)?), happenings))
             })
             .await?;
+        for peer in nameless {
+            self.learn_name(peer);
+        }
         self.core
             .caught_up
             .store(true, std::sync::atomic::Ordering::Release);
@@ -346,14 +384,29 @@ impl Session<'_> {
     fn alarm(&self) -> Option<Instant> {
         let now = now_ms();
         let flights = self.flights.values().filter_map(Flight::wakes_at_ms);
-        let in_ms = flights.chain(self.pulls.wakes_at_ms()).min();
+        let in_ms = flights
+            .chain(self.pulls.wakes_at_ms())
+            .chain(self.overdue_at_ms())
+            .min();
         let pauses = in_ms.map(|at| Instant::now() + Duration::from_millis(at.saturating_sub(now)));
         let later = self.later.values().copied();
         later.chain(pauses).chain(self.listing.retry_at).min()
     }
 
-    fn alarm_rang(&mut self) {
+    /// When the relay will have owed an answer for too long.
+    fn overdue_at_ms(&self) -> Option<u64> {
+        let flights = self.flights.values().filter_map(Flight::waits_since_ms);
+        let listing = self.listing.request.map(|_| self.listing.asked_ms);
+        let oldest = flights.chain(listing).min();
+        oldest.map(|since| since.saturating_add(ANSWER_MS))
+    }
+
+    fn alarm_rang(&mut self) -> Result<(), End> {
         let (now, clock) = (Instant::now(), now_ms());
+        if self.overdue_at_ms().is_some_and(|at| at <= clock) {
+            tracing::warn!("the relay does not answer");
+            return Err(End::LOST);
+        }
         self.pulls.wake(clock);
         for (conversation, flight) in &mut self.flights {
             if flight.wake(clock) {
@@ -373,5 +426,6 @@ impl Session<'_> {
             self.listing.retry_at = None;
             self.list();
         }
+        Ok(())
     }
 }

@@ -174,6 +174,14 @@ impl Machine {
         })
     }
 
+    /// People with whom there is a conversation and whose names were not learnt, at most `limit`.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn nameless(&self, limit: u32) -> Result<Vec<UserId>, Error> {
+        self.store.read(|tx| tx.nameless(limit))
+    }
+
     /// A user's name, if it was learnt.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod causes;
 mod conversations;
 mod encrypt;
 mod happening;
+mod kept;
 mod lists;
 mod notes;
 mod outbox;

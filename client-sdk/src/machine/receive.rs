@@ -3,21 +3,16 @@
 use prost::Message as _;
 use sordino_crypto::{
     prekeys::Peer,
-    receive::{
-        Alarm, Context, Counters, Decision, Message, Outcome, Pass, RowDecision, Undecryptable,
-        receive,
-    },
+    receive::{Alarm, Context, Decision, Message, Outcome, Pass, RowDecision, receive},
 };
-use sordino_protocol::{
-    Class, Code, ConversationId, Header, SessionId, UserId, hash, pb, signed::SignedType,
-};
+use sordino_protocol::{Class, Code, ConversationId, Header, UserId, hash, pb};
 
-use super::causes::{bad_word, undecryptable_word};
+use super::causes::bad_word;
 use super::notes::Notes;
 use super::own_rows::own_row;
 use super::send::wants_attention;
 use super::timeline::{add, blank, message};
-use super::view::{StoreView, is_listed};
+use super::view::StoreView;
 use super::{Happening, Machine, begun};
 use crate::error::Error;
 use crate::store::{Durability, ItemKind, Row, RowKind, StoredAccount, StoredItem, Tx, UNPLACED};
@@ -262,54 +257,6 @@ impl Receiver<'_> {
         tx.settle_pending(self.conversation, seq, kind, key)
     }
 
-    fn keep_counters(
-        &self,
-        tx: &Tx<'_>,
-        header: Option<&Header>,
-        found: &RowDecision,
-    ) -> Result<(), Error> {
-        let (Some(header), Some(shown)) = (header, found.shown_counter) else {
-            return Ok(());
-        };
-        let counters = Counters {
-            shown,
-            proven: found.proven_counter.unwrap_or(0),
-        };
-        let device = (header.sender, header.sender_device);
-        tx.raise_counters(self.conversation, device, counters)
-    }
-
-    fn keep_session(&self, tx: &Tx<'_>, found: &RowDecision) -> Result<(), Error> {
-        let Some(session) = &found.session else {
-            return Ok(());
-        };
-        let peer = session.meta().peer;
-        let mut book = tx.book(peer.user, peer.device)?;
-        let mut dead = dead_sessions(found);
-        if peer.user == self.me.user {
-            // Messages on them may still come, in conversations that are pulled later.
-            for sid in dead.drain(..) {
-                book.never_sends(sid, self.now_ms);
-            }
-        }
-        let retired = if is_listed(tx, self.notes, &peer)? {
-            book.received(session.meta(), &dead, self.now_ms)
-        } else {
-            book.received_late(session.meta(), self.now_ms)
-        };
-        tx.put_session(session)?;
-        tx.put_book((peer.user, peer.device), &book, &retired)?;
-        if let Some(used) = found.used_prekeys {
-            if let Some(id) = used.one_time {
-                tx.delete_prekey(SignedType::OneTimePrekey, id)?;
-            }
-            if let Some(id) = used.pq_one_time {
-                tx.delete_prekey(SignedType::PqOneTimePrekey, id)?;
-            }
-        }
-        Ok(())
-    }
-
     fn message(
         &self,
         tx: &Tx<'_>,
@@ -339,28 +286,6 @@ impl Receiver<'_> {
                 .extend(add(tx, item)?.map(Happening::Received));
         }
         Ok(())
-    }
-
-    fn broken(
-        &self,
-        tx: &Tx<'_>,
-        seq: u64,
-        header: Option<&Header>,
-        (cause, session): (Undecryptable, Option<SessionId>),
-        taken: &mut Taken,
-    ) -> Result<(), Error> {
-        if let (Some(header), Some(sid), true) = (header, session, cause.breaks_session()) {
-            let pair = (header.sender, header.sender_device);
-            let accepted = tx
-                .conversation(self.conversation)?
-                .is_some_and(|held| held.counter > 0);
-            if accepted {
-                let mut book = tx.book(pair.0, pair.1)?;
-                book.broken(sid, self.now_ms);
-                tx.put_book(pair, &book, &[])?;
-            }
-        }
-        self.unreadable(tx, seq, header, undecryptable_word(cause), taken)
     }
 
     /// A placeholder, except for what no person wrote.
@@ -413,20 +338,5 @@ impl Receiver<'_> {
             });
         }
         Ok(())
-    }
-}
-
-/// The sessions that a message between devices declares dead.
-fn dead_sessions(found: &RowDecision) -> Vec<SessionId> {
-    let (Some(header), Outcome::Message(message)) = (&found.header, &found.outcome) else {
-        return Vec::new();
-    };
-    match (header.class, &message.opened.content.body) {
-        (Class::Control, Some(pb::content::Body::DeadSessions(dead))) => {
-            let sids = dead.sessions.iter();
-            sids.filter_map(|sid| SessionId::from_slice(sid).ok())
-                .collect()
-        }
-        _ => Vec::new(),
     }
 }

@@ -17,6 +17,15 @@ use crate::error::Error;
 const LIST_PAGES: usize = 20;
 const NOTHING: Option<&()> = None;
 
+/// A name is shown: it has to be one.
+fn named(user: User) -> Result<User, Error> {
+    if limits::is_username(&user.username) {
+        Ok(user)
+    } else {
+        Err(Error::new(Code::RelayMisbehaved, "not a user name"))
+    }
+}
+
 impl Http {
     pub(crate) async fn register(&self, account: &Register) -> Result<User, Error> {
         self.call(Public, Method::POST, "/v1/users", &[], Some(account))
@@ -36,7 +45,7 @@ impl Http {
 
     async fn user_at(&self, path: &str) -> Result<Option<User>, Error> {
         match self.call(Token, Method::GET, path, &[], NOTHING).await {
-            Ok(user) => Ok(Some(user)),
+            Ok(user) => named(user).map(Some),
             Err(error) if error.code() == Code::UserNotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -96,5 +105,23 @@ impl Http {
         let path = format!("/v1/users/{user}/prekeys/claim");
         self.call(Token, Method::POST, &path, &[], Some(&Claim { devices }))
             .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_as_a_name_is_one() {
+        let user = |name: &str| User {
+            user: UserId::from_bytes([1; 16]),
+            username: name.to_owned(),
+        };
+        assert!(named(user("bob")).is_ok());
+        for name in ["", "\u{1b}[2J", "b\u{202e}ob", "bob\n", &"b".repeat(99)] {
+            let error = named(user(name)).err().map(|error| error.code());
+            assert_eq!(error, Some(Code::RelayMisbehaved));
+        }
     }
 }

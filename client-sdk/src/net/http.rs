@@ -99,8 +99,7 @@ impl Http {
         };
         // 204 has no body.
         let answer: &[u8] = if answer.is_empty() { b"null" } else { &answer };
-        serde_json::from_slice(answer)
-            .map_err(|error| Error::new(Code::RelayMisbehaved, format!("{path}: {error}")))
+        serde_json::from_slice(answer).map_err(|error| not_a_relay(format!("{path}: {error}")))
     }
 
     async fn once(
@@ -209,7 +208,7 @@ async fn read(mut answer: reqwest::Response) -> Result<Bytes, Error> {
     let mut body = BytesMut::new();
     while let Some(chunk) = answer.chunk().await.map_err(unreachable)? {
         if body.len() + chunk.len() > ANSWER_BYTES {
-            return Err(Error::new(Code::RelayMisbehaved, "an answer is too large"));
+            return Err(not_a_relay("an answer is too large"));
         }
         body.extend_from_slice(&chunk);
     }
@@ -226,7 +225,7 @@ pub(super) fn refusal(status: u16, body: &[u8]) -> Error {
             408 | 502..=504 => Code::Unreachable,
             429 => Code::RateLimited,
             500..=599 => Code::Internal,
-            _ => Code::RelayMisbehaved,
+            _ => return not_a_relay(format!("HTTP status {status}")),
         };
         return Error::new(code, format!("HTTP status {status}"));
     };
@@ -235,7 +234,9 @@ pub(super) fn refusal(status: u16, body: &[u8]) -> Error {
         429 => Code::RateLimited,
         _ => Code::BadRequest,
     });
-    let detail: String = body.detail.chars().take(200).collect();
+    // For a log or a terminal, in which the relay has nothing to arrange.
+    let detail = body.detail.chars().filter(|char| !char.is_control());
+    let detail: String = detail.take(200).collect();
     let error = Error::new(code, detail);
     match body.retry_after_ms {
         Some(ms) => error.after(Duration::from_millis(ms).min(LONGEST_WAIT)),
@@ -243,8 +244,16 @@ pub(super) fn refusal(status: u16, body: &[u8]) -> Error {
     }
 }
 
+/// What stands between, or a relay in the middle of a change, answers so as well: no reason to give up for good.
+fn not_a_relay(detail: impl Into<String>) -> Error {
+    Error::new(Code::RelayMisbehaved, detail).after(GARBLED_WAIT)
+}
+
+/// Before a relay is asked again whose answer was none of the protocol.
+const GARBLED_WAIT: Duration = Duration::from_secs(10);
+
 /// However long the relay says to wait.
-pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(600);
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_secs(600);
 
 fn unreachable(error: reqwest::Error) -> Error {
     // Without the address: it may hold a name that was looked for.

@@ -14,7 +14,7 @@ use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use sordino_protocol::{Code, DeviceId, UserId};
 
 use crate::error::Error;
-pub(crate) use http::Http;
+pub(crate) use http::{Http, LONGEST_WAIT};
 pub(crate) use url::RelayUrl;
 
 /// The device's signing key, as far as the network needs it. Called on threads that may block.

@@ -147,6 +147,15 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// People with whom there is a conversation and whose names were not learnt.
+    pub fn nameless(&self, limit: u32) -> Result<Vec<UserId>, Error> {
+        self.all(
+            "SELECT peer FROM conversations WHERE peer NOT IN (SELECT user FROM names) LIMIT ?1",
+            [limit],
+            |row| row.get(0).map(UserId::from_bytes),
+        )
+    }
+
     /// A user's name, if it was learnt.
     pub fn name(&self, user: UserId) -> Result<Option<String>, Error> {
         self.one(
