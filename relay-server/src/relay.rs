@@ -124,7 +124,11 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         draining: CancellationToken::new(),
         now_ms,
     });
-    let chat = Chat::new(api.clone(), chat::Settings::default());
+    let settings = chat::Settings {
+        sockets_per_address: config.limits.sockets_per_address,
+        ..chat::Settings::default()
+    };
+    let chat = Chat::new(api.clone(), settings);
     let sockets = chat
         .routes()
         .layer(from_fn_with_state(api.rates.clone(), rates::handshakes));

@@ -217,3 +217,23 @@ async fn a_relay_that_drains_lets_nobody_in() {
     assert_eq!(relay.chat.open(), 0);
     relay.shutdown().await;
 }
+
+#[tokio::test]
+async fn an_address_has_so_many_sockets_and_gets_those_back_that_end() {
+    let (relay, _dir) = relay_with(Settings {
+        sockets_per_address: 2,
+        ..Settings::default()
+    })
+    .await;
+    let (alice, bob) = people(&relay).await;
+    let a = relay.connect(&alice, 1).await;
+    let mut b = relay.connect(&bob, 2).await;
+    let token = relay.token(&bob, 2, 0);
+    let one_more = relay.handshake(&token, Some(SUBPROTOCOL)).await;
+    assert_eq!(one_more.err(), Some((429, "rate_limited".to_owned())));
+    serves(&mut b).await;
+    drop(a);
+    until(async || relay.chat.open() == 1).await;
+    until(async || relay.handshake(&token, Some(SUBPROTOCOL)).await.is_ok()).await;
+    relay.shutdown().await;
+}

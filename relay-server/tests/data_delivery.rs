@@ -185,6 +185,25 @@ async fn a_full_disk_refuses_new_messages_and_keeps_the_old() {
 }
 
 #[tokio::test]
+async fn a_delivery_thread_that_panics_is_fatal_and_leaves_nobody_waiting() {
+    let dir = tempfile::tempdir().unwrap();
+    let (died, heard) = std::sync::mpsc::channel();
+    let mut options = options(dir.path());
+    options.store.machine.before_sync = Arc::new(|| panic!("a fault, as the test wants it"));
+    options.store.machine.fatal = Arc::new(move |why| died.send(why.to_owned()).unwrap());
+    let sessions = Arc::new(Recorder::default());
+    let running = start(options, sessions).await.unwrap();
+    let append = running.log.append(record(1, 2, 1, 1));
+    assert_eq!(append.await, Err(AppendError::Unknown));
+    let why = tokio::task::spawn_blocking(move || heard.recv()).await;
+    assert!(why.unwrap().unwrap().contains("panicked"));
+    assert_eq!(
+        running.log.append(record(1, 2, 1, 1)).await,
+        Err(AppendError::Busy)
+    );
+}
+
+#[tokio::test]
 async fn a_failed_sync_is_unknown_drops_the_states_and_is_fatal() {
     let dir = tempfile::tempdir().unwrap();
     let fail = Arc::new(AtomicBool::new(false));

@@ -54,7 +54,8 @@ impl Mailbox {
         }
     }
 
-    fn take(&self) -> Option<Next> {
+    /// What there is to do now.
+    pub(super) fn take(&self) -> Option<Next> {
         let mut state = self.state();
         if let Some(close) = state.close {
             return Some(Next::Close(close));
@@ -71,7 +72,7 @@ impl Mailbox {
         state.window.open().then_some(Next::Sync)
     }
 
-    /// The event was written to the socket.
+    /// The event was handed to the socket.
     pub(super) fn written(&self, event: &Event) {
         self.state().window.written(size(event));
     }

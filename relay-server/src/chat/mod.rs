@@ -13,6 +13,7 @@ mod hole;
 mod identity;
 mod mailbox;
 mod pipeline;
+mod places;
 mod push;
 mod read;
 mod socket;
@@ -26,7 +27,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{Router, routing::get};
 
 pub use self::close::Close;
-use self::connections::Connections;
+use self::{connections::Connections, places::Places};
 use crate::http::Api;
 
 /// Connections that one device may have; one more closes the oldest.
@@ -47,6 +48,8 @@ pub struct Settings {
     pub token_warning: Duration,
     /// Connections that are closed together when the relay drains, and what lies between two such batches.
     pub drain_batch: (usize, Duration),
+    /// Connections of one address (IPv6: of one /64).
+    pub sockets_per_address: usize,
     /// Longest wait that a drained device is asked to make before it connects again.
     pub drain_retry: Duration,
 }
@@ -60,6 +63,7 @@ impl Default for Settings {
             ack_every: Duration::from_secs(1),
             token_warning: Duration::from_secs(60),
             drain_batch: (256, Duration::from_millis(50)),
+            sockets_per_address: 2_000,
             drain_retry: Duration::from_secs(2),
         }
     }
@@ -70,6 +74,7 @@ pub struct Chat {
     api: Arc<Api>,
     settings: Settings,
     connections: Connections,
+    places: Places,
 }
 
 impl Chat {
@@ -79,6 +84,7 @@ impl Chat {
             api,
             settings,
             connections: Connections::default(),
+            places: Places::default(),
         })
     }
 

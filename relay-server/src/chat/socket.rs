@@ -3,9 +3,10 @@
 use std::{pin::pin, time::Duration};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use futures_util::{FutureExt, SinkExt};
 use prost::bytes::Bytes;
 use sordino_protocol::{
-    Code,
+    Code, ConversationId,
     frame::{FrameError, encode_relay},
     pb::{self, relay_frame::Frame},
 };
@@ -21,6 +22,7 @@ use super::{
     pipeline::Pipeline,
     push,
     token::{Due, TokenEnd},
+    window::FRAMES,
 };
 use crate::{
     http::caller::Caller,
@@ -65,7 +67,7 @@ pub(super) struct Connection<'a> {
 enum Step {
     Read(Option<Result<Message, axum::Error>>),
     Next(Next),
-    Settled(Option<sordino_protocol::ConversationId>),
+    Settled(Option<ConversationId>),
     Time,
 }
 
@@ -114,7 +116,8 @@ impl Connection<'_> {
         }
         // Between the look at the handshake and the registration nobody would have said that the list changed.
         self.must_be_listed().await?;
-        self.write(Frame::Sync(pb::Sync {})).await
+        self.write(Frame::Sync(pb::Sync {})).await?;
+        self.flush().await
     }
 
     async fn run(&mut self) -> End {
@@ -144,23 +147,47 @@ impl Connection<'_> {
             // A frame too long or against RFC 6455, or no connection any more: then nobody reads the code.
             Step::Read(Some(Err(_))) => Err(Close::ProtocolError(Code::BadFrame).into()),
             Step::Read(None) => Err(End::Gone),
-            Step::Next(Next::Close(close)) => Err(close.into()),
-            Step::Next(Next::ListChanged) => self.must_be_listed().await,
-            Step::Next(Next::Sync) => self.write(Frame::Sync(pb::Sync {})).await,
-            Step::Next(Next::Tell(event)) => {
-                if let Some(frame) = push::frame(&event, &self.identity) {
-                    self.write(frame).await?;
-                }
-                if matches!(event, Event::Row { .. }) {
-                    metrics::counter!("sordino_chat_delivered_total").increment(1);
-                }
-                self.seat.mailbox.written(&event);
-                Ok(())
-            }
-            Step::Settled(Some(conversation)) => self.answer(conversation).await,
-            Step::Settled(None) => Ok(()),
+            Step::Next(next) => self.tell(next).await,
+            Step::Settled(settled) => self.answer_all(settled).await,
             Step::Time => self.keep_time().await,
+        }?;
+        self.flush().await
+    }
+
+    /// Does what the mailbox says, and all else that it holds already: written together, one call to the kernel takes
+    /// it all. No more than a window at a time: who is told without end must still be heard.
+    async fn tell(&mut self, first: Next) -> Result<(), End> {
+        let mut next = Some(first);
+        let mut more = 1..FRAMES;
+        while let Some(what) = next {
+            match what {
+                Next::Close(close) => return Err(close.into()),
+                Next::ListChanged => self.must_be_listed().await?,
+                Next::Sync => self.write(Frame::Sync(pb::Sync {})).await?,
+                Next::Tell(event) => {
+                    if let Some(frame) = push::frame(&event, &self.identity) {
+                        self.write(frame).await?;
+                    }
+                    if matches!(event, Event::Row { .. }) {
+                        metrics::counter!("sordino_chat_delivered_total").increment(1);
+                    }
+                    self.seat.mailbox.written(&event);
+                }
+            }
+            next = more.next().and_then(|_| self.seat.mailbox.take());
         }
+        Ok(())
+    }
+
+    /// Says what can be said of a conversation, and of all others whose messages are stored already: those of one group
+    /// are stored at once.
+    async fn answer_all(&mut self, first: Option<ConversationId>) -> Result<(), End> {
+        let mut settled = first;
+        while let Some(conversation) = settled {
+            self.answer(conversation).await?;
+            settled = self.pipeline.settle().now_or_never().flatten();
+        }
+        Ok(())
     }
 
     async fn read(&mut self, message: Message) -> Result<(), End> {
@@ -257,21 +284,20 @@ impl Connection<'_> {
         }
         if silence >= settings.ping_after && !self.asked {
             self.asked = true;
-            self.send(Message::Ping(Bytes::new())).await?;
+            let ping = Message::Ping(Bytes::new());
+            taken(self.chat, self.socket.feed(ping)).await?;
         }
         Ok(())
     }
 
+    /// Writes a frame, which may stay here until [`Self::flush`].
     pub(super) async fn write(&mut self, frame: Frame) -> Result<(), End> {
-        self.send(Message::Binary(encode_relay(frame))).await
+        let message = Message::Binary(encode_relay(frame));
+        taken(self.chat, self.socket.feed(message)).await
     }
 
-    async fn send(&mut self, message: Message) -> Result<(), End> {
-        match timeout(self.chat.settings.stuck_after, self.socket.send(message)).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(End::Gone),
-            Err(_) => Err(Close::TooSlow.into()),
-        }
+    async fn flush(&mut self) -> Result<(), End> {
+        taken(self.chat, self.socket.flush()).await
     }
 
     async fn finish(mut self, end: End) {
@@ -285,6 +311,18 @@ impl Connection<'_> {
             End::Close(close) => farewell(&mut self.socket, close).await,
             End::Gone => {}
         }
+    }
+}
+
+/// What the socket must take in time.
+async fn taken(
+    chat: &Chat,
+    write: impl Future<Output = Result<(), axum::Error>>,
+) -> Result<(), End> {
+    match timeout(chat.settings.stuck_after, write).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(End::Gone),
+        Err(_) => Err(Close::TooSlow.into()),
     }
 }
 

@@ -1,22 +1,31 @@
 //! The handshake: what is refused before there is a socket.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{
         State, WebSocketUpgrade,
         ws::{WebSocket, rejection::WebSocketUpgradeRejection},
     },
-    http::HeaderMap,
+    http::{Extensions, HeaderMap},
     response::Response,
 };
 use sordino_protocol::{Code, SUBPROTOCOL, limits};
 
-use super::{Chat, socket};
-use crate::http::{ApiError, caller::Caller};
+use super::{Chat, places::Place, socket};
+use crate::{
+    http::{ApiError, caller::Caller},
+    ops::rates::{client_of, refused},
+};
+
+/// When an address that has all its sockets may ask again.
+const FULL: Duration = Duration::from_secs(30);
 
 /// What the socket reads at once. Every connection holds a buffer of this size all its life.
 const READ_BUFFER: usize = 1024;
+/// Frames are gathered up to this size before the kernel gets them, or until there is nothing more to write at the moment.
+/// The buffer stays as large as it once was.
+const GATHERED: usize = 2 * 1024;
 /// One frame, and the pong or close that may join it.
 const WRITE_BUFFER: usize = 2 * limits::FRAME_BYTES;
 
@@ -24,6 +33,7 @@ const WRITE_BUFFER: usize = 2 * limits::FRAME_BYTES;
 pub(super) async fn upgrade(
     State(chat): State<Arc<Chat>>,
     headers: HeaderMap,
+    extensions: Extensions,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     if chat.connections.draining() {
@@ -36,12 +46,17 @@ pub(super) async fn upgrade(
         return Err(Code::UnsupportedVersion.into());
     }
     let caller = Caller::of_headers(&chat.api, &headers).await?;
+    let Some(place) = Place::take(chat, client_of(&extensions)) else {
+        refused("sockets");
+        return Err(ApiError::after(Code::RateLimited, FULL));
+    };
     Ok(upgrade
         .read_buffer_size(READ_BUFFER)
-        // Frames go to the kernel one by one: nothing is held back to wait for more.
-        .write_buffer_size(0)
+        .write_buffer_size(GATHERED)
         .max_write_buffer_size(WRITE_BUFFER)
         .max_message_size(limits::FRAME_BYTES)
         .max_frame_size(limits::FRAME_BYTES)
-        .on_upgrade(async move |socket: WebSocket| socket::serve(&chat, socket, &caller).await))
+        .on_upgrade(async move |socket: WebSocket| {
+            socket::serve(&place.chat, socket, &caller).await
+        }))
 }

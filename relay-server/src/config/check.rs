@@ -93,6 +93,7 @@ impl Config {
             ("delivery.group_bytes", self.delivery.group_bytes),
             ("delivery.group_records", self.delivery.group_records),
             ("delivery.cached_states", self.delivery.cached_states),
+            ("limits.sockets_per_address", limits.sockets_per_address),
             ("rates.claims_per_hour", self.rates.claims_per_hour),
         ] {
             need(value >= 1, key, "it is 0".to_owned(), "use at least 1");

@@ -140,6 +140,8 @@ impl Default for Delivery {
 pub struct Limits {
     /// Connections open at a time, WebSockets included; beyond it new ones wait in the kernel's queue.
     pub connections: usize,
+    /// WebSockets of one address (IPv6: of one /64).
+    pub sockets_per_address: usize,
     /// Connections that have not sent a whole request head yet; beyond it the oldest of them is closed.
     pub half_open: usize,
     /// How long a request head may take, and how long a connection may be idle between two requests.
@@ -156,6 +158,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 20_000,
+            sockets_per_address: 2_000,
             half_open: 512,
             header_seconds: 10,
             header_bytes: 16 * 1024,
@@ -214,8 +217,8 @@ impl Default for Rates {
             user_burst: per(500),
             user_writes_per_hour: per(240),
             user_writes_burst: per(60),
-            user_frames_per_second: per(200),
-            user_frames_burst: per(2_000),
+            user_frames_per_second: per(500),
+            user_frames_burst: per(5_000),
             address_handshakes_per_second: per(10),
             address_handshakes_burst: per(100),
             handshakes_per_second: per(500),
@@ -251,7 +254,8 @@ impl Default for Log {
     fn default() -> Self {
         Self {
             format: LogFormat::Text,
-            filter: "info".to_owned(),
+            // The libraries below report their upkeep, which tells an operator nothing.
+            filter: "warn,sordino_relay=info".to_owned(),
         }
     }
 }

@@ -177,6 +177,10 @@ impl Drop for Consumer {
     fn drop(&mut self) {
         // Also when the thread panics: nobody may wait for an answer that never comes.
         self.log.abandon();
+        if thread::panicking() {
+            // A relay that goes on without this thread would refuse every message and look well.
+            self.store.fatal("the delivery thread panicked");
+        }
     }
 }
 

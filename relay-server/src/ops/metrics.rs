@@ -1,6 +1,9 @@
 //! Metrics in the Prometheus text format. `docs/metrics.md` lists them all, and a test holds it to the code.
 
-use std::{sync::OnceLock, time::Duration};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::time::interval;
@@ -28,8 +31,10 @@ pub enum MetricsError {
 
 /// The recorder of this process. Relays of one process share it.
 pub fn install() -> Result<PrometheusHandle, MetricsError> {
-    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
-    if let Some(handle) = HANDLE.get() {
+    static HANDLE: Mutex<Option<PrometheusHandle>> = Mutex::new(None);
+    // Held to the end: of two relays that start at the same moment the second must find the first one's.
+    let mut installed = HANDLE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(handle) = &*installed {
         return Ok(handle.clone());
     }
     let recorder = PrometheusBuilder::new()
@@ -37,11 +42,8 @@ pub fn install() -> Result<PrometheusHandle, MetricsError> {
         .set_buckets_for_metric(Matcher::Suffix("_records".to_owned()), &COUNTS)?
         .build_recorder();
     let handle = recorder.handle();
-    match ::metrics::set_global_recorder(recorder) {
-        Ok(()) => Ok(HANDLE.get_or_init(|| handle).clone()),
-        // Two relays that start at the same moment: the other one's is as good.
-        Err(_) => HANDLE.get().cloned().ok_or(MetricsError::Taken),
-    }
+    ::metrics::set_global_recorder(recorder).map_err(|_| MetricsError::Taken)?;
+    Ok(installed.insert(handle).clone())
 }
 
 /// Folds what was recorded, until told to stop.

@@ -68,7 +68,7 @@ impl Buckets {
 }
 
 /// What counts as one client: an IPv4 address, or the /64 that one IPv6 customer has all of.
-fn network(address: IpAddr) -> u128 {
+pub(crate) fn network(address: IpAddr) -> u128 {
     match address.to_canonical() {
         IpAddr::V4(v4) => u128::from(u32::from(v4)),
         IpAddr::V6(v6) => u128::from(v6) & !u128::from(u64::MAX) | 1,
@@ -171,7 +171,7 @@ pub async fn handshakes(
 }
 
 /// Counts a refusal.
-fn refused(by: &'static str) {
+pub(crate) fn refused(by: &'static str) {
     ::metrics::counter!("sordino_rate_limited_total", "by" => by).increment(1);
 }
 

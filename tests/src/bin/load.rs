@@ -62,6 +62,8 @@ address_handshakes_per_second = 1000000
 address_handshakes_burst = 1000000
 handshakes_per_second = 1000000
 handshakes_burst = 1000000
+[limits]
+sockets_per_address = 1000000
 [log]
 filter = 'warn'
 ";

@@ -192,6 +192,11 @@ impl Store {
         }
     }
 
+    /// The store can no longer promise anything.
+    pub fn fatal(&self, why: &str) {
+        (self.options.machine.fatal)(why);
+    }
+
     /// Refuses when the disk has less than the reserve left.
     pub fn check_space(&self) -> Result<(), StoreError> {
         self.check_left(self.options.reserve_bytes)
@@ -209,7 +214,7 @@ impl Store {
             return Err(StoreError::Full);
         }
         if self.stuck.load(Ordering::Relaxed) {
-            (machine.fatal)(
+            self.fatal(
                 "the disk was full and has space again; the store writes again after a restart",
             );
             return Err(StoreError::Full);
@@ -246,7 +251,7 @@ impl Store {
             tracing::error!("the disk is full, messages are refused: {error}");
             return StoreError::Full;
         }
-        (self.options.machine.fatal)(&error.to_string());
+        self.fatal(&error.to_string());
         StoreError::Engine(error)
     }
 
