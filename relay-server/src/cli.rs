@@ -1,6 +1,11 @@
 //! The command line.
 
-use std::{env, io, net::SocketAddr, path::PathBuf};
+use std::{
+    env,
+    io::{self, IsTerminal},
+    net::SocketAddr,
+    path::PathBuf,
+};
 
 use clap::{Args, Parser, Subcommand};
 use sordino_relay::config::{Config, ENV_PREFIX, Log, LogFormat, Sources};
@@ -104,7 +109,9 @@ pub(crate) fn start_log(log: &Log) -> Result<(), Failure> {
     let filter = EnvFilter::try_new(&log.filter).map_err(|error| format!("log.filter: {error}"))?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr);
+        .with_writer(io::stderr)
+        // A file or a journal is no place for colours.
+        .with_ansi(io::stderr().is_terminal());
     match log.format {
         LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().init(),
