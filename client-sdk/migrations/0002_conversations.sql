@@ -64,6 +64,7 @@ CREATE TABLE timeline (
 ) STRICT;
 
 CREATE INDEX timeline_by_place ON timeline (conversation, place, item);
+CREATE INDEX timeline_by_item ON timeline (conversation, item);
 CREATE INDEX timeline_held ON timeline (conversation, item) WHERE mine = 1 AND state = 0;
 
 CREATE TABLE outbox (

@@ -55,6 +55,15 @@ impl Conversation {
         engine::send(self.inner.sender(), self.peer, text).await
     }
 
+    /// Gives up an own message that is still pending. The relay may have it already, and its answer be on the way: then it
+    /// shows as sent after all.
+    ///
+    /// # Errors
+    /// `UnknownMessage` if there is no such message or it has its place; `NotRegistered`, `StoreFailed`, `Stopped`.
+    pub async fn cancel(&self, message: MessageId) -> Result<(), Error> {
+        engine::cancel(self.inner.core(), self.peer, message).await
+    }
+
     /// The timeline, from its newest items on, kept up to date: see [`LiveList`]. It begins with 50 items at most, or
     /// with all messages that wait to be sent and up to 50 before them;
     /// [`Self::load_older`] puts more before them.

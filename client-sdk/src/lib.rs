@@ -40,13 +40,10 @@ mod engine;
 mod error;
 mod events;
 mod live;
-#[doc(hidden)]
-pub mod machine;
+mod machine;
 mod net;
-#[doc(hidden)]
-pub mod store;
-#[doc(hidden)]
-pub mod sync;
+mod store;
+mod sync;
 mod types;
 
 pub use client::{Client, ClientBuilder};

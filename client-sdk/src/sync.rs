@@ -1,9 +1,6 @@
-//! Decisions of catch-up and resend, free of I/O so that they can be tested exhaustively.
+//! Decisions of catch-up and reconnecting, free of I/O so that they can be tested exhaustively.
 
 use std::time::Duration;
-
-/// The most messages of one conversation that await a sequence number at once.
-pub const MAX_IN_FLIGHT: usize = 64;
 
 /// What to do with a row that has arrived.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,18 +25,6 @@ pub const fn arrival(cursor: u64, seq: u64) -> Arrival {
         Arrival::Apply
     } else {
         Arrival::Pull { from: cursor + 1 }
-    }
-}
-
-/// How many messages, from the first unsequenced one on, may be in flight now.
-///
-/// None before the conversation is caught up: a row still to be pulled may name one of them.
-#[must_use]
-pub fn resend_window(caught_up: bool, unsequenced: usize) -> usize {
-    if caught_up {
-        unsequenced.min(MAX_IN_FLIGHT)
-    } else {
-        0
     }
 }
 
@@ -68,13 +53,6 @@ mod tests {
             }
         }
         assert_eq!(arrival(u64::MAX, u64::MAX), Arrival::Drop);
-    }
-
-    #[test]
-    fn nothing_is_resent_before_catch_up_and_at_most_64_after() {
-        assert_eq!(resend_window(false, 100), 0);
-        assert_eq!(resend_window(true, 3), 3);
-        assert_eq!(resend_window(true, 65), 64);
     }
 
     #[test]

@@ -10,7 +10,7 @@
 
 mod support;
 
-use sordino::{Code, ConnectionState, Event, SendState, TimelineItem};
+use sordino::{Code, ConnectionState, Event, MessageId, Retry, SendState, TimelineItem};
 use sordino_testing::TestRelay;
 use support::{Person, Reading, all, received, texts, within};
 
@@ -293,4 +293,31 @@ async fn what_both_write_at_once_is_shown_to_both_in_one_order() {
     }
     assert_eq!(orders[0], orders[1]);
     assert_eq!(orders[0], orders[2]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_cancelled_in_time_reaches_nobody() {
+    let relay = TestRelay::start().await.expect("relay");
+    let alice = Person::register(&relay.url(), "alice").await;
+    let bob = Person::online(&relay.url(), "bob").await;
+    let conversation = alice.with(&bob);
+    let rash = conversation.send("rash").await.expect("sent");
+    conversation.send("considered").await.expect("sent");
+    conversation.cancel(rash).await.expect("cancelled");
+    let again = conversation.cancel(MessageId::from_bytes([9; 16])).await;
+    assert_eq!(
+        again.map_err(|error| error.code()),
+        Err(Code::UnknownMessage)
+    );
+    let mut events = bob.client.events();
+    alice.client.connect();
+    assert_eq!(received(&mut events).await.text, "considered");
+    let shown = all(&conversation).await;
+    let state = |text: &str| shown.iter().find(|m| m.text == text).map(|m| m.state);
+    let cancelled = SendState::Failed {
+        code: Code::Cancelled,
+        retry: Retry::Never,
+    };
+    assert_eq!(state("rash"), Some(cancelled));
+    assert_eq!(texts(&all(&bob.with(&alice)).await), ["considered"]);
 }

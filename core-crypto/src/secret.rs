@@ -15,6 +15,11 @@ impl<const N: usize> Secret<N> {
         Self(Box::new(bytes))
     }
 
+    /// A copy of bytes that their holder wipes.
+    pub fn copy_of(bytes: &[u8; N]) -> Self {
+        Self::fill(|to| to.copy_from_slice(bytes))
+    }
+
     /// Fresh bytes.
     pub fn random(rng: &mut impl CryptoRng) -> Self {
         Self::fill(|bytes| rng.fill_bytes(bytes))

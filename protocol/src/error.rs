@@ -122,6 +122,7 @@ codes! {
     NoDevices = "no_devices", 0, Peer, after_ms(60_000), "None of this person's devices can receive at the moment; the message waits.";
     RelayMisbehaved = "relay_misbehaved", 0, Us, Retry::Never, "The relay answered against the protocol.";
     TwoCopies = "two_copies", 0, Caller, Retry::Never, "Two copies of this store are in use, so nothing is sent; remove one and register the device anew.";
+    Cancelled = "cancelled", 0, Caller, Retry::Never, "The message was cancelled by its author before it went out.";
     Stopped = "stopped", 0, Caller, Retry::Never, "The client was closed.";
 }
 

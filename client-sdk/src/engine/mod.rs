@@ -4,6 +4,7 @@
 //! The relay's word is a hint; the machine decides. A session (one open socket) holds nothing that a later one needs:
 //! it begins with the cursors and the outbox of the store, so it may end at any point.
 
+mod alarms;
 mod connection;
 mod errands;
 mod flight;
@@ -35,7 +36,7 @@ use crate::{
 
 pub(crate) use connection::supervise;
 pub(crate) use errands::register;
-pub(crate) use sender::{Sender, queue, send, send_all};
+pub(crate) use sender::{Sender, cancel, queue, send, send_all};
 pub(crate) use shared::Shared;
 pub(crate) use views::Views;
 

@@ -89,3 +89,19 @@ pub(crate) async fn send(sender: &Sender, peer: UserId, text: String) -> Result<
     sender.send(draft).await.map_err(|_| stopped())?;
     answer.await.map_err(|_| stopped())?
 }
+
+/// Gives a message up; the empty one that may have to go in its place is sent like any other.
+pub(crate) async fn cancel(
+    core: &Arc<Core>,
+    peer: UserId,
+    message: MessageId,
+) -> Result<(), Error> {
+    core.shared
+        .change(move |machine| {
+            let conversation = machine.conversation_with(peer)?;
+            Ok(((), machine.cancel(conversation, message, now_ms())?))
+        })
+        .await?;
+    core.wake([peer]);
+    Ok(())
+}

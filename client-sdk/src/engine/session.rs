@@ -36,8 +36,6 @@ const NAMES: u32 = 256;
 const FRAMES: usize = 64;
 /// Before a request that was refused is made again, at least.
 const PROBLEM: Duration = Duration::from_secs(1);
-/// A relay that leaves what it owes an answer to without one for so long has lost it: it is asked on a new connection.
-const ANSWER_MS: u64 = 120_000;
 /// Before the outbox is looked at again when the socket had no room.
 const NO_ROOM: Duration = Duration::from_millis(50);
 
@@ -378,54 +376,6 @@ impl Session<'_> {
             .shared
             .views()
             .set_connection(ConnectionState::Live);
-        Ok(())
-    }
-
-    fn alarm(&self) -> Option<Instant> {
-        let now = now_ms();
-        let flights = self.flights.values().filter_map(Flight::wakes_at_ms);
-        let in_ms = flights
-            .chain(self.pulls.wakes_at_ms())
-            .chain(self.overdue_at_ms())
-            .min();
-        let pauses = in_ms.map(|at| Instant::now() + Duration::from_millis(at.saturating_sub(now)));
-        let later = self.later.values().copied();
-        later.chain(pauses).chain(self.listing.retry_at).min()
-    }
-
-    /// When the relay will have owed an answer for too long.
-    fn overdue_at_ms(&self) -> Option<u64> {
-        let flights = self.flights.values().filter_map(Flight::waits_since_ms);
-        let listing = self.listing.request.map(|_| self.listing.asked_ms);
-        let oldest = flights.chain(listing).min();
-        oldest.map(|since| since.saturating_add(ANSWER_MS))
-    }
-
-    fn alarm_rang(&mut self) -> Result<(), End> {
-        let (now, clock) = (Instant::now(), now_ms());
-        if self.overdue_at_ms().is_some_and(|at| at <= clock) {
-            tracing::warn!("the relay does not answer");
-            return Err(End::LOST);
-        }
-        self.pulls.wake(clock);
-        for (conversation, flight) in &mut self.flights {
-            if flight.wake(clock) {
-                self.to_send.insert(*conversation);
-            }
-        }
-        let due: Vec<_> = self
-            .later
-            .iter()
-            .filter(|(_, at)| **at <= now)
-            .map(|(errand, _)| *errand)
-            .collect();
-        for errand in due {
-            self.start(errand);
-        }
-        if self.listing.retry_at.is_some_and(|at| at <= now) {
-            self.listing.retry_at = None;
-            self.list();
-        }
         Ok(())
     }
 }

@@ -130,7 +130,13 @@ impl Machine {
                 }
             }
             let item = super::timeline::add(tx, blank(conversation, upto, ItemKind::Gap))?;
-            Ok((upto, item.map(Happening::Added).into_iter().collect()))
+            let evidence = format!("rows {} to {upto} are gone", cursor + 1);
+            let alarm = Happening::RelayMisbehaved {
+                conversation: Some(conversation),
+                evidence,
+            };
+            let item = item.map(Happening::Added);
+            Ok((upto, item.into_iter().chain([alarm]).collect()))
         })
     }
 }

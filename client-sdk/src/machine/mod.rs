@@ -29,14 +29,11 @@ use crate::error::Error;
 use crate::store::{Store, StoredAccount};
 use notes::Notes;
 
-pub use crate::store::Outgoing;
-pub use account::Account;
 pub use conversations::ConversationRow;
 pub use encrypt::Need;
 pub use happening::Happening;
 pub use outbox::AfterRefusal;
 pub use receive::Taken;
-pub use send::Sent;
 pub use timeline::{Content, Position, SendState, TimelineItem};
 
 /// The client without its connections.

@@ -218,10 +218,10 @@ impl Machine {
             let held = tx.conversation(conversation)?.ok_or_else(unknown)?;
             let item = tx.own_item(conversation, id)?.ok_or_else(unknown)?;
             if let Some(entry) = tx.outbox_named(conversation, id)? {
-                give_up(tx, me, &held, entry.counter, id, Code::Stopped, now_ms)?;
+                give_up(tx, me, &held, entry.counter, id, Code::Cancelled, now_ms)?;
                 encrypt_waiting(tx, notes, me, conversation, now_ms)?;
             } else if item.progress == Progress::Held {
-                let code = Code::Stopped.as_str();
+                let code = Code::Cancelled.as_str();
                 tx.update_item(item.item, held.cursor, Progress::Failed, code)?;
             } else {
                 return Err(unknown());

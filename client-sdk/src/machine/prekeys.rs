@@ -16,6 +16,9 @@ const KEEP_RETIRED_MS: u64 = 31 * DAY_MS;
 /// How long the secret of an unclaimed one-time key is kept.
 const KEEP_ONE_TIME_MS: u64 = 91 * DAY_MS;
 
+/// Keys of a kind that are kept at most, whatever the relay says it lacks.
+const KEEP_MOST: u32 = 5_000;
+
 const KINDS: [SignedType; 4] = [
     SignedType::SignedPrekey,
     SignedType::PqLastResort,
@@ -197,5 +200,8 @@ fn expire(tx: &Tx<'_>, now_ms: u64) -> Result<(), Error> {
         now_ms.saturating_sub(KEEP_RETIRED_MS),
         now_ms.saturating_sub(KEEP_ONE_TIME_MS),
     )?;
+    for kind in KINDS {
+        tx.keep_newest_prekeys(kind, KEEP_MOST)?;
+    }
     expire_sessions(tx, now_ms)
 }

@@ -30,21 +30,11 @@ pub struct Sent {
 }
 
 impl Machine {
-    /// Sends a text.
-    ///
-    /// # Errors
-    /// `NotRegistered`, `TwoCopies`, `TextEmpty`, `TextTooLong`; those of the store.
-    pub fn send(&mut self, peer: UserId, text: &str, now_ms: u64) -> Result<Sent, Error> {
-        self.send_many(&[(peer, text)], now_ms)?
-            .pop()
-            .ok_or_else(|| Error::new(Code::Internal, "no message"))
-    }
-
     /// Sends several texts in one transaction: a commit that survives a power loss takes longer than an encryption.
     /// All of them or none.
     ///
     /// # Errors
-    /// Those of [`Self::send`].
+    /// `NotRegistered`, `TwoCopies`, `TextEmpty`, `TextTooLong`; those of the store.
     pub fn send_many(
         &mut self,
         drafts: &[(UserId, &str)],

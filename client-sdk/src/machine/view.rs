@@ -120,8 +120,8 @@ impl StoreView<'_, '_> {
         let Some(bytes) = self.tx.prekey_secret(kind, id)? else {
             return Ok(None);
         };
-        let bytes = <[u8; L]>::try_from(bytes.as_slice())
+        let bytes = <&[u8; L]>::try_from(bytes.as_slice())
             .map_err(|_| Error::new(Code::StoreDamaged, "a prekey"))?;
-        Ok(Some(Secret::from_bytes(bytes)))
+        Ok(Some(Secret::copy_of(bytes)))
     }
 }

@@ -6,6 +6,7 @@ use sordino_crypto::{
     keys::{DeviceKeys, IdentityKey, ListSigningKey},
 };
 use sordino_protocol::{DeviceId, UserId};
+use zeroize::Zeroizing;
 
 use super::Tx;
 use super::sql::N;
@@ -43,8 +44,8 @@ impl Tx<'_> {
             "SELECT user, device, username, registered, device_signing_key, device_identity_key FROM account",
             [],
             |row| {
-                let signing = Secret::from_bytes(row.get(4)?);
-                let identity = Secret::from_bytes(row.get(5)?);
+                let signing = Secret::copy_of(&Zeroizing::new(row.get(4)?));
+                let identity = Secret::copy_of(&Zeroizing::new(row.get(5)?));
                 Ok(StoredAccount {
                     user: UserId::from_bytes(row.get(0)?),
                     device: DeviceId::from_bytes(row.get(1)?),
@@ -81,6 +82,7 @@ impl Tx<'_> {
     }
 
     /// LSK.
+    #[cfg(test)]
     pub fn list_signing_key(&self) -> Result<Option<ListSigningKey>, Error> {
         self.one("SELECT list_signing_key FROM account", [], |row| {
             let secret = Secret::from_bytes(row.get(0)?);

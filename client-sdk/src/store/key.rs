@@ -4,8 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-use sordino_protocol::error::Code;
+use sordino_protocol::{error::Code, hash::labelled};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use super::{failed_io, private};
@@ -39,10 +38,7 @@ impl StoreKey {
 
     /// Tells keys apart without revealing anything of this one, as it is uniformly random.
     pub(super) fn check(&self) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        hash.update(b"sordino/1/store key check");
-        hash.update(self.0);
-        hash.finalize().into()
+        labelled("store key check", &[&self.0])
     }
 }
 

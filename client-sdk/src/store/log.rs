@@ -91,20 +91,6 @@ impl Tx<'_> {
         )
     }
 
-    /// What became of the row at `seq`.
-    pub fn row_kind(
-        &self,
-        conversation: ConversationId,
-        seq: u64,
-    ) -> Result<Option<RowKind>, Error> {
-        let kind = self.one(
-            "SELECT kind FROM rows WHERE conversation = ?1 AND seq = ?2",
-            params![conversation.as_bytes(), N(seq)],
-            |row| row.get(0),
-        )?;
-        kind.map(row_kind).transpose()
-    }
-
     /// Rows that are to be opened later, in the order of their chains: conversation, seq, the row as it came.
     pub fn pending_rows(&self) -> Result<Vec<(ConversationId, u64, Vec<u8>)>, Error> {
         self.all(
@@ -141,16 +127,4 @@ impl Tx<'_> {
         )?;
         Ok(())
     }
-}
-
-fn row_kind(number: i64) -> Result<RowKind, Error> {
-    Ok(match number {
-        1 => RowKind::Message,
-        2 => RowKind::Own,
-        3 => RowKind::NotForMe,
-        4 => RowKind::Pending,
-        5 => RowKind::Undecryptable,
-        6 => RowKind::Missing,
-        _ => return Err(Error::new(Code::StoreDamaged, "unknown kind of row")),
-    })
 }

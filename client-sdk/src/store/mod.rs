@@ -27,7 +27,6 @@ pub use conversations::Conversation;
 pub use key::{FileKey, FixedKey, KeyStore, StoreKey};
 pub use log::{Row, RowKind};
 pub use outbox::{Entry, Envelope, Outgoing};
-pub use prekeys::StoredPrekey;
 pub use sessions::StoredSession;
 pub use timeline::{ItemKind, Progress, StoredItem, UNPLACED};
 

@@ -133,6 +133,16 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Deletes all keys of a kind but the newest.
+    pub fn keep_newest_prekeys(&self, kind: SignedType, most: u32) -> Result<(), Error> {
+        self.run(
+            "DELETE FROM prekeys WHERE kind = ?1 AND id <= (
+                 SELECT id FROM prekeys WHERE kind = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+            params![kind as i64, most],
+        )?;
+        Ok(())
+    }
+
     /// Deletes keys retired before `retired_ms`, and one-time keys made before `created_ms`.
     pub fn expire_prekeys(&self, retired_ms: u64, created_ms: u64) -> Result<(), Error> {
         self.run(

@@ -2,7 +2,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use sordino_crypto::session::Position;
-use sordino_protocol::{ClientMessageId, ConversationId, UserId};
+use sordino_protocol::{ClientMessageId, ConversationId, UserId, pb, signed::SignedType};
 use tempfile::TempDir;
 
 use super::*;
@@ -79,8 +79,8 @@ fn a_store_is_there_again_after_it_was_closed() {
     let mut store = Store::open(&path, &key(1)).unwrap();
     assert_eq!(cursor(&mut store), 3);
     let rows = store.read(|tx| {
-        assert_eq!(tx.row_kind(CONV, 4)?, None);
-        assert_eq!(tx.row_kind(CONV, 3)?, Some(RowKind::Message));
+        assert_eq!(tx.row_hash(CONV, 4)?, None);
+        assert!(tx.row_hash(CONV, 3)?.is_some());
         assert_eq!(tx.row_hash(CONV, 3)?, Some(Some([1; 32])));
         tx.pending_rows()
     });
@@ -338,4 +338,27 @@ fn all_files_are_for_the_owner_only() {
         let mode = entry.unwrap().metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
+}
+
+#[test]
+fn of_too_many_prekeys_the_newest_are_kept() {
+    let (_dir, path) = place();
+    let mut store = Store::open(&path, &key(1)).unwrap();
+    let (kind, other) = (SignedType::OneTimePrekey, SignedType::SignedPrekey);
+    let left = store.transaction(Durability::Relaxed, |tx| {
+        let public = pb::Signed::default();
+        for id in 1..=9 {
+            let kind = if id % 3 == 0 { other } else { kind };
+            tx.put_prekey(kind, id, &[1; 32], &public, 0)?;
+        }
+        for most in [9, 2] {
+            tx.keep_newest_prekeys(kind, most)?;
+        }
+        let held = |kind| {
+            let held = (1..=9).filter(move |id| tx.prekey_secret(kind, *id).unwrap().is_some());
+            held.collect::<Vec<_>>()
+        };
+        Ok((held(kind), held(other)))
+    });
+    assert_eq!(left.unwrap(), (vec![7, 8], vec![3, 6, 9]));
 }

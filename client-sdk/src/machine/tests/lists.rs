@@ -97,8 +97,8 @@ fn changed_lists_encrypt_again_under_the_same_counter_and_name() {
     alice.flush(&mut relay, b);
     let machine = alice.machine();
     let after = machine.outgoing(conversation, 0, 9, usize::MAX).unwrap();
-    let names = |out: &[crate::machine::Outgoing]| {
-        let name = |o: &crate::machine::Outgoing| (o.counter, o.client_message_id);
+    let names = |out: &[crate::store::Outgoing]| {
+        let name = |o: &crate::store::Outgoing| (o.counter, o.client_message_id);
         out.iter().map(name).collect::<Vec<_>>()
     };
     assert_eq!(names(&before), names(&after));
@@ -241,7 +241,7 @@ fn a_cancelled_message_that_the_relay_had_is_sent_after_all() {
     }
     alice.sync(&mut relay, b);
     bob.sync(&mut relay, a);
-    assert_eq!(alice.shown(b)[2..], ["> taken", "> gone (stopped)"]);
+    assert_eq!(alice.shown(b)[2..], ["> taken", "> gone (cancelled)"]);
     assert_eq!(bob.shown(a)[2..], ["< taken"]);
 }
 

@@ -8,11 +8,22 @@ mod relay;
 mod rollback;
 mod straight;
 
+use sordino_protocol::UserId;
+
+use super::{Machine, send::Sent};
+use crate::error::Error;
 use phone::Phone;
 use relay::Relay;
 
 const NOW: u64 = 1_800_000_000_000;
 const DAY: u64 = 24 * 60 * 60 * 1000;
+
+impl Machine {
+    fn send(&mut self, peer: UserId, text: &str, now_ms: u64) -> Result<Sent, Error> {
+        let mut sent = self.send_many(&[(peer, text)], now_ms)?;
+        Ok(sent.remove(0))
+    }
+}
 
 fn two() -> (Relay, Phone, Phone) {
     let mut relay = Relay::default();
