@@ -150,9 +150,9 @@ async fn an_old_state_of_the_store_gets_back_what_came_since() {
     let mut alice = world.person("alice").await;
     let (bob, carol) = (world.person("bob").await, world.person("carol").await);
     bob.send(&alice, &["one"]).await;
+    alice.until_heard(&bob, &["one"]).await;
     alice.send(&bob, &["two"]).await;
     alice.until_delivered(&bob, 1).await;
-    alice.until_heard(&bob, &["one"]).await;
 
     alice.client.close().await;
     let (store, old) = (world.store(&alice), world.dir.path().join("old"));

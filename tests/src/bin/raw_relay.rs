@@ -72,17 +72,24 @@ async fn socket(
     let Some(user) = user else {
         return StatusCode::UNAUTHORIZED.into_response();
     };
+    // Before the answer: whoever is told that this user is connected may write at once, and nothing is kept here.
+    let (sender, forwarded) = mpsc::unbounded_channel();
+    let mut table = users.write().unwrap_or_else(PoisonError::into_inner);
+    table.insert(user, sender);
+    drop(table);
     upgrade
         .protocols([SUBPROTOCOL])
         .read_buffer_size(READ_BUFFER)
         .write_buffer_size(WRITE_BUFFER)
-        .on_upgrade(move |socket| run(users, user, socket))
+        .on_upgrade(move |socket| run(users, user, socket, forwarded))
 }
 
-async fn run(users: Arc<Users>, user: UserId, mut socket: WebSocket) {
-    let (sender, mut forwarded) = mpsc::unbounded_channel();
-    let table = || users.write().unwrap_or_else(PoisonError::into_inner);
-    table().insert(user, sender);
+async fn run(
+    users: Arc<Users>,
+    user: UserId,
+    mut socket: WebSocket,
+    mut forwarded: mpsc::UnboundedReceiver<Bytes>,
+) {
     loop {
         let answer = tokio::select! {
             message = socket.recv() => match message {
@@ -99,7 +106,8 @@ async fn run(users: Arc<Users>, user: UserId, mut socket: WebSocket) {
             break;
         }
     }
-    table().remove(&user);
+    let mut table = users.write().unwrap_or_else(PoisonError::into_inner);
+    table.remove(&user);
 }
 
 /// One flush for everything that is there.
