@@ -5,7 +5,11 @@ use std::{error::Error, path::Path};
 use sordino::{Client, Event, Events, FileKey, User};
 
 /// A client with its store in `directory`, registered and connected.
-async fn client(relay: &str, directory: &Path, name: &str) -> Result<(Client, User), sordino::Error> {
+async fn client(
+    relay: &str,
+    directory: &Path,
+    name: &str,
+) -> Result<(Client, User), sordino::Error> {
     let client = Client::builder(relay)
         .store(directory.join(name))
         .keys(FileKey::new(directory.join(format!("{name}.key"))))
