@@ -1,8 +1,8 @@
 //! The live path: one WebSocket per device, messages in, rows out. `docs/protocol.md`, "Frames".
 //!
-//! A connection is one task ([`socket`]). A message goes through [`accept`] (may this device send it to these devices
-//! now?) and [`pipeline`] (to the log, and its answer back in order, by the rule of [`hole`]). What is stored comes from
-//! delivery into a [`mailbox`], bounded by a [`window`], and goes out through [`push`].
+//! A connection is one task (`socket`). A message goes through `accept` (may this device send it to these devices
+//! now?) and `pipeline` (to the log, and its answer back in order, by the rule of `hole`). What is stored comes from
+//! delivery into a `mailbox`, bounded by a `window`, and goes out through `push`.
 
 mod accept;
 mod ack;
