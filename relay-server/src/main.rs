@@ -17,8 +17,25 @@ use crate::cli::{Cli, Command, Show};
 
 type Failure = Box<dyn std::error::Error>;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// Threads for what waits for the disk. More would only wait for each other, each with memory of its own; tokio would make
+/// hundreds when every device asks at once.
+const BLOCKING_THREADS: usize = 16;
+
+fn main() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(run()),
+        Err(error) => {
+            eprintln!("sordino-relay: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Serve {
             settings,

@@ -180,14 +180,14 @@ async fn marks(log: &dyn Log, history: &dyn History) {
     );
 
     let ack = |dev: u8, seq| history.acknowledge(user(102), device(dev), c, seq);
-    assert_eq!(ack(1, 5).await.unwrap(), Some(5));
+    assert_eq!(ack(1, 5).await.unwrap(), Some((5, user(101))));
     assert_eq!(ack(1, 4).await.unwrap(), None, "never lowers");
     assert_eq!(ack(2, 3).await.unwrap(), None, "not the user's highest");
-    assert_eq!(ack(2, 9).await.unwrap(), Some(9));
+    assert_eq!(ack(2, 9).await.unwrap(), Some((9, user(101))));
     assert_eq!(ack(1, 8).await.unwrap(), None);
     assert_eq!(
         ack(2, u64::MAX).await.unwrap(),
-        Some(20),
+        Some((20, user(101))),
         "what does not exist is not acknowledged"
     );
     assert_eq!(

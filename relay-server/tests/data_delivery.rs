@@ -176,7 +176,7 @@ async fn a_full_disk_refuses_new_messages_and_keeps_the_old() {
     left.store(1, Ordering::SeqCst);
     assert!(matches!(ack().await, Err(HistoryError::Full)));
     left.store(u64::MAX, Ordering::SeqCst);
-    assert_eq!(ack().await.unwrap(), Some(1));
+    assert_eq!(ack().await.unwrap(), Some((1, user(1))));
     history.healthy().await.unwrap();
     let retried = [2, 3].map(|n| log.append(record(1, 2, 1, n)));
     assert_eq!(join_all(retried).await, [Ok(()); 2]);

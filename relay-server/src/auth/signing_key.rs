@@ -1,7 +1,7 @@
 //! The key that signs access tokens, in a file of the data directory.
 
 use std::{
-    fs::OpenOptions,
+    fs::{self, OpenOptions},
     io::{self, Read, Write},
     path::Path,
 };
@@ -48,14 +48,22 @@ impl TokenKey {
 
     fn create(file: &Path) -> io::Result<Self> {
         let seed = Zeroizing::new(rand::random::<[u8; 32]>());
+        // Whole or not at all: what a crash leaves of it is not read as the key.
+        let new = file.with_extension("new");
+        if let Err(error) = fs::remove_file(&new)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(error);
+        }
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         // The mode is part of the creation: a chmod afterwards would leave a moment in which others may open it.
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut created = options.open(file)?;
+        let mut created = options.open(&new)?;
         created.write_all(seed.as_slice())?;
         created.sync_all()?;
+        fs::rename(&new, file)?;
         Ok(Self(seed))
     }
 }
@@ -80,6 +88,17 @@ mod tests {
                 .mode();
             assert_eq!(mode & 0o777, 0o600);
         }
+    }
+
+    #[test]
+    fn what_a_crash_left_of_a_key_is_not_taken_for_one() {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::write(dir.path().join("token.new"), [1; 31]).expect("written");
+        let file = dir.path().join("token.key");
+        let created = TokenKey::load_or_create(&file).expect("created");
+        let read = TokenKey::load_or_create(&file).expect("read");
+        assert_eq!(created.expose(), read.expose());
+        assert_eq!(std::fs::read_dir(dir.path()).expect("read").count(), 1);
     }
 
     #[test]

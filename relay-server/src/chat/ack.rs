@@ -55,12 +55,8 @@ async fn write(
     seq: u64,
 ) -> Result<(), HistoryError> {
     let (user, device) = (identity.user, identity.device);
-    let history = &api.history;
-    let risen = history.acknowledge(user, device, conversation, seq).await?;
-    let Some(seq) = risen else {
-        return Ok(());
-    };
-    if let Some(peer) = history.peer(user, conversation).await? {
+    let acknowledged = api.history.acknowledge(user, device, conversation, seq);
+    if let Some((seq, peer)) = acknowledged.await? {
         let event = Event::Delivered { conversation, seq };
         // A hint: the mark is in every page of conversations.
         if let Err(error) = api.sessions.publish(&[peer], event).await {

@@ -176,6 +176,10 @@ pub struct Rates {
     pub address_per_second: NonZeroU32,
     /// Its burst.
     pub address_burst: NonZeroU32,
+    /// Sign-ups of all. Each costs the disk a sync, and those who are registered wait behind it.
+    pub sign_ups_per_second: NonZeroU32,
+    /// Its burst.
+    pub sign_ups_burst: NonZeroU32,
     /// Requests of one user.
     pub user_per_second: NonZeroU32,
     /// Its burst.
@@ -213,6 +217,8 @@ impl Default for Rates {
         Self {
             address_per_second: per(20),
             address_burst: per(200),
+            sign_ups_per_second: per(20),
+            sign_ups_burst: per(200),
             user_per_second: per(50),
             user_burst: per(500),
             user_writes_per_hour: per(240),

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     cache::StateCache,
     group::{Decided, Group},
-    publish::{self, Publication},
+    publish::{self, Publication, Told},
 };
 use crate::{
     broker::{
@@ -162,15 +162,15 @@ struct Consumer {
     log: Arc<MemoryLog>,
     store: Arc<Store>,
     group: Bounds,
-    told: mpsc::Sender<Vec<Publication>>,
+    told: mpsc::Sender<Vec<Told>>,
     _done: oneshot::Sender<()>,
 }
 
 /// A durable group.
 struct CarriedOut {
-    /// One for each record, in order.
+    /// Both one for each record, in order.
     answers: Vec<Result<(), AppendError>>,
-    publications: Vec<Publication>,
+    publications: Vec<Option<Publication>>,
 }
 
 impl Drop for Consumer {
@@ -192,14 +192,16 @@ impl Consumer {
                     answers,
                     publications,
                 }) => {
-                    for (entry, answer) in entries.into_iter().zip(answers) {
-                        // Its connection may be gone; the message is not.
-                        let _ = entry.answer.send(answer);
-                    }
                     metrics::gauge!("sordino_delivery_untold_groups")
                         .set((UNTOLD_GROUPS - self.told.capacity()) as f64);
-                    // Only a runtime that is being torn down drops the receiver; history has everything.
-                    let _ = self.told.blocking_send(publications);
+                    let told = entries.into_iter().zip(answers).zip(publications);
+                    let told = told.map(|((entry, answer), publication)| Told {
+                        answer: Some((entry.answer, answer)),
+                        publication,
+                    });
+                    // Answered over there too: a thread outside the runtime would wake it once for every answer. Only a
+                    // runtime that is being torn down drops the receiver; history has everything.
+                    let _ = self.told.blocking_send(told.collect());
                 }
                 Err(error) => {
                     tracing::error!("a group of messages was not stored: {error}");

@@ -46,8 +46,9 @@ pub(super) struct Group<'a> {
 /// A group, decided.
 pub(super) struct Decided {
     pub(super) write: GroupWrite,
+    /// Both one for each record, in order.
     pub(super) answers: Vec<Result<(), AppendError>>,
-    pub(super) publications: Vec<Publication>,
+    pub(super) publications: Vec<Option<Publication>>,
     pub(super) sequenced: u64,
     /// Every state that was loaded; true once the write is durable.
     pub(super) states: Vec<(ConversationId, State)>,
@@ -174,7 +175,7 @@ impl<'a> Group<'a> {
             decided.answers.push(answer);
             decided
                 .publications
-                .extend(event.map(|event| Publication::new(*users, event)));
+                .push(event.map(|event| Publication::new(*users, event)));
         }
         for (conversation, open) in self.open {
             let rows = open.rows.into_values().map(|row| (conversation, row));

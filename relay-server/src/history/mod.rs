@@ -99,14 +99,14 @@ pub trait History: Send + Sync + 'static {
         limit: usize,
     ) -> Result<Vec<Mark>, HistoryError>;
 
-    /// Raises the device's mark to `seq` (never lowers it). Returns the user's new highest mark if that rose.
+    /// Raises the device's mark to `seq` (never lowers it). If the user's highest mark rose: that, and the peer to tell.
     async fn acknowledge(
         &self,
         user: UserId,
         device: DeviceId,
         conversation: ConversationId,
         seq: u64,
-    ) -> Result<Option<u64>, HistoryError>;
+    ) -> Result<Option<(u64, UserId)>, HistoryError>;
 
     /// Whether it can be written to, for `/readyz`.
     async fn healthy(&self) -> Result<(), HistoryError>;

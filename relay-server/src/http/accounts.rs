@@ -25,6 +25,7 @@ pub(super) async fn register(
     if !limits::is_username(&username) {
         return Err(ApiError::new(Code::BadRequest, "username"));
     }
+    api.rates.sign_up()?;
     let list = list::parse(&list.into(), verify)
         .map_err(|error| ApiError::new(Code::BadList, error.to_string()))?;
     if list.version != 1 || list.devices.len() != 1 {

@@ -28,6 +28,7 @@ const BUCKETS: u64 = 65_536;
 /// The buckets of this relay.
 pub struct Rates {
     addresses: Buckets,
+    sign_ups: DefaultDirectRateLimiter,
     users: Buckets,
     writes: Buckets,
     frames: Buckets,
@@ -81,6 +82,9 @@ impl Rates {
         let per_second = Quota::per_second;
         Self {
             addresses: Buckets::new(per_second(rates.address_per_second), rates.address_burst),
+            sign_ups: RateLimiter::direct(
+                per_second(rates.sign_ups_per_second).allow_burst(rates.sign_ups_burst),
+            ),
             users: Buckets::new(per_second(rates.user_per_second), rates.user_burst),
             writes: Buckets::new(
                 Quota::per_hour(rates.user_writes_per_hour),
@@ -108,6 +112,12 @@ impl Rates {
             .inspect_err(|_| refused("address"))
     }
 
+    /// A sign-up. What many addresses do together must not cost those who are registered their turn.
+    pub fn sign_up(&self) -> Result<(), ApiError> {
+        let wait = self.all(&self.sign_ups).inspect_err(|_| refused("sign_up"));
+        wait.map_err(|Wait(wait)| ApiError::after(Code::Busy, wait))
+    }
+
     /// A request of this user.
     pub fn user(&self, user: UserId) -> Result<(), Wait> {
         self.users
@@ -132,8 +142,13 @@ impl Rates {
         self.address_handshakes
             .take(&self.clock, network(address))
             .map_err(|wait| (Code::RateLimited, wait))?;
-        let taken = self.handshakes.check();
-        taken.map_err(|not| (Code::Busy, Wait(not.wait_time_from(self.clock.now()))))
+        self.all(&self.handshakes)
+            .map_err(|wait| (Code::Busy, wait))
+    }
+
+    fn all(&self, limiter: &DefaultDirectRateLimiter) -> Result<(), Wait> {
+        let taken = limiter.check();
+        taken.map_err(|not| Wait(not.wait_time_from(self.clock.now())))
     }
 }
 

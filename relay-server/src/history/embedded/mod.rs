@@ -105,7 +105,7 @@ impl History for EmbeddedHistory {
         device: DeviceId,
         conversation: ConversationId,
         seq: u64,
-    ) -> Result<Option<u64>, HistoryError> {
+    ) -> Result<Option<(u64, UserId)>, HistoryError> {
         self.blocking(move |s| s.acknowledge(user, device, conversation, seq))
             .await
     }

@@ -161,9 +161,9 @@ impl Store {
         device: DeviceId,
         conversation: ConversationId,
         seq: u64,
-    ) -> Result<Option<u64>, StoreError> {
+    ) -> Result<Option<(u64, UserId)>, StoreError> {
         let _one_at_a_time = self.ack_lock.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((_, last_seq)) = self.register(user, conversation)? else {
+        let Some((peer, last_seq)) = self.register(user, conversation)? else {
             return Ok(None);
         };
         // A device may not say that it has what does not exist yet: it would never be told when it does.
@@ -178,7 +178,7 @@ impl Store {
         let mut batch = self.db.batch();
         batch.insert(&self.acked, key, seq.to_be_bytes());
         self.commit_buffered(batch)?;
-        Ok((seq > before).then_some(seq))
+        Ok((seq > before).then_some((seq, peer)))
     }
 
     fn highest_ack(

@@ -223,3 +223,31 @@ async fn who_writes_too_often_waits_and_others_do_not() {
     let next = list_body(&bob.list(Some(&bobs), &[1, 2]));
     assert_eq!(b.put(&path, next).await.0, StatusCode::NO_CONTENT);
 }
+
+#[tokio::test]
+async fn a_flood_of_sign_ups_is_bounded_and_costs_the_registered_nothing() {
+    let few = 2.try_into().expect("not zero");
+    let slow = 1.try_into().expect("not zero");
+    let rates = Rates::new(&config::Rates {
+        sign_ups_per_second: slow,
+        sign_ups_burst: few,
+        ..config::Rates::default()
+    });
+    let relay = Relay::with(rates).await;
+    let people: Vec<_> = (1..20).map(Person::new).collect();
+    relay.register("first", &people[0].list(None, &[1])).await;
+    let mut busy = 0;
+    for (at, person) in people.iter().enumerate().skip(1) {
+        let list = Signed::from(person.list(None, &[1]).signed);
+        let body = json!({ "username": format!("user-{at}"), "list": list });
+        let (status, answer) = relay.post("/v1/users", body).await;
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            assert_eq!(answer["code"], json!("busy"));
+            assert!(answer["retry_after_ms"].as_u64() > Some(0));
+            busy += 1;
+        }
+    }
+    assert!(busy > 0);
+    let login = relay.log_in(&people[0], 1).await;
+    assert_eq!(login.get("/v1/conversations").await.0, StatusCode::OK);
+}

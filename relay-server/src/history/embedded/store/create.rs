@@ -1,0 +1,45 @@
+//! The birth of a store.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::Path,
+};
+
+use fjall::{Database, KeyspaceCreateOptions, PersistMode};
+
+/// What a store consists of.
+const KEYSPACES: [&str; 6] = ["meta", "rows", "wraps", "states", "registers", "acked"];
+
+/// Makes an empty store where there is none.
+///
+/// The engine opens nothing that a crash left of a store in the making. So it is made beside its place, and moved there
+/// whole.
+pub(super) fn where_there_is_none(path: &Path) -> Result<(), fjall::Error> {
+    if fs::read_dir(path).is_ok_and(|mut files| files.next().is_some()) {
+        return Ok(());
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let beside = Path::new(&name);
+    match fs::remove_dir_all(beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+        _ => {}
+    }
+    fs::create_dir_all(beside)?;
+    let db = Database::builder(beside).open()?;
+    for name in KEYSPACES {
+        db.keyspace(name, KeyspaceCreateOptions::default)?;
+    }
+    db.persist(PersistMode::SyncAll)?;
+    // It lets go of its files before they move.
+    drop(db);
+    fs::rename(beside, path)?;
+    if let Some(parent) = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+    {
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(())
+}
