@@ -118,6 +118,7 @@ async fn history_conformance(log: &dyn Log, history: &dyn History) {
     append_all(log, 101, 102, 1..=20).await;
     pages(history).await;
     marks(log, history).await;
+    marks_at_once(log, history).await;
     history.healthy().await.unwrap();
 }
 
@@ -227,6 +228,28 @@ async fn marks(log: &dyn Log, history: &dyn History) {
         paged,
         all.iter().map(|m| m.conversation).collect::<Vec<_>>()
     );
+}
+
+/// Whatever the order in which they are taken, the highest stands, and each rise is told once.
+async fn marks_at_once(log: &dyn Log, history: &dyn History) {
+    let c = conversation(106, 107);
+    append_all(log, 106, 107, 1..=30).await;
+    let marks = (1..=30).map(|seq| {
+        let device = device(u8::try_from(seq % 3).unwrap());
+        history.acknowledge(user(107), device, c, seq)
+    });
+    let risen = join_all(marks).await.into_iter().map(Result::unwrap);
+    let told: Vec<_> = risen.flatten().collect();
+    let mut seqs: Vec<_> = told.iter().map(|(seq, _)| *seq).collect();
+    assert!(told.iter().all(|(_, peer)| *peer == user(106)));
+    seqs.dedup();
+    assert_eq!((seqs.len(), seqs.iter().max()), (told.len(), Some(&30)));
+    for (dev, own_acked) in [(0, 30), (1, 28), (2, 29)] {
+        let marks = history.marks(user(107), device(dev), None, 9).await;
+        assert_eq!(marks.unwrap()[0].own_acked, own_acked);
+    }
+    let seen = history.marks(user(106), device(1), None, 9).await.unwrap();
+    assert_eq!(seen[0].peer_acked, 30);
 }
 
 #[tokio::test(flavor = "multi_thread")]

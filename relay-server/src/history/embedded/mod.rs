@@ -2,6 +2,7 @@
 //!
 //! A group of records is one atomic, fsynced commit: rows, wraps, states and registers together.
 
+mod ack;
 mod codec;
 mod keys;
 mod machine;
@@ -13,8 +14,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use sordino_protocol::{ConversationId, DeviceId, UserId};
+use tokio::sync::oneshot;
 
-use self::read::Limit;
+use self::{ack::Ack, read::Limit};
 pub use self::{
     machine::Machine,
     store::{Store, StoreError, StoreOptions},
@@ -106,8 +108,23 @@ impl History for EmbeddedHistory {
         conversation: ConversationId,
         seq: u64,
     ) -> Result<Option<(u64, UserId)>, HistoryError> {
-        self.blocking(move |s| s.acknowledge(user, device, conversation, seq))
-            .await
+        let ack = Ack {
+            user,
+            device,
+            conversation,
+            seq,
+        };
+        let (answer, answered) = oneshot::channel();
+        // Who finds others waiting is written with them.
+        if self.0.acks.push(ack, answer) {
+            self.blocking(|s| {
+                s.write_acks();
+                Ok(())
+            })
+            .await?;
+        }
+        let unanswered = |_| HistoryError::Failed("nobody wrote it".to_owned());
+        answered.await.map_err(unanswered)?
     }
 
     async fn healthy(&self) -> Result<(), HistoryError> {

@@ -1,7 +1,5 @@
 //! Reading and marks. Everything here blocks; [`super::EmbeddedHistory`] moves it off the runtime's threads.
 
-use std::sync::PoisonError;
-
 use fjall::{Guard, Readable, Snapshot};
 use sordino_protocol::{ConversationId, DeviceId, UserId};
 
@@ -155,33 +153,7 @@ impl Store {
         Ok(marks)
     }
 
-    pub(super) fn acknowledge(
-        &self,
-        user: UserId,
-        device: DeviceId,
-        conversation: ConversationId,
-        seq: u64,
-    ) -> Result<Option<(u64, UserId)>, StoreError> {
-        let _one_at_a_time = self.ack_lock.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some((peer, last_seq)) = self.register(user, conversation)? else {
-            return Ok(None);
-        };
-        // A device may not say that it has what does not exist yet: it would never be told when it does.
-        let seq = seq.min(last_seq);
-        let key = keys::ack(user, conversation, device);
-        let own = self.acked.get(key)?;
-        if seq <= own.map_or(Ok(0), |v| codec::decode_number(&v))? {
-            return Ok(None);
-        }
-        let before = self.highest_ack(&self.db.snapshot(), user, conversation)?;
-        self.check_space_for_acks()?;
-        let mut batch = self.db.batch();
-        batch.insert(&self.acked, key, seq.to_be_bytes());
-        self.commit_buffered(batch)?;
-        Ok((seq > before).then_some((seq, peer)))
-    }
-
-    fn highest_ack(
+    pub(super) fn highest_ack(
         &self,
         snapshot: &Snapshot,
         user: UserId,

@@ -6,15 +6,12 @@ use std::{
     io,
     panic::AssertUnwindSafe,
     path::{Path, PathBuf},
-    sync::{
-        Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
 
-use super::{Machine, codec};
+use super::{Machine, ack::Acks, codec};
 use crate::history::HistoryError;
 
 /// Settings of the embedded history.
@@ -108,8 +105,7 @@ pub struct Store {
     pub(super) states: Keyspace,
     pub(super) registers: Keyspace,
     pub(super) acked: Keyspace,
-    /// Reading and raising a mark is one step.
-    pub(super) ack_lock: Mutex<()>,
+    pub(super) acks: Acks,
     options: StoreOptions,
     epoch: u64,
     /// The engine refuses to write until it is opened again, because the disk was full.
@@ -171,7 +167,7 @@ impl Store {
             registers: keyspace("registers")?,
             acked: keyspace("acked")?,
             db,
-            ack_lock: Mutex::new(()),
+            acks: Acks::default(),
             options,
             epoch,
             stuck: AtomicBool::new(false),
