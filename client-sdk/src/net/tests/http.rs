@@ -1,0 +1,47 @@
+//! Answers of all kinds.
+
+use std::time::Duration;
+
+use sordino_protocol::{Code, Retry, http::Register};
+
+use super::{Person, answers, http};
+
+#[tokio::test]
+async fn answers_are_bounded_and_errors_typed() {
+    let person = Person::new();
+    let account = Register {
+        username: "alice".to_owned(),
+        list: person.list.clone().into(),
+    };
+    let register = async |answer: Vec<u8>| {
+        let url = answers(answer).await;
+        http(&url, &person)
+            .register(&account)
+            .await
+            .expect_err("an error")
+    };
+    let with = |status: &str, body: &str| {
+        format!(
+            "HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .into_bytes()
+    };
+    let busy = register(with(
+        "503 x",
+        r#"{"code":"busy","detail":"later","retry_after_ms":1234}"#,
+    ))
+    .await;
+    assert_eq!(busy.code(), Code::Busy);
+    assert_eq!(busy.retry(), Retry::After(Duration::from_millis(1234)));
+    let gateway = register(with("502 x", "<html>")).await;
+    assert_eq!(gateway.code(), Code::Unreachable);
+    let rubbish = register(with("200 OK", "{}")).await;
+    assert_eq!(rubbish.code(), Code::RelayMisbehaved);
+    let elsewhere = register(with("307 x", "")).await;
+    assert_eq!(elsewhere.code(), Code::RelayMisbehaved);
+    let mut large = b"HTTP/1.1 200 OK\r\ncontent-length: 3000000\r\n\r\n".to_vec();
+    large.resize(large.len() + 3_000_000, b' ');
+    assert_eq!(register(large).await.code(), Code::RelayMisbehaved);
+    assert_eq!(register(Vec::new()).await.code(), Code::Unreachable);
+}
