@@ -38,7 +38,7 @@ pub(crate) const fn user(id: u8) -> UserId {
 pub(crate) fn peer(id: u8, name: &str) -> Peer {
     Peer {
         id: user(id),
-        name: Clean::line(name),
+        name: Some(Clean::line(name)),
     }
 }
 

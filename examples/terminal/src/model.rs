@@ -37,7 +37,15 @@ impl<T> Diff<T> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Peer {
     pub(crate) id: UserId,
-    pub(crate) name: Clean,
+    /// `None` until it was learnt.
+    pub(crate) name: Option<Clean>,
+}
+
+impl Peer {
+    /// What to call them.
+    pub(crate) fn name(&self) -> &str {
+        self.name.as_ref().map_or("(name unknown)", Clean::as_str)
+    }
 }
 
 /// A line of the list of conversations.

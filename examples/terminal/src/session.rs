@@ -65,7 +65,7 @@ impl Session {
                 let peer = found.map(|user| {
                     user.map(|user| Peer {
                         id: user.id,
-                        name: Clean::line(&user.username),
+                        name: Some(Clean::line(&user.username)),
                     })
                 });
                 let peer = peer.map_err(|e| words::name_error(&e));

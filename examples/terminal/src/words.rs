@@ -58,7 +58,7 @@ pub(crate) fn row(row: ConversationRow) -> Row {
     Row {
         peer: Peer {
             id: row.peer.id,
-            name: Clean::line(row.peer.username.as_deref().unwrap_or("(name unknown)")),
+            name: row.peer.username.as_deref().map(Clean::line),
         },
         last,
         unread: row.unread,

@@ -136,6 +136,7 @@ impl App {
             }
             Event::Rows(diff) => {
                 diff.apply(&mut self.rows);
+                self.learn_name();
                 self.open_first()
             }
             Event::Items(peer, diff) => self.with_open(peer, |app, open| {
@@ -232,6 +233,16 @@ impl App {
         let commands = then(self, &mut open);
         self.open = Some(open);
         commands
+    }
+
+    /// Who wrote first is opened under no name: it comes later, with the list.
+    fn learn_name(&mut self) {
+        if let Some(open) = &mut self.open
+            && let Some(row) = self.rows.iter().find(|row| row.peer.id == open.peer.id)
+            && row.peer.name.is_some()
+        {
+            open.peer.clone_from(&row.peer);
+        }
     }
 
     fn open_first(&mut self) -> Vec<Command> {

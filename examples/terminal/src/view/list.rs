@@ -70,7 +70,7 @@ fn entry(
     let at = row.last.as_ref().and_then(|last| last.at_ms);
     let time = at.map(|at| clock.brief(at)).unwrap_or_default();
     let name = base.patch(theme::NAME);
-    let first = spread(row.peer.name.as_str(), name, &time, faint, inner, base);
+    let first = spread(row.peer.name(), name, &time, faint, inner, base);
 
     let said = match &row.last {
         Some(last) if last.mine => format!("you: {}", last.text),

@@ -46,10 +46,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) {
 }
 
 fn header(frame: &mut Frame<'_>, area: Rect, open: &Open) {
-    let name = text::fit(
-        open.peer.name.as_str(),
-        usize::from(area.width).saturating_sub(2),
-    );
+    let name = text::fit(open.peer.name(), usize::from(area.width).saturating_sub(2));
     let line = Line::from(vec![Span::raw(" "), Span::styled(name, theme::NAME)]);
     let rule = Block::new()
         .borders(Borders::BOTTOM)
@@ -93,7 +90,7 @@ fn input(frame: &mut Frame<'_>, area: Rect, app: &App, open: &Open) {
     let active = app.focus == Focus::Chat && app.overlay.is_none();
     let prompt = Span::styled(" › ", if active { theme::NAME } else { theme::FAINT });
     let lines: Vec<_> = if app.input.is_empty() {
-        let hint = format!("Message to {}", open.peer.name);
+        let hint = format!("Message to {}", open.peer.name());
         let hint = text::fit(&hint, usize::from(area.width.saturating_sub(4)));
         vec![Line::from(vec![prompt, Span::styled(hint, theme::FAINT)])]
     } else {

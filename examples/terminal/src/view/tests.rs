@@ -116,6 +116,25 @@ fn first_start() {
 }
 
 #[test]
+fn a_name_that_is_learnt_later_is_shown_everywhere() {
+    let mut unknown = row(1, "", 1);
+    unknown.peer.name = None;
+    let mut app = app(80, 12);
+    app.update(Event::Rows(Diff::Reset(vec![unknown.clone()])));
+    let items = vec![theirs(1, NOW, "it is me")];
+    app.update(Event::Items(user(1), Diff::Reset(items)));
+    // List, header, author, and where a message is typed.
+    assert_eq!(screen(&app).matches("(name unknown)").count(), 4);
+    app.update(Event::Rows(Diff::Update(0, row(1, "bob", 1))));
+    let known = screen(&app);
+    assert!(!known.contains("unknown"), "{known}");
+    assert_eq!(known.matches("bob").count(), 4, "{known}");
+    // Late news that know less change nothing where the name is known.
+    app.update(Event::Rows(Diff::Update(0, unknown)));
+    assert!(screen(&app).contains("Message to bob"));
+}
+
+#[test]
 fn help() {
     let mut app = full(80, 28);
     press(&mut app, "<f1>");
@@ -133,7 +152,7 @@ fn scrolled_back_with_a_long_draft_and_a_notice() {
         "one line<A-enter>another, which is so long that it needs a third one<pageup>",
     );
     app.update(Event::Notice(Clean::line(
-        "The relay cannot be reached; messages wait in the outbox.",
+        "The relay cannot be reached. Try again once there is a connection.",
     )));
     assert_snapshot!(screen(&app));
 }

@@ -102,7 +102,7 @@ pub(crate) fn item(open: &Open, index: usize, clock: &Clock, columns: u16) -> Ve
             text: said, doubt, ..
         } => {
             if !grouped {
-                let name = text::fit(open.peer.name.as_str(), columns.saturating_sub(2));
+                let name = text::fit(open.peer.name(), columns.saturating_sub(2));
                 lines.push(Line::from(vec![
                     Span::raw(" "),
                     Span::styled(name, theme::NAME),
