@@ -86,7 +86,8 @@ struct Place {
 impl Place {
     fn open(&self) -> Result<Machine, Error> {
         fs::create_dir_all(&self.directory)
-            .map_err(|error| Error::new(Code::StoreFailed, error.kind().to_string()))?;
+            .map_err(|error| Error::new(Code::StoreFailed, error.kind().to_string()))
+            .map_err(|error| error.at(&self.directory))?;
         let file: &Path = &self.directory.join(FILE);
         Machine::open(Store::open(file, self.keys.as_ref())?)
     }
@@ -125,15 +126,10 @@ impl Client {
             .map_err(|_| Error::new(Code::Stopped, "the runtime shuts down"))?
     }
 
-    /// Who this client is, once registered.
+    /// Who this client is, once registered. Also known while suspended and after the end.
     #[must_use]
     pub fn me(&self) -> Option<User> {
-        let account = self
-            .inner
-            .core
-            .shared
-            .with(|machine| Ok(machine.account()))
-            .ok()??;
+        let account = self.inner.core.shared.account()?;
         account.registered.then_some(User {
             id: account.user,
             username: account.username,
@@ -182,6 +178,7 @@ impl Client {
         core.shared
             .run(move |machine| machine.learn_name(&found))
             .await?;
+        core.shared.views().name_learnt();
         Ok(Some(user))
     }
 
@@ -207,7 +204,7 @@ impl Client {
     /// it if it holds a lock. Until [`Client::resume`] calls that need the store fail with `Stopped`.
     ///
     /// # Errors
-    /// `Stopped` if the client was closed.
+    /// `Stopped` if the client is closed.
     pub async fn suspend(&self) -> Result<(), Error> {
         let inner = &self.inner;
         inner.not_ended()?;
@@ -224,7 +221,7 @@ impl Client {
     /// Opens the store again and, if the client was connected, connects.
     ///
     /// # Errors
-    /// Those of [`ClientBuilder::open`]; `Stopped` if the client was closed.
+    /// Those of [`ClientBuilder::open`]; `Stopped` if the client is closed.
     pub async fn resume(&self) -> Result<(), Error> {
         self.inner.not_ended()?;
         let (core, place) = (self.inner.core.clone(), self.inner.place.clone());
@@ -299,8 +296,7 @@ impl Inner {
     pub(crate) fn timeline(&self, peer: UserId) -> LiveList<TimelineItem> {
         let shared = self.core.shared.clone();
         // Before registration there is no conversation: its list begins empty under an id that nobody has.
-        let me = shared.with(|machine| Ok(machine.account()));
-        let me = me.ok().flatten().map_or(peer, |account| account.user);
+        let me = shared.account().map_or(peer, |account| account.user);
         let id = hash::conversation_id(me, peer);
         let (list, unloaded) = shared.views().timeline(id);
         if unloaded {

@@ -1,8 +1,12 @@
 //! What can go wrong, with whose fault it is and whether to try again.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::Path, time::Duration};
 
 use sordino_protocol::error::{Blame, Code, Retry};
+
+/// What is said of something that is no user name.
+pub(crate) const NO_NAME: &str =
+    "a user name has 3 to 32 of a-z 0-9 . _ - and begins with a letter or digit";
 
 /// A failed call: a stable code, and what exactly happened, for a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +30,16 @@ impl Error {
     #[must_use]
     pub const fn after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
+        self
+    }
+
+    /// The same error with the file or directory that it is about.
+    #[must_use]
+    pub(crate) fn at(mut self, path: &Path) -> Self {
+        self.detail = match self.detail.as_str() {
+            "" => path.display().to_string(),
+            detail => format!("{}: {detail}", path.display()),
+        };
         self
     }
 
@@ -59,8 +73,10 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.code.meaning())?;
-        if !self.detail.is_empty() {
+        let meaning = self.code.meaning();
+        f.write_str(meaning)?;
+        // A relay that has nothing to add says the meaning again.
+        if !self.detail.is_empty() && self.detail != meaning {
             write!(f, " ({})", self.detail)?;
         }
         Ok(())
@@ -84,7 +100,16 @@ mod tests {
         );
         let busy = Error::new(Code::Busy, "").after(Duration::from_secs(7));
         assert_eq!(busy.retry(), Retry::After(Duration::from_secs(7)));
+        let taken = Error::new(Code::NameTaken, Code::NameTaken.meaning());
+        assert_eq!(taken.to_string(), Code::NameTaken.meaning());
+        let path = Path::new("/there/store");
+        let at = |detail| Error::new(Code::StoreFailed, detail).at(path);
+        assert_eq!(at("").detail(), "/there/store");
+        assert_eq!(at("no space").detail(), "/there/store: no space");
         let plain = Error::new(Code::Stopped, "");
-        assert_eq!(plain.to_string(), "The client was closed.");
+        assert_eq!(
+            plain.to_string(),
+            "The client is closed or suspended; open it again, or resume it."
+        );
     }
 }

@@ -49,7 +49,7 @@ pub enum Event {
     Connection(ConnectionState),
     /// A message of somebody else. It is stored: it is told once.
     Received(Message),
-    /// An own message has come further, or was given up.
+    /// An own message has come further, or was given up: told once for each state that it reaches.
     StateChanged {
         /// Where.
         conversation: ConversationId,
@@ -184,7 +184,9 @@ pub(crate) fn event(happening: &Happening) -> Option<Event> {
         },
         Happening::RolledBack => Event::RolledBack,
         Happening::TwoCopies => Event::TwoCopies,
-        Happening::Added(_) | Happening::ConversationChanged(_) => return None,
+        Happening::Added(_) | Happening::Placed(_) | Happening::ConversationChanged(_) => {
+            return None;
+        }
     })
 }
 

@@ -55,3 +55,8 @@ pub use machine::Position;
 pub use sordino_protocol::{Blame, Code, ConversationId, DeviceId, Retry, UserId};
 pub use store::{FileKey, FixedKey, KeyStore, StoreKey};
 pub use types::{ConversationRow, Message, MessageId, Peer, SendState, TimelineItem, User};
+
+/// The programs of the interface's page.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/api.md")]
+struct ApiPage;

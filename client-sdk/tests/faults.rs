@@ -108,12 +108,13 @@ async fn a_store_has_one_client_at_a_time() {
     let relay = TestRelay::start().await.expect("relay");
     let alice = Person::online(&relay.url(), "alice").await;
     let second = open(&relay.url(), alice.directory.path()).await;
-    assert_eq!(
-        second.err().map(|error| error.code()),
-        Some(Code::StoreLocked)
-    );
+    let second = second.err().expect("locked");
+    assert_eq!(second.code(), Code::StoreLocked);
+    let store = alice.directory.path().join("store");
+    assert!(second.detail().contains(&store.display().to_string()));
 
     alice.client.suspend().await.expect("suspended");
+    assert_eq!(alice.client.me(), Some(alice.user.clone()));
     let other = open(&relay.url(), alice.directory.path()).await;
     let other = other.expect("the lock is free");
     let locked = alice.client.resume().await;
@@ -122,7 +123,9 @@ async fn a_store_has_one_client_at_a_time() {
         Some(Code::StoreLocked)
     );
     let error = alice.client.conversation(alice.user.id).send("x").await;
-    assert_eq!(error.err().map(|error| error.code()), Some(Code::Stopped));
+    let error = error.expect_err("no store");
+    assert_eq!(error.code(), Code::Stopped);
+    assert!(error.to_string().contains("suspended"), "{error}");
     other.close().await;
     alice.client.resume().await.expect("resumed");
     alice.until_live().await;

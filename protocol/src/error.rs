@@ -75,7 +75,7 @@ const fn after_ms(ms: u64) -> Retry {
 }
 
 codes! {
-    BadRequest = "bad_request", 400, Caller, Retry::Never, "The request cannot be read or a field is out of its bounds; the detail names it.";
+    BadRequest = "bad_request", 400, Caller, Retry::Never, "A value in the call or request is not valid; the detail names it.";
     BadFrame = "bad_frame", 400, Caller, Retry::Never, "A WebSocket frame cannot be read; the connection is closed.";
     TooLarge = "too_large", 413, Caller, Retry::Never, "The body or frame is larger than the protocol allows.";
     UnsupportedVersion = "unsupported_version", 426, Caller, Retry::Never, "The relay does not speak this protocol version; update the app or the relay.";
@@ -105,12 +105,12 @@ codes! {
     Timeout = "timeout", 408, Network, after_ms(1_000), "The request took too long to arrive or to be answered.";
 
     // Raised by the client itself.
-    Unreachable = "unreachable", 0, Network, after_ms(1_000), "The relay cannot be reached; messages wait in the outbox.";
+    Unreachable = "unreachable", 0, Network, after_ms(1_000), "The relay cannot be reached; try again once there is a connection.";
     NotRegistered = "not_registered", 0, Caller, Retry::Never, "This store has no account yet; call register.";
     AlreadyRegistered = "already_registered", 0, Caller, Retry::Never, "This store has an account already; open another store for another account.";
-    StoreLocked = "store_locked", 0, Caller, after_ms(200), "Another process has the store open; close it there first.";
+    StoreLocked = "store_locked", 0, Caller, after_ms(200), "The store is open already, in this program or another; close it there first.";
     StoreWrongKey = "store_wrong_key", 0, Caller, Retry::Never, "The store cannot be decrypted: the key is wrong or the file is not a Sordino store.";
-    StoreDamaged = "store_damaged", 0, Us, Retry::Never, "The store file is damaged; restore the account on a new store.";
+    StoreDamaged = "store_damaged", 0, Us, Retry::Never, "The store file is damaged and cannot be opened; register anew in another directory.";
     StoreFailed = "store_failed", 0, Us, after_ms(1_000), "The store cannot be written (disk full, permissions); nothing was changed.";
     StoreNewer = "store_newer", 0, Caller, Retry::Never, "The store was written by a later version of the app; update the app.";
     CipherMissing = "cipher_missing", 0, Us, Retry::Never, "This build has no SQLCipher: the store would not be encrypted, so it is not opened.";
@@ -123,7 +123,7 @@ codes! {
     RelayMisbehaved = "relay_misbehaved", 0, Us, Retry::Never, "The relay answered against the protocol.";
     TwoCopies = "two_copies", 0, Caller, Retry::Never, "Two copies of this store are in use, so nothing is sent; remove one and register the device anew.";
     Cancelled = "cancelled", 0, Caller, Retry::Never, "The message was cancelled by its author before it went out.";
-    Stopped = "stopped", 0, Caller, Retry::Never, "The client was closed.";
+    Stopped = "stopped", 0, Caller, Retry::Never, "The client is closed or suspended; open it again, or resume it.";
 }
 
 #[cfg(test)]

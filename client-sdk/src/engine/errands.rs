@@ -209,6 +209,6 @@ pub(super) async fn learn_name(core: &Arc<Core>, user: UserId) -> Result<(), Err
     core.shared
         .run(move |machine| machine.learn_name(&found))
         .await?;
-    core.shared.views().stale.notify_one();
+    core.shared.views().name_learnt();
     Ok(())
 }

@@ -6,7 +6,7 @@ use sordino_protocol::{Code, DeviceId, UserId};
 
 use crate::{
     error::Error,
-    machine::{Happening, Machine},
+    machine::{Account, Happening, Machine},
     net::{Signer, blocking},
 };
 
@@ -17,12 +17,15 @@ use super::views::Views;
 #[derive(Clone)]
 pub(crate) struct Shared {
     machine: Arc<Mutex<Option<Machine>>>,
+    /// The machine's account as it was last seen: to ask for it waits for no disk, and needs no open store.
+    account: Arc<Mutex<Option<Account>>>,
     views: Arc<Views>,
 }
 
 impl Shared {
     pub(crate) fn new(machine: Machine, views: Arc<Views>) -> Self {
         Self {
+            account: Arc::new(Mutex::new(machine.account())),
             machine: Arc::new(Mutex::new(Some(machine))),
             views,
         }
@@ -31,6 +34,15 @@ impl Shared {
     /// What is shown.
     pub(crate) fn views(&self) -> &Views {
         &self.views
+    }
+
+    /// The account of the store, whether or not the relay has confirmed it.
+    pub(crate) fn account(&self) -> Option<Account> {
+        self.noted().clone()
+    }
+
+    fn noted(&self) -> MutexGuard<'_, Option<Account>> {
+        self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Works with the machine here and now. It may wait for the disk.
@@ -42,7 +54,9 @@ impl Shared {
         let machine = machine
             .as_mut()
             .ok_or_else(|| Error::new(Code::Stopped, "the store is not open"))?;
-        work(machine)
+        let result = work(machine);
+        *self.noted() = machine.account();
+        result
     }
 
     /// Works with the machine on a thread that may block. Dropping the future does not stop the work.
@@ -77,6 +91,7 @@ impl Shared {
 
     /// Puts an opened store back.
     pub(crate) fn reopen(&self, machine: Machine) {
+        *self.noted() = machine.account();
         *self.lock() = Some(machine);
     }
 

@@ -65,6 +65,11 @@ impl Views {
         list
     }
 
+    /// The name of a person was learnt; the list of conversations may show it.
+    pub(crate) fn name_learnt(&self) {
+        self.stale.notify_one();
+    }
+
     /// Reads the list of conversations again, if anybody looks at it.
     pub(super) fn refresh(&self, machine: &Machine) -> Result<(), Error> {
         if self.conversations.is_read() {
@@ -141,8 +146,10 @@ impl Views {
     /// Tells what happened.
     pub(super) fn tell(&self, happenings: &[Happening]) {
         for happening in happenings {
-            if let Happening::Received(item) | Happening::Added(item) | Happening::Changed(item) =
-                happening
+            if let Happening::Received(item)
+            | Happening::Added(item)
+            | Happening::Changed(item)
+            | Happening::Placed(item) = happening
             {
                 let source = self.timelines().get(&item.conversation).cloned();
                 if let Some(source) = source {

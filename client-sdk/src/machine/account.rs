@@ -7,7 +7,7 @@ use sordino_crypto::{
 use sordino_protocol::{Code, DeviceId, UserId, http, limits, list::DeviceList};
 
 use super::{Machine, begun};
-use crate::error::Error;
+use crate::error::{Error, NO_NAME};
 use crate::store::{Durability, StoredAccount};
 
 /// Who this store belongs to.
@@ -46,10 +46,7 @@ impl Machine {
         now_ms: u64,
     ) -> Result<http::Register, Error> {
         if !limits::is_username(username) {
-            return Err(Error::new(
-                Code::BadRequest,
-                "a name has 3 to 32 of a-z 0-9 . _ -",
-            ));
+            return Err(Error::new(Code::BadRequest, NO_NAME));
         }
         match &self.account {
             Some(account) if account.registered => {

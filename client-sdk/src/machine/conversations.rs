@@ -5,7 +5,7 @@ use sordino_protocol::{ConversationId, UserId};
 use super::timeline::{TimelineItem, blank, show};
 use super::{Happening, Machine};
 use crate::error::Error;
-use crate::store::{Durability, ItemKind, Row, RowKind, UNPLACED};
+use crate::store::{Durability, ItemKind, Progress, Row, RowKind, UNPLACED};
 use crate::sync::Arrival;
 
 /// Rows that one call gives up.
@@ -95,8 +95,10 @@ impl Machine {
                 return Ok(Vec::new());
             }
             let items = tx.own_between(conversation, held.delivered, upto)?;
+            // One that was given up stays so, whatever the peer has.
             Ok(items
                 .into_iter()
+                .filter(|item| item.progress == Progress::Accepted)
                 .map(|item| Happening::Changed(show(item, upto)))
                 .collect())
         })

@@ -11,8 +11,10 @@ pub enum Happening {
     Received(TimelineItem),
     /// Another new item: an own message, a gap, an unreadable row, changed keys.
     Added(TimelineItem),
-    /// An item changed: its state, or where it stands.
+    /// The state of an own message changed, and with it perhaps where it stands.
     Changed(TimelineItem),
+    /// An own message got its place; its state is what it was.
+    Placed(TimelineItem),
     /// A row of the list of conversations changed besides its newest item: its marks.
     ConversationChanged(ConversationId),
     /// A person's identity key changed.

@@ -6,6 +6,8 @@ use sordino_protocol::{Header, hash::Hash};
 use super::receive::{Receiver, Taken};
 use super::rollback::{begin_recovery, stop};
 use super::send::changed;
+use super::timeline::show;
+use super::{Content, Happening, TimelineItem};
 use crate::error::Error;
 use crate::store::{Progress, Tx};
 
@@ -62,6 +64,24 @@ pub(super) fn own_row(
         (Progress::Accepted, "")
     };
     tx.update_item(item.item, seq, progress, code)?;
-    taken.happenings.extend(changed(tx, conversation, id)?);
+    let before = tx
+        .conversation(conversation)?
+        .map(|held| show(item, held.delivered));
+    let happening = changed(tx, conversation, id)?.map(|now| placed(before.as_ref(), now));
+    taken.happenings.extend(happening);
     Ok(())
+}
+
+/// The relay's acceptance may have told the state already.
+fn placed(before: Option<&TimelineItem>, now: Happening) -> Happening {
+    let state = |item: &TimelineItem| match item.content {
+        Content::Message { state, .. } => Some(state),
+        _ => None,
+    };
+    match now {
+        Happening::Changed(item) if before.is_some_and(|before| state(before) == state(&item)) => {
+            Happening::Placed(item)
+        }
+        other => other,
+    }
 }

@@ -11,7 +11,7 @@ use super::http::{
     Access::{Proof, Public, Token},
     Http,
 };
-use crate::error::Error;
+use crate::error::{Error, NO_NAME};
 
 /// Pages of lists that are fetched at a time; a chain that is longer goes on at the next attempt.
 const LIST_PAGES: usize = 20;
@@ -34,7 +34,7 @@ impl Http {
 
     pub(crate) async fn user_by_name(&self, name: &str) -> Result<Option<User>, Error> {
         if !limits::is_username(name) {
-            return Err(Error::new(Code::BadRequest, "not a user name"));
+            return Err(Error::new(Code::BadRequest, NO_NAME));
         }
         self.user_at(&format!("/v1/users/by-name/{name}")).await
     }

@@ -9,6 +9,7 @@ use crate::error::Error;
 
 /// The name of a relay on this machine, unless the app knows another.
 const LOCAL_NAME: &str = "localhost";
+const NO_SCHEME: &str = "must begin with https://, or http:// for a relay on this machine";
 
 /// The origin of a relay, and the name that its challenges must carry.
 ///
@@ -23,15 +24,19 @@ pub(crate) struct RelayUrl {
 impl RelayUrl {
     /// Reads `url`: `https`, or `http` on this machine, an origin without path, query or user.
     pub(crate) fn parse(url: &str, name: Option<&str>) -> Result<Self, Error> {
-        let bad = |why: &str| Error::new(Code::BadRequest, format!("relay address: {why}"));
-        let origin = Url::parse(url).map_err(|error| bad(&error.to_string()))?;
-        let host = origin.host_str().ok_or_else(|| bad("it has no host"))?;
+        let bad = |why: &str| Error::new(Code::BadRequest, format!("the relay's address {why}"));
+        // "localhost:7373" would be read as an address of the scheme "localhost".
+        let (scheme, _) = url.split_once("://").ok_or_else(|| bad(NO_SCHEME))?;
+        if !matches!(scheme, "https" | "http") {
+            return Err(bad(NO_SCHEME));
+        }
+        let origin = Url::parse(url).map_err(|error| bad(&format!("cannot be read: {error}")))?;
+        let host = origin.host_str().ok_or_else(|| bad("has no host"))?;
         let local = is_local(host);
-        match origin.scheme() {
-            "https" => {}
-            "http" if local => {}
-            "http" => return Err(bad("http only reaches relays on this machine; use https")),
-            _ => return Err(bad("it must begin with https://")),
+        if origin.scheme() != "https" && !local {
+            return Err(bad(
+                "must begin with https://: http is only for a relay on this machine",
+            ));
         }
         let bare = matches!(origin.path(), "" | "/")
             && origin.query().is_none()
@@ -39,7 +44,9 @@ impl RelayUrl {
             && origin.username().is_empty()
             && origin.password().is_none();
         if !bare {
-            return Err(bad("only scheme, host and port"));
+            return Err(bad(
+                "must be scheme, host and port alone, such as https://chat.example",
+            ));
         }
         let name = match name {
             Some(name) => name.to_owned(),
@@ -94,15 +101,23 @@ mod tests {
         for bad in [
             "http://chat.example",
             "http://127.0.0.1.chat.example",
-            "ftp://127.0.0.1",
             "https://chat.example/path",
             "https://user@chat.example",
             "https://chat.example?q",
-            "chat.example",
-            "",
+            "https://",
         ] {
             let error = RelayUrl::parse(bad, None).err().map(|error| error.code());
             assert_eq!(error, Some(Code::BadRequest), "{bad}");
+        }
+        for bad in [
+            "chat.example",
+            "localhost:7373",
+            "/relay",
+            "ftp://127.0.0.1",
+            "",
+        ] {
+            let error = RelayUrl::parse(bad, None).err().expect("refused");
+            assert!(error.detail().contains("must begin with https://"), "{bad}");
         }
     }
 

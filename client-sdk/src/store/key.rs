@@ -60,6 +60,15 @@ impl FileKey {
         Self(path.into())
     }
 
+    fn read_or_create(&self) -> Result<StoreKey, Error> {
+        if let Some(key) = self.read()? {
+            return Ok(key);
+        }
+        self.create()?;
+        self.read()?
+            .ok_or_else(|| Error::new(Code::StoreFailed, "the key file vanished"))
+    }
+
     fn read(&self) -> Result<Option<StoreKey>, Error> {
         let bytes = match fs::read(&self.0) {
             Ok(bytes) => Zeroizing::new(bytes),
@@ -95,12 +104,7 @@ impl FileKey {
 
 impl KeyStore for FileKey {
     fn key(&self) -> Result<StoreKey, Error> {
-        if let Some(key) = self.read()? {
-            return Ok(key);
-        }
-        self.create()?;
-        self.read()?
-            .ok_or_else(|| Error::new(Code::StoreFailed, "the key file vanished"))
+        self.read_or_create().map_err(|error| error.at(&self.0))
     }
 }
 

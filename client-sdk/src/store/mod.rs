@@ -51,7 +51,7 @@ pub struct Store {
 pub struct Tx<'a>(rusqlite::Transaction<'a>);
 
 impl Store {
-    /// Opens the store at `path`, making it if there is none. The lock file lies beside it.
+    /// Opens the store at `path`, making it if there is none. The lock file lies beside it. Errors name the path.
     ///
     /// Every page is checked: about 10 ms for each MB of the file.
     ///
@@ -61,8 +61,9 @@ impl Store {
     pub fn open(path: &Path, keys: &dyn KeyStore) -> Result<Self, Error> {
         let mut lock_path = path.to_path_buf().into_os_string();
         lock_path.push(".lock");
-        let mut lock = lock::Lock::take(Path::new(&lock_path))?;
-        let connection = open::open(path, &keys.key()?, &mut lock)?;
+        let mut lock = lock::Lock::take(Path::new(&lock_path)).map_err(|error| error.at(path))?;
+        let key = keys.key()?;
+        let connection = open::open(path, &key, &mut lock).map_err(|error| error.at(path))?;
         Ok(Self {
             connection,
             _lock: lock,

@@ -125,7 +125,9 @@ fn another_key_or_file_is_refused_and_left_alone() {
 fn one_at_a_time() {
     let (_dir, path) = place();
     let store = filled(&path, 1);
-    assert_eq!(refused(&path, 1), Code::StoreLocked);
+    let locked = Store::open(&path, &key(1)).err().unwrap();
+    assert_eq!(locked.code(), Code::StoreLocked);
+    assert_eq!(locked.detail(), path.display().to_string());
     drop(store);
     assert!(Store::open(&path, &key(1)).is_ok());
 }
@@ -173,7 +175,13 @@ fn a_later_schema_is_refused() {
 fn a_place_that_cannot_be_written_is_a_failure() {
     let (dir, _) = place();
     let path = dir.path().join("none").join("store");
-    assert_eq!(refused(&path, 1), Code::StoreFailed);
+    let failed = Store::open(&path, &key(1)).err().unwrap();
+    assert_eq!(failed.code(), Code::StoreFailed);
+    assert!(failed.detail().starts_with(&path.display().to_string()));
+    let keys = FileKey::new(dir.path().join("nowhere").join("key"));
+    let failed = Store::open(&dir.path().join("store"), &keys).err().unwrap();
+    assert_eq!(failed.code(), Code::StoreFailed);
+    assert!(failed.detail().contains("nowhere"), "{failed}");
 }
 
 #[test]

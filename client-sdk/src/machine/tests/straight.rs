@@ -1,7 +1,7 @@
 //! The straight path: two people who write to each other.
 
-use super::{acquainted, two};
-use crate::machine::{Happening, Need};
+use super::{acquainted, phone::Phone, two};
+use crate::machine::{Content, Happening, Need, SendState};
 
 #[test]
 fn two_people_write_to_each_other() {
@@ -28,6 +28,51 @@ fn two_people_write_to_each_other() {
     let now = alice.now;
     assert_eq!(alice.machine().needs(b, now).unwrap(), Need::Nothing);
     assert!(alice.machine().waiting().unwrap().is_empty());
+}
+
+/// The states that an app is told of own messages.
+fn told(happenings: &[Happening]) -> Vec<SendState> {
+    let state = |happening: &Happening| match happening {
+        Happening::Changed(item) => match item.content {
+            Content::Message { state, .. } => Some(state),
+            _ => None,
+        },
+        _ => None,
+    };
+    happenings.iter().filter_map(state).collect()
+}
+
+#[test]
+fn each_state_of_a_message_is_told_once() {
+    let (mut relay, mut alice, bob) = acquainted();
+    let b = bob.user;
+    let conversation = alice.conversation(b);
+    alice.send(b, "again");
+    let out = alice.machine().outgoing(conversation, 0, 1, usize::MAX);
+    let out = out.unwrap().remove(0);
+    relay.accept(&out.send).unwrap();
+    let accepted = |phone: &mut Phone| {
+        let (id, counter) = (out.client_message_id, out.counter);
+        phone.machine().accepted(conversation, id, counter).unwrap()
+    };
+    assert_eq!(told(&accepted(&mut alice)), [SendState::Accepted]);
+    // The relay restarted; the client sent again.
+    assert_eq!(told(&accepted(&mut alice)), []);
+    let placed = alice.pull(&relay, b).happenings;
+    assert!(matches!(placed[..], [Happening::Placed(_)]), "{placed:?}");
+    assert_eq!(told(&accepted(&mut alice)), []);
+
+    let seq = relay.last_seq(conversation);
+    let delivered = alice.machine().delivered(conversation, seq).unwrap();
+    assert_eq!(told(&delivered).last(), Some(&SendState::Delivered));
+    assert_eq!(alice.machine().delivered(conversation, seq).unwrap(), []);
+
+    // The answer was lost: the row itself tells it.
+    alice.send(b, "once more");
+    let out = alice.machine().outgoing(conversation, 0, 1, usize::MAX);
+    relay.accept(&out.unwrap()[0].send).unwrap();
+    let row = alice.pull(&relay, b).happenings;
+    assert_eq!(told(&row), [SendState::Accepted]);
 }
 
 #[test]
