@@ -25,6 +25,7 @@ async fn a_message_arrives_and_its_sender_learns_it() {
     let bob = Person::online(&relay.url(), "bob").await;
     let mut heard = bob.client.events();
     let mut shown = Reading::new(alice.with(&bob).timeline());
+    let mut told = alice.client.events();
 
     let id = alice.with(&bob).send("hello").await.expect("sent");
     let message = received(&mut heard).await;
@@ -34,6 +35,13 @@ async fn a_message_arrives_and_its_sender_learns_it() {
         .until(|items| last(items) == Some(SendState::Delivered))
         .await;
     assert_eq!(shown.items.len(), 1);
+    let mut states = Vec::new();
+    while states.last() != Some(&SendState::Delivered) {
+        if let Some(Event::StateChanged { state, .. }) = within(told.next()).await {
+            assert!(!states.contains(&state), "{state:?} is told twice");
+            states.push(state);
+        }
+    }
 
     let mut heard = alice.client.events();
     bob.with(&alice).send("hi").await.expect("sent");
