@@ -112,6 +112,12 @@ fn check(config: &Config) -> Result<(), Failure> {
     for problem in &problems {
         eprintln!("{problem}");
     }
+    if config.is_running() {
+        println!(
+            "a relay runs on {}: whether the addresses are free was not tried",
+            config.store.data.display()
+        );
+    }
     match problems.len() {
         0 => {
             println!("the configuration is good");

@@ -43,6 +43,9 @@ const ANSWERED_CHALLENGES: usize = 1 << 20;
 /// Pairs of users whose claims are counted, about 64 bytes each.
 const CLAIM_PAIRS: usize = 262_144;
 
+/// Whoever has locked this file of the data directory has all of it.
+const LOCK: &str = "lock";
+
 /// Why a relay does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -50,10 +53,12 @@ pub enum StartError {
     #[error("{}", list(.0))]
     Config(Vec<Problem>),
     /// Another process has the data directory.
-    #[error("another relay uses {}", .0.display())]
+    #[error("another relay uses {}: stop it, or name another directory with --data", .0.display())]
     Locked(PathBuf),
     /// An address cannot be listened on.
-    #[error("cannot listen on {0}: {1}")]
+    #[error(
+        "cannot listen on {0} ({1}): stop what does, or set another address (--listen, ops.listen)"
+    )]
     Listen(SocketAddr, io::Error),
     /// A file.
     #[error(transparent)]
@@ -177,12 +182,18 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
 /// Takes the data directory, and makes it where there is none.
 fn lock(data: &Path) -> Result<File, StartError> {
     fs::create_dir_all(data)?;
-    let lock = File::create(data.join("lock"))?;
+    let lock = File::create(data.join(LOCK))?;
     lock.try_lock().map_err(|error| match error {
         TryLockError::WouldBlock => StartError::Locked(data.to_owned()),
         TryLockError::Error(error) => error.into(),
     })?;
     Ok(lock)
+}
+
+/// Whether a relay has this data directory now.
+pub(crate) fn is_running(data: &Path) -> bool {
+    let lock = File::open(data.join(LOCK));
+    lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 /// The directory of the messages.

@@ -1,11 +1,11 @@
 //! Settings that are each well-formed and yet cannot work, with what to do about them.
 
-use std::{fmt, io, path::Path};
+use std::{fmt, io, net::TcpListener, path::Path};
 
 use zeroize::Zeroizing;
 
 use super::Config;
-use crate::auth::signing_key::TokenKey;
+use crate::{auth::signing_key::TokenKey, relay};
 
 /// Something that keeps the relay from starting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,7 +125,12 @@ impl Config {
             .map(Some)
     }
 
-    /// [`Self::problems`], the key, and whether the data directory can be written to.
+    /// Whether a relay runs on the data directory now. Its addresses are taken then, by itself.
+    pub fn is_running(&self) -> bool {
+        relay::is_running(&self.store.data)
+    }
+
+    /// [`Self::problems`], the key, whether the data directory can be written to, and whether the addresses are free.
     pub fn check(&self) -> Vec<Problem> {
         let mut problems = self.problems();
         if let Err(problem) = self.token_key() {
@@ -140,6 +145,21 @@ impl Config {
                 ),
                 fix: "create it for the user that runs the relay, or name another with --data",
             });
+        }
+        if self.is_running() {
+            return problems;
+        }
+        let listen = Some(self.server.listen);
+        for (key, address) in [("server.listen", listen), ("ops.listen", self.ops.listen)] {
+            let taken =
+                address.and_then(|address| Some((address, TcpListener::bind(address).err()?)));
+            if let Some((address, error)) = taken {
+                problems.push(Problem {
+                    key,
+                    what: format!("cannot listen on {address} ({error})"),
+                    fix: "stop what does, or set another",
+                });
+            }
         }
         problems
     }
@@ -223,6 +243,24 @@ mod tests {
         std::fs::write(&file, format!("{}\n", "5e".repeat(32))).expect("written");
         assert_eq!(config.check(), []);
         assert!(config.token_key().is_ok_and(|key| key.is_some()));
+    }
+
+    #[test]
+    fn an_address_that_is_taken_is_found() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let taken = TcpListener::bind("127.0.0.1:0").expect("free");
+        let mut config = Config::new(dir.path());
+        config.ops.listen = taken.local_addr().ok();
+        let problems = config.check();
+        assert_eq!(problems.len(), 1);
+        assert_eq!(problems[0].key, "ops.listen");
+        // A relay that runs on the directory: it is itself what listens there.
+        let lock = std::fs::File::create(dir.path().join("lock")).expect("created");
+        lock.lock().expect("locked");
+        assert!(config.is_running());
+        assert_eq!(config.check(), []);
+        drop(lock);
+        assert!(!config.is_running());
     }
 
     #[test]

@@ -106,15 +106,24 @@ fn read(file: &Path) -> Result<Table, LoadError> {
     })?;
     let content = |error: toml::de::Error| {
         let before = error.span().and_then(|span| text.get(..span.start));
-        let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+        let before = before.map_or(0, |before| before.matches('\n').count());
+        let key = text.lines().nth(before).and_then(key_of);
+        let key = key.map_or_else(String::new, |key| format!(" ({key})"));
         LoadError::Content {
             file: file.to_owned(),
-            cause: format!("line {line}: {}", error.message()),
+            cause: format!("line {}{key}: {}", before + 1, error.message()),
         }
     };
     // Read as a whole first: these errors name the line.
     toml::from_str::<Config>(&text).map_err(content)?;
     toml::from_str(&text).map_err(content)
+}
+
+/// The key that a line sets. Only what cannot be part of a value.
+fn key_of(line: &str) -> Option<&str> {
+    let key = line.split_once('=')?.0.trim();
+    let plain = |c: char| c.is_ascii_lowercase() || c == '_';
+    (!key.is_empty() && key.chars().all(plain)).then_some(key)
 }
 
 /// Puts one variable into the table. Whether `10` is a number or a name depends on the key: the first reading that the
@@ -247,6 +256,13 @@ mod tests {
             error.contains("lisen") && error.contains("line 3"),
             "{error}"
         );
+        let (_dir, path) = file("[limits]\nhalf_open = 'many'\n");
+        let sources = Sources {
+            file: Some(path),
+            ..Sources::default()
+        };
+        let error = sources.load().expect_err("refused").to_string();
+        assert!(error.contains("line 2 (half_open): "), "{error}");
         let (_dir, path) = file("[sever]\n");
         let sources = Sources {
             file: Some(path),
