@@ -61,6 +61,8 @@ enum Say<'a> {
     Connection { state: &'static str },
     /// So many own messages were accepted by the relay.
     Accepted { n: usize },
+    /// So many own messages are in the other person's store.
+    Delivered { n: usize },
     /// A message of the other person.
     Received {
         n: usize,

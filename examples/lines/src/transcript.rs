@@ -19,6 +19,7 @@ pub(crate) struct Transcript {
     /// Messages of the other person that stand in the file.
     written: usize,
     accepted: usize,
+    delivered: usize,
 }
 
 /// One message, for the transcript on standard output.
@@ -37,6 +38,7 @@ impl Transcript {
             file: File::create(path)?,
             written: 0,
             accepted: 0,
+            delivered: 0,
         })
     }
 
@@ -106,13 +108,19 @@ impl Transcript {
     }
 
     fn count(&mut self) {
-        let accepted = |message: &&Message| {
-            message.mine && matches!(message.state, SendState::Accepted | SendState::Delivered)
-        };
-        let n = self.messages().filter(accepted).count();
-        if n != self.accepted {
-            self.accepted = n;
-            Say::Accepted { n }.tell();
+        let (mut accepted, mut delivered) = (0, 0);
+        for message in self.messages().filter(|message| message.mine) {
+            let is_delivered = message.state == SendState::Delivered;
+            delivered += usize::from(is_delivered);
+            accepted += usize::from(is_delivered || message.state == SendState::Accepted);
+        }
+        if accepted != self.accepted {
+            self.accepted = accepted;
+            Say::Accepted { n: accepted }.tell();
+        }
+        if delivered != self.delivered {
+            self.delivered = delivered;
+            Say::Delivered { n: delivered }.tell();
         }
     }
 

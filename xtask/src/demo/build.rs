@@ -8,6 +8,8 @@ use std::{
 
 use serde_json::Value;
 
+use super::process::Process;
+
 /// The programs.
 pub(super) struct Programs {
     pub(super) relay: PathBuf,
@@ -17,18 +19,18 @@ pub(super) struct Programs {
 /// Builds them; cargo shows its progress.
 pub(super) fn programs() -> Result<Programs, String> {
     eprintln!("demo: building relay and client (the first time takes minutes)");
-    let mut cargo = Command::new("cargo")
+    let mut cargo = Command::new("cargo");
+    cargo
         .args(["build", "--message-format=json-render-diagnostics"])
         .args([
             "--package=sordino-relay",
             "--package=sordino-lines",
             "--bins",
         ])
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|e| format!("cannot start cargo: {e}"))?;
+        .stdout(Stdio::piped());
+    let cargo = Process::start(&mut cargo).map_err(|e| format!("cannot start cargo: {e}"))?;
     let (mut relay, mut lines) = (None, None);
-    let messages = cargo.stdout.take().ok_or("cargo has no output")?;
+    let messages = cargo.output().ok_or("cargo has no output")?;
     for message in BufReader::new(messages).lines() {
         let message = message.map_err(|e| format!("cargo's output: {e}"))?;
         let Ok(message) = serde_json::from_str::<Value>(&message) else {

@@ -75,6 +75,8 @@ pub(super) fn run(people: &mut People) -> Result<Told, String> {
             thread::sleep(BREATH);
         }
     }
+    let took = began.elapsed();
+    people.until_delivered(talk.sent)?;
     Ok(Told {
         texts: DIALOGUE
             .iter()
@@ -84,7 +86,7 @@ pub(super) fn run(people: &mut People) -> Result<Told, String> {
             })
             .collect(),
         latencies: talk.latencies,
-        took: began.elapsed(),
+        took,
         kills: None,
     })
 }
@@ -154,7 +156,7 @@ impl Talk {
             Said::Accepted { n } => self.accepted[who] = *n,
             // Some of it may have come before the client could tell it.
             Said::Resumed { received, .. } => self.received[who] = *received,
-            Said::Connection { .. } | Said::Timeline { .. } => {}
+            Said::Connection { .. } | Said::Delivered { .. } | Said::Timeline { .. } => {}
         }
         Ok((who, said))
     }

@@ -2,23 +2,29 @@
 
 mod build;
 mod dialogue;
+mod interrupt;
 mod kills;
 mod leak;
 mod person;
+mod place;
+mod process;
 mod relay;
 mod report;
+mod text;
 mod transfer;
 mod who;
 
 use std::{
-    fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use clap::Args;
 
-use self::{person::People, relay::Relay, report::Report};
+use self::{
+    build::Programs, interrupt::Interrupt, person::People, place::Place, relay::Relay,
+    report::Report,
+};
 
 /// A stretch of this length in which nothing moves is a failure.
 const STALLED: Duration = Duration::from_secs(60);
@@ -26,10 +32,12 @@ const STALLED: Duration = Duration::from_secs(60);
 /// Options of the demo.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Send this text line by line both ways instead of the built-in dialogue.
+    /// Send this text line by line both ways instead of the built-in dialogue. UTF-8; a line of more than 16 KiB travels as
+    /// several messages.
     #[arg(long)]
     file: Option<PathBuf>,
-    /// Keep received-by-alice.txt, received-by-bob.txt and the relay's data directory `relay/` here.
+    /// Keep received-by-alice.txt, received-by-bob.txt and the relay's data directory `relay/` here. They are put there at the
+    /// end, so that an interrupted run can simply be repeated; a `relay/` of a finished run is not overwritten.
     #[arg(long)]
     out: Option<PathBuf>,
     /// With --file: kill relay and clients this many times (SIGKILL) while the text travels.
@@ -42,55 +50,47 @@ pub(crate) struct Options {
 
 /// Runs it. Errors are texts for a person.
 pub(crate) fn run(options: &Options) -> Result<(), String> {
-    let began = Instant::now();
-    let temporary = tempfile::Builder::new()
-        .prefix("sordino-demo-")
-        .tempdir()
-        .map_err(|e| format!("no temporary directory: {e}"))?;
-    let out = options.out.as_deref().unwrap_or(temporary.path());
-    let data = prepare(out)?;
-    let programs = build::programs()?;
+    let text = options.file.as_deref().map(text::read).transpose()?;
+    let place = Place::new(options.out.as_deref())?;
+    let interrupt = Interrupt::removes(place.temporary())?;
+    let programs = build::programs();
+    interrupt.goes_first();
+    let outcome = converse(options, text.as_deref(), &programs?, &place);
+    interrupt.goes_first();
+    outcome.map_err(|why| place.keep(&why))
+}
 
-    let relay = Relay::start(&programs.relay, &data, temporary.path())?;
+fn converse(
+    options: &Options,
+    text: Option<&str>,
+    programs: &Programs,
+    place: &Place,
+) -> Result<(), String> {
+    let began = Instant::now();
+    let data = place.data();
+    let relay = Relay::start(&programs.relay, &data, place.temporary())?;
     eprintln!("demo: relay listens at {}", relay.url());
-    let mut people = People::new(&programs.lines, relay, temporary.path(), out);
-    let outcome = match &options.file {
-        Some(file) => transfer::run(&mut people, file, options.kill, options.seed),
+    let mut people = People::new(&programs.lines, relay, place.temporary());
+    let told = match text {
+        Some(text) => {
+            let file = place.temporary().join("text");
+            transfer::run(&mut people, text, &file, options.kill, options.seed)
+        }
         None => dialogue::run(&mut people),
-    };
-    let told = match outcome {
-        Ok(told) => told,
-        Err(why) => return Err(keep(temporary, &format!("{why}{}", people.last_words()))),
-    };
-    people.stop()?;
+    }
+    .and_then(|told| people.stop().map(|()| told))
+    .map_err(|why| format!("{why}{}", people.last_words()))?;
     let held = relay::rows(&programs.relay, &data)?;
     let leaks = leak::search(&data, &told.texts)?;
+    let kept = place.finish()?;
     Report {
         told: &told,
         timelines: people.timelines(),
         held: &held,
         leaks: &leaks,
-        data: options.out.is_some().then_some(data.as_path()),
+        data: kept.as_deref(),
         took: began.elapsed(),
     }
     .print();
     leaks.verdict()
-}
-
-/// The relay's data directory in `out`. What an earlier run left there is not mixed with this one's.
-fn prepare(out: &Path) -> Result<PathBuf, String> {
-    let data = out.join("relay");
-    if data.exists() {
-        return Err(format!(
-            "{} is there already: name another directory, or remove it",
-            data.display()
-        ));
-    }
-    fs::create_dir_all(&data).map_err(|e| format!("cannot create {}: {e}", data.display()))?;
-    Ok(data)
-}
-
-/// After a failure the stores and logs are what explains it.
-fn keep(temporary: tempfile::TempDir, why: &str) -> String {
-    format!("{why}\nstores and logs: {}", temporary.keep().display())
 }

@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
-    process::{Child, ChildStdin, Command, Stdio},
+    process::{ChildStdin, Command, Stdio},
     sync::mpsc::{Receiver, Sender, channel},
     thread,
     time::{Duration, Instant},
@@ -13,6 +13,9 @@ use std::{
 use serde::Deserialize;
 
 use super::{
+    STALLED,
+    place::received_by,
+    process::Process,
     relay::Relay,
     who::{Both, Who},
 };
@@ -27,6 +30,8 @@ pub(super) enum Said {
     Connection { state: String },
     /// So many of its messages were accepted by the relay.
     Accepted { n: usize },
+    /// So many of its messages are in the other person's store.
+    Delivered { n: usize },
     /// A message of the other person, shown for the first time.
     Received { n: usize, sent_ms: u64, at_ms: u64 },
     /// The last thing: the whole conversation as this person saw it.
@@ -49,7 +54,7 @@ pub(super) struct Source {
 
 #[derive(Default)]
 struct Person {
-    process: Option<(Child, ChildStdin)>,
+    process: Option<(Process, ChildStdin)>,
     /// Counts starts: what an earlier process still had in its pipe is not news.
     life: u32,
     source: Option<Source>,
@@ -60,30 +65,30 @@ pub(super) struct People {
     pub(super) relay: Relay,
     program: PathBuf,
     temporary: PathBuf,
-    out: PathBuf,
     people: Both<Person>,
     say: Sender<(Who, u32, Said)>,
     said: Receiver<(Who, u32, Said)>,
+    delivered: Both<usize>,
     timelines: Both<Vec<Item>>,
 }
 
 impl People {
-    pub(super) fn new(program: &Path, relay: Relay, temporary: &Path, out: &Path) -> Self {
+    pub(super) fn new(program: &Path, relay: Relay, temporary: &Path) -> Self {
         let (say, said) = channel();
         Self {
             relay,
             program: program.to_owned(),
             temporary: temporary.to_owned(),
-            out: out.to_owned(),
             people: Both::default(),
             say,
             said,
+            delivered: Both::default(),
             timelines: Both::default(),
         }
     }
 
     pub(super) fn received_file(&self, who: Who) -> PathBuf {
-        self.out.join(format!("received-by-{}.txt", who.name()))
+        self.temporary.join(received_by(who))
     }
 
     /// What this person sends from now on, from its next start on.
@@ -118,10 +123,9 @@ impl People {
         }
         person.life += 1;
         let life = person.life;
-        let mut process = command
-            .spawn()
-            .map_err(|e| format!("{name} does not start: {e}"))?;
-        let (Some(input), Some(output)) = (process.stdin.take(), process.stdout.take()) else {
+        let process =
+            Process::start(&mut command).map_err(|e| format!("{name} does not start: {e}"))?;
+        let (Some(input), Some(output)) = (process.input(), process.output()) else {
             return Err(format!("{name} has no pipes"));
         };
         person.process = Some((process, input));
@@ -138,10 +142,9 @@ impl People {
 
     /// SIGKILL.
     pub(super) fn kill(&mut self, who: Who) -> Result<(), String> {
-        if let Some((mut process, _)) = self.people[who].process.take() {
+        if let Some((process, _)) = self.people[who].process.take() {
             process
                 .kill()
-                .and_then(|()| process.wait())
                 .map_err(|e| format!("a client cannot be killed: {e}"))?;
         }
         Ok(())
@@ -166,17 +169,33 @@ impl People {
             if life != self.people[who].life {
                 continue;
             }
-            if let Said::Timeline { items } = said {
-                self.timelines[who] = items;
-                continue;
+            match said {
+                Said::Timeline { items } => self.timelines[who] = items,
+                Said::Delivered { n } => self.delivered[who] = n,
+                said => return Some((who, said)),
             }
-            return Some((who, said));
         }
+    }
+
+    /// Waits until both know that so many of their messages are delivered. What else they say until then is not of interest.
+    pub(super) fn until_delivered(&mut self, sent: Both<usize>) -> Result<(), String> {
+        let began = Instant::now();
+        while Who::ALL.iter().any(|who| self.delivered[*who] < sent[*who]) {
+            if began.elapsed() > STALLED {
+                return Err(format!(
+                    "after a minute the clients know of {:?} delivered messages only, of {sent:?}",
+                    self.delivered
+                ));
+            }
+            // Returns only after its time: it does not return for a report of deliveries.
+            let _ = self.next(Duration::from_millis(20));
+        }
+        Ok(())
     }
 
     /// Lets go of a client: it says what it saw, closes its store and ends.
     pub(super) fn dismiss(&mut self, who: Who) -> Result<(), String> {
-        let Some((mut process, input)) = self.people[who].process.take() else {
+        let Some((process, input)) = self.people[who].process.take() else {
             return Ok(());
         };
         drop(input);
@@ -223,15 +242,5 @@ impl People {
 
     fn log(&self, who: Who) -> PathBuf {
         self.temporary.join(format!("{}.log", who.name()))
-    }
-}
-
-impl Drop for Person {
-    fn drop(&mut self) {
-        if let Some((process, _)) = &mut self.process {
-            // It may have ended already.
-            let _ = process.kill();
-            let _ = process.wait();
-        }
     }
 }

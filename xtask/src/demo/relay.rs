@@ -3,12 +3,14 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
 use serde::Deserialize;
+
+use super::process::Process;
 
 /// How long it may take to listen, recovery included.
 const START: Duration = Duration::from_secs(60);
@@ -20,7 +22,7 @@ pub(super) struct Relay {
     port_file: PathBuf,
     log: PathBuf,
     port: u16,
-    process: Child,
+    process: Process,
 }
 
 impl Relay {
@@ -48,8 +50,6 @@ impl Relay {
     pub(super) fn kill(&mut self) -> Result<(), String> {
         self.process
             .kill()
-            .and_then(|()| self.process.wait())
-            .map(|_| ())
             .map_err(|e| format!("the relay cannot be killed: {e}"))
     }
 
@@ -81,25 +81,18 @@ impl Relay {
     }
 }
 
-impl Drop for Relay {
-    fn drop(&mut self) {
-        // It may have ended already.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 fn spawn(
     program: &Path,
     data: &Path,
     port_file: &Path,
     log: &Path,
     port: u16,
-) -> Result<(Child, u16), String> {
+) -> Result<(Process, u16), String> {
     // Of an earlier start.
     let _ = fs::remove_file(port_file);
     let log = File::options().create(true).append(true).open(log);
-    let mut process = Command::new(program)
+    let mut command = Command::new(program);
+    command
         .arg("serve")
         .arg("--data")
         .arg(data)
@@ -108,9 +101,9 @@ fn spawn(
         .arg(port_file)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(log.map_or_else(|_| Stdio::inherit(), Stdio::from))
-        .spawn()
-        .map_err(|e| format!("the relay does not start: {e}"))?;
+        .stderr(log.map_or_else(|_| Stdio::inherit(), Stdio::from));
+    let process =
+        Process::start(&mut command).map_err(|e| format!("the relay does not start: {e}"))?;
     let began = Instant::now();
     loop {
         let port = fs::read_to_string(port_file).unwrap_or_default();
@@ -121,7 +114,6 @@ fn spawn(
             return Err(format!("the relay ended at its start: {status}"));
         }
         if began.elapsed() > START {
-            let _ = process.kill();
             return Err("the relay does not listen after a minute".to_owned());
         }
         thread::sleep(Duration::from_millis(5));

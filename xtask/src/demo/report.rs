@@ -1,14 +1,17 @@
 //! What came of it: both views side by side, and what the relay holds between them.
 
-use std::{path::Path, time::Duration};
+use std::{io::stdout, path::Path, time::Duration};
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use rustix::termios::tcgetwinsize;
+use unicode_segmentation::UnicodeSegmentation;
+use unicode_width::UnicodeWidthStr;
 
 use super::{leak::Leaks, person::Item, relay::Held, who::Both};
 
-/// Columns of one person's view, and of the relay's.
-const VIEW: usize = 46;
-const RELAY: usize = 30;
+/// Columns where there is no terminal to ask.
+const PIPED: usize = 128;
+/// A narrower table says nothing, a wider one is hard to follow.
+const COLUMNS: std::ops::RangeInclusive<usize> = 60..=160;
 /// Rows shown; of a longer conversation the beginning.
 const ROWS: usize = 24;
 
@@ -41,18 +44,18 @@ impl Report<'_> {
     /// Both see one order, and it is the relay's: so the three columns stand row by row.
     fn views(&self) {
         let Both { alice, bob } = self.timelines;
+        let table = Table::of(columns());
         println!();
-        row("what alice saw", "what the relay holds", "what bob saw");
         println!(
-            "{}┼{}┼{}",
-            "─".repeat(VIEW + 1),
-            "─".repeat(RELAY + 2),
-            "─".repeat(VIEW + 1)
+            "{}",
+            table.row("what alice saw", "what the relay holds", "what bob saw")
         );
+        println!("{}", table.rule());
         let messages = self.held.iter().filter(|held| held.class == "message");
         for (at, held) in messages.enumerate().take(ROWS) {
             let relay = format!("{:>3} {:>5} B {}…", held.seq, held.bytes, held.ciphertext);
-            row(&line(alice.get(at)), &relay, &line(bob.get(at)));
+            let [left, right] = [alice, bob].map(|items| table.line(items.get(at)));
+            println!("{}", table.row(&left, &relay, &right));
         }
         let more = alice.len().max(bob.len()).saturating_sub(ROWS);
         if more > 0 {
@@ -87,7 +90,7 @@ impl Report<'_> {
             );
         }
         println!(
-            "searched {} files of the relay ({} KiB) for {} texts: none found ({} shorter than 8 bytes not searched)",
+            "searched {} files of the relay ({} KiB) for {} texts: none found ({} of less than 8 bytes, blanks aside, not searched)",
             leaks.files,
             leaks.bytes / 1024,
             leaks.searched,
@@ -100,44 +103,94 @@ impl Report<'_> {
     }
 }
 
-fn line(item: Option<&Item>) -> String {
-    let Some(item) = item else {
-        return String::new();
-    };
-    let arrow = if item.mine { '→' } else { '←' };
-    let mark = match (item.mine, item.state.as_str()) {
-        (false, _) => "",
-        (true, "delivered") => " ✓✓",
-        (true, "accepted") => " ✓",
-        (true, _) => " …",
-    };
-    let text: String = item.text.chars().filter(|c| !c.is_control()).collect();
-    let room = VIEW - 2 - mark.width();
-    format!("{arrow} {}{mark}", fit(&text, room).trim_end())
+/// The terminal's width.
+fn columns() -> usize {
+    tcgetwinsize(stdout()).map_or(PIPED, |size| match size.ws_col {
+        0 => PIPED,
+        columns => columns.into(),
+    })
 }
 
-fn row(left: &str, middle: &str, right: &str) {
-    println!(
-        "{} │ {} │ {}",
-        fit(left, VIEW),
-        fit(middle, RELAY),
-        fit(right, VIEW).trim_end()
+/// The columns of one person's view, and of the relay's.
+struct Table {
+    view: usize,
+    relay: usize,
+}
+
+impl Table {
+    fn of(columns: usize) -> Self {
+        let columns = columns.clamp(*COLUMNS.start(), *COLUMNS.end()) - 2 * " │ ".width();
+        let relay = (columns / 4).clamp(20, 30);
+        Self {
+            view: (columns - relay) / 2,
+            relay,
+        }
+    }
+
+    fn line(&self, item: Option<&Item>) -> String {
+        let Some(item) = item else {
+            return String::new();
+        };
+        let arrow = if item.mine { '→' } else { '←' };
+        let mark = match (item.mine, item.state.as_str()) {
+            (false, _) => "",
+            (true, "delivered") => " ✓✓",
+            (true, "accepted") => " ✓",
+            (true, _) => " …",
+        };
+        let text: String = item.text.chars().filter(|c| !steers(*c)).collect();
+        let room = self.view - 2 - mark.width();
+        format!("{arrow} {}{mark}", fit(&text, room).trim_end())
+    }
+
+    fn row(&self, left: &str, middle: &str, right: &str) -> String {
+        let [left, right] = [left, right].map(|view| fit(view, self.view));
+        format!(
+            "{left} │ {} │ {}",
+            fit(middle, self.relay),
+            right.trim_end()
+        )
+    }
+
+    fn rule(&self) -> String {
+        let view = "─".repeat(self.view + 1);
+        format!("{view}┼{}┼{view}", "─".repeat(self.relay + 2))
+    }
+}
+
+/// What would move the cursor or turn the direction of the text, and with it the table.
+fn steers(c: char) -> bool {
+    let bidirectional = matches!(
+        c,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
     );
+    c.is_control() || bidirectional || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// Cut or filled to so many columns.
 fn fit(text: &str, columns: usize) -> String {
+    let widths = || {
+        text.graphemes(true)
+            .map(|cluster| (cluster, cluster.width()))
+    };
+    let mut whole = 0;
+    let cut = widths().any(|(_, width)| {
+        whole += width;
+        whole > columns
+    });
+    let room = if cut {
+        columns.saturating_sub(1)
+    } else {
+        columns
+    };
     let mut fitted = String::new();
     let mut used = 0;
-    let cut = text.width() > columns;
-    let room = if cut { columns - 1 } else { columns };
-    for c in text.chars() {
-        let width = c.width().unwrap_or(0);
+    for (cluster, width) in widths() {
         if used + width > room {
             break;
         }
         used += width;
-        fitted.push(c);
+        fitted.push_str(cluster);
     }
     if cut {
         fitted.push('…');
@@ -157,5 +210,28 @@ mod tests {
         assert_eq!(fit("abcdef", 5), "abcd…");
         assert_eq!(fit("提琴在下", 5), "提琴…");
         assert_eq!(fit("提琴", 5), "提琴 ");
+        // One cluster of two columns.
+        assert_eq!(fit("👩\u{200d}🚀👩\u{200d}🚀", 3), "👩\u{200d}🚀…");
+    }
+
+    #[test]
+    fn a_table_is_as_wide_as_its_terminal_whatever_stands_in_it() {
+        let line = |table: &Table, text: &str| {
+            table.line(Some(&Item {
+                mine: true,
+                text: text.to_owned(),
+                state: "delivered".to_owned(),
+            }))
+        };
+        for columns in 60..=160 {
+            let table = Table::of(columns);
+            let text = line(&table, &"提琴 violin ".repeat(40));
+            let row = table.row(&text, "1 2 3", &text);
+            assert!(row.ends_with("… ✓✓"), "{row}");
+            assert!((columns - 3..=columns).contains(&row.width()), "{row}");
+            assert!((columns - 1..=columns).contains(&table.rule().width()));
+        }
+        let turned = "a\u{202e}b\u{2066}c\u{200f}d\u{61c}e\x1b[2Jf\n";
+        assert_eq!(line(&Table::of(80), turned), "→ abcde[2Jf ✓✓");
     }
 }
