@@ -109,11 +109,11 @@ pub fn parse(
     if body.version == 0 || (body.version == 1) != (body.prev_hash.iter().all(|b| *b == 0)) {
         return Err(ListError::Chain);
     }
-    let devices = body
-        .devices
-        .iter()
-        .map(device)
-        .collect::<Result<Vec<_>, _>>()?;
+    // With its exact size: a relay keeps the lists of all who are connected.
+    let mut devices = Vec::with_capacity(body.devices.len());
+    for listed in &body.devices {
+        devices.push(device(listed)?);
+    }
     if devices.is_empty() || devices.len() > limits::DEVICES {
         return Err(ListError::Devices);
     }

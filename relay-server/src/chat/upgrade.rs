@@ -22,7 +22,7 @@ use crate::{
 const FULL: Duration = Duration::from_secs(30);
 
 /// What the socket reads at once. Every connection holds a buffer of this size all its life.
-const READ_BUFFER: usize = 1024;
+const READ_BUFFER: usize = 512;
 /// Frames are gathered up to this size before the kernel gets them, or until there is nothing more to write at the moment.
 /// The buffer stays as large as it once was.
 const GATHERED: usize = 2 * 1024;

@@ -19,8 +19,9 @@ use super::{
 
 /// Connections that warm the relay before the first measurement, and are counted with the rest.
 const WARM_CONNECTIONS: usize = 64;
-/// Messages that each of them sends then.
-const WARM_MESSAGES: u64 = 500;
+/// Messages that each of them sends then: enough for the store's buffers and caches to be full, which are the relay's and
+/// no connection's.
+const WARM_MESSAGES: u64 = 2000;
 /// Messages that each connection sends, and receives, before the second measurement.
 const MESSAGES: u64 = 4;
 /// The memory is taken once it has not moved for a second, or after this.

@@ -9,7 +9,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode};
+use fjall::{Database, Keyspace, OwnedWriteBatch, PersistMode};
 
 use super::{Machine, ack::Acks, codec};
 use crate::history::HistoryError;
@@ -89,10 +89,6 @@ impl From<StoreError> for HistoryError {
     }
 }
 
-/// What each keyspace gathers in memory before it writes a table. The engine's own 64 MiB are for machines that do nothing
-/// else.
-const MEMTABLE_BYTES: u64 = 16 * 1024 * 1024;
-
 /// The layout of keys and values.
 const FORMAT: u64 = 1;
 
@@ -140,10 +136,7 @@ impl Store {
             .cache_size(options.cache_bytes)
             .open()
             .map_err(opening)?;
-        let keyspace = |name| {
-            let options = || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES);
-            db.keyspace(name, options).map_err(opening)
-        };
+        let keyspace = |name| create::keyspace(&db, name).map_err(opening);
         let meta = keyspace("meta")?;
         let stored = |key: &str| -> Result<Option<u64>, StoreError> {
             let value = meta.get(key).map_err(opening)?;

@@ -6,10 +6,21 @@ use std::{
     path::Path,
 };
 
-use fjall::{Database, KeyspaceCreateOptions, PersistMode};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 /// What a store consists of.
 const KEYSPACES: [&str; 6] = ["meta", "rows", "wraps", "states", "registers", "acked"];
+
+/// What a keyspace gathers in memory before it writes a table. The engine's own 64 MiB each are for machines that do
+/// nothing else.
+const MEMTABLE_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Opens a keyspace. Its settings are those of its making: the engine keeps them.
+pub(super) fn keyspace(db: &Database, name: &str) -> Result<Keyspace, fjall::Error> {
+    db.keyspace(name, || {
+        KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES)
+    })
+}
 
 /// Makes an empty store where there is none.
 ///
@@ -29,7 +40,7 @@ pub(super) fn where_there_is_none(path: &Path) -> Result<(), fjall::Error> {
     fs::create_dir_all(beside)?;
     let db = Database::builder(beside).open()?;
     for name in KEYSPACES {
-        db.keyspace(name, KeyspaceCreateOptions::default)?;
+        keyspace(&db, name)?;
     }
     db.persist(PersistMode::SyncAll)?;
     // It lets go of its files before they move.
