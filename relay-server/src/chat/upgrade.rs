@@ -21,7 +21,8 @@ use crate::{
 /// When an address that has all its sockets may ask again.
 const FULL: Duration = Duration::from_secs(30);
 
-/// What the socket reads at once. Every connection holds a buffer of this size all its life.
+/// What the socket reads at once. Every connection holds a buffer of this size all its life, grown to the largest frame it
+/// sent.
 const READ_BUFFER: usize = 512;
 /// Frames are gathered up to this size before the kernel gets them, or until there is nothing more to write at the moment.
 /// The buffer stays as large as it once was.

@@ -186,6 +186,15 @@ mod tests {
         (dir, file)
     }
 
+    fn from_file(text: &str) -> Result<Config, LoadError> {
+        let (_dir, path) = file(text);
+        Sources {
+            file: Some(path),
+            ..Sources::default()
+        }
+        .load()
+    }
+
     #[test]
     fn flags_go_before_the_environment_before_the_file_before_the_defaults() {
         let (_dir, path) = file(
@@ -246,29 +255,18 @@ mod tests {
 
     #[test]
     fn an_unknown_key_of_the_file_is_named_with_its_line() {
-        let (_dir, path) = file("[server]\nname = 'x'\nlisen = '127.0.0.1:1'\n");
-        let sources = Sources {
-            file: Some(path),
-            ..Sources::default()
-        };
-        let error = sources.load().expect_err("refused").to_string();
+        let error = from_file("[server]\nname = 'x'\nlisen = '127.0.0.1:1'\n")
+            .expect_err("refused")
+            .to_string();
         assert!(
             error.contains("lisen") && error.contains("line 3"),
             "{error}"
         );
-        let (_dir, path) = file("[limits]\nhalf_open = 'many'\n");
-        let sources = Sources {
-            file: Some(path),
-            ..Sources::default()
-        };
-        let error = sources.load().expect_err("refused").to_string();
+        let error = from_file("[limits]\nhalf_open = 'many'\n")
+            .expect_err("refused")
+            .to_string();
         assert!(error.contains("line 2 (half_open): "), "{error}");
-        let (_dir, path) = file("[sever]\n");
-        let sources = Sources {
-            file: Some(path),
-            ..Sources::default()
-        };
-        let error = sources.load().expect_err("refused").to_string();
+        let error = from_file("[sever]\n").expect_err("refused").to_string();
         assert!(
             error.contains("sever") && error.contains("line 1"),
             "{error}"
@@ -306,12 +304,9 @@ mod tests {
         }
         let error = from_env(&[("SORDINO__AUTH__TOKEN_KEYS", &digits)]).expect_err("unknown");
         assert!(!error.to_string().contains("5e5e"), "{error}");
-        let (_dir, path) = file(&format!("[auth]\ntoken_keys = '{digits}'\n"));
-        let sources = Sources {
-            file: Some(path),
-            ..Sources::default()
-        };
-        let error = sources.load().expect_err("unknown").to_string();
+        let error = from_file(&format!("[auth]\ntoken_keys = '{digits}'\n"))
+            .expect_err("unknown")
+            .to_string();
         assert!(
             error.contains("token_keys") && !error.contains("5e5e"),
             "{error}"

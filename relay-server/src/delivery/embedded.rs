@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     cache::StateCache,
     group::{Decided, Group},
-    publish::{self, Publication, Told},
+    publish::{self, Decision, Told},
 };
 use crate::{
     broker::{
@@ -166,13 +166,6 @@ struct Consumer {
     _done: oneshot::Sender<()>,
 }
 
-/// A durable group.
-struct CarriedOut {
-    /// Both one for each record, in order.
-    answers: Vec<Result<(), AppendError>>,
-    publications: Vec<Option<Publication>>,
-}
-
 impl Drop for Consumer {
     fn drop(&mut self) {
         // Also when the thread panics: nobody may wait for an answer that never comes.
@@ -188,14 +181,11 @@ impl Consumer {
     fn run(mut self) {
         while let Some(entries) = self.log.take_group(self.group) {
             match self.carry_out(&entries) {
-                Ok(CarriedOut {
-                    answers,
-                    publications,
-                }) => {
+                Ok(decisions) => {
                     metrics::gauge!("sordino_delivery_untold_groups")
                         .set((UNTOLD_GROUPS - self.told.capacity()) as f64);
-                    let told = entries.into_iter().zip(answers).zip(publications);
-                    let told = told.map(|((entry, answer), publication)| Told {
+                    let told = entries.into_iter().zip(decisions);
+                    let told = told.map(|(entry, (answer, publication))| Told {
                         answer: Some((entry.answer, answer)),
                         publication,
                     });
@@ -217,9 +207,9 @@ impl Consumer {
         }
     }
 
-    /// Apply, persist. The states taken from the cache come back only with a durable commit: after a failure the next group
-    /// reads what the store says.
-    fn carry_out(&mut self, entries: &[Entry]) -> Result<CarriedOut, StoreError> {
+    /// Apply, persist: the decisions, one for each record, in order. The states taken from the cache come back only with a
+    /// durable commit: after a failure the next group reads what the store says.
+    fn carry_out(&mut self, entries: &[Entry]) -> Result<Vec<Decision>, StoreError> {
         self.store.check_space()?;
         let mut group = Group::new(&self.store, &mut self.cache);
         for entry in entries {
@@ -227,8 +217,7 @@ impl Consumer {
         }
         let Decided {
             write,
-            answers,
-            publications,
+            decisions,
             sequenced,
             states,
         } = group.decide();
@@ -240,9 +229,6 @@ impl Consumer {
         for (conversation, state) in states {
             self.cache.put(conversation, state);
         }
-        Ok(CarriedOut {
-            answers,
-            publications,
-        })
+        Ok(decisions)
     }
 }

@@ -10,7 +10,7 @@ use sordino_protocol::{Class, ConversationId, UserId};
 use super::{
     apply::{Outcome, Position, State, apply},
     cache::StateCache,
-    publish::Publication,
+    publish::{Decision, Publication},
 };
 use crate::{
     broker::{AppendError, Record, memory::Entry},
@@ -46,9 +46,8 @@ pub(super) struct Group<'a> {
 /// A group, decided.
 pub(super) struct Decided {
     pub(super) write: GroupWrite,
-    /// Both one for each record, in order.
-    pub(super) answers: Vec<Result<(), AppendError>>,
-    pub(super) publications: Vec<Option<Publication>>,
+    /// One for each record, in order.
+    pub(super) decisions: Vec<Decision>,
     pub(super) sequenced: u64,
     /// Every state that was loaded; true once the write is durable.
     pub(super) states: Vec<(ConversationId, State)>,
@@ -138,12 +137,11 @@ impl<'a> Group<'a> {
         Ok(())
     }
 
-    /// Answers, write and publications, in the order of the records.
+    /// Write and decisions, in the order of the records.
     pub(super) fn decide(self) -> Decided {
         let mut decided = Decided {
             write: GroupWrite::default(),
-            answers: Vec::new(),
-            publications: Vec::new(),
+            decisions: Vec::with_capacity(self.said.len()),
             sequenced: 0,
             states: Vec::new(),
         };
@@ -172,10 +170,8 @@ impl<'a> Group<'a> {
                 }
                 Outcome::Gap => (Err(AppendError::Gap), None),
             };
-            decided.answers.push(answer);
-            decided
-                .publications
-                .push(event.map(|event| Publication::new(*users, event)));
+            let publication = event.map(|event| Publication::new(*users, event));
+            decided.decisions.push((answer, publication));
         }
         for (conversation, open) in self.open {
             let rows = open.rows.into_values().map(|row| (conversation, row));

@@ -27,6 +27,9 @@ impl Publication {
     }
 }
 
+/// What a record's sender is answered, and what the devices are told.
+pub(super) type Decision = (Result<(), AppendError>, Option<Publication>);
+
 /// What became of a record that is durable, or was refused with a group that is: for its sender, and for the devices.
 pub(super) struct Told {
     pub(super) answer: Option<Answer>,

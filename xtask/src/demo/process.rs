@@ -73,11 +73,7 @@ impl Drop for Process {
 
 /// Kills every process, and lets none start any more.
 pub(super) fn end_all() {
-    end(&mut locked(&STARTED));
-}
-
-fn end(started: &mut Option<Vec<Weak<Mutex<Child>>>>) {
-    for child in started.take().into_iter().flatten() {
+    for child in locked(&STARTED).take().into_iter().flatten() {
         if let Some(child) = child.upgrade() {
             let mut child = locked(&child);
             let _ = child.kill();
