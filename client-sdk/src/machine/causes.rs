@@ -4,7 +4,7 @@ use sordino_crypto::receive::{Bad, Undecryptable};
 
 pub(super) const fn bad_word(bad: Bad) -> &'static str {
     match bad {
-        Bad::Header(_) => "bad_header",
+        Bad::Header(_) | Bad::Counter => "bad_header",
         Bad::Elsewhere => "other_conversation",
         Bad::Replay => "replay",
         Bad::NoSuchList => "no_such_list",

@@ -187,9 +187,7 @@ impl Receiver<'_> {
         // Not before there is a row: the relay names whom it likes.
         tx.ensure_conversation(self.conversation, self.peer)?;
         let header = found.header.as_ref();
-        // What the store cannot count is no sender's: counters are dense from 1.
-        let counted = header.filter(|header| header.counter < UNPLACED);
-        self.keep_counters(tx, counted, &found)?;
+        self.keep_counters(tx, header, &found)?;
         self.keep_session(tx, &found)?;
         self.alarms(tx, &found.alarms, taken)?;
         let bytes;
@@ -201,13 +199,12 @@ impl Receiver<'_> {
             pending: None,
         };
         match &found.outcome {
-            Outcome::Own => match counted {
-                Some(header) => {
+            Outcome::Own => {
+                stored.kind = RowKind::Own;
+                if let Some(header) = header {
                     own_row(self, tx, row.seq, header, found.env_hash, taken)?;
-                    stored.kind = RowKind::Own;
                 }
-                None => self.unreadable(tx, row.seq, header, "bad_header", taken)?,
-            },
+            }
             Outcome::NotForMe => stored.kind = RowKind::NotForMe,
             Outcome::NoContent => self.unreadable(tx, row.seq, header, "no_content", taken)?,
             Outcome::Pending(position) => {

@@ -45,6 +45,9 @@ pub enum Bad {
     /// It has no readable header.
     #[error(transparent)]
     Header(HeaderError),
+    /// Its counter is above [`super::HIGHEST_NUMBER`].
+    #[error("the message's counter is higher than any device counts")]
+    Counter,
     /// It was shown in a conversation that its header does not name.
     #[error("the message belongs to another conversation")]
     Elsewhere,

@@ -31,6 +31,10 @@ pub use lists::REMOVED_GRACE_MS;
 pub use view::{Counters, Known, Listed, OwnedPrekeySecrets, View};
 pub use wrap::{Undecryptable, UsedPrekeys};
 
+/// The highest counter, and the highest place in a chain, that a row may name. No device gets near it; a store that keeps
+/// numbers signed can keep it, and count on from it.
+pub const HIGHEST_NUMBER: u64 = 1 << 62;
+
 /// When a row is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pass {
@@ -171,6 +175,9 @@ pub fn receive<V: View>(
         Ok(header) => found.header.insert(header).clone(),
         Err(error) => return Ok(found.ends(Outcome::Bad(Bad::Header(error)))),
     };
+    if header.counter > HIGHEST_NUMBER {
+        return Ok(found.ends(Outcome::Bad(Bad::Counter)));
+    }
     // Before anything is decrypted: a row shown in the wrong place, or again, must not use up the key of the genuine one.
     if header.conversation != context.conversation {
         return Ok(found.ends(Outcome::Bad(Bad::Elsewhere)));

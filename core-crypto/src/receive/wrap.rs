@@ -6,7 +6,7 @@ use sordino_protocol::{SessionId, frame, pb};
 use zeroize::Zeroizing;
 
 use super::{
-    Context,
+    Context, HIGHEST_NUMBER,
     view::{Known, View},
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 /// Why a wrap does not open. The stored sessions and prekey secrets stay as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Undecryptable {
-    /// The bytes are no wrap.
+    /// The bytes are no wrap, or name a place in a chain above [`super::HIGHEST_NUMBER`].
     #[error("the wrap cannot be read")]
     Malformed,
     /// It names a session that is not known and brings no handshake.
@@ -120,6 +120,10 @@ pub(super) fn open<V: View>(
         Ok(message) => position(&message),
         Err(error) => return refused(Undecryptable::Session(error)),
     };
+    // Nothing vouches for the place yet, and a pending row is stored with it.
+    if at.index > HIGHEST_NUMBER {
+        return refused(Undecryptable::Malformed);
+    }
     match view.session(sender.user, sender.device, sid)? {
         Known::Retired => refused(Undecryptable::RetiredSession),
         Known::Held(session) => {

@@ -3,7 +3,7 @@ use super::*;
 #[test]
 fn a_forged_counter_does_not_make_later_rows_replays() {
     let (mut alice, mut bob, sid) = acquainted();
-    let header = alice.header(&bob.list, u64::MAX);
+    let header = alice.header(&bob.list, HIGHEST_NUMBER);
     let forged = pb::Row {
         header: header.encode().into(),
         ..alice.send(&bob, sid, 2, "x")
@@ -17,6 +17,22 @@ fn a_forged_counter_does_not_make_later_rows_replays() {
     assert!(matches!(bob.take(&without_wrap).outcome, Outcome::NotForMe));
     let decision = bob.take(&alice.send(&bob, sid, 2, "genuine"));
     assert_eq!(text(&decision).as_deref(), Some("genuine"));
+}
+
+#[test]
+fn a_counter_that_no_device_reaches_is_bad_whosever_it_is() {
+    let (mut alice, mut bob, sid) = acquainted();
+    for counter in [HIGHEST_NUMBER + 1, u64::MAX] {
+        let theirs = alice.send(&bob, sid, counter, "x");
+        let own = row(7, &bob.seal(&alice.list, counter, "mine"), None);
+        for row in [theirs, own] {
+            let decision = bob.take(&row);
+            assert_eq!(bad(&decision), Bad::Counter);
+            assert!(decision.session.is_none() && decision.shown_counter.is_none());
+        }
+    }
+    let decision = bob.take(&alice.send(&bob, sid, 2, "next"));
+    assert_eq!(text(&decision).as_deref(), Some("next"));
 }
 
 /// The relay knows the next counter, and shows a header of its own before the genuine row.

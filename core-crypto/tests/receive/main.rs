@@ -24,8 +24,8 @@ use sordino_crypto::{
     message::{self, OpenError},
     pqxdh::SetupError,
     receive::{
-        Alarm, Bad, Decision, Known, Outcome, Pass, REMOVED_GRACE_MS, RowDecision, Undecryptable,
-        UsedPrekeys,
+        Alarm, Bad, Decision, HIGHEST_NUMBER, Known, Outcome, Pass, REMOVED_GRACE_MS, RowDecision,
+        Undecryptable, UsedPrekeys,
     },
     session::SessionError,
 };

@@ -57,7 +57,7 @@ fn a_device_id_with_new_keys_is_another_device() {
 }
 
 /// A second device that nobody vouches for joins the newest list.
-fn add_device(phone: &mut Phone, relay: &mut Relay) -> DeviceId {
+pub(super) fn add_device(phone: &mut Phone, relay: &mut Relay) -> DeviceId {
     let device = DeviceId::from_bytes(rand::random());
     let newest = relay.lists[&phone.user].last().unwrap();
     let before = parse(newest).unwrap();

@@ -1,4 +1,5 @@
 mod crashes;
+mod extremes;
 mod interleavings;
 mod lists;
 mod phone;
