@@ -18,7 +18,7 @@ use tokio::{
     net::TcpStream,
     sync::mpsc::{self, error::TrySendError},
     task::JoinHandle,
-    time::{interval, timeout},
+    time::{Instant, interval, timeout, timeout_at},
 };
 use tokio_tungstenite::{
     Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
@@ -137,7 +137,11 @@ pub(crate) async fn connect(
     let (write, read) = stream.split();
     let (queue, queued) = mpsc::channel(QUEUE);
     let writing = tokio::spawn(write_all(write, queued));
-    Ok((Reader { stream: read }, Writer { queue, writing }))
+    let reader = Reader {
+        stream: read,
+        heard: Instant::now(),
+    };
+    Ok((reader, Writer { queue, writing }))
 }
 
 fn request(
@@ -177,16 +181,19 @@ fn not_opened(error: &tungstenite::Error) -> End {
 /// The side that reads.
 pub(crate) struct Reader {
     stream: SplitStream<Stream>,
+    /// When anything last came. Kept here and not in [`Self::next`], which is called anew whenever anything else happens.
+    heard: Instant,
 }
 
 impl Reader {
     /// The next frame. Frames of later versions are passed over. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Result<relay_frame::Frame, End> {
         loop {
-            let message = match timeout(SILENCE, self.stream.next()).await {
+            let message = match timeout_at(self.heard + SILENCE, self.stream.next()).await {
                 Ok(Some(Ok(message))) => message,
                 Ok(Some(Err(_)) | None) | Err(_) => return Err(End::LOST),
             };
+            self.heard = Instant::now();
             match message {
                 Message::Binary(bytes) => match decode_relay(bytes) {
                     Ok(frame) => return Ok(frame),

@@ -9,7 +9,10 @@ use sordino_protocol::{
     frame::{decode_client, encode_relay},
     pb::{self, client_frame, relay_frame},
 };
-use tokio::net::{TcpListener, TcpStream};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
 use tokio_tungstenite::{
     WebSocketStream, accept_hdr_async,
     tungstenite::{
@@ -200,4 +203,28 @@ async fn no_subprotocol_is_no_relay() {
     let relay = RelayUrl::parse(&url, None).expect("address");
     let end = connect(&relay).await.err();
     assert!(matches!(end, Some(End::Stop(error)) if error.code() == Code::UnsupportedVersion));
+}
+
+/// A relay that is gone without a word. Whoever reads asks anew whenever anything else happens.
+#[tokio::test]
+async fn silence_is_noticed_although_other_things_happen() {
+    let relay = plays(|stream| async move {
+        // Reads nothing, answers no ping.
+        std::future::pending::<()>().await;
+        drop(stream);
+    })
+    .await;
+    let (mut reader, _writer) = connect(&relay).await.expect("connected");
+    // From here on the clock jumps to whatever waits next.
+    tokio::time::pause();
+    let mut waits = 0;
+    let end = loop {
+        if let Ok(end) = timeout(Duration::from_secs(9), reader.next()).await {
+            break end;
+        }
+        waits += 1;
+        assert!(waits < 10, "not noticed");
+    };
+    assert_eq!(end.err(), Some(End::LOST));
+    assert_eq!(waits, 5);
 }
