@@ -106,12 +106,14 @@ pub enum Advance {
 pub struct Moved {
     /// To be stored in place of the old pin.
     pub pin: Pin,
-    /// Devices of the newest list that the pinned one does not hold with the same keys.
+    /// Devices of the newest list that are new, or have new keys, since the pinned one; also those that left in between and
+    /// came back.
     pub added: Vec<DeviceId>,
     /// Devices of the pinned list that the newest one does not hold with the same keys.
     pub removed: Vec<DeviceId>,
-    /// Those of `added` that no device of the pinned list vouches for, directly or through others: shown loudly, and
-    /// withheld from where the contact was verified, until accepted.
+    /// Every device of the newest list that is *loud*, in place of those known before: it came, or got new keys, without
+    /// the co-signature of a device that was not loud itself. Shown loudly, and withheld from where the contact was
+    /// verified, until accepted.
     pub loud: Vec<DeviceId>,
     /// The identity key changed: the contact has to be verified again.
     pub identity_reset: bool,
@@ -155,7 +157,13 @@ impl Pin {
     }
 
     /// Follows `lists`, which run from the pinned version, it included, to the newest. Every list comes from [`parse`].
-    pub fn advance(&self, lists: &[DeviceList]) -> Result<Advance, PinError> {
+    /// `known_loud` are the loud devices of the pinned list ([`Moved::loud`], less those that were accepted since): whether
+    /// lists come together or one by one makes no difference.
+    pub fn advance(
+        &self,
+        lists: &[DeviceList],
+        known_loud: &[DeviceId],
+    ) -> Result<Advance, PinError> {
         let (Some(first), Some(last)) = (lists.first(), lists.last()) else {
             return Err(PinError::Gap(self.version));
         };
@@ -176,7 +184,8 @@ impl Pin {
         }
         let mut pin = self.clone();
         let mut identity_reset = false;
-        let mut loud = HashSet::new();
+        let mut added = HashSet::new();
+        let mut loud = known_loud.iter().copied().collect();
         for (before, next) in lists.iter().zip(lists.iter().skip(1)) {
             before.check_successor(next, verify_strict)?;
             if next.identity_key != before.identity_key {
@@ -187,25 +196,33 @@ impl Pin {
                 pin.identity_key = next.identity_key;
                 identity_reset = true;
             }
-            note_loud(before, next, &mut loud);
+            note_new(before, next, &mut added, &mut loud);
             pin.version = next.version;
             pin.hash = next.hash;
         }
         if pin.version == self.version {
             return Ok(Advance::Same);
         }
-        let added = missing_from(first, last);
+        let listed = |noted: &HashSet<DeviceId>| {
+            let ids = last.devices.iter().map(|device| device.device);
+            ids.filter(|id| noted.contains(id)).collect()
+        };
         Ok(Advance::Moved(Moved {
             removed: missing_from(last, first),
-            loud: added.iter().copied().filter(|d| loud.contains(d)).collect(),
-            added,
+            added: listed(&added),
+            loud: listed(&loud),
             pin,
             identity_reset,
         }))
     }
 }
 
-fn note_loud(before: &DeviceList, next: &DeviceList, loud: &mut HashSet<DeviceId>) {
+fn note_new(
+    before: &DeviceList,
+    next: &DeviceList,
+    added: &mut HashSet<DeviceId>,
+    loud: &mut HashSet<DeviceId>,
+) {
     // A new identity key makes every device new, and a co-signature by the old identity's devices says nothing about it.
     let reset = next.identity_key != before.identity_key;
     let known_loud = loud.clone();
@@ -213,6 +230,7 @@ fn note_loud(before: &DeviceList, next: &DeviceList, loud: &mut HashSet<DeviceId
         if !reset && same_keys(before.device(device.device), device) {
             continue;
         }
+        added.insert(device.device);
         // `check_successor` verifies co-signatures of new ids only: an old id with new keys has none that counts. And
         // whoever is not trusted cannot vouch for another.
         let vouched = !reset
@@ -223,6 +241,10 @@ fn note_loud(before: &DeviceList, next: &DeviceList, loud: &mut HashSet<DeviceId
         } else {
             loud.insert(device.device);
         }
+    }
+    // Whoever left is judged anew if it comes back.
+    for noted in [added, loud] {
+        noted.retain(|id| next.device(*id).is_some());
     }
 }
 

@@ -153,7 +153,10 @@ pub(super) fn take(
     let mut chain: Vec<DeviceList> = Vec::new();
     chain.extend(tx.list(user, pin.version)?);
     chain.extend(parsed.into_iter().filter(|l| l.version > pin.version));
-    let moved = match pin.advance(&chain).map_err(|error| refused(&error))? {
+    let advance = pin
+        .advance(&chain, &loud)
+        .map_err(|error| refused(&error))?;
+    let moved = match advance {
         Advance::Same => {
             tx.put_pin(&pin, &loud)?;
             return Ok(Lists::Taken);
@@ -163,10 +166,7 @@ pub(super) fn take(
     for list in chain.iter().skip(1) {
         tx.put_list(list, now_ms)?;
     }
-    let mut all_loud: Vec<DeviceId> = loud;
-    all_loud.retain(|device| !moved.removed.contains(device));
-    all_loud.extend(&moved.loud);
-    tx.put_pin(&moved.pin, &all_loud)?;
+    tx.put_pin(&moved.pin, &moved.loud)?;
     for device in &moved.removed {
         stop_sending(tx, user, *device, now_ms)?;
     }

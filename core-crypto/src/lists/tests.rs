@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 use crate::Secret;
 
@@ -108,17 +110,17 @@ fn every_flipped_bit_of_a_list_is_refused() {
 #[test]
 fn the_pinned_list_changes_nothing() {
     let list = first();
-    assert_eq!(Pin::first(&list).advance(&[list]), Ok(Advance::Same));
+    assert_eq!(Pin::first(&list).advance(&[list], &[]), Ok(Advance::Same));
 }
 
 #[test]
 fn a_linked_device_is_added_quietly_and_an_unvouched_one_loudly() {
     let one = first();
     let linked = next(&one, &[(1, 1, None), (2, 2, Some(1))]);
-    let got = moved(Pin::first(&one).advance(&[one.clone(), linked]));
+    let got = moved(Pin::first(&one).advance(&[one.clone(), linked], &[]));
     assert_eq!((got.added, got.loud), (vec![id(2)], vec![]));
     let recovered = next(&one, &[(1, 1, None), (2, 2, None)]);
-    let got = moved(Pin::first(&one).advance(&[one.clone(), recovered.clone()]));
+    let got = moved(Pin::first(&one).advance(&[one.clone(), recovered.clone()], &[]));
     assert_eq!((got.added, got.loud), (vec![id(2)], vec![id(2)]));
     assert_eq!((got.pin.version, got.pin.hash), (2, recovered.hash));
     assert!(!got.identity_reset);
@@ -129,15 +131,107 @@ fn who_is_not_vouched_for_cannot_vouch() {
     let one = first();
     let two = next(&one, &[(1, 1, None), (2, 2, None)]);
     let three = next(&two, &[(1, 1, None), (2, 2, None), (3, 3, Some(2))]);
-    let got = moved(Pin::first(&one).advance(&[one, two, three]));
+    let got = moved(Pin::first(&one).advance(&[one, two, three], &[]));
     assert_eq!(got.loud, [id(2), id(3)]);
+}
+
+#[test]
+fn who_was_not_vouched_for_before_cannot_vouch_later() {
+    let one = first();
+    let two = next(&one, &[(1, 1, None), (2, 2, None)]);
+    let three = next(&two, &[(1, 1, None), (2, 2, None), (3, 3, Some(2))]);
+    let loud = moved(Pin::first(&one).advance(&[one, two.clone()], &[])).loud;
+    let got = moved(Pin::first(&two).advance(&[two.clone(), three.clone()], &loud));
+    assert_eq!((got.added, got.loud), (vec![id(3)], vec![id(2), id(3)]));
+    // Once the second is accepted, it can.
+    let got = moved(Pin::first(&two).advance(&[two, three], &[]));
+    assert_eq!((got.added, got.loud), (vec![id(3)], vec![]));
+}
+
+#[test]
+fn a_device_that_left_and_came_back_is_new() {
+    let one = next(&first(), &[(1, 1, None), (2, 2, Some(1))]);
+    let two = next(&one, &[(1, 1, None)]);
+    for (by, loud) in [(None, vec![id(2)]), (Some(1), vec![])] {
+        let three = next(&two, &[(1, 1, None), (2, 2, by)]);
+        let lists = [one.clone(), two.clone(), three];
+        let got = moved(Pin::first(&one).advance(&lists, &[]));
+        assert_eq!((got.added, got.loud), (vec![id(2)], loud));
+    }
+}
+
+/// What becomes of devices 1 to 4 in a version: in or out, with which keys, and who co-signs. The first device stays.
+fn any_version() -> impl Strategy<Value = Vec<(bool, bool, u8)>> {
+    prop::collection::vec(
+        (prop::bool::weighted(0.7), prop::bool::weighted(0.1), 0..5u8),
+        4,
+    )
+}
+
+fn chain(versions: &[Vec<(bool, bool, u8)>]) -> Vec<DeviceList> {
+    let mut lists = vec![first()];
+    for devices in versions {
+        let before = lists.last().unwrap();
+        let mut entries = Vec::new();
+        for (device, &(present, rekeyed, by)) in (1u8..).zip(devices) {
+            let key = before.device(id(device)).map_or(device, |known| {
+                [device, device + 4]
+                    .into_iter()
+                    .find(|key| keys(*key).public().signing_key == known.signing_key)
+                    .unwrap()
+            });
+            let key = if rekeyed && device > 1 {
+                (key + 3) % 8 + 1
+            } else {
+                key
+            };
+            // Only who is listed with the keys that it signs with can co-sign.
+            let by = (1..=4).contains(&by).then_some(by).filter(|by| {
+                before
+                    .device(id(*by))
+                    .is_some_and(|known| known.signing_key == keys(*by).public().signing_key)
+            });
+            if present || device == 1 {
+                entries.push((device, key, by));
+            }
+        }
+        lists.push(next(before, &entries));
+    }
+    lists
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn lists_mean_the_same_together_and_one_by_one(
+        versions in prop::collection::vec(any_version(), 1..6),
+    ) {
+        let lists = chain(&versions);
+        let together = moved(Pin::first(&lists[0]).advance(&lists, &[]));
+        let mut pin = Pin::first(&lists[0]);
+        let mut loud = Vec::new();
+        let mut added = HashSet::new();
+        for step in lists.windows(2) {
+            let got = moved(pin.advance(step, &loud));
+            added.extend(got.added);
+            (pin, loud) = (got.pin, got.loud);
+        }
+        let newest = lists.last().unwrap();
+        added.retain(|id| newest.device(*id).is_some());
+        prop_assert_eq!(&together.pin, &pin);
+        prop_assert_eq!(&together.loud, &loud);
+        let added_together: HashSet<_> = together.added.into_iter().collect();
+        prop_assert!(together.loud.iter().all(|id| added_together.contains(id)));
+        prop_assert_eq!(added_together, added);
+    }
 }
 
 #[test]
 fn an_old_id_with_new_keys_is_another_device() {
     let one = first();
     let two = next(&one, &[(1, 9, Some(1))]);
-    let got = moved(Pin::first(&one).advance(&[one, two]));
+    let got = moved(Pin::first(&one).advance(&[one, two], &[]));
     assert_eq!((got.added, got.removed), (vec![id(1)], vec![id(1)]));
     assert_eq!(got.loud, [id(1)]);
 }
@@ -147,7 +241,7 @@ fn a_removed_device_is_named() {
     let one = first();
     let two = next(&one, &[(1, 1, None), (2, 2, Some(1))]);
     let three = next(&two, &[(2, 2, None)]);
-    let got = moved(Pin::first(&two).advance(&[two, three]));
+    let got = moved(Pin::first(&two).advance(&[two, three], &[]));
     assert_eq!((got.added, got.removed), (vec![], vec![id(1)]));
     assert!(got.loud.is_empty());
 }
@@ -160,24 +254,24 @@ fn rollback_fork_and_gap_are_refused() {
     let three = next(&two, &[(1, 1, None)]);
     let pin = Pin::first(&two);
     assert_eq!(
-        pin.advance(std::slice::from_ref(&one)),
+        pin.advance(std::slice::from_ref(&one), &[]),
         Err(PinError::Rollback {
             pinned: 2,
             offered: 1
         })
     );
     assert_eq!(
-        pin.advance(std::slice::from_ref(&other_two)),
+        pin.advance(std::slice::from_ref(&other_two), &[]),
         Err(PinError::Fork(2))
     );
-    assert_eq!(pin.advance(&[]), Err(PinError::Gap(2)));
+    assert_eq!(pin.advance(&[], &[]), Err(PinError::Gap(2)));
     assert_eq!(
-        pin.advance(std::slice::from_ref(&three)),
+        pin.advance(std::slice::from_ref(&three), &[]),
         Err(PinError::Gap(2))
     );
     // A chain whose middle is another list of the same version.
     assert_eq!(
-        Pin::first(&one).advance(&[one, other_two, three]),
+        Pin::first(&one).advance(&[one, other_two, three], &[]),
         Err(PinError::List(ListError::Chain))
     );
 }
@@ -202,7 +296,7 @@ fn a_forged_co_signature_is_refused() {
         .into();
     let two = parse(&sign_list(&body, &lsk(60))).unwrap();
     assert_eq!(
-        Pin::first(&one).advance(&[one, two]),
+        Pin::first(&one).advance(&[one, two], &[]),
         Err(PinError::List(ListError::Signature))
     );
 }
@@ -225,13 +319,13 @@ fn an_identity_reset_is_told_and_the_old_identity_never_returns() {
         &lsk(60),
     ))
     .unwrap();
-    let got = moved(Pin::first(&one).advance(&[one, two.clone()]));
+    let got = moved(Pin::first(&one).advance(&[one, two.clone()], &[]));
     assert!(got.identity_reset);
     assert_eq!(got.loud, [id(1)]);
     assert_eq!(got.pin.identity_key, uik(51).public());
     let three = next(&two, &[(1, 1, None)]);
     assert_eq!(
-        got.pin.advance(&[two, three]),
+        got.pin.advance(&[two, three], &[]),
         Err(PinError::RetiredIdentity(3))
     );
 }
@@ -243,5 +337,8 @@ fn another_users_list_is_refused() {
         user: UserId::from_bytes([2; 16]),
         ..Pin::first(&one)
     };
-    assert_eq!(pin.advance(&[one]), Err(PinError::List(ListError::User)));
+    assert_eq!(
+        pin.advance(&[one], &[]),
+        Err(PinError::List(ListError::User))
+    );
 }

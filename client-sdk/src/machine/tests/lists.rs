@@ -161,6 +161,58 @@ fn a_new_device_is_told_once_and_loudly() {
     assert_eq!(alice.machine().pinned_version(b).unwrap(), Some(2));
 }
 
+/// Alice's new device, which nobody vouches for, vouches for a third one: told at once, or one after the other.
+#[test]
+fn a_loud_device_vouches_for_no_other() {
+    for together in [true, false] {
+        let (mut relay, mut alice, mut bob) = acquainted();
+        let a = alice.user;
+        let lsk = alice.machine().store.read(|tx| tx.list_signing_key());
+        let lsk = lsk.unwrap().unwrap();
+        let one = parse(relay.lists[&a].last().unwrap()).unwrap();
+        let new = |n| {
+            let (id, keys) = (
+                DeviceId::from_bytes([n; 16]),
+                DeviceKeys::generate(&mut rand::rng()),
+            );
+            (
+                id,
+                listed(a, &one.identity_key, id, &keys, super::NOW),
+                keys,
+            )
+        };
+        let (second, entry, keys) = new(77);
+        let two = Change::of(&one, alice.now).unwrap().add_unvouched(entry);
+        let two = two.sign(&lsk).unwrap();
+        let (third, entry, _) = new(78);
+        let three = Change::of(&two, alice.now).unwrap();
+        let three = three.link(entry, second, &keys).unwrap();
+        let three = three.sign(&lsk).unwrap();
+        let lists = relay.lists.get_mut(&a).unwrap();
+        lists.extend([two.signed.clone(), three.signed.clone()]);
+        let steps = if together {
+            vec![vec![two.signed, three.signed]]
+        } else {
+            vec![vec![two.signed], vec![three.signed]]
+        };
+        let now = bob.now;
+        let mut told = Vec::new();
+        for lists in steps {
+            told.extend(bob.machine().take_lists(a, lists, now).unwrap());
+        }
+        for device in [second, third] {
+            let want = Happening::DeviceAdded {
+                user: a,
+                device,
+                loud: true,
+            };
+            assert!(told.contains(&want), "together: {together}");
+        }
+        let pin = bob.machine().store.read(|tx| tx.pin(a)).unwrap();
+        assert_eq!(pin.unwrap().1, [second, third]);
+    }
+}
+
 #[test]
 fn lists_that_do_not_join_the_pin_are_refused() {
     let (mut relay, mut alice, mut bob) = acquainted();

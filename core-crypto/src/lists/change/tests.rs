@@ -47,7 +47,7 @@ fn linked(before: &DeviceList, n: u8, by: u8) -> Result<DeviceList, ListError> {
 
 fn moved(lists: &[&DeviceList]) -> Moved {
     let lists: Vec<_> = lists.iter().map(|list| (*list).clone()).collect();
-    match Pin::first(&lists[0]).advance(&lists) {
+    match Pin::first(&lists[0]).advance(&lists, &[]) {
         Ok(Advance::Moved(moved)) => moved,
         other => panic!("expected a newer list, got {other:?}"),
     }
@@ -154,7 +154,7 @@ fn rollback_fork_and_a_withheld_version_are_seen() {
     let pin = moved(&[&one, &two]).pin;
     let advance = |lists: &[&DeviceList]| {
         let lists: Vec<_> = lists.iter().map(|list| (*list).clone()).collect();
-        pin.advance(&lists)
+        pin.advance(&lists, &[])
     };
     assert_eq!(
         advance(&[&one]),
