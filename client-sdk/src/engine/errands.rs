@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use sordino_protocol::{Code, DeviceId, UserId, http};
 
 use super::{Core, now_ms};
-use crate::{error::Error, machine::Need, types::User};
+use crate::{error::Error, machine::Need, net::calls::FetchedLists, types::User};
 
 /// Rounds of one preparation: lists, sessions, encryption, and what changed meanwhile.
 const ROUNDS: usize = 8;
@@ -147,13 +147,17 @@ async fn newest_lists(core: &Arc<Core>, user: UserId) -> Result<(), Error> {
         .shared
         .run(move |machine| machine.pinned_version(user))
         .await?;
-    let lists = core.http.lists(user, from).await?;
+    let FetchedLists { lists, newest } = core.http.lists(user, from).await?;
     core.shared
-        .change(move |machine| Ok(((), machine.take_lists(user, lists, now_ms())?)))
+        .change(move |machine| {
+            let happenings = machine.take_lists(user, lists, now_ms())?;
+            machine.newest_list_is(user, newest)?;
+            Ok(((), happenings))
+        })
         .await
 }
 
-/// Fetches the lists of a user that a row of version `version` needs.
+/// Fetches lists of a user for a row of version `version`, as many as go at a time: the row is judged again then.
 pub(super) async fn lists_of_row(
     core: &Arc<Core>,
     user: UserId,
@@ -163,10 +167,13 @@ pub(super) async fn lists_of_row(
         .shared
         .run(move |machine| machine.list_range(user, version))
         .await?;
-    let mut lists = match core.http.lists(user, Some(from)).await {
-        Ok(lists) => lists,
+    let FetchedLists { mut lists, newest } = match core.http.lists(user, Some(from)).await {
+        Ok(fetched) => fetched,
         // Nobody: then no version exists.
-        Err(error) if error.code() == Code::UserNotFound => Vec::new(),
+        Err(error) if error.code() == Code::UserNotFound => FetchedLists {
+            lists: Vec::new(),
+            newest: 0,
+        },
         Err(error) => return Err(error),
     };
     if version < upto {
@@ -174,18 +181,9 @@ pub(super) async fn lists_of_row(
         let wanted = usize::try_from(upto.saturating_sub(from)).unwrap_or(usize::MAX);
         lists.truncate(wanted.saturating_add(1));
     }
-    let count = u32::try_from(lists.len()).unwrap_or(u32::MAX);
-    let newest = from.saturating_add(count).saturating_sub(1);
     core.shared
         .change(move |machine| {
-            let happenings = if lists.is_empty() {
-                Vec::new()
-            } else {
-                machine.take_lists(user, lists, now_ms())?
-            };
-            if newest < version {
-                machine.no_such_list(user, newest);
-            }
+            let happenings = machine.take_lists_of_row((user, version), lists, newest, now_ms())?;
             Ok(((), happenings))
         })
         .await

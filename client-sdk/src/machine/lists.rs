@@ -16,6 +16,9 @@ use super::{Happening, Machine, begun};
 use crate::error::Error;
 use crate::store::{Durability, Tx};
 
+/// Versions before the oldest one held that are fetched at a time: fewer than a fetch gives.
+const WAY_BACK: u32 = 1_000;
+
 /// Whether lists could be joined to those that are held.
 pub(super) enum Lists {
     Taken,
@@ -50,7 +53,7 @@ impl Machine {
         match taken {
             Ok(Lists::Taken) => {
                 self.notes.stale_lists.remove(&user);
-                self.notes.newest.remove(&user);
+                self.notes.absent_lists.remove(&user);
                 Ok(happenings)
             }
             Ok(Lists::Gap) => Err(bad("versions between are missing")),
@@ -72,7 +75,8 @@ impl Machine {
             .map(|(pin, _)| pin.version))
     }
 
-    /// The versions to fetch for a row that names `version`: first and last.
+    /// The versions to fetch for a row that names `version`, first and last; of a long way back only the part next to what is
+    /// held.
     ///
     /// # Errors
     /// Those of the store.
@@ -85,14 +89,51 @@ impl Machine {
                 return Ok((pin.version, version));
             }
             let oldest = tx.oldest_list(user)?.unwrap_or(pin.version);
-            Ok((version, oldest))
+            Ok((version.max(oldest.saturating_sub(WAY_BACK)), oldest))
         })
     }
 
-    /// The relay was asked for a later version and says that `newest` is the newest: rows that name a later one are
-    /// bad.
-    pub fn no_such_list(&mut self, user: UserId, newest: u32) {
-        self.notes.newest.insert(user, newest);
+    /// Takes lists for a row that names `version`, from the first of [`Self::list_range`] on; there may be none, or not yet
+    /// that one. Where `newest`, which the relay says is the newest, is before it, there is no such version: the row is bad.
+    ///
+    /// # Errors
+    /// Those of [`Self::take_lists`]; `RelayMisbehaved` if the row is no nearer to being judged, so that asking again leads
+    /// nowhere.
+    pub fn take_lists_of_row(
+        &mut self,
+        (user, version): (UserId, u32),
+        lists: Vec<pb::Signed>,
+        newest: u32,
+        now_ms: u64,
+    ) -> Result<Vec<Happening>, Error> {
+        let before = self.list_range(user, version)?;
+        let happenings = if lists.is_empty() {
+            Vec::new()
+        } else {
+            self.take_lists(user, lists, now_ms)?
+        };
+        if newest < version {
+            let absent = self.notes.absent_lists.entry(user).or_insert(version);
+            *absent = version.min(*absent);
+        } else if self.list_range(user, version)? == before
+            && self.store.read(|tx| tx.list(user, version))?.is_none()
+        {
+            let detail = "it gave other device lists than those asked for";
+            return Err(Error::new(Code::RelayMisbehaved, detail));
+        }
+        Ok(happenings)
+    }
+
+    /// The relay says that `newest` is a user's newest list. If that is not held, it is fetched before anything is encrypted
+    /// for them.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn newest_list_is(&mut self, user: UserId, newest: u32) -> Result<(), Error> {
+        if self.pinned_version(user)?.is_none_or(|held| held < newest) {
+            self.notes.stale_lists.insert(user);
+        }
+        Ok(())
     }
 }
 

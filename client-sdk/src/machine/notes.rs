@@ -25,8 +25,9 @@ struct Dormant {
 
 #[derive(Default)]
 pub(super) struct Notes {
-    /// The newest version of a user's list, where the relay was asked for a later one.
-    pub(super) newest: HashMap<UserId, u32>,
+    /// Versions of a user's list from this one on do not exist: the relay was asked for it. For rows that waited for the
+    /// answer; it may come to be.
+    pub(super) absent_lists: HashMap<UserId, u32>,
     /// Users whose lists have to be fetched before anything is encrypted for them.
     pub(super) stale_lists: HashSet<UserId>,
     dormant: HashMap<(UserId, DeviceId), Dormant>,

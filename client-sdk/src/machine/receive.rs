@@ -78,6 +78,9 @@ impl Machine {
             self.notes.forget_lists();
         }
         let taken = taken?;
+        if taken.needs.is_none() {
+            self.notes.absent_lists.remove(&peer);
+        }
         if taken.happenings.contains(&Happening::RolledBack) {
             self.notes = Notes::default();
         }

@@ -35,12 +35,14 @@ impl View for StoreView<'_, '_> {
         if let Some(list) = self.notes.list(self.tx, user, version)? {
             return Ok(Listed::Held(list));
         }
-        let newest = self.notes.newest.get(&user);
-        Ok(if version == 0 || newest.is_some_and(|n| version > *n) {
-            Listed::NoSuchVersion
-        } else {
-            Listed::NotHeld
-        })
+        let absent = self.notes.absent_lists.get(&user);
+        Ok(
+            if version == 0 || absent.is_some_and(|from| version >= *from) {
+                Listed::NoSuchVersion
+            } else {
+                Listed::NotHeld
+            },
+        )
     }
 
     fn removed_since_ms(&self, device: &Peer) -> Result<Option<u64>, Error> {

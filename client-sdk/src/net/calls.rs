@@ -13,9 +13,19 @@ use super::http::{
 };
 use crate::error::{Error, NO_NAME};
 
-/// Pages of lists that are fetched at a time; a chain that is longer goes on at the next attempt.
+/// Pages of lists that are fetched at a time. Where the chain is longer, [`FetchedLists::newest`] says so and the caller
+/// fetches again from what it holds then.
 const LIST_PAGES: usize = 20;
 const NOTHING: Option<&()> = None;
+
+/// Versions of a user's list.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct FetchedLists {
+    /// Ascending, by the relay's word.
+    pub(crate) lists: Vec<pb::Signed>,
+    /// The newest version that the relay says there is. More may follow those that were fetched.
+    pub(crate) newest: u32,
+}
 
 /// A name is shown: it has to be one.
 fn named(user: User) -> Result<User, Error> {
@@ -51,14 +61,18 @@ impl Http {
         }
     }
 
-    /// The lists of `user` from version `from` on; without it, the newest.
+    /// The lists of `user` from version `from` on, not all of them if they are many; without it, the newest.
+    ///
+    /// # Errors
+    /// `RelayMisbehaved` if the relay gives fewer than it says there are, so that asking again leads nowhere.
     pub(crate) async fn lists(
         &self,
         user: UserId,
         from: Option<u32>,
-    ) -> Result<Vec<pb::Signed>, Error> {
+    ) -> Result<FetchedLists, Error> {
         let path = format!("/v1/users/{user}/lists");
         let mut lists = Vec::new();
+        let mut newest = 0;
         let mut next = from;
         for _ in 0..LIST_PAGES {
             let query: Vec<_> = next
@@ -68,14 +82,19 @@ impl Http {
             let page: Lists = self
                 .call(Token, Method::GET, &path, &query, NOTHING)
                 .await?;
+            newest = page.newest;
+            if page.lists.is_empty() && next.is_none_or(|next| next <= newest) {
+                let detail = "it gives fewer device lists than it says there are";
+                return Err(Error::new(Code::RelayMisbehaved, detail));
+            }
             let got = u32::try_from(page.lists.len()).unwrap_or(u32::MAX);
             lists.extend(page.lists.into_iter().map(pb::Signed::from));
             next = next.map(|from| from.saturating_add(got));
-            if got == 0 || next.is_none_or(|next| next > page.newest) {
+            if next.is_none_or(|next| next > newest) {
                 break;
             }
         }
-        Ok(lists)
+        Ok(FetchedLists { lists, newest })
     }
 
     pub(crate) async fn prekey_count(

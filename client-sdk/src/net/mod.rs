@@ -1,7 +1,7 @@
 //! The relay as the client sees it over the network: HTTP for what is asked once, one WebSocket for what flows.
 
 pub(crate) mod auth;
-mod calls;
+pub(crate) mod calls;
 pub(crate) mod http;
 pub(crate) mod socket;
 #[cfg(test)]

@@ -202,7 +202,11 @@ fn no_mark_and_no_answer_of_the_relay_fails() {
             };
             machine.refused(&refused, now).unwrap();
         }
-        machine.no_such_list(b, u32::MAX);
+        let none = Vec::new();
+        machine
+            .take_lists_of_row((b, u32::MAX), none, 1, now)
+            .unwrap();
+        machine.list_range(b, u32::MAX).unwrap();
     }
     let (_, told) = alice.machine().missing(conversation, u64::MAX).unwrap();
     assert!(told.iter().any(|h| matches!(h, Happening::Added(_))));

@@ -1,3 +1,4 @@
+mod chains;
 mod crashes;
 mod extremes;
 mod interleavings;

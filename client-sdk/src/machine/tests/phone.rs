@@ -11,6 +11,9 @@ use super::relay::Relay;
 use crate::machine::{AfterRefusal, Content, Happening, Machine, Need, SendState, Taken};
 use crate::store::{FixedKey, Store, StoreKey};
 
+/// Lists that one fetch gives.
+pub(super) const LISTS: usize = 1_500;
+
 pub(super) struct Phone {
     dir: TempDir,
     machine: Option<Machine>,
@@ -204,18 +207,13 @@ impl Phone {
                 return all;
             };
             let (from, to) = self.machine().list_range(user, version).unwrap();
-            let lists = relay.lists[&user].get(from as usize - 1..to as usize);
-            match lists {
-                Some(lists) => {
-                    let lists = lists.to_vec();
-                    let told = self.machine().take_lists(user, lists, now).unwrap();
-                    all.happenings.extend(told);
-                }
-                None => {
-                    let newest = relay.lists[&user].len() as u32;
-                    self.machine().no_such_list(user, newest);
-                }
-            }
+            let all_lists = &relay.lists[&user];
+            let lists = all_lists.iter().take(to as usize).skip(from as usize - 1);
+            let (lists, newest) = (lists.take(LISTS).cloned().collect(), all_lists.len());
+            let told = self
+                .machine()
+                .take_lists_of_row((user, version), lists, newest as u32, now);
+            all.happenings.extend(told.unwrap());
         }
     }
 

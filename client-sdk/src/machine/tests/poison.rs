@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use sordino_protocol::pb;
 
-use super::{acquainted, two};
+use super::{acquainted, chains::add_nothing, two};
 use crate::machine::Happening;
 
 #[test]
@@ -172,6 +172,15 @@ fn a_row_that_names_a_list_which_does_not_exist_is_bad() {
     rows[0].header = header.encode().into();
     assert_eq!(bob.take(&relay, a, &rows).cursor, 1);
     assert_eq!(bob.shown(a), ["! no_such_list"]);
+    // It is asked for anew: what did not exist then may exist now.
+    for _ in 2..=9 {
+        add_nothing(&mut alice, &mut relay);
+    }
+    alice.send(b, "of version 9");
+    alice.sync(&mut relay, b);
+    rows = relay.rows(conversation, (b, bob.device), 2, 2);
+    assert_eq!(bob.take(&relay, a, &rows).cursor, 2);
+    assert_eq!(bob.shown(a)[1..], ["< of version 9"]);
 }
 
 #[test]

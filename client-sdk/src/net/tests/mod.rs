@@ -1,6 +1,7 @@
 //! The network side against a real relay, and against ones that misbehave.
 
 mod http;
+mod lists;
 mod relay;
 mod socket;
 
@@ -8,7 +9,7 @@ use std::sync::Arc;
 
 use sordino_crypto::{
     keys::{DeviceKeys, IdentityKey, ListSigningKey},
-    lists,
+    lists::first_list,
 };
 use sordino_protocol::{DeviceId, UserId, pb};
 use tokio::{
@@ -34,7 +35,7 @@ impl Person {
         let keys = DeviceKeys::generate(&mut rng);
         let uik = IdentityKey::generate(&mut rng);
         let lsk = ListSigningKey::generate(&mut rng);
-        let list = lists::first_list(user, device, &uik, &lsk, &keys, 1);
+        let list = first_list(user, device, &uik, &lsk, &keys, 1);
         Arc::new(Self {
             user,
             device,

@@ -14,6 +14,7 @@ use super::{Person, http};
 use crate::{
     error::Error,
     net::{
+        calls::FetchedLists,
         http::{Access, Http},
         socket::End,
     },
@@ -44,18 +45,14 @@ async fn accounts_lists_and_prekeys_of_a_real_relay() {
     let code = bob.user_by_name("../x").await.map_err(|error| error.code());
     assert_eq!(code.err(), Some(Code::BadRequest));
 
-    let newest = bob.lists(person.user, None).await.expect("lists");
-    assert_eq!(newest, vec![person.list.clone()]);
-    assert_eq!(
-        bob.lists(person.user, Some(1)).await.expect("lists"),
-        newest
-    );
-    assert!(
-        bob.lists(person.user, Some(2))
-            .await
-            .expect("lists")
-            .is_empty()
-    );
+    for (from, lists) in [
+        (None, vec![person.list.clone()]),
+        (Some(1), vec![person.list.clone()]),
+        (Some(2), vec![]),
+    ] {
+        let fetched = bob.lists(person.user, from).await.expect("lists");
+        assert_eq!(fetched, FetchedLists { lists, newest: 1 });
+    }
 
     let list = lists::parse(&person.list).expect("list");
     let owner = Owner {
