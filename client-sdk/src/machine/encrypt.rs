@@ -25,7 +25,8 @@ pub enum Need {
     Lists(Vec<UserId>),
     /// Prekeys of these devices, to be given to [`super::Machine::bundles`].
     Sessions(Vec<(UserId, DeviceId)>),
-    /// None of the person's devices can receive at the moment: ask again in a minute.
+    /// None of the person's devices can receive at the moment: ask again after a second, then after twice as long each time,
+    /// up to a minute.
     Later,
 }
 

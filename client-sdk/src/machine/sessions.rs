@@ -18,7 +18,7 @@ use crate::store::{Conversation, Durability, Entry, StoredAccount, Tx};
 
 impl Machine {
     /// Takes claimed prekeys: begins a session with every device that needs one. A device that none were given for is
-    /// left out for a minute.
+    /// left out for a second, then for twice as long each time, up to a minute.
     ///
     /// # Errors
     /// `NotRegistered`, `BadKeys` if the list that came along does not verify; those of the store.
@@ -127,7 +127,8 @@ pub(super) fn live_session(
     Ok(tx.book(user, device)?.sending())
 }
 
-/// Enters a session that this device began. What it tells the other side first waits in the outbox.
+/// Enters a session that this device began. What it tells the other side waits in the outbox, after what has its counter
+/// already.
 fn begun_session(
     tx: &Tx<'_>,
     me: &StoredAccount,

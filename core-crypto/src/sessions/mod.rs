@@ -48,7 +48,7 @@ pub struct Plan {
 /// A new session was entered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Begun {
-    /// If not empty: to be named by the session's first message, a `DeadSessions` to this device alone.
+    /// If not empty: to be named on the session by a `DeadSessions` to this device alone, before whatever has no counter yet.
     pub dead: Vec<SessionId>,
     /// Given up for it.
     pub retired: Vec<Retired>,

@@ -220,3 +220,35 @@ fn a_session_that_does_not_open_is_replaced() {
     // A second one within the hour begins nothing.
     assert!(bob.machine().waiting().unwrap().is_empty());
 }
+
+#[test]
+fn a_repair_is_heard_behind_what_had_its_counter_before() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    let conversation = alice.conversation(b);
+    alice.send(b, "spoilt");
+    alice.sync(&mut relay, b);
+    let mut rows = relay.rows(conversation, (b, bob.device), 3, 3);
+    let mut wrap = rows[0].wrap.take().unwrap().to_vec();
+    *wrap.last_mut().unwrap() ^= 1;
+    rows[0].wrap = Some(wrap.into());
+    assert!(bob.send(a, "on its way"));
+    bob.take(&relay, a, &rows);
+    // Its lists are out of date, so that it is encrypted again, by the new session.
+    add_nothing(&mut alice, &mut relay);
+    bob.send(a, "later");
+    bob.sync(&mut relay, a);
+    let told = alice.sync(&mut relay, b);
+    let received = |h: &&Happening| matches!(h, Happening::Received(_));
+    assert_eq!(told.iter().filter(received).count(), 2);
+    assert_eq!(alice.shown(b)[3..], ["< on its way", "< later"]);
+    let hers = alice.machine().store.read(|tx| tx.book(b, bob.device));
+    let his = bob.machine().store.read(|tx| tx.book(a, alice.device));
+    let (hers, his) = (hers.unwrap(), his.unwrap());
+    assert_eq!(hers.sending(), his.sending());
+    assert!(!his.repair_waits());
+    alice.send(b, "whole");
+    alice.sync(&mut relay, b);
+    bob.sync(&mut relay, a);
+    assert_eq!(bob.shown(a).last().unwrap(), "< whole");
+}
