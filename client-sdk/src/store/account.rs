@@ -57,7 +57,8 @@ impl Tx<'_> {
         )
     }
 
-    /// Keeps a new account and the secrets of its keys.
+    /// Keeps a new account and the secrets of its keys: also that of UIK, for the vault to come. What that means where a
+    /// device is stolen is in `docs/threat-model.md`.
     pub fn put_account(
         &self,
         account: &StoredAccount,
