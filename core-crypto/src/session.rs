@@ -46,9 +46,10 @@ pub struct Position {
 /// A session as it is kept. Every change is to be stored before its result leaves.
 pub struct Session {
     meta: Meta,
-    /// Encoded; sent along until a reply has been decrypted.
+    /// Encoded; goes with every message until a reply has been decrypted.
     handshake: Option<Vec<u8>>,
-    /// SIG: what signals (typing) between the two devices are encrypted under.
+    /// SIG, the same on both sides, for signals (typing) between the two devices, which are not in the code yet: a session that
+    /// is set up without it could not have them later.
     signal_key: Secret<32>,
     /// What the next message of each receiving chain is.
     next: Vec<Position>,
@@ -121,13 +122,8 @@ impl Session {
         &self.meta
     }
 
-    /// Whether no reply has been decrypted yet: every message carries the handshake.
-    pub fn is_unanswered(&self) -> bool {
-        self.handshake.is_some()
-    }
-
-    /// SIG, the same on both sides: what signals (typing) between the two devices are encrypted under.
-    pub fn signal_key(&self) -> &Secret<32> {
+    #[cfg(test)]
+    pub(crate) fn signal_key(&self) -> &Secret<32> {
         &self.signal_key
     }
 

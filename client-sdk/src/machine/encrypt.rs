@@ -107,15 +107,11 @@ pub(super) fn missing_sessions(
     tx: &Tx<'_>,
     me: &StoredAccount,
     list: &DeviceList,
-    leave_out: impl Fn(DeviceId) -> bool,
 ) -> Result<Vec<DeviceId>, Error> {
     let mut missing = Vec::new();
     for listed in &list.devices {
         let own = (list.user, listed.device) == (me.user, me.device);
-        if !own
-            && !leave_out(listed.device)
-            && live_session(tx, list.user, listed.device)?.is_none()
-        {
+        if !own && live_session(tx, list.user, listed.device)?.is_none() {
             missing.push(listed.device);
         }
     }

@@ -55,7 +55,7 @@ impl Machine {
             let Some(list) = notes.newest_list(tx, user)? else {
                 return Ok(());
             };
-            let mut wanted = missing_sessions(tx, me, &list, |_| false)?;
+            let mut wanted = missing_sessions(tx, me, &list)?;
             wanted.extend(renewals_due(tx, me, &list, now_ms)?);
             for bundle in claimed.bundles {
                 let device = bundle.device;
