@@ -134,7 +134,7 @@ impl Session<'_> {
         let after = match after.await {
             Ok(after) => after,
             Err(error) if error.code() == Code::BadKeys => {
-                self.tell_of_bad_keys(&error);
+                self.tell_of_relay(None, error.detail().to_owned());
                 AfterRefusal::Wait {
                     wait: BAD_KEYS_WAIT,
                     from: counter,

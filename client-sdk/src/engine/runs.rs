@@ -68,8 +68,8 @@ impl Session<'_> {
         if let Err(error) = &result {
             // Without its ids: they are user data.
             tracing::info!(code = error.code().as_str(), "an errand failed");
-            if error.code() == Code::BadKeys {
-                self.tell_of_bad_keys(error);
+            if matches!(error.code(), Code::BadKeys | Code::RelayMisbehaved) {
+                self.tell_of_relay(None, error.detail().to_owned());
             }
             if matches!(error.code(), Code::DeviceRevoked | Code::StoreDamaged) {
                 return Err(End::Stop(error.clone()));

@@ -294,11 +294,6 @@ impl Session<'_> {
         Ok(result)
     }
 
-    /// The relay gave keys that do not verify.
-    pub(super) fn tell_of_bad_keys(&self, error: &Error) {
-        self.tell_of_relay(None, error.detail().to_owned());
-    }
-
     /// The relay did what it must not.
     pub(super) fn tell_of_relay(&self, conversation: Option<ConversationId>, evidence: String) {
         self.core.shared.views().tell(&[Happening::RelayMisbehaved {

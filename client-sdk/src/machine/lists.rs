@@ -112,6 +112,7 @@ impl Machine {
         } else {
             self.take_lists(user, lists, now_ms)?
         };
+        self.newest_list_is(user, newest)?;
         if newest < version {
             let absent = self.notes.absent_lists.entry(user).or_insert(version);
             *absent = version.min(*absent);
