@@ -10,7 +10,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use sordino_protocol::Header;
 use tokio::sync::oneshot;
 
-use super::{AppendError, Log, Record};
+use super::{AppendError, Log, Record, refused};
 
 /// Bounds of the queue.
 #[derive(Debug, Clone, Copy)]
@@ -152,22 +152,9 @@ impl Log for MemoryLog {
                 Ok(outcome) => outcome.await.unwrap_or(Err(AppendError::Unknown)),
                 Err(error) => Err(error),
             };
-            if let Err(error) = outcome {
-                metrics::counter!("sordino_log_refused_total", "reason" => reason(error))
-                    .increment(1);
-            }
-            outcome
+            outcome.inspect_err(|error| refused(*error))
         }
         .boxed()
-    }
-}
-
-fn reason(error: AppendError) -> &'static str {
-    match error {
-        AppendError::Busy => "busy",
-        AppendError::Gap => "gap",
-        AppendError::StorageFull => "storage_full",
-        AppendError::Unknown => "unknown",
     }
 }
 

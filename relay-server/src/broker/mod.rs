@@ -1,5 +1,9 @@
 //! The log. Chat appends, delivery consumes; a conversation is a function of its records, in the log's order.
 
+#[cfg(feature = "cluster")]
+pub(crate) mod codec;
+#[cfg(feature = "cluster")]
+pub mod kafka;
 pub mod memory;
 
 use bytes::Bytes;
@@ -46,4 +50,15 @@ pub trait Log: Send + Sync + 'static {
         &self,
         record: Record,
     ) -> futures_util::future::BoxFuture<'static, Result<(), AppendError>>;
+}
+
+/// Counts a record that was not taken in.
+fn refused(error: AppendError) {
+    let reason = match error {
+        AppendError::Busy => "busy",
+        AppendError::Gap => "gap",
+        AppendError::StorageFull => "storage_full",
+        AppendError::Unknown => "unknown",
+    };
+    metrics::counter!("sordino_log_refused_total", "reason" => reason).increment(1);
 }

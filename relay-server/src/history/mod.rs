@@ -1,5 +1,7 @@
 //! History: rows, the state of conversations, and each user's marks. It is also the store-and-forward queue.
 
+#[cfg(feature = "cluster")]
+pub mod cassandra;
 pub mod embedded;
 mod wraps;
 

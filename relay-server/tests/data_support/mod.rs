@@ -1,6 +1,8 @@
 //! What the tests of the data path share.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+pub mod conformance;
+
 use std::{
     path::Path,
     sync::{Arc, Mutex},

@@ -1,0 +1,213 @@
+//! Making the tables, and which topic is the log.
+
+use scylla::{client::session::Session, errors::ExecutionError};
+
+use super::{
+    Options,
+    session::{ConnectError, check_name},
+};
+
+/// Forward only: what was applied once never changes.
+const MIGRATIONS: [&str; 1] = [include_str!(
+    "../../../../migrations/cassandra/0001_messages.cql"
+)];
+
+/// Why the tables cannot be made, or cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// No connection.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// A statement failed.
+    #[error("Cassandra refused a change of its tables: {0}")]
+    Refused(String),
+    /// Made by a later version.
+    #[error(
+        "Cassandra's tables are of version {found}, this relay knows {}: use the relay that made them, or a newer one",
+        MIGRATIONS.len()
+    )]
+    Later {
+        /// Their version.
+        found: i32,
+    },
+    /// Not made, or by an earlier version.
+    #[error("Cassandra's tables are not those of this relay: run `sordino-relay migrate`")]
+    Earlier,
+    /// The topic is not recorded.
+    #[error("the topic {0} is not known to be the log: run `sordino-relay migrate`")]
+    NoLog(String),
+    /// A conversation would be in two partitions.
+    #[error(
+        "the topic {topic} has {found} partitions and had {recorded} when it became the log; a conversation would lose its order. Use a new topic: see docs/operations.md"
+    )]
+    Partitions {
+        /// Its name.
+        topic: String,
+        /// As recorded.
+        recorded: u32,
+        /// As found.
+        found: u32,
+    },
+}
+
+/// Which log the rows come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogOf {
+    /// It rises with every topic.
+    pub epoch: u64,
+    /// Never changes.
+    pub partitions: u32,
+}
+
+/// Makes the keyspace and the tables, and records the topic as the log. What is there stays.
+pub async fn migrate(
+    options: &Options,
+    replicas: u16,
+    topic: &str,
+    partitions: u32,
+) -> Result<LogOf, MigrateError> {
+    check_name(&options.keyspace)?;
+    let session = options.session().await?;
+    let keyspace = &options.keyspace;
+    run(
+        &session,
+        &format!(
+            "CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = \
+             {{'class': 'NetworkTopologyStrategy', 'replication_factor': {replicas}}}"
+        ),
+    )
+    .await?;
+    let used = session.use_keyspace(keyspace, false).await;
+    used.map_err(|error| MigrateError::Refused(error.to_string()))?;
+    run(
+        &session,
+        "CREATE TABLE IF NOT EXISTS schema_versions (name text PRIMARY KEY, version int)",
+    )
+    .await?;
+    let version = version(&session).await?.unwrap_or(0);
+    let known = i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX);
+    if version > known {
+        return Err(MigrateError::Later { found: version });
+    }
+    for (migration, number) in MIGRATIONS.into_iter().zip(1..) {
+        if number <= version {
+            continue;
+        }
+        for statement in statements(migration) {
+            run(&session, &statement).await?;
+        }
+        let record =
+            format!("INSERT INTO schema_versions (name, version) VALUES ('messages', {number})");
+        run(&session, &record).await?;
+    }
+    if let Some(log) = recorded(&session, topic).await? {
+        return same(topic, log, partitions);
+    }
+    let epoch = logs(&session).await?.into_iter().map(|(_, log)| log.epoch);
+    let epoch = epoch.max().unwrap_or(0) + 1;
+    let record = "INSERT INTO logs (name, topic, epoch, partitions) VALUES ('messages', ?, ?, ?)";
+    let count = i32::try_from(partitions).unwrap_or(i32::MAX);
+    let done = session.query_unpaged(record, (topic, epoch.cast_signed(), count));
+    done.await.map_err(refused)?;
+    Ok(LogOf { epoch, partitions })
+}
+
+/// What was recorded of this topic, if tables and topic are those of this relay.
+pub async fn log_of(
+    options: &Options,
+    topic: &str,
+    partitions: u32,
+) -> Result<LogOf, MigrateError> {
+    check_name(&options.keyspace)?;
+    let session = options.session().await?;
+    let used = session.use_keyspace(&options.keyspace, false).await;
+    used.map_err(|_| MigrateError::Earlier)?;
+    let known = i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX);
+    match version(&session).await {
+        Ok(Some(found)) if found == known => {}
+        Ok(Some(found)) if found > known => return Err(MigrateError::Later { found }),
+        _ => return Err(MigrateError::Earlier),
+    }
+    let log = recorded(&session, topic).await?;
+    let log = log.ok_or_else(|| MigrateError::NoLog(topic.to_owned()))?;
+    same(topic, log, partitions)
+}
+
+fn same(topic: &str, log: LogOf, found: u32) -> Result<LogOf, MigrateError> {
+    if log.partitions != found {
+        return Err(MigrateError::Partitions {
+            topic: topic.to_owned(),
+            recorded: log.partitions,
+            found,
+        });
+    }
+    Ok(log)
+}
+
+async fn run(session: &Session, statement: &str) -> Result<(), MigrateError> {
+    let done = session.query_unpaged(statement, ()).await;
+    done.map(drop).map_err(refused)
+}
+
+async fn version(session: &Session) -> Result<Option<i32>, MigrateError> {
+    let text = "SELECT version FROM schema_versions WHERE name = 'messages'";
+    let found = session.query_unpaged(text, ()).await.map_err(refused)?;
+    let found = found.into_rows_result().map_err(unreadable)?;
+    let row = found.maybe_first_row::<(i32,)>().map_err(unreadable)?;
+    Ok(row.map(|(version,)| version))
+}
+
+async fn logs(session: &Session) -> Result<Vec<(String, LogOf)>, MigrateError> {
+    let text = "SELECT topic, epoch, partitions FROM logs WHERE name = 'messages'";
+    let found = session.query_unpaged(text, ()).await.map_err(refused)?;
+    let found = found.into_rows_result().map_err(unreadable)?;
+    let rows = found.rows::<(String, i64, i32)>().map_err(unreadable)?;
+    rows.map(|row| {
+        let (topic, epoch, partitions) = row.map_err(unreadable)?;
+        let log = LogOf {
+            epoch: epoch.cast_unsigned(),
+            partitions: partitions.cast_unsigned(),
+        };
+        Ok((topic, log))
+    })
+    .collect()
+}
+
+async fn recorded(session: &Session, topic: &str) -> Result<Option<LogOf>, MigrateError> {
+    let logs = logs(session).await?;
+    let log = logs.into_iter().find(|(name, _)| name == topic);
+    Ok(log.map(|(_, log)| log))
+}
+
+fn refused(error: ExecutionError) -> MigrateError {
+    MigrateError::Refused(error.to_string())
+}
+
+fn unreadable(error: impl std::fmt::Display) -> MigrateError {
+    MigrateError::Refused(error.to_string())
+}
+
+/// The statements of a file, without its comments.
+fn statements(file: &str) -> Vec<String> {
+    let lines = file.lines().filter(|line| !line.starts_with("--"));
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let statements = text.split(';').map(str::trim);
+    let statements = statements.filter(|statement| !statement.is_empty());
+    statements.map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_divided_into_statements() {
+        for file in MIGRATIONS {
+            let statements = statements(file);
+            assert!(!statements.is_empty());
+            for statement in statements {
+                assert!(statement.starts_with("CREATE TABLE IF NOT EXISTS"));
+            }
+        }
+    }
+}

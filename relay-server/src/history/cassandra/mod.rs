@@ -1,0 +1,91 @@
+//! History in Cassandra, for any number of nodes.
+//!
+//! Nothing here locks or compares: rows are write-once and deterministic, registers are max-registers (each carries its own
+//! number as its write timestamp). So a replay, or a node that does not know yet that another took over, writes what is
+//! there already, or loses.
+
+mod marks;
+mod migrate;
+mod read;
+mod session;
+mod statements;
+mod write;
+
+use async_trait::async_trait;
+use sordino_protocol::{ConversationId, DeviceId, UserId};
+
+pub(crate) use self::write::RowsWrite;
+pub use self::{
+    migrate::{LogOf, MigrateError, log_of, migrate},
+    session::{Cassandra, ConnectError, Options},
+};
+use super::{History, HistoryError, Mark, Rows};
+
+/// Seqs of one partition of `chat_histories`.
+const BUCKET: u64 = 10_000;
+
+/// The partition in which a row stands.
+pub(crate) const fn bucket(seq: u64) -> u64 {
+    seq / BUCKET
+}
+
+#[async_trait]
+impl History for Cassandra {
+    async fn rows(
+        &self,
+        conversation: ConversationId,
+        from: u64,
+        to: u64,
+        max_rows: usize,
+        max_bytes: usize,
+    ) -> Result<Rows, HistoryError> {
+        self.read_up(conversation, from, to, max_rows, max_bytes)
+            .await
+    }
+
+    async fn rows_before(
+        &self,
+        conversation: ConversationId,
+        before: Option<u64>,
+        max_rows: usize,
+        max_bytes: usize,
+    ) -> Result<Rows, HistoryError> {
+        self.read_down(conversation, before, max_rows, max_bytes)
+            .await
+    }
+
+    async fn peer(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+    ) -> Result<Option<UserId>, HistoryError> {
+        let register = self.register(user, conversation).await?;
+        Ok(register.map(|register| register.peer))
+    }
+
+    async fn marks(
+        &self,
+        user: UserId,
+        device: DeviceId,
+        after: Option<ConversationId>,
+        limit: usize,
+    ) -> Result<Vec<Mark>, HistoryError> {
+        self.marks_after(user, device, after, limit).await
+    }
+
+    async fn acknowledge(
+        &self,
+        user: UserId,
+        device: DeviceId,
+        conversation: ConversationId,
+        seq: u64,
+    ) -> Result<Option<(u64, UserId)>, HistoryError> {
+        self.raise_mark(user, device, conversation, seq).await
+    }
+
+    /// Always: it is every node's Cassandra. A node that called itself unready without it would take its devices from a
+    /// relay that still accepts what they send.
+    async fn healthy(&self) -> Result<(), HistoryError> {
+        Ok(())
+    }
+}

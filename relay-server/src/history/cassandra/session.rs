@@ -1,0 +1,121 @@
+//! The connection to the cluster.
+
+use std::{net::SocketAddr, time::Duration};
+
+use scylla::{
+    client::{
+        execution_profile::ExecutionProfile, session::Session, session_builder::SessionBuilder,
+    },
+    errors::NewSessionError,
+    statement::Consistency,
+};
+
+use super::statements::Statements;
+use crate::history::HistoryError;
+
+/// How history is reached.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Nodes to begin with; the others are found.
+    pub nodes: Vec<SocketAddr>,
+    /// The keyspace.
+    pub keyspace: String,
+    /// How long one request may take.
+    pub timeout: Duration,
+}
+
+impl Options {
+    /// The defaults.
+    pub fn new(nodes: Vec<SocketAddr>, keyspace: impl Into<String>) -> Self {
+        Self {
+            nodes,
+            keyspace: keyspace.into(),
+            timeout: Duration::from_secs(5),
+        }
+    }
+
+    /// A session of its own, without a keyspace.
+    pub(super) async fn session(&self) -> Result<Session, ConnectError> {
+        let profile = ExecutionProfile::builder()
+            .consistency(Consistency::LocalQuorum)
+            .request_timeout(Some(self.timeout))
+            .build();
+        let builder = SessionBuilder::new()
+            .known_nodes_addr(&self.nodes)
+            .default_execution_profile_handle(profile.into_handle())
+            .connection_timeout(self.timeout);
+        builder
+            .build()
+            .await
+            .map_err(|cause| ConnectError::Unreachable {
+                nodes: self.nodes.clone(),
+                cause: Box::new(cause),
+            })
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// No node answers.
+    #[error("Cassandra at {nodes:?}: {cause}; check cassandra.nodes, and that the nodes run")]
+    Unreachable {
+        /// Where they were looked for.
+        nodes: Vec<SocketAddr>,
+        /// What the driver says.
+        cause: Box<NewSessionError>,
+    },
+    /// The tables are not what this relay knows.
+    #[error(
+        "Cassandra's keyspace {keyspace} is not ready for this relay ({cause}): run `sordino-relay migrate`"
+    )]
+    Schema {
+        /// Its name.
+        keyspace: String,
+        /// What the driver says.
+        cause: String,
+    },
+    /// A setting that is no name.
+    #[error("cassandra.keyspace: {0:?} is no name; use letters, digits and _")]
+    Keyspace(String),
+}
+
+/// History in Cassandra.
+pub struct Cassandra {
+    pub(super) session: Session,
+    pub(super) statements: Statements,
+}
+
+impl Cassandra {
+    /// Connects and prepares every statement.
+    pub async fn connect(options: &Options) -> Result<Self, ConnectError> {
+        check_name(&options.keyspace)?;
+        let session = options.session().await?;
+        let schema = |cause: String| ConnectError::Schema {
+            keyspace: options.keyspace.clone(),
+            cause,
+        };
+        let used = session.use_keyspace(&options.keyspace, false).await;
+        used.map_err(|error| schema(error.to_string()))?;
+        let statements = Statements::prepare(&session).await;
+        let statements = statements.map_err(|error| schema(error.to_string()))?;
+        Ok(Self {
+            session,
+            statements,
+        })
+    }
+}
+
+/// It is part of a statement's text.
+pub(super) fn check_name(keyspace: &str) -> Result<(), ConnectError> {
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    if keyspace.is_empty() || keyspace.len() > 48 || !keyspace.chars().all(good) {
+        return Err(ConnectError::Keyspace(keyspace.to_owned()));
+    }
+    Ok(())
+}
+
+/// The text is for the operator's log.
+pub(super) fn failed(error: impl std::fmt::Display) -> HistoryError {
+    HistoryError::Failed(error.to_string())
+}
