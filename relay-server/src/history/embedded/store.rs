@@ -48,7 +48,7 @@ pub enum StoreError {
         "the history in {0} is in use by another process; stop it, or give this relay a directory of its own"
     )]
     Locked(PathBuf),
-    /// Written by a later version.
+    /// Written by another version.
     #[error(
         "the history in {0} was written by another version of the relay (format {1}); this one reads format {FORMAT}"
     )]
@@ -89,8 +89,8 @@ impl From<StoreError> for HistoryError {
     }
 }
 
-/// The layout of keys and values.
-const FORMAT: u64 = 1;
+/// The layout of keys and values, states of conversations included.
+const FORMAT: u64 = 2;
 
 /// The embedded history: one LSM store.
 pub struct Store {
