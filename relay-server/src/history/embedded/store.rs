@@ -66,7 +66,7 @@ pub enum StoreError {
     /// A value that cannot be read.
     #[error("the history is damaged: {0} cannot be read; restore it from a backup")]
     Damaged(String),
-    /// No space is left; nothing was written.
+    /// No space is left. Where it was seen before the commit nothing was written; after a failed commit that is unknown.
     #[error("the disk is full")]
     Full,
     /// The engine failed.
