@@ -66,6 +66,7 @@ async fn opens_clearly_or_healed(dir: &Path, what: &str) -> bool {
         Err(error) => {
             let text = error.to_string();
             assert!(text.contains("restore it from a backup"), "{what}: {text}");
+            assert!(text.contains("docs/recovery.md"), "{what}: {text}");
             return false;
         }
     };

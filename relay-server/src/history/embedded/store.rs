@@ -55,7 +55,7 @@ pub enum StoreError {
     Format(PathBuf, u64),
     /// It does not open.
     #[error(
-        "the history in {path} cannot be opened ({cause}); restore it from a backup, or move it away to begin anew"
+        "the history in {path} cannot be opened ({cause}); restore it from a backup, or move it away to begin anew, but read docs/recovery.md first: either way messages are lost, and people who wrote to each other before cannot go on as they were"
     )]
     Open {
         /// Where.
@@ -64,7 +64,9 @@ pub enum StoreError {
         cause: String,
     },
     /// A value that cannot be read.
-    #[error("the history is damaged: {0} cannot be read; restore it from a backup")]
+    #[error(
+        "the history is damaged: {0} cannot be read; restore it from a backup, but read docs/recovery.md first: messages that came later are lost, and people who wrote to each other since cannot go on as they were"
+    )]
     Damaged(String),
     /// No space is left. Where it was seen before the commit nothing was written; after a failed commit that is unknown.
     #[error("the disk is full")]
