@@ -245,7 +245,7 @@ impl Relay {
         tracing::info!(sockets, ?within, "draining");
         let drained = async {
             let drain::Pace { batch, pause } = drain::pace(sockets, within);
-            self.chat.drain_paced(batch, pause).await;
+            self.chat.drain(batch, pause).await;
             self.server.ended().await;
         };
         if timeout(within, drained).await.is_err() {

@@ -363,3 +363,26 @@ async fn two_connections_of_one_device_both_hear_and_a_fifth_replaces_the_first(
     until(async || relay.chat.open() == 5).await;
     relay.shutdown().await;
 }
+
+/// Device ids are chosen by their owners.
+#[tokio::test]
+async fn devices_of_two_people_may_bear_one_id_and_count_for_themselves() {
+    let (relay, _dir) = relay().await;
+    let (alice, mallory) = (Person::new(1), Person::new(2));
+    relay.register(&alice, &[1]).await;
+    relay.register(&mallory, &[1]).await;
+    let mut a = relay.connect(&alice, 1).await;
+    let mut m = relay.connect(&mallory, 1).await;
+    for counter in 1..=3 {
+        m.send(Draft::new((&mallory, 1), (&alice, &[1]), counter).frame())
+            .await;
+        assert_eq!(m.answer().await, (counter, None));
+    }
+    let mine = Draft::new((&alice, 1), (&mallory, &[1]), 1);
+    a.send(mine.frame()).await;
+    assert_eq!(a.answer().await, (1, None));
+    let rows = a.pull(mine.header.conversation, 4, 4).await.expect("rows");
+    assert_eq!(rows.last_seq, 4);
+    assert_eq!(rows.rows[0].header, mine.header.encode());
+    relay.shutdown().await;
+}

@@ -15,7 +15,7 @@ use chat_support::{Draft, Person, Relay, device_id, now_ms, people, relay, serve
 use futures_util::{SinkExt, StreamExt};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use sordino_protocol::{
-    Class, Code,
+    Class, Code, ConversationId,
     frame::encode_client,
     hash::conversation_id,
     limits,
@@ -49,6 +49,26 @@ async fn nobody_sends_in_the_name_of_another_or_into_their_conversation() {
     let own = Draft::new((&eve, 3), (&bob, &[2]), 1);
     e.send(own.frame()).await;
     chat_support::is_draft(&b.row().await, &own, 2);
+    relay.shutdown().await;
+}
+
+/// They are refused one by one, without order, and nothing of them is remembered.
+#[tokio::test]
+async fn made_up_conversations_leave_nothing_behind() {
+    let (relay, _dir) = relay().await;
+    let (alice, bob) = people(&relay).await;
+    let mut a = relay.connect(&alice, 1).await;
+    for n in 1..=1_100 {
+        let mut draft = Draft::new((&alice, 1), (&bob, &[2]), n);
+        let mut id = [7; 16];
+        id[..8].copy_from_slice(&n.to_be_bytes());
+        draft.header.conversation = ConversationId::from_bytes(id);
+        a.send(draft.frame()).await;
+        assert_eq!(a.answer().await, (n, Some(Code::BadHeader)));
+    }
+    a.send(Draft::new((&alice, 1), (&bob, &[2]), 1).frame())
+        .await;
+    assert_eq!(a.answer().await, (1, None));
     relay.shutdown().await;
 }
 

@@ -204,7 +204,7 @@ async fn a_relay_that_drains_lets_nobody_in() {
     let mut a = relay.connect(&alice, 1).await;
     let drain = tokio::spawn({
         let chat = relay.chat.clone();
-        async move { chat.drain().await }
+        async move { chat.drain(256, Duration::ZERO).await }
     });
     let (code, wait) = a.closed().await;
     assert_eq!(code, 4001);

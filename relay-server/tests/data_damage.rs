@@ -66,6 +66,7 @@ async fn opens_clearly_or_healed(dir: &Path, what: &str) -> bool {
         Err(error) => {
             let text = error.to_string();
             assert!(text.contains("restore it from a backup"), "{what}: {text}");
+            assert!(text.contains("docs/recovery.md"), "{what}: {text}");
             return false;
         }
     };
@@ -152,6 +153,31 @@ async fn a_second_process_is_told_that_the_store_is_in_use() {
     assert!(matches!(second, Err(StoreError::Locked(_))));
     drop(second);
     running.log.append(record(1, 2, 1, 1)).await.unwrap();
+    running.handle.shutdown().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_of_another_format_is_refused_and_left_as_it_is() {
+    let dir = filled().await;
+    let path = options(dir.path()).store.path;
+    let set = |format: u64| {
+        let db = fjall::Database::builder(&path).open().unwrap();
+        let meta = db.keyspace("meta", Default::default).unwrap();
+        let was = meta.get("format").unwrap().unwrap();
+        meta.insert("format", format.to_be_bytes()).unwrap();
+        db.persist(fjall::PersistMode::SyncAll).unwrap();
+        u64::from_be_bytes(was[..].try_into().unwrap())
+    };
+    let own = set(1);
+    for other in [1, own + 1] {
+        set(other);
+        let refused = Store::open(options(dir.path()).store).err().unwrap();
+        assert!(matches!(refused, StoreError::Format(_, format) if format == other));
+    }
+    assert_eq!(set(own), own + 1);
+    let (running, _) = run(dir.path()).await;
+    let rows = running.history.rows(conversation(1, 2), 1, 99, 99, 99_999);
+    assert_eq!(rows.await.unwrap().rows.len(), 30);
     running.handle.shutdown().await.unwrap();
 }
 

@@ -10,11 +10,16 @@
 
 mod ops_support;
 
-use std::{io::Write, time::Duration};
+use std::{io::Write, num::NonZeroU32, time::Duration};
 
 use ops_support::{answer, get, relay, silent, soon, status, until_end};
 use sordino_protocol::limits;
-use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet, time::sleep};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinSet,
+    time::sleep,
+};
 
 #[tokio::test]
 async fn a_thousand_half_open_connections_lock_nobody_out() {
@@ -169,4 +174,41 @@ async fn beyond_the_limit_a_connection_waits_for_its_place() {
     drop(second);
     assert_eq!(soon(waiting).await.expect("ended"), 204);
     soon(relay.shutdown()).await;
+}
+
+/// Whatever it asks for, an address that asks too often loses the connection.
+#[tokio::test]
+async fn one_address_does_not_take_every_place() {
+    for request in [
+        "GET /v1/nothing",
+        "PATCH /v1/conversations",
+        "DELETE /healthz",
+        "POST /v1/socket",
+    ] {
+        let (relay, _dir) = relay(|config| {
+            config.limits.connections = 8;
+            config.limits.half_open = 2;
+            // Places are not won back by time.
+            config.limits.header_seconds = 3600;
+            let few = NonZeroU32::new(3).expect("not zero");
+            config.rates.address_per_second = NonZeroU32::MIN;
+            config.rates.address_burst = few;
+            config.rates.address_handshakes_per_second = NonZeroU32::MIN;
+            config.rates.address_handshakes_burst = few;
+        })
+        .await;
+        let mut held = Vec::new();
+        for _ in 0..8 {
+            let mut stream = silent(relay.addr()).await;
+            let head = format!("{request} HTTP/1.1\r\nhost: relay\r\n\r\n");
+            stream.write_all(head.as_bytes()).await.expect("sent");
+            soon(stream.read_u8()).await.expect("answered");
+            held.push(stream);
+        }
+        let mut other = silent(relay.addr()).await;
+        assert!(get(&mut other, "/healthz").await > 0, "{request}");
+        drop(held);
+        drop(other);
+        soon(relay.shutdown()).await;
+    }
 }

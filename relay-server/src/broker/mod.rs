@@ -33,7 +33,8 @@ pub enum AppendError {
     /// An earlier counter of the same device in the same conversation is missing: nothing happened.
     #[error("an earlier counter is missing")]
     Gap,
-    /// The disk is full: nothing happened.
+    /// The disk is full. What it met on its way to the disk may be stored all the same: like [`Self::Unknown`], but there is no
+    /// use in sending it again soon.
     #[error("the disk is full")]
     StorageFull,
     /// It may or may not have been taken in; the sender sends it again and nothing is doubled.

@@ -39,19 +39,19 @@ impl From<AppendError> for Refusal {
     }
 }
 
-/// The record of a message that this device may send to these devices now.
+/// Whether a header names this device as the sender, and the conversation of its two people.
+pub(super) fn is_by(identity: &Identity, header: &Header) -> bool {
+    (header.sender, header.sender_device) == (identity.user, identity.device)
+        && header.conversation == hash::conversation_id(header.sender, header.recipient)
+}
+
+/// The record of a message of this device, if it may send it to these devices now.
 pub(super) async fn check(
     api: &Api,
     identity: &Identity,
     header: Header,
     send: pb::Send,
 ) -> Result<Record, Refusal> {
-    let own_conversation = hash::conversation_id(header.sender, header.recipient);
-    if (header.sender, header.sender_device) != (identity.user, identity.device)
-        || header.conversation != own_conversation
-    {
-        return Err(Code::BadHeader.into());
-    }
     let list = async |user| {
         let list = api.users.newest_list(user).await.map_err(code_of_users)?;
         list.ok_or(Code::UserNotFound)

@@ -8,7 +8,7 @@ use sordino_protocol::{
 use super::{
     accept,
     close::Close,
-    pipeline::Overrun,
+    pipeline::{Answer, Overrun},
     read,
     socket::{Connection, End},
     token::TokenEnd,
@@ -49,6 +49,12 @@ impl Connection<'_> {
             header.counter,
             header.client_message_id,
         );
+        if !accept::is_by(&self.identity, &header) {
+            // Not this device's counter, or no conversation: there is no order to keep, and nothing to remember.
+            let answer = Answer::refused(named, Code::BadHeader);
+            answer.count();
+            return self.write(answer.into()).await;
+        }
         let api = &self.chat.api;
         let checked = match self.pipeline.refuses(&header) {
             Some(code) => Err(code.into()),

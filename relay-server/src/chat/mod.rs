@@ -46,8 +46,6 @@ pub struct Settings {
     pub ack_every: Duration,
     /// How long before the end of its token a device is told.
     pub token_warning: Duration,
-    /// Connections that are closed together when the relay drains, and what lies between two such batches.
-    pub drain_batch: (usize, Duration),
     /// Connections of one address (IPv6: of one /64).
     pub sockets_per_address: usize,
     /// Longest wait that a drained device is asked to make before it connects again.
@@ -62,7 +60,6 @@ impl Default for Settings {
             stuck_after: Duration::from_secs(30),
             ack_every: Duration::from_secs(1),
             token_warning: Duration::from_secs(60),
-            drain_batch: (256, Duration::from_millis(50)),
             sockets_per_address: 2_000,
             drain_retry: Duration::from_secs(2),
         }
@@ -100,15 +97,9 @@ impl Chat {
         self.connections.open()
     }
 
-    /// Takes no new connection and closes those that are open, batch after batch, so that they do not all come back at
-    /// once. Returns when the last one is gone.
-    pub async fn drain(&self) {
-        let (batch, pause) = self.settings.drain_batch;
-        self.drain_paced(batch, pause).await;
-    }
-
-    /// [`Self::drain`], `batch` connections at a time and `pause` between.
-    pub async fn drain_paced(&self, batch: usize, pause: Duration) {
+    /// Takes no new connection and closes those that are open, `batch` at a time and `pause` between, so that they do not all
+    /// come back at once. Returns when the last one is gone.
+    pub async fn drain(&self, batch: usize, pause: Duration) {
         self.connections
             .drain(batch, pause, self.settings.drain_retry)
             .await;

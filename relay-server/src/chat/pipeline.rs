@@ -18,9 +18,11 @@ use crate::broker::{AppendError, Log, Record};
 const IN_FLIGHT: usize = 4 * limits::IN_FLIGHT;
 /// Their bytes.
 const IN_FLIGHT_BYTES: usize = 1024 * 1024;
-/// Answers that may wait for an earlier one of the same conversation, and conversations with a hole. A device that goes
-/// on sending past either is cut off.
+/// Answers that may wait for an earlier one of the same conversation. A device that goes on sending past it is cut off.
 const MOST: usize = 1024;
+/// Conversations with a hole, which are remembered until the device has sent again. One that begins another conversation
+/// instead is cut off: what it has forgotten, its next connection forgets too.
+const HOLES: usize = 64;
 
 /// The device sends on and on without heeding the answers.
 #[derive(Debug)]
@@ -31,7 +33,9 @@ pub(super) struct Overrun;
 pub(super) struct Pipeline {
     appends: FuturesUnordered<Append>,
     bytes: usize,
+    /// Those with something in them, and those with a hole.
     lanes: HashMap<ConversationId, Lane>,
+    holes: usize,
     waiting: usize,
 }
 
@@ -101,8 +105,7 @@ impl Pipeline {
         (conversation, counter, id): (ConversationId, u64, ClientMessageId),
         checked: Result<Record, Refusal>,
     ) -> Result<(), Overrun> {
-        if self.waiting >= MOST
-            || (self.lanes.len() >= MOST && !self.lanes.contains_key(&conversation))
+        if self.waiting >= MOST || (self.holes >= HOLES && !self.lanes.contains_key(&conversation))
         {
             return Err(Overrun);
         }
@@ -156,13 +159,20 @@ impl Pipeline {
         let Slot { counter, id, .. } = lane.slots.pop_front()?;
         lane.first += 1;
         self.waiting = self.waiting.saturating_sub(1);
+        self.holes = self.holes.saturating_sub(usize::from(!lane.hole.closed()));
         let accepted = lane.hole.answer(counter, outcome.is_ok());
+        self.holes += usize::from(!lane.hole.closed());
         let outcome = match outcome {
             Ok(()) if !accepted => Err(Code::CounterGap.into()),
             outcome => outcome,
         };
-        if lane.slots.is_empty() && lane.hole.closed() {
-            entry.remove();
+        if lane.slots.is_empty() {
+            if lane.hole.closed() {
+                entry.remove();
+            } else {
+                lane.slots = VecDeque::new();
+            }
+            self.lanes.shrink_to(HOLES);
         }
         Some(Answer {
             conversation,
@@ -204,6 +214,19 @@ impl From<Answer> for relay_frame::Frame {
 }
 
 impl Answer {
+    /// The answer to a message that never was in the pipeline: it waits for no other, and makes no hole.
+    pub(super) fn refused(
+        (conversation, counter, id): (ConversationId, u64, ClientMessageId),
+        code: Code,
+    ) -> Self {
+        Self {
+            conversation,
+            counter,
+            id,
+            outcome: Err(code.into()),
+        }
+    }
+
     /// Counts it.
     pub(super) fn count(&self) {
         match &self.outcome {

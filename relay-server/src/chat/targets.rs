@@ -49,6 +49,13 @@ pub(super) fn missing(
         let at = left.iter().position(target).ok_or(Misfit)?;
         left.swap_remove(at);
     }
+    // An id that devices of both have says not which of them is meant, unless it is given for both.
+    if left
+        .iter()
+        .any(|(_, device)| withheld.iter().any(|id| *id == device.as_bytes()[..]))
+    {
+        return Err(Misfit);
+    }
     if header.class != Class::Message {
         left.clear();
     }
@@ -117,6 +124,23 @@ mod tests {
         }
         assert_eq!(check(&[], &[1]), Err(Misfit), "the sending device");
         assert_eq!(check(&[(&bob, 3)], &[3]), Err(Misfit), "both ways");
+    }
+
+    #[test]
+    fn a_withheld_id_that_both_have_must_be_given_for_both_or_one_of_them_reached() {
+        let (alice, bob) = (Person::new(1), Person::new(2));
+        let lists = [alice.list(None, &[1, 2]), bob.list(None, &[2, 3])];
+        let lists = [&lists[0], &lists[1]];
+        let header = header(alice.user, bob.user, Class::Message);
+        let check = |to: &[_], withheld: &[u8]| {
+            let withheld: Vec<_> = withheld.iter().map(|d| device_id(*d).to_pb()).collect();
+            missing(&header, lists, &wraps(to), &withheld)
+        };
+        assert_eq!(check(&[(&bob, 3)], &[2]), Err(Misfit));
+        assert_eq!(check(&[(&bob, 3)], &[2, 2]), Ok(vec![]));
+        assert_eq!(check(&[(&bob, 3), (&alice, 2)], &[2]), Ok(vec![]));
+        assert_eq!(check(&[(&bob, 3), (&bob, 2)], &[2]), Ok(vec![]));
+        assert_eq!(check(&[(&bob, 3)], &[2, 2, 2]), Err(Misfit));
     }
 
     #[test]

@@ -176,6 +176,10 @@ pub struct Rates {
     pub address_per_second: NonZeroU32,
     /// Its burst.
     pub address_burst: NonZeroU32,
+    /// Sign-ups from one address (IPv6: from one /64), those that are refused included.
+    pub address_sign_ups_per_hour: NonZeroU32,
+    /// Its burst.
+    pub address_sign_ups_burst: NonZeroU32,
     /// Sign-ups of all. Each costs the disk a sync, and those who are registered wait behind it.
     pub sign_ups_per_second: NonZeroU32,
     /// Its burst.
@@ -217,6 +221,8 @@ impl Default for Rates {
         Self {
             address_per_second: per(20),
             address_burst: per(200),
+            address_sign_ups_per_hour: per(120),
+            address_sign_ups_burst: per(40),
             sign_ups_per_second: per(20),
             sign_ups_burst: per(200),
             user_per_second: per(50),

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use sordino_protocol::DeviceId;
+use sordino_protocol::{DeviceId, UserId};
 
 /// A place in the log. The epoch rises with every new topic, embedded with every start: offsets begin again with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -23,8 +23,11 @@ pub struct State {
     /// Where the record of that row stands; `None` before the first.
     pub at: Option<Position>,
     /// The last counter that was sequenced, by sending device.
-    pub counters: BTreeMap<DeviceId, u64>,
+    pub counters: BTreeMap<Sender, u64>,
 }
+
+/// Whose counter it is. Devices choose their ids: only with its user does one name a single device.
+pub type Sender = (UserId, DeviceId);
 
 /// What became of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,17 +45,17 @@ pub enum Outcome {
     Gap,
 }
 
-/// Decides the record with `counter` of `device`, read at `at`.
+/// Decides the record with `counter` of `sender`, read at `at`.
 ///
 /// The position is compared first: a Gap that is read again after the hole was filled must not take another's place.
-pub fn apply(state: &mut State, at: Position, device: DeviceId, counter: u64) -> Outcome {
+pub fn apply(state: &mut State, at: Position, sender: Sender, counter: u64) -> Outcome {
     if state
         .at
         .is_some_and(|last| last.epoch == at.epoch && at.offset <= last.offset)
     {
         return Outcome::Replayed;
     }
-    let last = state.counters.get(&device).copied().unwrap_or(0);
+    let last = state.counters.get(&sender).copied().unwrap_or(0);
     if counter <= last {
         return Outcome::Duplicate;
     }
@@ -62,7 +65,7 @@ pub fn apply(state: &mut State, at: Position, device: DeviceId, counter: u64) ->
     // Dense from 1, one step for each stored row: 2^64 rows do not happen.
     state.last_seq = state.last_seq.saturating_add(1);
     state.at = Some(at);
-    state.counters.insert(device, counter);
+    state.counters.insert(sender, counter);
     Outcome::Sequenced {
         seq: state.last_seq,
     }
@@ -70,22 +73,26 @@ pub fn apply(state: &mut State, at: Position, device: DeviceId, counter: u64) ->
 
 /// Bytes that are not a state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the stored state of a conversation is damaged or of a later version")]
+#[error("the stored state of a conversation is damaged or of another version")]
 pub struct StateError;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+
+/// A sender and its counter.
+const COUNTER_BYTES: usize = UserId::LEN + DeviceId::LEN + 8;
 
 impl State {
-    /// The bytes that are stored: version, last_seq, epoch, offset, then device and counter each, ascending.
+    /// The bytes that are stored: version, last_seq, epoch, offset, then user, device and counter each, ascending.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(26 + self.counters.len() * 24);
+        let mut out = Vec::with_capacity(26 + self.counters.len() * COUNTER_BYTES);
         out.push(VERSION);
         out.extend_from_slice(&self.last_seq.to_be_bytes());
         let at = self.at.unwrap_or_default();
         out.push(u8::from(self.at.is_some()));
         out.extend_from_slice(&at.epoch.to_be_bytes());
         out.extend_from_slice(&at.offset.to_be_bytes());
-        for (device, counter) in &self.counters {
+        for ((user, device), counter) in &self.counters {
+            out.extend_from_slice(user.as_bytes());
             out.extend_from_slice(device.as_bytes());
             out.extend_from_slice(&counter.to_be_bytes());
         }
@@ -103,12 +110,15 @@ impl State {
         let (epoch, rest) = number(rest)?;
         let (offset, mut rest) = number(rest)?;
         let mut counters = BTreeMap::new();
-        while let Some((device, tail)) = rest.split_first_chunk::<{ DeviceId::LEN }>() {
+        while !rest.is_empty() {
+            let (user, tail) = rest.split_first_chunk().ok_or(StateError)?;
+            let (device, tail) = tail.split_first_chunk().ok_or(StateError)?;
             let (counter, tail) = number(tail)?;
-            counters.insert(DeviceId::from_bytes(*device), counter);
+            let sender = (UserId::from_bytes(*user), DeviceId::from_bytes(*device));
+            counters.insert(sender, counter);
             rest = tail;
         }
-        if !rest.is_empty() || placed > 1 {
+        if placed > 1 {
             return Err(StateError);
         }
         Ok(Self {
@@ -130,13 +140,17 @@ mod tests {
 
     use super::*;
 
-    fn device(n: u8) -> DeviceId {
-        DeviceId::from_bytes([n; 16])
+    /// Two users, and two device ids that both may have.
+    fn sender(n: u8) -> Sender {
+        (
+            UserId::from_bytes([n / 2; 16]),
+            DeviceId::from_bytes([n % 2; 16]),
+        )
     }
 
     /// A log of few devices and small counters, so that duplicates and gaps are common.
     fn log() -> impl Strategy<Value = Vec<(u8, u64)>> {
-        prop::collection::vec((0u8..3, 1u64..12), 0..120)
+        prop::collection::vec((0u8..4, 1u64..12), 0..120)
     }
 
     fn run(state: &mut State, log: &[(u8, u64)], from: usize) -> Vec<Outcome> {
@@ -147,7 +161,7 @@ mod tests {
                     epoch: 1,
                     offset: offset as u64,
                 };
-                apply(state, at, device(*d), *counter)
+                apply(state, at, sender(*d), *counter)
             })
             .collect()
     }
@@ -157,7 +171,7 @@ mod tests {
         fn contract_p4_seqs_are_dense_and_devices_keep_their_order(log in log()) {
             let mut state = State::default();
             let mut next = 1;
-            let mut counters = [0; 3];
+            let mut counters = [0; 4];
             for (outcome, (d, counter)) in run(&mut state, &log, 0).iter().zip(&log) {
                 if let Outcome::Sequenced { seq } = outcome {
                     prop_assert_eq!(*seq, next);
@@ -210,13 +224,13 @@ mod tests {
         }
 
         #[test]
-        fn states_survive_their_encoding(log in log(), cut in 1usize..30) {
+        fn states_survive_their_encoding(log in log(), cut in 1usize..90) {
             let mut state = State::default();
             run(&mut state, &log, 0);
             let bytes = state.encode();
             prop_assert_eq!(State::decode(&bytes), Ok(state));
             // Cut anywhere but between two devices.
-            if !cut.is_multiple_of(24) {
+            if !cut.is_multiple_of(COUNTER_BYTES) {
                 prop_assert_eq!(State::decode(&bytes[..bytes.len().saturating_sub(cut)]), Err(StateError));
             }
         }
@@ -227,13 +241,21 @@ mod tests {
         let mut state = State::default();
         let at = |epoch, offset| Position { epoch, offset };
         assert_eq!(
-            apply(&mut state, at(1, 9), device(0), 1),
+            apply(&mut state, at(1, 9), sender(0), 1),
             Outcome::Sequenced { seq: 1 }
         );
         assert_eq!(
-            apply(&mut state, at(2, 0), device(0), 2),
+            apply(&mut state, at(2, 0), sender(0), 2),
             Outcome::Sequenced { seq: 2 }
         );
-        assert_eq!(apply(&mut state, at(2, 0), device(0), 3), Outcome::Replayed);
+        assert_eq!(apply(&mut state, at(2, 0), sender(0), 3), Outcome::Replayed);
+    }
+    #[test]
+    fn a_state_of_another_version_is_refused() {
+        let bytes = State::default().encode();
+        for version in [0, VERSION - 1, VERSION + 1] {
+            let other = [&[version], &bytes[1..]].concat();
+            assert_eq!(State::decode(&other), Err(StateError), "{version}");
+        }
     }
 }

@@ -73,7 +73,8 @@ impl<'a> Group<'a> {
         };
         let people = [header.sender, header.recipient];
         let open = self.open(header.conversation, people)?;
-        let outcome = apply(&mut open.state, at, header.sender_device, header.counter);
+        let sender = (header.sender, header.sender_device);
+        let outcome = apply(&mut open.state, at, sender, header.counter);
         if let Outcome::Sequenced { seq } = outcome {
             let id = message_id(entry.unix_ms, WORKER, entry.offset);
             open.moved = true;

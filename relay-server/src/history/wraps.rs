@@ -1,32 +1,18 @@
 //! What one device reads of all that a row carries.
 
 use bytes::Bytes;
-use prost::Message as _;
 use sordino_protocol::{
-    DeviceId, Header, UserId, limits, pb,
-    scan::{self, Shape},
+    DeviceId, Header, UserId,
+    frame::{self, WRAPS},
+    pb,
 };
 
 use super::StoredRow;
 
-const WRAP: Shape = Shape(&[
-    scan::field(1, UserId::LEN),
-    scan::field(2, DeviceId::LEN),
-    scan::field(3, limits::WRAP_BYTES),
-]);
-const WRAPS: Shape = Shape(&[scan::messages(
-    1,
-    limits::WRAPS,
-    limits::WRAP_BYTES + 64,
-    &WRAP,
-)]);
-
 impl StoredRow {
     /// The payload of the wrap addressed to this device. A slice of the row: nothing is copied.
     pub fn wrap_for(&self, user: UserId, device: DeviceId) -> Option<Bytes> {
-        let wraps = self.wraps.as_ref()?;
-        scan::check(wraps, &WRAPS).ok()?;
-        pb::Wraps::decode(wraps.clone())
+        frame::decode::<pb::Wraps>(self.wraps.clone()?, &WRAPS)
             .ok()?
             .wraps
             .into_iter()
@@ -53,7 +39,8 @@ impl StoredRow {
 
 #[cfg(test)]
 mod tests {
-    use sordino_protocol::MessageId;
+    use prost::Message as _;
+    use sordino_protocol::{MessageId, limits};
 
     use super::*;
 

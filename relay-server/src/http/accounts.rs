@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{
+    Json,
+    extract::State,
+    http::{Extensions, StatusCode},
+};
 use sordino_protocol::{
     Code, UserId,
     http::{Register, User},
@@ -14,18 +18,21 @@ use super::{
     caller::Caller,
     request::{Body, Ids},
 };
-use crate::user::verify::verify;
+use crate::{ops::rates::client_of, user::verify::verify};
 
 /// `POST /v1/users`
 pub(super) async fn register(
     State(api): State<Arc<Api>>,
+    extensions: Extensions,
     body: Body,
 ) -> Result<(StatusCode, Json<User>), ApiError> {
     let Register { username, list } = body.json()?;
     if !limits::is_username(&username) {
         return Err(ApiError::new(Code::BadRequest, "username"));
     }
-    api.rates.sign_up()?;
+    // Before the signatures, of which there are a dozen at most; the bucket of all comes after them, or one could empty it
+    // with what is no sign-up.
+    api.rates.address_sign_up(client_of(&extensions))?;
     let list = list::parse(&list.into(), verify)
         .map_err(|error| ApiError::new(Code::BadList, error.to_string()))?;
     if list.version != 1 || list.devices.len() != 1 {
@@ -34,6 +41,7 @@ pub(super) async fn register(
             "the first list is version 1 and names one device",
         ));
     }
+    api.rates.sign_up()?;
     api.users.create(&username, &list).await?;
     let user = list.user;
     Ok((StatusCode::CREATED, Json(User { user, username })))

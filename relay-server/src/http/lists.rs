@@ -11,7 +11,7 @@ use serde::Deserialize;
 use sordino_protocol::{
     Code, UserId,
     http::{Lists, PutList},
-    list,
+    list::{self, DeviceList},
 };
 
 use super::{
@@ -80,10 +80,25 @@ pub(super) async fn replace(
         return Err(Code::ListConflict.into());
     }
     newest.check_successor(&next, verify).map_err(bad)?;
-    api.users.put_list(&next).await?;
-    // A node that cannot be told finds out at the device's next request: each one asks for the newest list.
-    if let Err(error) = api.sessions.publish(&[user], Event::ListChanged).await {
+    // Not dropped with the request when its connection is lost: a list that is stored must be announced, or a device that it
+    // removes keeps its socket.
+    let stored = tokio::spawn(async move { store(&api, &next).await });
+    stored.await.map_err(|error| {
+        tracing::error!(%error, "a list was not stored to the end");
+        Code::Internal
+    })??;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Stores a list and tells the sockets of its user's devices.
+async fn store(api: &Api, list: &DeviceList) -> Result<(), ApiError> {
+    api.users.put_list(list).await?;
+    let users = [list.user];
+    let told = api.sessions.publish(&users, Event::ListChanged);
+    // A socket that is not told sends nothing more, for each message is held against the newest list; it goes on reading until
+    // its token ends.
+    if let Err(error) = told.await {
         tracing::warn!(%error, "a changed list was not announced");
     }
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }

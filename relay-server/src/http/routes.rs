@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::DefaultBodyLimit,
+    handler::Handler,
     middleware::from_fn_with_state,
     routing::{get, post, put},
 };
@@ -16,6 +17,7 @@ use crate::ops::rates;
 /// The routes of the HTTP interface.
 pub fn router(api: Arc<Api>) -> Router {
     // Without a token: bounded by address. The others are bounded by user, in `Caller`.
+    let by_address = from_fn_with_state(api.rates.clone(), rates::by_address);
     let open = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
@@ -24,7 +26,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/auth/token", post(login::token))
         .route("/v1/users", post(accounts::register))
         .fallback(nothing_here)
-        .layer(from_fn_with_state(api.rates.clone(), rates::by_address));
+        .layer(by_address.clone());
     Router::new()
         .route("/v1/users/by-name/{username}", get(accounts::by_name))
         .route("/v1/users/{user}", get(accounts::by_id))
@@ -41,7 +43,7 @@ pub fn router(api: Arc<Api>) -> Router {
             get(history::messages),
         )
         .merge(open)
-        .method_not_allowed_fallback(nothing_here)
+        .method_not_allowed_fallback(nothing_here.layer(by_address))
         .layer(DefaultBodyLimit::max(limits::HTTP_BODY_BYTES))
         .with_state(api)
 }

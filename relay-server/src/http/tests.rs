@@ -30,7 +30,7 @@ use crate::{
     auth::{challenge::Challenges, signing_key::TokenKey, token::Tokens},
     delivery::embedded::{DeliveryHandle, Options, start},
     ops::rates::Rates,
-    session::memory::MemorySessions,
+    session::{Sessions, memory::MemorySessions},
     user::{
         fixtures::{Person, device_id},
         sqlite::SqliteUsers,
@@ -61,10 +61,13 @@ impl Relay {
     }
 
     async fn with(rates: Rates) -> Self {
+        Self::with_sessions(rates, Arc::new(MemorySessions::new())).await
+    }
+
+    async fn with_sessions(rates: Rates, sessions: Arc<dyn Sessions>) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
         let users = SqliteUsers::open(&dir.path().join("users.sqlite")).await;
         let key = TokenKey::load_or_create(&dir.path().join("token.key")).expect("a key");
-        let sessions = Arc::new(MemorySessions::new());
         let mut options = Options::new(dir.path().join("messages"));
         // Test machines are not asked for disk space.
         options.store.reserve_bytes = 1024 * 1024;

@@ -28,6 +28,7 @@ const BUCKETS: u64 = 65_536;
 /// The buckets of this relay.
 pub struct Rates {
     addresses: Buckets,
+    address_sign_ups: Buckets,
     sign_ups: DefaultDirectRateLimiter,
     users: Buckets,
     writes: Buckets,
@@ -82,6 +83,10 @@ impl Rates {
         let per_second = Quota::per_second;
         Self {
             addresses: Buckets::new(per_second(rates.address_per_second), rates.address_burst),
+            address_sign_ups: Buckets::new(
+                Quota::per_hour(rates.address_sign_ups_per_hour),
+                rates.address_sign_ups_burst,
+            ),
             sign_ups: RateLimiter::direct(
                 per_second(rates.sign_ups_per_second).allow_burst(rates.sign_ups_burst),
             ),
@@ -112,7 +117,14 @@ impl Rates {
             .inspect_err(|_| refused("address"))
     }
 
-    /// A sign-up. What many addresses do together must not cost those who are registered their turn.
+    /// What an address wants to sign up with, good or not: asked before anything is verified.
+    pub fn address_sign_up(&self, ClientAddr(address): ClientAddr) -> Result<(), Wait> {
+        self.address_sign_ups
+            .take(&self.clock, network(address))
+            .inspect_err(|_| refused("address_sign_up"))
+    }
+
+    /// A sign-up that holds, about to be stored. What many addresses do together must not cost those who are registered their turn.
     pub fn sign_up(&self) -> Result<(), ApiError> {
         let wait = self.all(&self.sign_ups).inspect_err(|_| refused("sign_up"));
         wait.map_err(|Wait(wait)| ApiError::after(Code::Busy, wait))

@@ -143,7 +143,7 @@ impl Relay {
 
     pub async fn shutdown(self) {
         let _ = self.stop.send(());
-        soon(self.chat.drain()).await;
+        soon(self.chat.drain(256, Duration::ZERO)).await;
         soon(self.served).await.expect("ended").expect("served");
         soon(self.delivery.shutdown()).await.expect("stored");
         self.users.close().await;

@@ -56,6 +56,8 @@ const CONFIG: &str = "
 [rates]
 address_per_second = 1000000
 address_burst = 1000000
+address_sign_ups_per_hour = 1000000
+address_sign_ups_burst = 1000000
 sign_ups_per_second = 1000000
 sign_ups_burst = 1000000
 user_frames_per_second = 1000000

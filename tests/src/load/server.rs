@@ -25,9 +25,11 @@ pub struct Server {
 }
 
 /// All load comes from one address, in a hurry: what the relay grants one address is not what is measured.
-const UNLIMITED: [&str; 8] = [
+const UNLIMITED: [&str; 10] = [
     "SORDINO__RATES__ADDRESS_PER_SECOND",
     "SORDINO__RATES__ADDRESS_BURST",
+    "SORDINO__RATES__ADDRESS_SIGN_UPS_PER_HOUR",
+    "SORDINO__RATES__ADDRESS_SIGN_UPS_BURST",
     "SORDINO__RATES__USER_PER_SECOND",
     "SORDINO__RATES__USER_BURST",
     "SORDINO__RATES__ADDRESS_HANDSHAKES_PER_SECOND",

@@ -189,10 +189,53 @@ async fn who_heeds_no_answer_is_cut_off() {
     assert_eq!((failed, sender.pipeline.waiting), (1, MOST));
 
     let mut sender = Sender::new();
-    for n in 0..MOST as u16 {
+    for n in 0..HOLES as u16 {
         sender.refuse(n, 1, Code::Busy);
         sender.answers(n);
     }
-    assert!(sender.send(MOST as u16, 1).is_err(), "a hole too many");
+    assert!(sender.send(HOLES as u16, 1).is_err(), "a hole too many");
     assert!(sender.send(0, 1).is_ok());
+    sender.log.decide(1, Ok(()));
+    sender.pipeline.settle().await;
+    assert_eq!(sender.answers(0), [(1, None)]);
+    assert!(sender.send(HOLES as u16, 1).is_ok(), "one hole fewer");
+}
+
+fn held(pipeline: &Pipeline) -> usize {
+    let slots = pipeline.lanes.values().map(|lane| lane.slots.capacity());
+    let place = size_of::<(ConversationId, Lane)>() + 1;
+    // A map keeps an eighth of its places free.
+    slots.sum::<usize>() * size_of::<Slot>() + pipeline.lanes.capacity() * 8 / 7 * place
+}
+
+#[tokio::test]
+async fn what_was_answered_is_not_held_in_memory() {
+    let mut sender = Sender::new();
+    for n in 0..HOLES as u16 {
+        for counter in 1..=limits::IN_FLIGHT as u64 {
+            sender.refuse(n, counter, Code::ListsChanged);
+        }
+        sender.answers(n);
+    }
+    assert_eq!(sender.pipeline.lanes.len(), HOLES);
+    assert!(
+        held(&sender.pipeline) < 16 * 1024,
+        "{}",
+        held(&sender.pipeline)
+    );
+
+    let mut sender = Sender::new();
+    for n in 0..IN_FLIGHT as u16 {
+        sender.send(n, u64::from(n) + 1).expect("no hole");
+    }
+    for n in 0..IN_FLIGHT as u16 {
+        sender.log.decide(u64::from(n) + 1, Ok(()));
+        sender.pipeline.settle().await;
+        sender.answers(n);
+    }
+    assert!(
+        held(&sender.pipeline) < 16 * 1024,
+        "{}",
+        held(&sender.pipeline)
+    );
 }

@@ -48,14 +48,14 @@ pub enum StoreError {
         "the history in {0} is in use by another process; stop it, or give this relay a directory of its own"
     )]
     Locked(PathBuf),
-    /// Written by a later version.
+    /// Written by another version.
     #[error(
         "the history in {0} was written by another version of the relay (format {1}); this one reads format {FORMAT}"
     )]
     Format(PathBuf, u64),
     /// It does not open.
     #[error(
-        "the history in {path} cannot be opened ({cause}); restore it from a backup, or move it away to begin anew"
+        "the history in {path} cannot be opened ({cause}); restore it from a backup, or move it away to begin anew, but read docs/recovery.md first: either way messages are lost, and people who wrote to each other before cannot go on as they were"
     )]
     Open {
         /// Where.
@@ -64,9 +64,11 @@ pub enum StoreError {
         cause: String,
     },
     /// A value that cannot be read.
-    #[error("the history is damaged: {0} cannot be read; restore it from a backup")]
+    #[error(
+        "the history is damaged: {0} cannot be read; restore it from a backup, but read docs/recovery.md first: messages that came later are lost, and people who wrote to each other since cannot go on as they were"
+    )]
     Damaged(String),
-    /// No space is left; nothing was written.
+    /// No space is left. Where it was seen before the commit nothing was written; after a failed commit that is unknown.
     #[error("the disk is full")]
     Full,
     /// The engine failed.
@@ -89,8 +91,8 @@ impl From<StoreError> for HistoryError {
     }
 }
 
-/// The layout of keys and values.
-const FORMAT: u64 = 1;
+/// The layout of keys and values, states of conversations included.
+const FORMAT: u64 = 2;
 
 /// The embedded history: one LSM store.
 pub struct Store {

@@ -3,7 +3,10 @@
 use futures_util::future::join_all;
 
 use super::*;
-use crate::{config, ops::rates::Rates};
+use crate::{
+    config,
+    ops::{client::ClientAddr, rates::Rates},
+};
 
 const ALICE: &str = "01010101010101010101010101010101";
 
@@ -250,4 +253,61 @@ async fn a_flood_of_sign_ups_is_bounded_and_costs_the_registered_nothing() {
     assert!(busy > 0);
     let login = relay.log_in(&people[0], 1).await;
     assert_eq!(login.get("/v1/conversations").await.0, StatusCode::OK);
+}
+
+async fn sign_up_from(
+    relay: &Relay,
+    address: [u8; 4],
+    name: &str,
+    list: Signed,
+) -> (StatusCode, Value) {
+    let body = json!({ "username": name, "list": list });
+    let mut request = Request::post("/v1/users").body(Body::from(body.to_string()));
+    let request = request.as_mut().expect("a request");
+    let address = ClientAddr(address.into());
+    request.extensions_mut().insert(address);
+    relay.call(std::mem::take(request)).await
+}
+
+#[tokio::test]
+async fn what_is_no_sign_up_takes_none_from_others() {
+    let few = 1.try_into().expect("not zero");
+    let relay = Relay::with(Rates::new(&config::Rates {
+        sign_ups_per_second: few,
+        sign_ups_burst: few,
+        ..config::Rates::default()
+    }))
+    .await;
+    let person = Person::new(1);
+    let good = person.list(None, &[1]).signed;
+    let mut forged = good.clone();
+    forged.signature = vec![0; 64].into();
+    let [good, forged] = [good, forged].map(Signed::from);
+    let two = Signed::from(person.list(None, &[1, 2]).signed);
+    for n in 0..20 {
+        for list in [&forged, &two] {
+            let answer = sign_up_from(&relay, [192, 0, 2, n], "junk", list.clone()).await;
+            refused(answer, 422, "bad_list");
+        }
+    }
+    let (status, _) = sign_up_from(&relay, [198, 51, 100, 7], "honest", good).await;
+    assert_eq!(status, StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn one_address_signs_up_a_few_and_leaves_the_rest_to_others() {
+    let relay = Relay::new().await;
+    let list = |n| Signed::from(Person::new(n).list(None, &[1]).signed);
+    let mut codes = std::collections::BTreeMap::new();
+    for n in 1..=60 {
+        let name = format!("user-{n}");
+        let answer = sign_up_from(&relay, [192, 0, 2, 1], &name, list(n)).await;
+        *codes.entry(answer.0.as_u16()).or_insert(0) += 1;
+    }
+    let signed_up = codes.remove(&201).expect("some");
+    let most = config::Rates::default().address_sign_ups_burst.get();
+    assert!((most..most + 10).contains(&signed_up), "{signed_up}");
+    assert_eq!(codes.into_keys().collect::<Vec<_>>(), [429]);
+    let (status, _) = sign_up_from(&relay, [192, 0, 2, 2], "honest", list(61)).await;
+    assert_eq!(status, StatusCode::CREATED);
 }

@@ -1,6 +1,77 @@
 //! Lists are replaced by their owner, in order, with a proof for each.
 
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sordino_protocol::UserId;
+use tokio::{sync::Semaphore, time::timeout};
+
 use super::*;
+use crate::session::{Connection, Event, SessionError};
+
+/// No test waits longer for what must come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Sessions that are told nothing before the gate opens.
+struct Gated {
+    gate: Semaphore,
+    told: Semaphore,
+}
+
+#[async_trait]
+impl Sessions for Gated {
+    async fn register(&self, _: Connection) -> Result<(), SessionError> {
+        Ok(())
+    }
+
+    async fn unregister(&self, _: UserId, _: u64) -> Result<(), SessionError> {
+        Ok(())
+    }
+
+    async fn publish(&self, users: &[UserId], event: Event) -> Result<usize, SessionError> {
+        let _open = self.gate.acquire().await.expect("open");
+        assert!(matches!(event, Event::ListChanged) && users.len() == 1);
+        self.told.add_permits(1);
+        Ok(1)
+    }
+
+    async fn online(&self, _: UserId) -> Result<bool, SessionError> {
+        Ok(false)
+    }
+}
+
+/// Or a lost connection would leave a removed device its socket.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_is_announced_although_its_request_is_cut_off() {
+    let sessions = Arc::new(Gated {
+        gate: Semaphore::new(0),
+        told: Semaphore::new(0),
+    });
+    let relay = Relay::with_sessions(Rates::default(), sessions.clone()).await;
+    let person = Person::new(1);
+    let first = person.list(None, &[1]);
+    relay.register("alice", &first).await;
+    let login = relay.log_in(&person, 1).await;
+    let path = format!("/v1/users/{}/list", person.user);
+    let next = person.list(Some(&first), &[1, 2]);
+    let stored = timeout(PATIENCE, async {
+        loop {
+            let newest = relay.api.users.newest_list(person.user).await;
+            if newest.expect("read").expect("a list").version == next.version {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    // What has not ended is dropped, as the server does it when a connection is lost.
+    tokio::select! {
+        (status, _) = login.put(&path, list_body(&next)) => panic!("{status} before the gate"),
+        stored = stored => stored.expect("stored"),
+    }
+    sessions.gate.add_permits(1);
+    let told = timeout(PATIENCE, sessions.told.acquire()).await;
+    told.expect("told").expect("open").forget();
+}
 
 #[tokio::test]
 async fn a_list_is_replaced_in_order_and_ends_removed_devices() {
