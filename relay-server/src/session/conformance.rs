@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -15,7 +15,7 @@ use super::{Connection, Deliver, Event, Sessions};
 use crate::history::StoredRow;
 
 /// Far longer than anything takes.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs the suite on two nodes of one registry (or one node that is both) which nobody uses yet.
 pub(super) async fn all(one: &dyn Sessions, other: &dyn Sessions) {
@@ -172,12 +172,6 @@ impl Sink {
         self.heard.lock().expect("whole").clone()
     }
 
-    /// How often it was told to look for itself.
-    pub(super) fn syncs(&self) -> usize {
-        let heard = self.heard();
-        heard.iter().filter(|event| *event == "Sync").count()
-    }
-
     pub(super) async fn wait(&self, what: &str, until: impl Fn(&[String]) -> bool) {
         let waited = timeout(PATIENCE, async {
             loop {
@@ -241,10 +235,4 @@ pub(super) fn row(seq: u64) -> Arc<StoredRow> {
         content: Some(vec![3; 900].into()),
         wraps: Some(vec![4; 300].into()),
     })
-}
-
-/// A number that no other test has.
-pub(super) fn unique() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    rand::random::<u64>() ^ NEXT.fetch_add(1, Ordering::Relaxed)
 }

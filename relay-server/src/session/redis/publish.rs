@@ -14,6 +14,15 @@ use crate::{
 /// A hash as Redis gives it: it holds what any version has written, or nobody of ours.
 type Hash = Vec<(Vec<u8>, Vec<u8>)>;
 
+/// Where an entry stands: whose hash, which field.
+type Place<'a> = (UserId, &'a [u8]);
+
+const FORGET: &str = "\
+if redis.call('EXISTS', KEYS[2]) == 0 then
+    return redis.call('HDEL', KEYS[1], ARGV[1])
+end
+return 0";
+
 impl Node {
     /// Tells the connections of these users on every node.
     ///
@@ -56,10 +65,13 @@ impl Node {
             look_up.cmd("HGETALL").arg(self.keys.user(*user));
         }
         let found: Vec<Hash> = self.ask(&look_up).await?;
-        let mut connections = BTreeMap::new();
-        for entry in found.iter().flat_map(read) {
-            if entry.server_id != self.keys.server_id {
-                *connections.entry(entry.server_id).or_insert(0) += 1;
+        let mut connections: BTreeMap<String, Vec<Place<'_>>> = BTreeMap::new();
+        for (user, hash) in users.iter().zip(&found) {
+            for (field, entry) in read(hash) {
+                if entry.server_id != self.keys.server_id {
+                    let places = connections.entry(entry.server_id).or_default();
+                    places.push((*user, field));
+                }
             }
         }
         if connections.is_empty() {
@@ -75,9 +87,9 @@ impl Node {
         }
         let heard: Vec<u64> = self.ask(&publish).await?;
         let (mut took, mut deaf) = (0, Vec::new());
-        for ((node, count), heard) in connections.iter().zip(heard) {
+        for ((node, places), heard) in connections.iter().zip(heard) {
             if heard > 0 {
-                took += count;
+                took += places.len();
             } else {
                 deaf.push(node);
             }
@@ -87,7 +99,30 @@ impl Node {
         if alive.contains(&true) {
             return Err(SessionError("a node does not hear its channel".into()));
         }
+        for node in deaf {
+            let places = connections.get(node).map(Vec::as_slice);
+            self.forget(node, places.unwrap_or_default()).await;
+        }
         Ok(took)
+    }
+
+    /// Deletes what a dead node left, so that the hash of a user who is always connected does not grow with every crash.
+    ///
+    /// A node's fields are its own to delete as long as its key stands. Redis looks at the key and deletes in one step,
+    /// and a node whose key is gone sets it before it registers all its connections again: so what is deleted here is a
+    /// dead node's, or is written again. What fails is tried again with the next event.
+    async fn forget(&self, node: &str, places: &[Place<'_>]) {
+        let mut forget = pipe();
+        for (user, field) in places {
+            forget
+                .cmd("EVAL")
+                .arg(FORGET)
+                .arg(2)
+                .arg(self.keys.user(*user))
+                .arg(self.keys.node(node))
+                .arg(field);
+        }
+        let _: Result<Vec<u64>, _> = self.ask(&forget).await;
     }
 
     /// Whether a device of this user is connected to a node that lives.
@@ -96,9 +131,8 @@ impl Node {
         look_up.cmd("HGETALL").arg(self.keys.user(user));
         look_up.cmd("GET").arg(self.keys.seen(user));
         let (hash, seen): (Hash, Option<u64>) = self.ask(&look_up).await?;
-        let entries: Vec<_> = read(&hash).collect();
-        let nodes: BTreeSet<_> = entries.iter().map(|entry| &entry.server_id).collect();
-        let alive = self.alive(&nodes.into_iter().collect::<Vec<_>>()).await?;
+        let nodes: BTreeSet<_> = read(&hash).map(|(_, entry)| entry.server_id).collect();
+        let alive = self.alive(&nodes.iter().collect::<Vec<_>>()).await?;
         let online = alive.contains(&true);
         Ok(Presence {
             online,
@@ -124,13 +158,13 @@ impl Node {
     }
 }
 
-/// The entries of a hash. What cannot be read is counted and skipped: there is no node to tell.
-fn read(hash: &Hash) -> impl Iterator<Item = Entry> {
-    hash.iter().filter_map(|(_, value)| {
+/// The entries of a hash, and their fields. What cannot be read is counted and skipped: there is no node to tell.
+fn read(hash: &Hash) -> impl Iterator<Item = (&[u8], Entry)> {
+    hash.iter().filter_map(|(field, value)| {
         let entry = Entry::read(value);
         if entry.is_none() {
             metrics::counter!("sordino_sessions_malformed_total").increment(1);
         }
-        entry
+        Some((field.as_slice(), entry?))
     })
 }

@@ -1,13 +1,13 @@
 //! A Redis to test on: the one that is there, for tests that leave it alone, or one of its own, for those that break it.
 
-use std::{net::TcpListener, process::Stdio, time::Duration};
+use std::{net::TcpListener, process::Stdio, sync::Arc, time::Duration};
 
 use ::redis::{Client, FromRedisValue, cmd};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
 use super::super::{Options, RedisSessions, Timings, client};
-use crate::session::conformance::{eventually, unique};
+use crate::session::conformance::eventually;
 
 /// Where a test's keys stand.
 pub(super) struct Place {
@@ -26,7 +26,7 @@ impl Place {
     }
 
     fn of(url: String) -> Self {
-        let prefix = format!("test:{:016x}:", unique());
+        let prefix = format!("test:{:016x}:", rand::random::<u64>());
         Self { url, prefix }
     }
 
@@ -48,11 +48,11 @@ impl Place {
     }
 
     /// A node that is known to the others.
-    pub(super) async fn node(&self, node: &str) -> std::sync::Arc<RedisSessions> {
+    pub(super) async fn node(&self, node: &str) -> Arc<RedisSessions> {
         self.node_with(self.options(node)).await
     }
 
-    pub(super) async fn node_with(&self, options: Options) -> std::sync::Arc<RedisSessions> {
+    pub(super) async fn node_with(&self, options: Options) -> Arc<RedisSessions> {
         let sessions = RedisSessions::start(options).await.expect("started");
         eventually("known", async || sessions.healthy().is_ok()).await;
         sessions
