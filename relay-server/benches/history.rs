@@ -102,11 +102,11 @@ impl sordino_relay::session::Sessions for Silent {
     ) -> Result<usize, sordino_relay::session::SessionError> {
         Ok(0)
     }
-    async fn online(
+    async fn presence(
         &self,
         _: sordino_protocol::UserId,
-    ) -> Result<bool, sordino_relay::session::SessionError> {
-        Ok(false)
+    ) -> Result<sordino_relay::session::Presence, sordino_relay::session::SessionError> {
+        Ok(sordino_relay::session::Presence::default())
     }
 }
 

@@ -102,12 +102,14 @@ impl Deliver for Mailbox {
         if state.gone {
             return false;
         }
-        if matches!(event, Event::ListChanged) {
-            state.list_changed = true;
-        } else if state.window.admit(size(event)) {
-            state.events.push_back(event.clone());
-        } else {
-            metrics::counter!("sordino_chat_window_closed_total").increment(1);
+        match event {
+            Event::ListChanged => state.list_changed = true,
+            Event::Sync => {
+                state.list_changed = true;
+                state.window.miss();
+            }
+            _ if state.window.admit(size(event)) => state.events.push_back(event.clone()),
+            _ => metrics::counter!("sordino_chat_window_closed_total").increment(1),
         }
         drop(state);
         self.changed.notify_one();
@@ -119,7 +121,9 @@ impl Deliver for Mailbox {
 fn size(event: &Event) -> usize {
     match event {
         Event::Row { row, .. } => row.size(),
-        Event::Nudge { .. } | Event::Delivered { .. } | Event::ListChanged => size_of::<Event>(),
+        Event::Nudge { .. } | Event::Delivered { .. } | Event::ListChanged | Event::Sync => {
+            size_of::<Event>()
+        }
     }
 }
 
@@ -156,6 +160,26 @@ mod tests {
         assert!(matches!(mailbox.next().await, Next::Sync));
         assert!(mailbox.take().is_none());
         assert!(mailbox.state().events.capacity() <= 2 * KEPT);
+    }
+
+    #[tokio::test]
+    async fn a_sync_comes_once_and_behind_what_waits() {
+        let mailbox = Mailbox::default();
+        mailbox.deliver(&nudge(1));
+        mailbox.deliver(&Event::Sync);
+        mailbox.deliver(&Event::Sync);
+        assert!(matches!(mailbox.next().await, Next::ListChanged));
+        let Next::Tell(event) = mailbox.next().await else {
+            panic!("not an event")
+        };
+        assert!(mailbox.take().is_none(), "not written yet");
+        mailbox.written(&event);
+        assert!(matches!(mailbox.next().await, Next::Sync));
+        assert!(mailbox.take().is_none());
+        mailbox.deliver(&Event::Sync);
+        assert!(matches!(mailbox.next().await, Next::ListChanged));
+        assert!(matches!(mailbox.next().await, Next::Sync));
+        assert!(mailbox.take().is_none());
     }
 
     #[tokio::test]

@@ -23,7 +23,7 @@ pub(super) fn frame(event: &Event, reader: &Identity) -> Option<Frame> {
             conversation: conversation.to_pb(),
             seq: *seq,
         }),
-        Event::ListChanged => return None,
+        Event::ListChanged | Event::Sync => return None,
     })
 }
 

@@ -27,6 +27,11 @@ impl Window {
         true
     }
 
+    /// Something was missed elsewhere: `Sync` is due once nothing waits any more.
+    pub(super) fn miss(&mut self) {
+        self.missed = true;
+    }
+
     /// An event of this size was written to the socket.
     pub(super) fn written(&mut self, bytes: usize) {
         self.frames = self.frames.saturating_sub(1);

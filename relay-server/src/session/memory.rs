@@ -9,12 +9,20 @@ use std::{
 use async_trait::async_trait;
 use sordino_protocol::UserId;
 
-use super::{Connection, Event, SessionError, Sessions};
+use super::{Connection, Event, Presence, SessionError, Sessions};
+use crate::relay::now_ms;
 
 /// So that threads seldom wait for each other.
 const SHARDS: usize = 64;
+/// Users of a shard of whom it is known when they were last seen. Beyond that the longest gone are forgotten.
+const SEEN: usize = 1024;
 
-type Shard = HashMap<UserId, Vec<Connection>>;
+#[derive(Default)]
+struct Shard {
+    connected: HashMap<UserId, Vec<Connection>>,
+    /// When those who are not connected left, in Unix milliseconds.
+    seen: HashMap<UserId, u64>,
+}
 
 /// The registry of one node that is alone.
 pub struct MemorySessions {
@@ -32,11 +40,107 @@ impl MemorySessions {
         }
     }
 
+    pub(super) fn add(&self, connection: Connection) {
+        if let Some(mut shard) = self.shard(connection.user) {
+            shard.seen.remove(&connection.user);
+            let connections = shard.connected.entry(connection.user).or_default();
+            connections.push(connection);
+        }
+    }
+
+    /// Forgets a connection. It is given back, unless it was forgotten before.
+    pub(super) fn remove(&self, user: UserId, id: u64) -> Option<Connection> {
+        let mut shard = self.shard(user)?;
+        let connections = shard.connected.get_mut(&user)?;
+        let at = connections.iter().position(|one| one.id == id)?;
+        let removed = connections.swap_remove(at);
+        if connections.is_empty() {
+            shard.connected.remove(&user);
+            shard.left(user);
+        }
+        Some(removed)
+    }
+
+    /// Tells every connection of these users. Returns how many took it. Never waits. Connections that are gone are
+    /// forgotten and handed to `gone`.
+    pub(super) fn tell(
+        &self,
+        users: &[UserId],
+        event: &Event,
+        mut gone: impl FnMut(Connection),
+    ) -> usize {
+        let mut took = 0;
+        for (at, user) in users.iter().enumerate() {
+            // In the conversation with oneself both sides are the same user: once is enough.
+            if users.iter().take(at).any(|earlier| earlier == user) {
+                continue;
+            }
+            // Copied out: a sink may take its time, or call back into the registry.
+            let connections = self
+                .shard(*user)
+                .and_then(|shard| shard.connected.get(user).cloned())
+                .unwrap_or_default();
+            for connection in connections {
+                if connection.sink.deliver(event) {
+                    took += 1;
+                } else if let Some(connection) = self.remove(*user, connection.id) {
+                    gone(connection);
+                }
+            }
+        }
+        took
+    }
+
+    pub(super) fn presence(&self, user: UserId) -> Presence {
+        let Some(shard) = self.shard(user) else {
+            return Presence::default();
+        };
+        let online = shard.connected.contains_key(&user);
+        let seen = shard.seen.get(&user).copied();
+        Presence {
+            online,
+            last_seen_ms: if online { Some(now_ms()) } else { seen },
+        }
+    }
+
     fn shard(&self, user: UserId) -> Option<MutexGuard<'_, Shard>> {
         let at = self.hasher.hash_one(user) % SHARDS as u64;
         let shard = self.shards.get(usize::try_from(at).ok()?)?;
-        // A map of lists is whole between any two steps below, whatever panicked.
+        // A map of lists is whole between any two steps here, whatever panicked.
         Some(shard.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What a node of several asks of its own connections.
+#[cfg(feature = "cluster")]
+impl MemorySessions {
+    pub(super) fn get(&self, user: UserId, id: u64) -> Option<Connection> {
+        let shard = self.shard(user)?;
+        let connections = shard.connected.get(&user)?;
+        connections.iter().find(|one| one.id == id).cloned()
+    }
+
+    /// Every connection there is, shard by shard: those that come or go meanwhile may be missing or too many.
+    pub(super) fn all(&self) -> impl Iterator<Item = (UserId, u64)> {
+        self.shards.iter().flat_map(|shard| {
+            let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+            let connections = shard.connected.values().flatten();
+            connections
+                .map(|one| (one.user, one.id))
+                .collect::<Vec<_>>()
+        })
+    }
+}
+
+impl Shard {
+    fn left(&mut self, user: UserId) {
+        if self.seen.len() >= SEEN
+            && let Some(longest) = self.seen.iter().min_by_key(|(_, at)| **at)
+        {
+            let longest = *longest.0;
+            self.seen.remove(&longest);
+        }
+        self.seen.insert(user, now_ms());
     }
 }
 
@@ -49,137 +153,52 @@ impl Default for MemorySessions {
 #[async_trait]
 impl Sessions for MemorySessions {
     async fn register(&self, connection: Connection) -> Result<(), SessionError> {
-        if let Some(mut shard) = self.shard(connection.user) {
-            shard.entry(connection.user).or_default().push(connection);
-        }
+        self.add(connection);
         Ok(())
     }
 
     async fn unregister(&self, user: UserId, id: u64) -> Result<(), SessionError> {
-        if let Some(mut shard) = self.shard(user)
-            && let Some(connections) = shard.get_mut(&user)
-        {
-            connections.retain(|connection| connection.id != id);
-            if connections.is_empty() {
-                shard.remove(&user);
-            }
-        }
+        self.remove(user, id);
         Ok(())
     }
 
     async fn publish(&self, users: &[UserId], event: Event) -> Result<usize, SessionError> {
-        let mut took = 0;
-        for (at, user) in users.iter().enumerate() {
-            // In the conversation with oneself both sides are the same user: once is enough.
-            if users.iter().take(at).any(|earlier| earlier == user) {
-                continue;
-            }
-            // Copied out: a sink may take its time, or call back into the registry.
-            let connections = self
-                .shard(*user)
-                .and_then(|shard| shard.get(user).cloned())
-                .unwrap_or_default();
-            for connection in connections {
-                if connection.sink.deliver(&event) {
-                    took += 1;
-                } else {
-                    self.unregister(*user, connection.id).await?;
-                }
-            }
-        }
-        Ok(took)
+        Ok(self.tell(users, &event, |_| {}))
     }
 
-    async fn online(&self, user: UserId) -> Result<bool, SessionError> {
-        Ok(self
-            .shard(user)
-            .is_some_and(|shard| shard.contains_key(&user)))
+    async fn presence(&self, user: UserId) -> Result<Presence, SessionError> {
+        Ok(Self::presence(self, user))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    };
-
-    use sordino_protocol::DeviceId;
+    use std::sync::Arc;
 
     use super::*;
-    use crate::session::Deliver;
-
-    #[derive(Default)]
-    struct Sink {
-        taken: AtomicUsize,
-        gone: AtomicBool,
-    }
-
-    impl Deliver for Sink {
-        fn deliver(&self, _: &Event) -> bool {
-            self.taken.fetch_add(1, Ordering::Relaxed);
-            !self.gone.load(Ordering::Relaxed)
-        }
-    }
-
-    fn connection(id: u64, user: UserId) -> (Arc<Sink>, Connection) {
-        let sink = Arc::new(Sink::default());
-        let connection = Connection {
-            id,
-            user,
-            device: DeviceId::from_bytes([1; 16]),
-            sink: sink.clone(),
-        };
-        (sink, connection)
-    }
-
-    fn user(seed: u8) -> UserId {
-        UserId::from_bytes([seed; 16])
-    }
+    use crate::session::conformance::{self, Sink, user};
 
     #[tokio::test]
-    async fn an_event_reaches_every_connection_of_each_user_once() {
-        let sessions = MemorySessions::new();
-        let (first, connection_one) = connection(1, user(1));
-        let (second, connection_two) = connection(2, user(1));
-        let (other, connection_three) = connection(3, user(2));
-        for connection in [connection_one, connection_two, connection_three] {
-            sessions.register(connection).await.expect("registered");
-        }
-        let users = [user(1), user(1), user(3)];
-        let took = sessions.publish(&users, Event::ListChanged).await;
-        assert_eq!(took.expect("published"), 2);
-        let taken = [first, second, other].map(|sink| sink.taken.load(Ordering::Relaxed));
-        assert_eq!(taken, [1, 1, 0]);
+    async fn it_does_what_every_registry_must() {
+        let sessions = Arc::new(MemorySessions::new());
+        conformance::all(&*sessions, &*sessions).await;
+        let empty = |shard: &Mutex<Shard>| shard.lock().expect("whole").connected.is_empty();
+        assert!(sessions.shards.iter().all(empty));
     }
 
-    #[tokio::test]
-    async fn a_user_is_online_until_the_last_connection_goes() {
-        let sessions = MemorySessions::new();
-        for id in [1, 2] {
-            let (_, connection) = connection(id, user(1));
-            sessions.register(connection).await.expect("registered");
-        }
-        sessions.unregister(user(1), 1).await.expect("forgotten");
-        assert!(sessions.online(user(1)).await.expect("asked"));
-        sessions.unregister(user(1), 2).await.expect("forgotten");
-        assert!(!sessions.online(user(1)).await.expect("asked"));
-        assert!(
-            sessions
-                .shards
-                .iter()
-                .all(|shard| shard.lock().expect("whole").is_empty())
-        );
+    #[test]
+    fn only_so_many_who_left_are_remembered() {
+        let mut shard = Shard::default();
+        let ids = (0..=SEEN as u128).map(|n| UserId::from_bytes(n.to_be_bytes()));
+        ids.for_each(|id| shard.left(id));
+        assert_eq!(shard.seen.len(), SEEN);
     }
 
-    #[tokio::test]
-    async fn a_connection_that_is_gone_is_forgotten() {
+    #[test]
+    fn a_connection_goes_once() {
         let sessions = MemorySessions::new();
-        let (sink, connection) = connection(1, user(1));
-        sessions.register(connection).await.expect("registered");
-        sink.gone.store(true, Ordering::Relaxed);
-        let took = sessions.publish(&[user(1)], Event::ListChanged).await;
-        assert_eq!(took.expect("published"), 0);
-        assert!(!sessions.online(user(1)).await.expect("asked"));
+        sessions.add(Sink::connection(1, user(1)).1);
+        assert!(sessions.remove(user(1), 1).is_some());
+        assert!(sessions.remove(user(1), 1).is_none());
     }
 }

@@ -1,6 +1,10 @@
 //! Who is connected where. Everything here may be lost at any time: the truth is in history.
 
+#[cfg(test)]
+mod conformance;
 pub mod memory;
+#[cfg(feature = "cluster")]
+pub mod redis;
 
 use std::sync::Arc;
 
@@ -35,6 +39,9 @@ pub enum Event {
     },
     /// The user's device list has a new version: connections of devices that are no longer listed close.
     ListChanged,
+    /// Something may have been missed. Stands for every other event: the connection looks whether its device is still
+    /// listed, and the device looks for itself.
+    Sync,
 }
 
 /// Where a connection takes events. It never blocks: a connection whose window is full keeps one flag and sends `Sync`
@@ -57,6 +64,15 @@ pub struct Connection {
     pub sink: Arc<dyn Deliver>,
 }
 
+/// Whether somebody is there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Presence {
+    /// A device of theirs is connected.
+    pub online: bool,
+    /// When one was last known to be, in Unix milliseconds. Kept for a while only.
+    pub last_seen_ms: Option<u64>,
+}
+
 /// Redis or a node cannot be reached: whether the event arrived is unknown, say it again.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("sessions: {0}")]
@@ -66,12 +82,16 @@ pub struct SessionError(pub String);
 /// written: whichever comes second sees the other, so that no online device misses a row.
 #[async_trait]
 pub trait Sessions: Send + Sync + 'static {
-    /// Registers a connection. When it returns, every event published from then on reaches the connection.
+    /// Registers a connection. When it returns, every event published from then on reaches the connection, or a
+    /// [`Event::Sync`] follows that stands for those that did not.
     async fn register(&self, connection: Connection) -> Result<(), SessionError>;
     /// Forgets a connection.
     async fn unregister(&self, user: UserId, id: u64) -> Result<(), SessionError>;
-    /// Tells every connection of these users. Returns how many connections took it.
+    /// Tells every connection of these users. Returns how many connections took it, as far as that is known.
+    ///
+    /// # Errors
+    /// Some may not have been told: say it again. Devices drop repeats.
     async fn publish(&self, users: &[UserId], event: Event) -> Result<usize, SessionError>;
-    /// Whether a device of this user is connected.
-    async fn online(&self, user: UserId) -> Result<bool, SessionError>;
+    /// Whether a device of this user is connected, and when one last was.
+    async fn presence(&self, user: UserId) -> Result<Presence, SessionError>;
 }

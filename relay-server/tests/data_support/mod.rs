@@ -18,7 +18,7 @@ use sordino_protocol::{
 use sordino_relay::{
     broker::Record,
     delivery::embedded::{Options, Running, start},
-    session::{Connection, Event, SessionError, Sessions},
+    session::{Connection, Event, Presence, SessionError, Sessions},
 };
 
 pub fn user(n: u8) -> UserId {
@@ -114,8 +114,8 @@ impl Sessions for Recorder {
         self.grew.notify_one();
         Ok(0)
     }
-    async fn online(&self, _: UserId) -> Result<bool, SessionError> {
-        Ok(false)
+    async fn presence(&self, _: UserId) -> Result<Presence, SessionError> {
+        Ok(Presence::default())
     }
 }
 

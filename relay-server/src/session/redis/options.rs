@@ -1,0 +1,112 @@
+//! What the registry of a cluster is told when it starts.
+
+use std::time::Duration;
+
+use crate::config::Secret;
+
+/// How to reach Redis, and who this node is.
+pub struct Options {
+    /// `redis://[user:password@]host:port[/db]`. Holds a password: never logged.
+    pub url: Secret,
+    /// The node's name, the same after a restart: letters, digits, `.`, `_`, `-`; at most 64.
+    pub node: String,
+    /// Stands before every key and channel; all nodes of a cluster have the same.
+    pub prefix: String,
+    /// How long things take.
+    pub timings: Timings,
+}
+
+/// Longest name of a node.
+pub(super) const NODE_BYTES: usize = 64;
+
+impl Options {
+    /// With the usual prefix (none) and timings.
+    pub fn new(url: Secret, node: impl Into<String>) -> Self {
+        Self {
+            url,
+            node: node.into(),
+            prefix: String::new(),
+            timings: Timings::default(),
+        }
+    }
+
+    pub(super) fn is_node_name(&self) -> bool {
+        let letter = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        (1..=NODE_BYTES).contains(&self.node.len()) && self.node.bytes().all(letter)
+    }
+}
+
+/// How long things take. The defaults are those of the design; tests shorten them.
+#[derive(Debug, Clone)]
+pub struct Timings {
+    /// Between two beats of a node.
+    pub beat: Duration,
+    /// A node that has not heard its own beat for this long connects anew.
+    pub silence: Duration,
+    /// A node whose beats have stopped for this long is dead to the others.
+    pub node_ttl: Duration,
+    /// Longest wait for a connection.
+    pub connect: Duration,
+    /// Longest wait for an answer.
+    pub answer: Duration,
+    /// Longest wait between two attempts to connect.
+    pub retry: Duration,
+    /// What nobody renews for this long is forgotten.
+    pub session_ttl: Duration,
+    /// Between two renewals of a node's connections.
+    pub renew: Duration,
+    /// How long it is remembered when a user was last seen.
+    pub seen_ttl: Duration,
+    /// Connections that are registered again, and told to look for themselves, together.
+    pub batch: usize,
+    /// Between two such batches.
+    pub pause: Duration,
+}
+
+impl Default for Timings {
+    fn default() -> Self {
+        Self {
+            beat: Duration::from_secs(1),
+            silence: Duration::from_secs(4),
+            node_ttl: Duration::from_secs(10),
+            connect: Duration::from_secs(2),
+            answer: Duration::from_secs(2),
+            retry: Duration::from_secs(2),
+            session_ttl: Duration::from_secs(3600),
+            renew: Duration::from_secs(900),
+            seen_ttl: Duration::from_secs(30 * 24 * 3600),
+            batch: 100,
+            pause: Duration::from_millis(50),
+        }
+    }
+}
+
+/// Why the registry cannot start. That Redis is away is no reason: it may come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be read, or asks for what this build lacks. It is not shown: it may hold a password.
+    #[error("the address of Redis is not one: redis://[user:password@]host:port[/db]")]
+    Address,
+    /// The node's name is empty, too long, or has other letters than it may.
+    #[error("a node's name has 1 to 64 letters, digits, '.', '_' or '-'")]
+    NodeName,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nodes_name_is_a_part_of_a_key() {
+        let is_name = |node: &str| {
+            let url = serde_json::from_str("\"redis://localhost\"").unwrap();
+            Options::new(url, node).is_node_name()
+        };
+        for name in ["a", "relay-1.example_org", &"x".repeat(NODE_BYTES)] {
+            assert!(is_name(name), "{name}");
+        }
+        for name in ["", "a:b", "a b", "ä", &"x".repeat(NODE_BYTES + 1)] {
+            assert!(!is_name(name), "{name}");
+        }
+    }
+}
