@@ -5,7 +5,10 @@ mod cache;
 mod conformance;
 #[cfg(test)]
 pub(crate) mod fixtures;
+#[cfg(feature = "cluster")]
+pub mod postgres;
 mod prekeys;
+mod rows;
 pub mod sqlite;
 pub mod verify;
 

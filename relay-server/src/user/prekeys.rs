@@ -3,7 +3,7 @@
 use sordino_protocol::{DeviceId, UserId, http, limits, list};
 use sqlx::{Row, Sqlite, SqlitePool, Transaction, sqlite::SqliteRow};
 
-use super::{Prekey, PrekeyKind, UserError, sqlite::signed};
+use super::{Prekey, PrekeyKind, UserError, rows::stored_ms, sqlite::signed};
 
 /// Adds one-time keys, replaces the others.
 pub(super) async fn put(
@@ -226,9 +226,4 @@ async fn trim(
 
 fn served(row: SqliteRow) -> Result<http::Signed, UserError> {
     Ok(signed(&row)?.into())
-}
-
-/// SQLite's integers are signed: a time past their end is as good as never.
-fn stored_ms(ms: u64) -> i64 {
-    i64::try_from(ms).unwrap_or(i64::MAX)
 }

@@ -3,7 +3,6 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use sordino_protocol::{
     DeviceId, UserId, http,
     list::{self, DeviceList},
@@ -16,7 +15,7 @@ use sqlx::{
     },
 };
 
-use super::{Prekey, UserError, Users, cache::Cache, prekeys, verify::verify};
+use super::{Prekey, UserError, Users, cache::Cache, prekeys, rows, verify::verify};
 
 /// Users whose list is kept in memory, about 4 KiB each.
 const CACHED_LISTS: usize = 16_384;
@@ -130,7 +129,7 @@ impl Users for SqliteUsers {
         let Some(row) = row else {
             return Ok(None);
         };
-        let list = list::parse(&signed(&row)?, verify).map_err(damaged)?;
+        let list = list::parse(&signed(&row)?, verify).map_err(rows::damaged)?;
         let list = Arc::new(list);
         self.inner.lists.fill(ticket, user, list.clone());
         Ok(Some(list))
@@ -319,35 +318,17 @@ async fn insert_list(tx: &mut Transaction<'_, Sqlite>, list: &DeviceList) -> Res
 
 fn user(row: SqliteRow) -> Result<http::User, UserError> {
     let id: Vec<u8> = row.try_get("id")?;
-    Ok(http::User {
-        user: UserId::from_slice(&id).map_err(damaged)?,
-        username: row.try_get("username")?,
-    })
+    rows::user(&id, row.try_get("username")?)
 }
 
 fn device_id(row: &SqliteRow) -> Result<DeviceId, UserError> {
     let id: Vec<u8> = row.try_get("device_id")?;
-    DeviceId::from_slice(&id).map_err(damaged)
+    rows::device_id(&id)
 }
 
 /// The column `signed`.
 pub(super) fn signed(row: &SqliteRow) -> Result<pb::Signed, UserError> {
-    let bytes: Vec<u8> = row.try_get("signed")?;
-    list::decode_signed(Bytes::from(bytes)).map_err(damaged)
-}
-
-fn damaged(error: impl std::fmt::Display) -> UserError {
-    UserError::Failed(format!("a stored row is damaged: {error}"))
-}
-
-impl From<sqlx::Error> for UserError {
-    fn from(error: sqlx::Error) -> Self {
-        const SQLITE_FULL: &str = "13";
-        match error.as_database_error() {
-            Some(database) if database.code().as_deref() == Some(SQLITE_FULL) => Self::Full,
-            _ => Self::Failed(error.to_string()),
-        }
-    }
+    rows::signed(row.try_get("signed")?)
 }
 
 #[cfg(test)]

@@ -1,0 +1,342 @@
+//! The store of users for several nodes: PostgreSQL.
+//!
+//! Every transaction locks in one order, so that none waits in a circle: the user's row (who writes lists), then the device's
+//! row (writers of prekeys alone, claims together), then prekeys. Claims skip the prekeys that another claim holds.
+//!
+//! What is read for every message is cached on each node. A transaction that changes it notifies all nodes with its commit
+//! ([`listener`]). Needs a session of its own for that: a pooler in front must not share connections between transactions.
+
+mod attempt;
+mod cached;
+mod listener;
+mod lists;
+mod prekeys;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use sordino_protocol::{
+    DeviceId, UserId, http,
+    list::{self, DeviceList},
+    pb,
+};
+use sqlx::{
+    Connection, PgConnection, PgPool, Row,
+    postgres::{PgConnectOptions, PgPoolOptions, PgRow},
+};
+use tokio_util::task::AbortOnDropHandle;
+
+use self::{attempt::retrying, cached::Cached};
+use super::{Prekey, UserError, Users, rows, verify::verify};
+use crate::config::Secret;
+
+/// How to use the database. Its address is no part of this: it is a secret.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Connections of this node at most, one to listen on not counted.
+    pub connections: u32,
+    /// How long to wait for a free connection, or a new one.
+    pub acquire_timeout: Duration,
+    /// How long an operation may take as a whole. The database ends statements, waits for locks and idle transactions after
+    /// the same time, so that a node that stands still does not hold up the others.
+    pub timeout: Duration,
+    /// How long a list or an expiry may be served from memory. The belt: changes by other nodes are heard of at once.
+    pub cache_age: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            connections: 16,
+            acquire_timeout: Duration::from_secs(3),
+            timeout: Duration::from_secs(10),
+            cache_age: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Why the database cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// The address makes no sense.
+    #[error(
+        "the address of PostgreSQL is not of the form postgres://user:password@host:port/database"
+    )]
+    Address,
+    /// Nobody answers there, or the answer is no.
+    #[error("PostgreSQL cannot be reached: {0}")]
+    Unreachable(String),
+    /// The tables are missing or older.
+    #[error(
+        "PostgreSQL's tables are of version {found}, this relay needs {needed}: run `sordino-relay migrate`"
+    )]
+    Older {
+        /// Version of the tables, 0 where there are none.
+        found: i64,
+        /// Version of this relay.
+        needed: i64,
+    },
+    /// A later relay brought them up.
+    #[error(
+        "PostgreSQL's tables are of version {found}, this relay knows them up to {needed}: a later relay ran `sordino-relay migrate`; run that one"
+    )]
+    Newer {
+        /// Version of the tables.
+        found: i64,
+        /// Version of this relay.
+        needed: i64,
+    },
+    /// The tables come from elsewhere.
+    #[error(
+        "PostgreSQL's tables are not this relay's: what `sordino-relay migrate` did for version {0} was another text"
+    )]
+    Changed(i64),
+    /// Anything else.
+    #[error("PostgreSQL: {0}")]
+    Failed(String),
+}
+
+impl From<sqlx::Error> for ConnectError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Users in PostgreSQL. Cheap to clone.
+#[derive(Clone)]
+pub struct PostgresUsers {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    pool: PgPool,
+    cached: Arc<Cached>,
+    listener: AbortOnDropHandle<()>,
+    timeout: Duration,
+}
+
+impl PostgresUsers {
+    /// Connects, and refuses tables of another version than this relay's.
+    pub async fn connect(url: &Secret, options: &Options) -> Result<Self, ConnectError> {
+        let ms = options.timeout.as_millis();
+        let connect = address(url)?.options([
+            ("statement_timeout", ms.to_string()),
+            ("lock_timeout", ms.to_string()),
+            ("idle_in_transaction_session_timeout", ms.to_string()),
+            // A statement after a lock must see what the holder before committed.
+            ("default_transaction_isolation", "read committed".to_owned()),
+        ]);
+        // By hand, for the pool would try until its time is over and then not say why.
+        let mut first = dial(&connect, options.acquire_timeout).await?;
+        tokio::time::timeout(options.timeout, schema::check(&mut first))
+            .await
+            .map_err(|_| ConnectError::Unreachable(NO_ANSWER.to_owned()))??;
+        // Only a courtesy to the server.
+        drop(tokio::time::timeout(options.acquire_timeout, first.close()).await);
+
+        let cached = Arc::new(Cached::new(options.cache_age));
+        let listener = tokio::spawn(listener::run(cached.clone(), connect.clone()));
+        Ok(Self {
+            inner: Arc::new(Inner {
+                pool: pool(options, connect),
+                cached,
+                listener: AbortOnDropHandle::new(listener),
+                timeout: options.timeout,
+            }),
+        })
+    }
+
+    /// Brings the tables up to date, or creates them. Nothing to do is no error.
+    pub async fn migrate(url: &Secret) -> Result<(), ConnectError> {
+        let connect = address(url)?;
+        let mut connection = dial(&connect, Options::default().timeout).await?;
+        // As long as it takes: large tables are rewritten in their own time.
+        schema::migrate(&mut connection).await?;
+        Ok(connection.close().await?)
+    }
+
+    /// Waits for operations under way and closes the connections.
+    pub async fn close(&self) {
+        self.inner.listener.abort();
+        self.inner.cached.stop();
+        // A connection that hangs is closed by the end of the process.
+        drop(tokio::time::timeout(self.inner.timeout, self.inner.pool.close()).await);
+    }
+
+    /// Bounds an operation. The database bounds each statement too, if it still answers.
+    async fn within<T>(
+        &self,
+        operation: impl Future<Output = Result<T, UserError>>,
+    ) -> Result<T, UserError> {
+        tokio::time::timeout(self.inner.timeout, operation)
+            .await
+            .unwrap_or_else(|_| Err(UserError::Failed(NO_ANSWER.to_owned())))
+    }
+}
+
+const NO_ANSWER: &str = "PostgreSQL did not answer in time";
+
+#[async_trait]
+impl Users for PostgresUsers {
+    async fn create(&self, username: &str, list: &DeviceList) -> Result<(), UserError> {
+        let pool = &self.inner.pool;
+        self.within(retrying(|| lists::create(pool, username, list)))
+            .await
+    }
+
+    async fn by_name(&self, username: &str) -> Result<Option<http::User>, UserError> {
+        // PostgreSQL has no such text, and calls it an error.
+        if username.contains('\0') {
+            return Ok(None);
+        }
+        let row = sqlx::query("SELECT user_id, username FROM users WHERE username = $1")
+            .bind(username)
+            .fetch_optional(&self.inner.pool);
+        self.within(async { row.await?.map(user).transpose() })
+            .await
+    }
+
+    async fn by_id(&self, id: UserId) -> Result<Option<http::User>, UserError> {
+        let row = sqlx::query("SELECT user_id, username FROM users WHERE user_id = $1")
+            .bind(id.as_bytes().as_slice())
+            .fetch_optional(&self.inner.pool);
+        self.within(async { row.await?.map(user).transpose() })
+            .await
+    }
+
+    async fn newest_list(&self, user: UserId) -> Result<Option<Arc<DeviceList>>, UserError> {
+        let ticket = match self.inner.cached.list(user) {
+            Ok(list) => return Ok(Some(list)),
+            Err(ticket) => ticket,
+        };
+        let Some(signed) = self.within(lists::newest(&self.inner.pool, user)).await? else {
+            return Ok(None);
+        };
+        let list = Arc::new(list::parse(&signed, verify).map_err(rows::damaged)?);
+        self.inner.cached.keep_list(ticket, user, list.clone());
+        Ok(Some(list))
+    }
+
+    async fn lists(
+        &self,
+        user: UserId,
+        from: u32,
+        limit: usize,
+    ) -> Result<Vec<pb::Signed>, UserError> {
+        self.within(lists::from(&self.inner.pool, user, from, limit))
+            .await
+    }
+
+    async fn put_list(&self, list: &DeviceList) -> Result<(), UserError> {
+        let pool = &self.inner.pool;
+        self.within(retrying(|| lists::put(pool, list))).await?;
+        // The notification comes too; who wrote may read at once. If the caller gives up meanwhile, it comes alone.
+        self.inner.cached.forget(list.user);
+        Ok(())
+    }
+
+    async fn put_prekeys(
+        &self,
+        user: UserId,
+        device: DeviceId,
+        keys: &[Prekey],
+        replace: bool,
+    ) -> Result<(), UserError> {
+        let pool = &self.inner.pool;
+        self.within(retrying(|| prekeys::put(pool, user, device, keys, replace)))
+            .await?;
+        self.inner.cached.forget(user);
+        Ok(())
+    }
+
+    async fn count_prekeys(
+        &self,
+        user: UserId,
+        device: DeviceId,
+    ) -> Result<http::PrekeyCount, UserError> {
+        self.within(prekeys::count(&self.inner.pool, user, device))
+            .await
+    }
+
+    async fn spk_expiry(&self, user: UserId, device: DeviceId) -> Result<Option<u64>, UserError> {
+        let of_device = |expiries: &[(DeviceId, u64)]| {
+            let found = expiries.iter().find(|(id, _)| *id == device);
+            found.map(|(_, expires_ms)| *expires_ms)
+        };
+        let ticket = match self.inner.cached.expiries(user) {
+            Ok(expiries) => return Ok(of_device(&expiries)),
+            Err(ticket) => ticket,
+        };
+        let expiries: cached::Expiries = self
+            .within(prekeys::spk_expiries(&self.inner.pool, user))
+            .await?
+            .into();
+        let expiry = of_device(&expiries);
+        self.inner.cached.keep_expiries(ticket, user, expiries);
+        Ok(expiry)
+    }
+
+    async fn claim(
+        &self,
+        user: UserId,
+        device: DeviceId,
+        now_ms: u64,
+    ) -> Result<Option<http::Bundle>, UserError> {
+        let pool = &self.inner.pool;
+        self.within(retrying(|| prekeys::claim(pool, user, device, now_ms)))
+            .await
+    }
+
+    async fn healthy(&self) -> Result<(), UserError> {
+        self.within(async {
+            let mut tx = self.inner.pool.begin().await?;
+            // A standby and a database that is set to read only refuse it, though no row is changed.
+            sqlx::query("UPDATE users SET username = username WHERE user_id = ''::bytea")
+                .execute(&mut *tx)
+                .await?;
+            Ok(tx.rollback().await?)
+        })
+        .await
+    }
+}
+
+fn address(url: &Secret) -> Result<PgConnectOptions, ConnectError> {
+    // The cause may quote a part of the address.
+    let options: PgConnectOptions = url.expose().parse().map_err(|_| ConnectError::Address)?;
+    Ok(options.application_name("sordino-relay"))
+}
+
+async fn dial(
+    options: &PgConnectOptions,
+    patience: Duration,
+) -> Result<PgConnection, ConnectError> {
+    tokio::time::timeout(patience, PgConnection::connect_with(options))
+        .await
+        .map_err(|_| ConnectError::Unreachable(NO_ANSWER.to_owned()))?
+        .map_err(|error| ConnectError::Unreachable(error.to_string()))
+}
+
+fn pool(options: &Options, connect: PgConnectOptions) -> PgPool {
+    let patience = options.acquire_timeout;
+    PgPoolOptions::new()
+        .max_connections(options.connections)
+        .acquire_timeout(patience)
+        // The pool tries a connection that comes back for as long as that takes: a dead one would keep its place for minutes.
+        .after_release(move |connection, _| {
+            Box::pin(async move {
+                tokio::time::timeout(patience, connection.ping())
+                    .await
+                    .unwrap_or(Err(sqlx::Error::PoolTimedOut))
+                    .map(|()| true)
+            })
+        })
+        .connect_lazy_with(connect)
+}
+
+fn user(row: PgRow) -> Result<http::User, UserError> {
+    let id: Vec<u8> = row.try_get("user_id")?;
+    rows::user(&id, row.try_get("username")?)
+}

@@ -1,0 +1,46 @@
+//! What the columns hold, the same in every database.
+
+use bytes::Bytes;
+use sordino_protocol::{DeviceId, UserId, http, list, pb};
+
+use super::UserError;
+
+/// The columns of a user.
+pub(super) fn user(id: &[u8], username: String) -> Result<http::User, UserError> {
+    Ok(http::User {
+        user: UserId::from_slice(id).map_err(damaged)?,
+        username,
+    })
+}
+
+/// The column `device_id`.
+pub(super) fn device_id(id: &[u8]) -> Result<DeviceId, UserError> {
+    DeviceId::from_slice(id).map_err(damaged)
+}
+
+/// The column `signed`.
+pub(super) fn signed(bytes: Vec<u8>) -> Result<pb::Signed, UserError> {
+    list::decode_signed(Bytes::from(bytes)).map_err(damaged)
+}
+
+/// A column does not hold what this relay put there.
+pub(super) fn damaged(error: impl std::fmt::Display) -> UserError {
+    UserError::Failed(format!("a stored row is damaged: {error}"))
+}
+
+/// The databases' integers are signed: a time past their end is as good as never.
+pub(super) fn stored_ms(ms: u64) -> i64 {
+    i64::try_from(ms).unwrap_or(i64::MAX)
+}
+
+impl From<sqlx::Error> for UserError {
+    fn from(error: sqlx::Error) -> Self {
+        const SQLITE_FULL: &str = "13";
+        const POSTGRES_DISK_FULL: &str = "53100";
+        let code = error.as_database_error().and_then(|error| error.code());
+        match code.as_deref() {
+            Some(SQLITE_FULL | POSTGRES_DISK_FULL) => Self::Full,
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}
