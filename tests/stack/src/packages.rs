@@ -99,12 +99,14 @@ fn in_path(name: &str) -> Option<PathBuf> {
 
 /// Java 17, whichever `java` comes first in `PATH`: Cassandra 5.0 runs on no later one.
 fn java(name: &str) -> Option<PathBuf> {
-    let debian = newest(Path::new("/usr/lib/jvm"), |dir| {
-        let dir = dir.to_str()?;
-        let seventeen = dir.contains("-17") || dir.contains("-1.17");
-        seventeen.then_some(17)
-    });
-    let debian = debian.and_then(|dir| file(dir.join("bin").join(name)));
+    let debian = newest(
+        Path::new("/usr/lib/jvm"),
+        &Path::new("bin").join(name),
+        |dir| {
+            let dir = dir.to_str()?;
+            dir.contains("-17").then_some(17)
+        },
+    );
     debian.or_else(|| in_path(name).filter(|java| is_java_17(java)))
 }
 
@@ -116,17 +118,20 @@ fn is_java_17(java: &Path) -> bool {
 
 /// The newest PostgreSQL: Debian keeps its programs out of `PATH`.
 fn postgres(name: &str) -> Option<PathBuf> {
-    let dir = newest(Path::new("/usr/lib/postgresql"), |dir| {
+    let program = Path::new("bin").join(name);
+    newest(Path::new("/usr/lib/postgresql"), &program, |dir| {
         dir.to_str()?.parse().ok()
-    });
-    dir.and_then(|dir| file(dir.join("bin").join(name)))
-        .or_else(|| in_path(name))
+    })
+    .or_else(|| in_path(name))
 }
 
-/// The entry of `dir` with the highest number.
-fn newest(dir: &Path, number: impl Fn(&OsStr) -> Option<u32>) -> Option<PathBuf> {
+/// `program` in that folder of `dir` which has it and the highest number.
+fn newest(dir: &Path, program: &Path, number: impl Fn(&OsStr) -> Option<u32>) -> Option<PathBuf> {
     let entries = fs::read_dir(dir).ok()?.flatten();
-    let numbered = entries.filter_map(|entry| Some((number(&entry.file_name())?, entry.path())));
+    let numbered = entries.filter_map(|entry| {
+        let number = number(&entry.file_name())?;
+        Some((number, file(entry.path().join(program))?))
+    });
     numbered.max().map(|(_, path)| path)
 }
 
@@ -156,10 +161,15 @@ mod tests {
     #[test]
     fn the_highest_number_is_the_newest() {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["9", "15", "16", "common"] {
-            fs::create_dir(dir.path().join(name)).unwrap();
+        for folder in ["9/bin", "15/bin", "16/lib", "common/bin"] {
+            fs::create_dir_all(dir.path().join(folder)).unwrap();
         }
-        let found = newest(dir.path(), |name| name.to_str()?.parse().ok());
-        assert_eq!(found, Some(dir.path().join("16")));
+        for program in ["9/bin/postgres", "15/bin/postgres", "common/bin/postgres"] {
+            fs::write(dir.path().join(program), "").unwrap();
+        }
+        let found = newest(dir.path(), Path::new("bin/postgres"), |name| {
+            name.to_str()?.parse().ok()
+        });
+        assert_eq!(found, Some(dir.path().join("15/bin/postgres")));
     }
 }

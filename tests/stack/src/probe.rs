@@ -19,7 +19,7 @@ pub(crate) enum Probe {
     },
     /// `STARTUP` and a query.
     Cassandra,
-    /// `GET`, answered with 200.
+    /// `GET`, answered with success.
     Http {
         /// The path.
         path: &'static str,
@@ -136,7 +136,7 @@ fn http(stream: &mut TcpStream, path: &str) -> io::Result<bool> {
         "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     )?;
     let status = exactly::<12>(stream)?;
-    Ok(status.starts_with(b"HTTP/1.") && status.ends_with(b" 200"))
+    Ok(status.starts_with(b"HTTP/1.") && status.get(8..10) == Some(b" 2"))
 }
 
 fn length(bytes: usize) -> [u8; 4] {
@@ -191,6 +191,7 @@ mod tests {
         assert!(!asked(&Probe::Postgres, &[b"E\0\0\0\x05\0"]));
         let http = Probe::Http { path: "/readyz" };
         assert!(asked(&http, &[b"HTTP/1.1 200 OK\r\n\r\n"]));
+        assert!(asked(&http, &[b"HTTP/1.1 204 No Content\r\n\r\n"]));
         assert!(!asked(
             &http,
             &[b"HTTP/1.1 503 Service Unavailable\r\n\r\n"]

@@ -97,10 +97,9 @@ pub fn up(plan: &Plan, progress: &mut dyn Progress) -> Result<Addresses, Error> 
         let Some(relays) = &plan.relays else {
             return Ok(());
         };
-        context.together(vec![
-            Box::new(|| relay::bring_up(plan, relays, context)),
-            Box::new(|| haproxy::bring_up(plan, context)),
-        ])
+        relay::bring_up(plan, relays, context)?;
+        // After them: it takes servers for ready until it has asked them, and asks again only a second later.
+        haproxy::bring_up(plan, context)
     })?;
     Addresses::of(plan)
 }
@@ -130,7 +129,11 @@ pub(crate) fn watched(
                 cancelled.store(true, Ordering::SeqCst);
             }
         }
-        finish(worker)
+        // What failed then is most likely a helper that the same Ctrl-C ended.
+        finish(worker).map_err(|error| match progress.interrupted() {
+            true => Error::Interrupted,
+            false => error,
+        })
     })
 }
 

@@ -65,8 +65,11 @@ struct Up {
     #[arg(long)]
     base_port: Option<u16>,
     /// Build the relay optimised.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "relay")]
     release: bool,
+    /// Run this `sordino-relay` instead of building one.
+    #[arg(long, value_name = "PROGRAM")]
+    relay: Option<PathBuf>,
     /// Print what `stack env` prints.
     #[arg(long)]
     print_env: bool,
@@ -110,7 +113,10 @@ fn up(dir: &Path, options: &Up) -> Result<(), String> {
         0 => None,
         count => Some(Relays {
             count,
-            program: relay::build(options.release)?,
+            program: match &options.relay {
+                Some(program) => program.clone(),
+                None => relay::build(options.release)?,
+            },
         }),
     };
     let plan = Plan {
