@@ -3,6 +3,7 @@ mod bench;
 mod demo;
 mod fuzz;
 mod prereq;
+mod stack;
 
 use clap::{Parser, Subcommand};
 use std::process::{Command, ExitCode};
@@ -23,6 +24,8 @@ enum Task {
     /// Measures, and prints a table or one line of JSON.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// A cluster on this machine: PostgreSQL, Redis, Kafka, Cassandra, HAProxy and relay nodes.
+    Stack(stack::Options),
     /// A few seconds of every fuzz target; needs a nightly toolchain.
     Fuzz,
     /// Formatting, lints, documentation, tests and a short fuzz run, as CI runs them.
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
         Task::Demo(options) => demo::run(&options),
         Task::Test => cargo(TEST),
         Task::Bench(bench) => bench::run(&bench),
+        Task::Stack(options) => stack::run(&options),
         Task::Fuzz => fuzz::short(),
         Task::Ci => CI
             .iter()

@@ -1,0 +1,188 @@
+//! What a stack consists of.
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{self, Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, place::Place};
+
+/// Ports that one stack takes, from its base port on.
+pub(crate) const PORTS: u16 = 100;
+const DEFAULT_BASE_PORT: u16 = 17_300;
+const MOST_RELAYS: u16 = 20;
+
+/// What to start, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Everything of the stack lies here. Not recorded: a stack may be moved while it is down.
+    #[serde(skip)]
+    pub dir: PathBuf,
+    /// The first of the hundred ports that belong to the stack.
+    pub base_port: u16,
+    /// Kafka brokers: 1, or 3 with every record on all of them.
+    pub brokers: u16,
+    /// Cassandra nodes: 1 or 3.
+    pub nodes: u16,
+    /// Relay nodes and HAProxy before them; without it, the services alone.
+    pub relays: Option<Relays>,
+}
+
+/// Relay nodes of a [`Plan`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relays {
+    /// How many, 1 to 20.
+    pub count: u16,
+    /// `sordino-relay`, built with the feature `cluster`.
+    pub program: PathBuf,
+}
+
+impl Plan {
+    /// One broker, one Cassandra node, no relays, in `dir`.
+    ///
+    /// # Errors
+    /// The working directory cannot be found.
+    pub fn new(dir: &Path) -> Result<Self, Error> {
+        let dir = path::absolute(dir).map_err(Error::io(format!("find {}", dir.display())))?;
+        Ok(Self {
+            dir,
+            base_port: DEFAULT_BASE_PORT,
+            brokers: 1,
+            nodes: 1,
+            relays: None,
+        })
+    }
+
+    /// The same from another base port on.
+    #[must_use]
+    pub fn base_port(mut self, port: u16) -> Self {
+        self.base_port = port;
+        self
+    }
+
+    /// The plan by which the stack in `dir` was started last.
+    ///
+    /// # Errors
+    /// [`Error::NoStack`], or its record cannot be read.
+    pub fn recorded(dir: &Path) -> Result<Self, Error> {
+        let empty = Self::new(dir)?;
+        let file = empty.place().plan();
+        if !file.exists() {
+            return Err(Error::NoStack(empty.dir));
+        }
+        let text = fs::read(&file).map_err(Error::io(format!("read {}", file.display())))?;
+        let plan: Self = serde_json::from_slice(&text)
+            .map_err(|e| Error::Plan(format!("{} is damaged: {e}", file.display())))?;
+        Ok(Self {
+            dir: empty.dir,
+            ..plan
+        })
+    }
+
+    pub(crate) fn record(&self) -> Result<(), Error> {
+        let text = serde_json::to_vec_pretty(self).map_err(|e| Error::Plan(e.to_string()))?;
+        self.place().write(&self.place().plan(), &text)
+    }
+
+    /// Refuses what cannot be started, or does not fit what lies in the directory already.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let refuse = |why: &str| Err(Error::Plan(why.to_owned()));
+        if ![1, 3].contains(&self.brokers) || ![1, 3].contains(&self.nodes) {
+            return refuse("brokers and nodes: 1 or 3");
+        }
+        if self.base_port < 1024 || self.base_port > u16::MAX - PORTS {
+            return refuse("the base port is between 1024 and 65435");
+        }
+        if let Some(relays) = &self.relays
+            && !(1..=MOST_RELAYS).contains(&relays.count)
+        {
+            return refuse("relays: 1 to 20");
+        }
+        match Self::recorded(&self.dir) {
+            Err(Error::NoStack(_)) => Ok(()),
+            Err(other) => Err(other),
+            Ok(old) if (old.brokers, old.nodes) != (self.brokers, self.nodes) => {
+                Err(Error::Plan(format!(
+                    "the stack in {} has {} broker(s) and {} Cassandra node(s), which cannot be changed: `down --wipe` it first",
+                    self.dir.display(),
+                    old.brokers,
+                    old.nodes
+                )))
+            }
+            Ok(old) if old.base_port != self.base_port => Err(Error::Plan(format!(
+                "the stack in {} has the base port {}: `down --wipe` it first",
+                self.dir.display(),
+                old.base_port
+            ))),
+            Ok(_) => Ok(()),
+        }
+    }
+
+    /// Which nodes there are: 1, 2, ….
+    pub(crate) fn relay_numbers(&self) -> std::ops::RangeInclusive<u16> {
+        1..=self.relays.as_ref().map_or(0, |relays| relays.count)
+    }
+
+    /// An address of the stack, by its distance from the base port.
+    pub(crate) fn address(&self, offset: u16) -> SocketAddr {
+        let port = self.base_port.saturating_add(offset);
+        SocketAddr::from(([127, 0, 0, 1], port))
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        Place::new(&self.dir)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recorded_plan_comes_back_and_binds_the_next() {
+        let dir = tempfile::tempdir().unwrap();
+        let plan = Plan::new(dir.path()).unwrap().base_port(20_000);
+        assert!(matches!(Plan::recorded(dir.path()), Err(Error::NoStack(_))));
+        plan.check().unwrap();
+        plan.record().unwrap();
+        assert_eq!(Plan::recorded(dir.path()).unwrap(), plan);
+        let relays = Some(Relays {
+            count: 2,
+            program: "relay".into(),
+        });
+        let more = Plan {
+            relays,
+            ..plan.clone()
+        };
+        more.check().unwrap();
+        let other = Plan {
+            brokers: 3,
+            ..plan.clone()
+        };
+        assert!(other.check().is_err());
+        assert!(plan.base_port(20_100).check().is_err());
+    }
+
+    #[test]
+    fn plans_that_cannot_work_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let plan = Plan::new(dir.path()).unwrap();
+        let wrong = [
+            Plan {
+                brokers: 2,
+                ..plan.clone()
+            },
+            Plan {
+                nodes: 0,
+                ..plan.clone()
+            },
+            plan.clone().base_port(80),
+            plan.clone().base_port(65_500),
+        ];
+        for plan in wrong {
+            assert!(matches!(plan.check(), Err(Error::Plan(_))), "{plan:?}");
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Cassandra: history, states of conversations, what each user has seen.
+use std::{ffi::OsString, net::SocketAddr, time::Duration};
+
+use super::words;
+use crate::{
+    Error, Plan, classpath::CASSANDRA, packages::JAVA, place::Place, probe::Probe,
+    process::Process, up::Context,
+};
+
+/// What Java 17 must open for it, as in its own start script.
+const EXPORTS: &str = "
+    java.base/jdk.internal.misc java.base/jdk.internal.ref java.base/sun.nio.ch java.base/java.lang.ref
+    java.base/jdk.internal.util java.management.rmi/com.sun.jmx.remote.internal.rmi java.rmi/sun.rmi.registry
+    java.rmi/sun.rmi.server java.rmi/sun.rmi.transport.tcp java.sql/java.sql";
+const OPENS: &str = "
+    java.base/java.lang java.base/java.lang.module java.base/java.io java.base/java.nio java.base/java.util
+    java.base/java.util.concurrent java.base/java.util.concurrent.atomic java.base/sun.nio.ch
+    java.base/jdk.internal.loader java.base/jdk.internal.ref java.base/jdk.internal.reflect
+    java.base/jdk.internal.math java.base/jdk.internal.module java.base/jdk.internal.util.jar
+    jdk.management/com.sun.management.internal";
+const MACHINE: &str = "-Xss512k -XX:MaxDirectMemorySize=256m -XX:+ExitOnOutOfMemoryError -Djdk.attach.allowAttachSelf=true
+    -Dcassandra-foreground=yes -Dcassandra.skip_wait_for_gossip_to_settle=0 -Dcassandra.consistent.rangemovement=false";
+/// On every node. A commit log or a disk that fails ends the process: it must not go on acknowledging.
+const COMMON: &str = "\
+cluster_name: sordino
+partitioner: org.apache.cassandra.dht.Murmur3Partitioner
+endpoint_snitch: SimpleSnitch
+num_tokens: 16
+commitlog_sync: periodic
+commitlog_sync_period: 10000ms
+disk_failure_policy: die
+commit_failure_policy: die
+auto_snapshot: false
+memtable_heap_space: 128MiB
+memtable_offheap_space: 128MiB
+file_cache_size: 64MiB
+hinted_handoff_enabled: true
+start_native_transport: true
+";
+const LOGGING: &str = r#"<configuration>
+  <appender name="OUT" class="ch.qos.logback.core.ConsoleAppender">
+    <encoder><pattern>%date{ISO8601} %-5level [%thread] %msg \(%logger{0}\)%n</pattern></encoder>
+  </appender>
+  <root level="INFO"><appender-ref ref="OUT"/></root>
+  <logger name="org.apache.cassandra" level="INFO"/>
+</configuration>
+"#;
+const LOGGING_FILE: &str = "cassandra-logback.xml";
+
+pub(crate) fn name(n: u16) -> String {
+    format!("cassandra-{n}")
+}
+
+/// Each node has a loopback address of its own, with the same ports.
+fn address(plan: &Plan, n: u16) -> SocketAddr {
+    let mut address = plan.address(20);
+    let last = u8::try_from(n).unwrap_or(u8::MAX);
+    address.set_ip([127, 0, 0, last].into());
+    address
+}
+
+fn storage(plan: &Plan, n: u16) -> SocketAddr {
+    let mut address = address(plan, n);
+    address.set_port(plan.address(21).port());
+    address
+}
+
+/// For `nodetool`. On 127.0.0.1 for every node, so each has a port of its own.
+pub(crate) fn jmx(plan: &Plan, n: u16) -> SocketAddr {
+    plan.address(22 + n)
+}
+
+pub(crate) fn addresses(plan: &Plan) -> Vec<SocketAddr> {
+    (1..=plan.nodes).map(|n| address(plan, n)).collect()
+}
+
+pub(crate) fn process(plan: &Plan, n: u16) -> Result<Process, Error> {
+    Ok(Process {
+        name: name(n),
+        program: JAVA.path()?,
+        args: args(plan, n),
+        user: None,
+        address: address(plan, n),
+        health: address(plan, n),
+        probe: Probe::Cassandra,
+        ready_within: Duration::from_secs(180),
+    })
+}
+
+/// Starts the nodes, one after another: two that join at once may take the same part of the ring.
+pub(crate) fn bring_up(plan: &Plan, context: &Context<'_>) -> Result<(), Error> {
+    CASSANDRA.ensure(context)?;
+    let place = &context.place;
+    place.write(&place.etc(LOGGING_FILE), LOGGING.as_bytes())?;
+    for n in 1..=plan.nodes {
+        place.write(&settings_file(place, n), settings(plan, n).as_bytes())?;
+    }
+    (1..=plan.nodes).try_for_each(|n| process(plan, n)?.ensure(context))
+}
+
+fn settings_file(place: &Place, n: u16) -> std::path::PathBuf {
+    place.etc(&format!("{}.yaml", name(n)))
+}
+
+fn settings(plan: &Plan, n: u16) -> String {
+    let own = address(plan, n);
+    format!(
+        "{COMMON}listen_address: {ip}\nrpc_address: {ip}\nnative_transport_port: {port}\nstorage_port: {storage}\n\
+         seed_provider:\n  - class_name: org.apache.cassandra.locator.SimpleSeedProvider\n    parameters:\n      \
+         - seeds: \"{seed}\"\n",
+        ip = own.ip(),
+        port = own.port(),
+        storage = storage(plan, n).port(),
+        seed = storage(plan, 1),
+    )
+}
+
+fn args(plan: &Plan, n: u16) -> Vec<OsString> {
+    let place = plan.place();
+    let (heap, collector, ring_delay) = match plan.nodes {
+        1 => (512, "-XX:+UseG1GC", 1),
+        // Three on two cores: a collector without threads of its own. The others' gossip takes a moment to arrive.
+        _ => (400, "-XX:+UseSerialGC", 2000),
+    };
+    let mut args: Vec<_> = words(MACHINE).collect();
+    args.extend(words(&format!(
+        "-Xms{heap}m -Xmx{heap}m {collector} -Dcassandra.ring_delay_ms={ring_delay} -Dcassandra.jmx.local.port={}",
+        jmx(plan, n).port()
+    )));
+    for (option, packages) in [("--add-exports", EXPORTS), ("--add-opens", OPENS)] {
+        args.extend(words(packages).flat_map(|mut package| {
+            package.push("=ALL-UNNAMED");
+            [option.into(), package]
+        }));
+    }
+    let paths = [
+        ("cassandra.config=file://", settings_file(&place, n)),
+        ("cassandra.storagedir=", place.data(&name(n))),
+        ("cassandra.logdir=", place.data(&name(n))),
+        ("logback.configurationFile=", place.etc(LOGGING_FILE)),
+    ];
+    args.extend(paths.map(|(property, path)| {
+        let mut arg = OsString::from(format!("-D{property}"));
+        arg.push(path);
+        arg
+    }));
+    args.extend(["-cp".into(), CASSANDRA.argument()]);
+    args.push("org.apache.cassandra.service.CassandraDaemon".into());
+    args
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn the_second_node_asks_the_first() {
+        let plan = Plan {
+            nodes: 3,
+            ..Plan::new(Path::new("/stack")).unwrap()
+        };
+        let settings = settings(&plan, 2);
+        assert!(settings.contains("listen_address: 127.0.0.2\n"));
+        assert!(settings.contains("seeds: \"127.0.0.1:17321\""));
+        let args = args(&plan, 2);
+        for expected in [
+            "-Dcassandra.config=file:///stack/etc/cassandra-2.yaml",
+            "-Dcassandra.storagedir=/stack/data/cassandra-2",
+            "-Dcassandra.jmx.local.port=17324",
+            "-Dcassandra.ring_delay_ms=2000",
+            "java.base/sun.nio.ch=ALL-UNNAMED",
+        ] {
+            assert!(args.contains(&expected.into()), "{expected}");
+        }
+    }
+}

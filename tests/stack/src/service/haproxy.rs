@@ -1,0 +1,222 @@
+//! HAProxy: ends TLS and spreads connections over the relay nodes, with the configuration that operators get.
+use std::{net::SocketAddr, path::PathBuf, process::Command, time::Duration};
+
+use rustix::process::{Resource, getrlimit};
+
+use super::{relay, words};
+use crate::{
+    Error, Plan,
+    packages::{HAPROXY, OPENSSL},
+    place::Place,
+    probe::Probe,
+    process::{Process, tail},
+    up::Context,
+};
+
+const TEMPLATE: &str = include_str!("../../../../deploy/haproxy/haproxy.cfg");
+pub(crate) const NAME: &str = "haproxy";
+
+pub(crate) fn front(plan: &Plan) -> SocketAddr {
+    plan.address(0)
+}
+
+pub(crate) fn status(plan: &Plan) -> SocketAddr {
+    plan.address(1)
+}
+
+pub(crate) fn url(plan: &Plan) -> String {
+    format!("https://localhost:{}", front(plan).port())
+}
+
+/// What a client has to trust.
+pub(crate) fn authority(plan: &Plan) -> PathBuf {
+    plan.place().etc("ca.pem")
+}
+
+pub(crate) fn process(plan: &Plan) -> Result<Process, Error> {
+    Ok(Process {
+        name: NAME.to_owned(),
+        program: HAPROXY.path()?,
+        args: vec![
+            "-db".into(),
+            "-f".into(),
+            settings_file(&plan.place()).into(),
+        ],
+        user: None,
+        address: front(plan),
+        health: status(plan),
+        probe: Probe::Http { path: "/healthz" },
+        ready_within: Duration::from_secs(20),
+    })
+}
+
+pub(crate) fn bring_up(plan: &Plan, context: &Context<'_>) -> Result<(), Error> {
+    let place = &context.place;
+    if !certificate_file(place).exists() {
+        make_certificate(place)?;
+    }
+    let file = settings_file(place);
+    place.write(&file, render(plan)?.as_bytes())?;
+    let mut check = Command::new(HAPROXY.path()?);
+    run(
+        check.args(["-c", "-q", "-f"]).arg(&file),
+        "checking HAProxy's configuration",
+    )?;
+    process(plan)?.ensure(context)
+}
+
+fn settings_file(place: &Place) -> PathBuf {
+    place.etc("haproxy.cfg")
+}
+
+fn certificate_file(place: &Place) -> PathBuf {
+    place.etc("front.pem")
+}
+
+/// The operators' file with the stack's addresses.
+fn render(plan: &Plan) -> Result<String, Error> {
+    let place = plan.place();
+    let (servers, others): (Vec<_>, Vec<_>) = TEMPLATE
+        .lines()
+        .partition(|line| line.trim_start().starts_with("server "));
+    if servers.is_empty() {
+        return Err(unlike("server "));
+    }
+    let mut text = others.join("\n");
+    let servers: String = plan.relay_numbers().map(|n| server(plan, n)).collect();
+    let bind = format!(
+        "bind {} ssl crt {} ",
+        front(plan),
+        certificate_file(&place).display()
+    );
+    let limit = format!("maxconn {}", connections());
+    let ops =
+        "    # `port` is `ops.listen`, which only this machine and the metrics need to reach.\n";
+    for (theirs, ours) in [
+        // It runs as who started it.
+        ("    user haproxy\n    group haproxy\n", ""),
+        ("maxconn 20000", &limit),
+        ("bind :443 ssl crt /etc/haproxy/sordino.pem ", &bind),
+        // Every client is this machine.
+        ("sc0_conn_rate gt 400", "sc0_conn_rate gt 1000000"),
+        (ops, &format!("{ops}{servers}")),
+        ("bind 127.0.0.1:8404", &format!("bind {}", status(plan))),
+    ] {
+        if text.matches(theirs).count() != 1 {
+            return Err(unlike(theirs));
+        }
+        text = text.replace(theirs, ours);
+    }
+    Ok(text + "\n")
+}
+
+fn unlike(what: &str) -> Error {
+    Error::Plan(format!(
+        "deploy/haproxy/haproxy.cfg lacks `{}`",
+        what.trim()
+    ))
+}
+
+fn server(plan: &Plan, n: u16) -> String {
+    let (name, address, ops) = (relay::name(n), relay::address(plan, n), relay::ops(plan, n));
+    format!(
+        "    server {name} {address} port {} cookie {name}\n",
+        ops.port()
+    )
+}
+
+/// As many as the open files that we may have allow, two for each.
+fn connections() -> u64 {
+    let files = getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX);
+    (files.saturating_sub(200) / 2).min(20_000)
+}
+
+/// A certificate for this machine and the authority that signed it, whose key is thrown away.
+fn make_certificate(place: &Place) -> Result<(), Error> {
+    let new = "-x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650";
+    let [ca_key, ca, key, leaf] =
+        ["ca.key", "ca.pem", "front.key", "front.crt"].map(|file| place.etc(file));
+    // An authority of its own: a client that trusts a certificate as a root does not take it for a server's, too.
+    let mut authority = Command::new(OPENSSL.path()?);
+    authority
+        .arg("req")
+        .args(words(new))
+        .args(["-subj", "/CN=Sordino stack"])
+        .args(["-addext", "keyUsage=critical,keyCertSign"])
+        .arg("-keyout")
+        .arg(&ca_key)
+        .arg("-out")
+        .arg(&ca);
+    run(&mut authority, "making a certificate")?;
+    let mut server = Command::new(OPENSSL.path()?);
+    server
+        .arg("req")
+        .args(words(new))
+        .args(["-subj", "/CN=localhost"])
+        .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-addext", "extendedKeyUsage=serverAuth"])
+        .arg("-CA")
+        .arg(&ca)
+        .arg("-CAkey")
+        .arg(&ca_key)
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&leaf);
+    run(&mut server, "making a certificate")?;
+    let read = |path: &PathBuf| std::fs::read(path).map_err(Error::io("read a certificate"));
+    place.write(
+        &certificate_file(place),
+        &[read(&leaf)?, read(&key)?].concat(),
+    )?;
+    [ca_key, key, leaf]
+        .iter()
+        .try_for_each(std::fs::remove_file)
+        .map_err(Error::io("remove a key"))
+}
+
+fn run(command: &mut Command, what: &str) -> Result<(), Error> {
+    let output = command.output().map_err(Error::io(what))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = [output.stdout, output.stderr].concat();
+    Err(Error::Failed {
+        what: what.to_owned(),
+        detail: tail(&String::from_utf8_lossy(&said)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Relays;
+    use std::path::Path;
+
+    fn rendered() -> String {
+        let relays = Relays {
+            count: 3,
+            program: "relay".into(),
+        };
+        let plan = Plan {
+            relays: Some(relays),
+            ..Plan::new(Path::new("/stack")).unwrap()
+        };
+        render(&plan).unwrap()
+    }
+
+    #[test]
+    fn the_operators_file_takes_the_stacks_addresses() {
+        let text = rendered();
+        for line in [
+            "bind 127.0.0.1:17300 ssl crt /stack/etc/front.pem alpn h2,http/1.1",
+            "bind 127.0.0.1:17301",
+            "server relay-3 127.0.0.1:17333 port 17363 cookie relay-3",
+            "http-request set-header X-Forwarded-For %[src]",
+        ] {
+            assert!(text.lines().any(|l| l.trim() == line), "{line}");
+        }
+        assert!(!text.contains("10.0.0.1"));
+    }
+}

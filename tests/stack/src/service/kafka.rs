@@ -1,0 +1,239 @@
+//! Kafka in KRaft mode: each process is broker and controller in one. It holds the log of all messages.
+use std::{ffi::OsString, fs, net::SocketAddr, path::Path, process::Command, time::Duration};
+
+use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
+
+use super::words;
+use crate::{
+    Error, Plan,
+    classpath::KAFKA,
+    packages::JAVA,
+    place::Place,
+    probe::Probe,
+    process::{Process, tail},
+    up::Context,
+};
+
+/// On every broker. A cut-off consumer is given up after six seconds; the defaults, 45 s, are also the least it can ask for.
+const COMMON: &str = "\
+process.roles=broker,controller
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+num.partitions=16
+auto.create.topics.enable=false
+unclean.leader.election.enable=false
+log.message.timestamp.type=LogAppendTime
+log.retention.hours=168
+log.retention.bytes=-1
+group.consumer.session.timeout.ms=6000
+group.consumer.min.session.timeout.ms=3000
+group.consumer.heartbeat.interval.ms=300
+group.consumer.min.heartbeat.interval.ms=200
+group.initial.rebalance.delay.ms=0
+";
+const ONE: &str = "\
+default.replication.factor=1
+min.insync.replicas=1
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+";
+/// A dead broker is given up after three seconds instead of nine.
+const THREE: &str = "\
+default.replication.factor=3
+min.insync.replicas=2
+offsets.topic.replication.factor=3
+transaction.state.log.replication.factor=3
+transaction.state.log.min.isr=2
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+";
+const LOGGING: &str = r#"<Configuration status="WARN">
+  <Appenders><Console name="out"><PatternLayout pattern="%d{ISO8601} %p %m (%c{1})%n"/></Console></Appenders>
+  <Loggers><Root level="INFO"><AppenderRef ref="out"/></Root></Loggers>
+</Configuration>
+"#;
+const LOGGING_FILE: &str = "kafka-log4j2.xml";
+
+pub(crate) fn name(n: u16) -> String {
+    format!("kafka-{n}")
+}
+
+pub(crate) fn broker(plan: &Plan, n: u16) -> SocketAddr {
+    plan.address(9 + n)
+}
+
+pub(crate) fn controller(plan: &Plan, n: u16) -> SocketAddr {
+    plan.address(14 + n)
+}
+
+/// For a client's `bootstrap.servers`.
+pub(crate) fn servers(plan: &Plan) -> String {
+    list((1..=plan.brokers).map(|n| broker(plan, n).to_string()))
+}
+
+pub(crate) fn process(plan: &Plan, n: u16) -> Result<Process, Error> {
+    let place = plan.place();
+    let mut logging = OsString::from("-Dlog4j2.configurationFile=");
+    logging.push(place.etc(LOGGING_FILE));
+    let mut args: Vec<_> = words("-Xms256m -Xmx512m -XX:+ExitOnOutOfMemoryError").collect();
+    args.extend([
+        logging,
+        "-cp".into(),
+        KAFKA.argument(),
+        "kafka.Kafka".into(),
+    ]);
+    args.push(properties_file(&place, n).into());
+    Ok(Process {
+        name: name(n),
+        program: JAVA.path()?,
+        args,
+        user: None,
+        address: broker(plan, n),
+        health: broker(plan, n),
+        probe: Probe::Kafka { broker: n },
+        ready_within: Duration::from_secs(120),
+    })
+}
+
+/// Starts the brokers, all at once: each needs the others.
+pub(crate) fn bring_up(plan: &Plan, context: &Context<'_>) -> Result<(), Error> {
+    KAFKA.ensure(context)?;
+    let place = &context.place;
+    place.write(&place.etc(LOGGING_FILE), LOGGING.as_bytes())?;
+    for n in 1..=plan.brokers {
+        place.write(&properties_file(place, n), properties(plan, n).as_bytes())?;
+    }
+    let made = place.etc("kafka.made");
+    if !made.exists() {
+        context.prepare("formatting Kafka's storage".to_owned());
+        format_storage(plan, place)?;
+        place.write(&made, b"")?;
+    }
+    context.all((1..=plan.brokers).map(|n| process(plan, n)))
+}
+
+fn properties_file(place: &Place, n: u16) -> std::path::PathBuf {
+    place.etc(&format!("{}.properties", name(n)))
+}
+
+fn properties(plan: &Plan, n: u16) -> String {
+    let (client, control) = (broker(plan, n), controller(plan, n));
+    let listeners = format!("PLAINTEXT://{client},CONTROLLER://{control}");
+    let quorum = list((1..=plan.brokers).map(|n| controller(plan, n).to_string()));
+    let logs = plan.place().data(&name(n)).join("log");
+    let replication = if plan.brokers == 1 { ONE } else { THREE };
+    format!(
+        "node.id={n}\nlisteners={listeners}\nadvertised.listeners={listeners}\n\
+         controller.quorum.bootstrap.servers={quorum}\nlog.dirs={}\n{COMMON}{replication}",
+        logs.display()
+    )
+}
+
+/// Gives every broker the cluster's id, and three of them each other's addresses.
+fn format_storage(plan: &Plan, place: &Place) -> Result<(), Error> {
+    let cluster = uuid();
+    let mut quorum = vec!["--standalone".to_owned()];
+    if plan.brokers > 1 {
+        let voter = |n| format!("{n}@{}:{}", controller(plan, n), uuid());
+        quorum = vec![
+            "--initial-controllers".to_owned(),
+            list((1..=plan.brokers).map(voter)),
+        ];
+    }
+    for n in 1..=plan.brokers {
+        let logs = place.data(&name(n)).join("log");
+        if logs.exists() {
+            // Interrupted before.
+            fs::remove_dir_all(&logs).map_err(Error::io("remove unfinished storage"))?;
+        }
+        format_one(&cluster, &quorum, &properties_file(place, n))?;
+    }
+    Ok(())
+}
+
+fn format_one(cluster: &str, quorum: &[String], properties: &Path) -> Result<(), Error> {
+    let output = Command::new(JAVA.path()?)
+        .arg("-cp")
+        .arg(KAFKA.argument())
+        .args(["kafka.tools.StorageTool", "format", "-t", cluster, "-c"])
+        .arg(properties)
+        .args(quorum)
+        .output()
+        .map_err(Error::io("start java"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = [output.stdout, output.stderr].concat();
+    Err(Error::Failed {
+        what: "formatting Kafka's storage".to_owned(),
+        detail: tail(&String::from_utf8_lossy(&said)),
+    })
+}
+
+/// As Kafka writes one.
+fn uuid() -> String {
+    let mut bytes: [u8; 16] = rand::random();
+    // No leading `-`, which tools would take for an option.
+    let [first, ..] = &mut bytes;
+    *first &= 0x7f;
+    BASE64_URL_SAFE_NO_PAD.encode(bytes)
+}
+
+fn list(parts: impl Iterator<Item = String>) -> String {
+    parts.collect::<Vec<_>>().join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(brokers: u16) -> Plan {
+        Plan {
+            brokers,
+            ..Plan::new(Path::new("/stack")).unwrap()
+        }
+    }
+
+    #[test]
+    fn three_brokers_keep_every_record_thrice() {
+        let properties = properties(&plan(3), 2);
+        for line in [
+            "node.id=2",
+            "listeners=PLAINTEXT://127.0.0.1:17311,CONTROLLER://127.0.0.1:17316",
+            "controller.quorum.bootstrap.servers=127.0.0.1:17315,127.0.0.1:17316,127.0.0.1:17317",
+            "log.dirs=/stack/data/kafka-2/log",
+            "min.insync.replicas=2",
+            "group.consumer.session.timeout.ms=6000",
+            "auto.create.topics.enable=false",
+        ] {
+            assert!(properties.lines().any(|l| l == line), "{line}");
+        }
+        assert_eq!(
+            servers(&plan(3)),
+            "127.0.0.1:17310,127.0.0.1:17311,127.0.0.1:17312"
+        );
+    }
+
+    #[test]
+    fn no_setting_is_given_twice() {
+        for brokers in [1, 3] {
+            let text = properties(&plan(brokers), 1);
+            let mut keys: Vec<_> = text.lines().map(|l| l.split('=').next()).collect();
+            keys.sort_unstable();
+            let all = keys.len();
+            keys.dedup();
+            assert_eq!(keys.len(), all);
+        }
+    }
+
+    #[test]
+    fn ids_look_like_kafkas() {
+        for _ in 0..100 {
+            let id = uuid();
+            assert_eq!(id.len(), 22);
+            assert!(!id.starts_with('-'));
+        }
+    }
+}

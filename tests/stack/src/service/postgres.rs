@@ -1,0 +1,227 @@
+//! PostgreSQL: users, devices, keys. It refuses to run as root, and then runs as the user that Debian's package makes.
+use std::{
+    fs::{self, File},
+    io,
+    net::SocketAddr,
+    os::unix::{
+        fs::{chown, symlink},
+        process::CommandExt,
+    },
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::words;
+use crate::{
+    Error, Plan, packages,
+    pid::{self, Identity},
+    place::{self, Place},
+    probe::Probe,
+    process::{Process, tail},
+    up::Context,
+};
+
+pub(crate) const NAME: &str = "postgres";
+/// The owner of everything in it, and the name of the database.
+const USER: &str = "sordino";
+
+pub(crate) fn address(plan: &Plan) -> SocketAddr {
+    plan.address(2)
+}
+
+pub(crate) fn url(plan: &Plan) -> Result<String, Error> {
+    let password = password(&plan.place())?;
+    Ok(format!(
+        "postgres://{USER}:{password}@{}/{USER}",
+        address(plan)
+    ))
+}
+
+pub(crate) fn process(plan: &Plan) -> Result<Process, Error> {
+    let address = address(plan);
+    let data = cluster(&plan.place());
+    let mut args = vec!["-D".into(), data.into_os_string()];
+    args.extend(words(&format!("-p {} -h {}", address.port(), address.ip())));
+    // Twenty relay nodes and the tests; no socket in a directory that it may not be allowed to write to.
+    args.extend(words("-c max_connections=300 -c unix_socket_directories="));
+    Ok(Process {
+        name: NAME.to_owned(),
+        program: packages::POSTGRES.path()?,
+        args,
+        user: user()?,
+        address,
+        health: address,
+        probe: Probe::Postgres,
+        ready_within: Duration::from_secs(60),
+    })
+}
+
+/// Starts it, making its files and the database first if there are none.
+pub(crate) fn bring_up(plan: &Plan, context: &Context<'_>) -> Result<(), Error> {
+    let place = &context.place;
+    let made = place.etc("postgres.made");
+    if !made.exists() {
+        context.prepare("making PostgreSQL's files".to_owned());
+        init(place)?;
+        place.write(&made, b"")?;
+    }
+    start(plan, context)
+}
+
+/// Starts it if it does not run.
+pub(crate) fn start(plan: &Plan, context: &Context<'_>) -> Result<(), Error> {
+    let file = context.place.pid(NAME);
+    if !Identity::read(&file).is_some_and(|identity| identity.runs()) {
+        wait_for_orphans(&cluster(&context.place))?;
+    }
+    process(plan)?.ensure(context)
+}
+
+/// Removes what it keeps, if that lies elsewhere.
+pub(crate) fn wipe(place: &Place) -> Result<(), Error> {
+    match fs::read_link(place.data(NAME)) {
+        Ok(elsewhere) if elsewhere.exists() => {
+            let failed = format!("remove {}", elsewhere.display());
+            fs::remove_dir_all(&elsewhere).map_err(Error::io(failed))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What `initdb` makes.
+fn cluster(place: &Place) -> PathBuf {
+    place.data(NAME).join("cluster")
+}
+
+fn password(place: &Place) -> Result<String, Error> {
+    place.secret(&place.etc("postgres.password"), || {
+        hex::encode(rand::random::<[u8; 16]>())
+    })
+}
+
+fn init(place: &Place) -> Result<(), Error> {
+    let home = home(place)?;
+    let cluster = cluster(place);
+    if cluster.exists() {
+        // Interrupted before.
+        fs::remove_dir_all(&cluster).map_err(Error::io("remove an unfinished database"))?;
+    }
+    let user = user()?;
+    let file = home.join("password");
+    place.write(&file, password(place)?.as_bytes())?;
+    if let Some((user, group)) = user {
+        chown(&file, Some(user), Some(group)).map_err(Error::io("give away a file"))?;
+    }
+    let initdb = packages::POSTGRES.path()?.with_file_name("initdb");
+    let options =
+        format!("--username={USER} --auth=scram-sha-256 --encoding=UTF8 --no-locale --no-sync");
+    let mut command = Command::new(initdb);
+    command.args(words(&options));
+    command.arg("--pwfile").arg(&file).arg("-D").arg(&cluster);
+    run(&mut command, user, "making PostgreSQL's files")?;
+    fs::remove_file(&file).map_err(Error::io("remove a file"))?;
+    // By itself, before it listens: nobody else is there yet, so no password is needed.
+    let mut command = Command::new(packages::POSTGRES.path()?);
+    command
+        .args(words("--single -D"))
+        .arg(&cluster)
+        .arg("postgres");
+    let statement = place.etc("postgres.sql");
+    place.write(&statement, format!("CREATE DATABASE {USER}\n").as_bytes())?;
+    command.stdin(File::open(&statement).map_err(Error::io("open a file"))?);
+    run(&mut command, user, "creating the database")
+}
+
+fn run(command: &mut Command, user: Option<(u32, u32)>, what: &str) -> Result<(), Error> {
+    if let Some((user, group)) = user {
+        command.uid(user).gid(group);
+    }
+    let output = command.current_dir("/").output().map_err(Error::io(what))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(Error::Failed {
+        what: what.to_owned(),
+        detail: tail(&String::from_utf8_lossy(&output.stderr)),
+    })
+}
+
+/// The directory for its files, which it owns and can reach.
+fn home(place: &Place) -> Result<PathBuf, Error> {
+    let home = place.data(NAME);
+    place::make(&home)?;
+    let Some((user, group)) = user()? else {
+        return Ok(home);
+    };
+    chown(&home, Some(user), Some(group)).map_err(Error::io("give away a directory"))?;
+    if reaches(user, group, &home) {
+        return Ok(home);
+    }
+    // Below /root nobody but root reaches anything.
+    let elsewhere = Path::new("/var/lib/postgresql").join(format!(
+        "sordino-{}",
+        hex::encode(rand::random::<[u8; 4]>())
+    ));
+    place::make(&elsewhere)?;
+    chown(&elsewhere, Some(user), Some(group)).map_err(Error::io("give away a directory"))?;
+    fs::remove_dir(&home)
+        .and_then(|()| symlink(&elsewhere, &home))
+        .map_err(Error::io(format!("link {}", home.display())))?;
+    Ok(home)
+}
+
+fn reaches(user: u32, group: u32, dir: &Path) -> bool {
+    let mut test = Command::new("test");
+    test.arg("-x")
+        .arg(dir)
+        .current_dir("/")
+        .uid(user)
+        .gid(group);
+    test.status().is_ok_and(|status| status.success())
+}
+
+/// The user to run as, if we are root.
+fn user() -> Result<Option<(u32, u32)>, Error> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(None);
+    }
+    let users = fs::read_to_string("/etc/passwd").map_err(Error::io("read /etc/passwd"))?;
+    let found = users.lines().find_map(|line| {
+        // name:x:uid:gid:…
+        let mut fields = line.strip_prefix("postgres:")?.split(':').skip(1);
+        Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+    });
+    let missing =
+        || Error::Missing("postgresql (there is no user postgres to run it as)".to_owned());
+    found.map(Some).ok_or_else(missing)
+}
+
+/// After `kill -9` of the first of its processes the others end by themselves; until then it must not start again.
+fn wait_for_orphans(cluster: &Path) -> Result<(), Error> {
+    let until = Instant::now() + Duration::from_secs(30);
+    loop {
+        let running = pid::working_in(cluster, "postgres");
+        match running.first() {
+            None => return remove_lock(cluster),
+            Some(one) if Instant::now() > until => {
+                return Err(Error::Plan(format!(
+                    "process {} still uses {}",
+                    one.pid(),
+                    cluster.display()
+                )));
+            }
+            Some(_) => thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+/// It takes its own lock file for that of a running server as long as the number in it is in use: by whatever has it now, or
+/// because nobody has collected the one that was killed.
+fn remove_lock(cluster: &Path) -> Result<(), Error> {
+    match fs::remove_file(cluster.join("postmaster.pid")) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("remove postmaster.pid")(e)),
+        _ => Ok(()),
+    }
+}
