@@ -36,6 +36,12 @@ pub(crate) enum Command {
         #[command(flatten)]
         settings: Settings,
     },
+    /// Make, or bring up to date, the tables and the topic that the configuration names. Run it before the first start and
+    /// before a new version; what is there stays.
+    Migrate {
+        #[command(flatten)]
+        settings: Settings,
+    },
     /// List what a stopped relay holds of the messages, a line of JSON each: addresses, times, sizes, ciphertext.
     Rows {
         /// The data directory.

@@ -60,7 +60,7 @@ pub fn rows(data: &Path, out: &mut impl Write) -> Result<(), InspectError> {
         std::fs::TryLockError::WouldBlock => InspectError::Locked,
         std::fs::TryLockError::Error(error) => error.into(),
     })?;
-    let store = Store::open(StoreOptions::new(crate::relay::messages(data)))?;
+    let store = Store::open(StoreOptions::new(crate::stores::messages(data)))?;
     for row in store.every_row() {
         let row = row?;
         // Chat takes in no row whose header does not parse.

@@ -12,4 +12,5 @@ pub mod ops;
 pub mod relay;
 pub mod session;
 pub mod snowflake;
+pub mod stores;
 pub mod user;

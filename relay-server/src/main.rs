@@ -48,7 +48,14 @@ async fn run() -> ExitCode {
             Ok(config) => serve(config, port_file).await,
             Err(error) => Err(error),
         },
-        Command::Check { settings } => settings.load().and_then(|config| check(&config)),
+        Command::Check { settings } => match settings.load() {
+            Ok(config) => check(&config).await,
+            Err(error) => Err(error),
+        },
+        Command::Migrate { settings } => match settings.load() {
+            Ok(config) => migrate(&config).await,
+            Err(error) => Err(error),
+        },
         Command::Rows { data } => {
             inspect::rows(&data, &mut io::stdout().lock()).map_err(Into::into)
         }
@@ -75,7 +82,9 @@ async fn serve(config: Config, port_file: Option<std::path::PathBuf>) -> Result<
         name = config.server.name,
         data = %config.store.data.display(),
         trusted_proxies = ?config.server.trusted_proxies,
-        "starting: users in SQLite, messages in an embedded log and store, sessions in memory"
+        users = if config.has_postgres() { "PostgreSQL" } else { "SQLite" },
+        messages = if config.is_cluster() { "Kafka and Cassandra, sessions in Redis" } else { "embedded, sessions in memory" },
+        "starting"
     );
     if let Some(enough) = raise_limit(config.limits.connections) {
         tracing::warn!(
@@ -111,8 +120,16 @@ fn summarize(relay: &Relay) {
     eprintln!("listening on http://{}", relay.addr());
 }
 
-fn check(config: &Config) -> Result<(), Failure> {
-    let problems = config.check();
+async fn check(config: &Config) -> Result<(), Failure> {
+    let problems: Vec<_> = config.check().iter().map(ToString::to_string).collect();
+    #[cfg(feature = "cluster")]
+    let problems = match problems.is_empty() {
+        true => {
+            let errors = sordino_relay::stores::cluster::check(config).await;
+            errors.iter().map(ToString::to_string).collect()
+        }
+        false => problems,
+    };
     for problem in &problems {
         eprintln!("{problem}");
     }
@@ -130,6 +147,20 @@ fn check(config: &Config) -> Result<(), Failure> {
         1 => Err("1 problem".into()),
         n => Err(format!("{n} problems").into()),
     }
+}
+
+async fn migrate(config: &Config) -> Result<(), Failure> {
+    if let [problem, ..] = config.problems().as_slice() {
+        return Err(problem.to_string().into());
+    }
+    #[cfg(feature = "cluster")]
+    for line in sordino_relay::stores::cluster::migrate(config).await? {
+        println!("{line}");
+    }
+    if !config.has_postgres() {
+        println!("SQLite: the tables are made, and brought up to date, whenever the relay starts");
+    }
+    Ok(())
 }
 
 fn print(config: &Config) -> Result<(), Failure> {

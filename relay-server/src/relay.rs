@@ -19,11 +19,8 @@ use tokio_util::sync::CancellationToken;
 pub use crate::config::Config;
 use crate::{
     auth::{challenge::Challenges, signing_key::TokenKey, token::Tokens},
-    broker::memory::Bounds,
     chat::{self, Chat},
     config::{self, Problem},
-    delivery::embedded::{self, DeliveryHandle, Options},
-    history::embedded::StoreOptions,
     http::{Api, ClaimQuota, routes::router},
     ops::{
         accept::Server,
@@ -34,8 +31,7 @@ use crate::{
         rates::{self, Rates},
         request,
     },
-    session::memory::MemorySessions,
-    user::{UserError, sqlite::SqliteUsers},
+    stores::{self, Stores},
 };
 
 /// Challenges answered in a minute: more than this machine could check the signatures of. About 20 bytes each.
@@ -63,12 +59,9 @@ pub enum StartError {
     /// A file.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The store of users.
+    /// The stores.
     #[error(transparent)]
-    Users(#[from] UserError),
-    /// The store of messages.
-    #[error(transparent)]
-    Messages(#[from] embedded::StartError),
+    Stores(#[from] stores::OpenError),
     /// The recorder of metrics.
     #[error(transparent)]
     Metrics(#[from] MetricsError),
@@ -87,10 +80,9 @@ pub struct Relay {
     chat: Arc<Chat>,
     ops: config::Ops,
     /// Held until the end: dropped, it closes the log.
-    delivery: DeliveryHandle,
-    users: SqliteUsers,
+    stores: Stores,
     /// Held until the end: the lock goes with the file.
-    _lock: File,
+    _lock: Option<File>,
 }
 
 /// Opens the stores and listens.
@@ -108,10 +100,11 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         None => None,
     };
     let data = &config.store.data;
-    let lock = lock(data)?;
-    let users = SqliteUsers::open(&data.join("users.sqlite")).await?;
-    let sessions = Arc::new(MemorySessions::new());
-    let delivery = embedded::start(options(&config), sessions.clone()).await?;
+    let lock = match config.keeps_data() {
+        true => Some(lock(data)?),
+        false => None,
+    };
+    let stores = Stores::open(&config).await?;
     let key = match token_key {
         Some(key) => key,
         None => TokenKey::load_or_create(&data.join("token.key"))?,
@@ -119,10 +112,10 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
     let api = Arc::new(Api {
         tokens: Tokens::new(&config.server.name, &key),
         name: config.server.name,
-        users: Arc::new(users.clone()),
-        sessions,
-        log: delivery.log,
-        history: delivery.history,
+        users: stores.users(),
+        sessions: Arc::clone(&stores.sessions),
+        log: Arc::clone(&stores.log),
+        history: Arc::clone(&stores.history),
         challenges: Challenges::new(ANSWERED_CHALLENGES),
         claims: ClaimQuota::new(config.rates.claims_per_hour, CLAIM_PAIRS),
         rates: Arc::new(Rates::new(&config.rates)),
@@ -150,7 +143,7 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
     let admin = match recorder {
         Some((listen, recorder)) => {
             let counter = server.counter();
-            let store = delivery.handle.store();
+            let store = stores.embedded();
             let admin = Admin::start(
                 listen,
                 &config.limits,
@@ -173,8 +166,7 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         api,
         chat,
         ops: config.ops,
-        delivery: delivery.handle,
-        users,
+        stores,
         _lock: lock,
     })
 }
@@ -196,32 +188,6 @@ pub(crate) fn is_running(data: &Path) -> bool {
     lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
-/// The directory of the messages.
-pub(crate) fn messages(data: &Path) -> PathBuf {
-    data.join("messages")
-}
-
-fn options(config: &Config) -> Options {
-    let path = messages(&config.store.data);
-    let delivery = &config.delivery;
-    Options {
-        store: StoreOptions {
-            reserve_bytes: config.store.reserve_bytes,
-            cache_bytes: config.store.cache_bytes,
-            ..StoreOptions::new(path)
-        },
-        queue: Bounds {
-            bytes: delivery.queue_bytes,
-            records: delivery.queue_records,
-        },
-        group: Bounds {
-            bytes: delivery.group_bytes,
-            records: delivery.group_records,
-        },
-        cached_states: delivery.cached_states,
-    }
-}
-
 impl Relay {
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
@@ -235,8 +201,10 @@ impl Relay {
 
     /// Says that it is not ready any more, stops accepting, closes the sockets in batches, lets requests under way end,
     /// answers and stores what the log still holds, closes the stores and frees the data directory.
-    pub async fn shutdown(self) {
+    pub async fn shutdown(mut self) {
         self.api.draining.cancel();
+        // First: while its sockets still live, other nodes deliver already.
+        self.stores.leave().await;
         // For the load balancer to hear of it before it meets a closed door.
         sleep(Duration::from_secs(self.ops.unready_seconds)).await;
         self.server.stop();
@@ -253,11 +221,8 @@ impl Relay {
             tracing::warn!(left, "connections did not end in time and are cut");
             self.server.kill();
         }
-        // After the sockets, so that what they sent is answered; before the stores, which it writes to.
-        if let Err(error) = self.delivery.shutdown().await {
-            tracing::error!(%error, "the store of messages was not closed cleanly");
-        }
-        self.users.close().await;
+        // After the sockets, so that what they sent is answered.
+        self.stores.close().await;
         tracing::info!("stopped");
     }
 }

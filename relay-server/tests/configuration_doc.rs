@@ -9,7 +9,6 @@
 use std::collections::BTreeMap;
 
 use sordino_relay::config::Config;
-use toml::Value;
 
 const DOC: &str = include_str!("../../docs/configuration.md");
 
@@ -36,14 +35,22 @@ fn existing() -> BTreeMap<String, String> {
     let mut config = Config::default();
     config.auth.token_key_file = Some("x".into());
     config.ops.listen = Some(([127, 0, 0, 1], 0).into());
-    let mut table = toml::Table::try_from(config).expect("a table");
-    let none = ["auth.token_key", "auth.token_key_file", "ops.listen"];
-    // A secret cannot be made here but by reading it.
-    let read: Config = toml::from_str("[auth]\ntoken_key = 'x'").expect("read");
-    let secret = toml::Table::try_from(read).expect("a table")["auth"]["token_key"].clone();
-    if let Some(Value::Table(auth)) = table.get_mut("auth") {
-        auth.insert("token_key".to_owned(), secret);
-    }
+    let secret = || Some("x".to_owned().into());
+    config.auth.token_key = secret();
+    config.postgres.url = secret();
+    config.redis.url = secret();
+    config.postgres.url_file = Some("x".into());
+    config.redis.url_file = Some("x".into());
+    let table = toml::Table::try_from(config).expect("a table");
+    let none = [
+        "auth.token_key",
+        "auth.token_key_file",
+        "ops.listen",
+        "postgres.url",
+        "postgres.url_file",
+        "redis.url",
+        "redis.url_file",
+    ];
     let mut keys = BTreeMap::new();
     for (section, values) in table {
         for (key, value) in values.as_table().expect("a section") {
@@ -74,7 +81,18 @@ fn no_optional_key_is_overlooked() {
             .to_owned()
     };
     for section in [
-        "server", "auth", "store", "delivery", "limits", "rates", "log", "ops",
+        "server",
+        "auth",
+        "store",
+        "delivery",
+        "limits",
+        "rates",
+        "log",
+        "ops",
+        "postgres",
+        "redis",
+        "kafka",
+        "cassandra",
     ] {
         let error = refused(&format!("{section}.unknown"));
         let known = documented();

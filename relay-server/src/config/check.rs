@@ -98,6 +98,7 @@ impl Config {
         ] {
             need(value >= 1, key, "it is 0".to_owned(), "use at least 1");
         }
+        problems.extend(self.cluster_problems());
         problems
     }
 
@@ -136,7 +137,9 @@ impl Config {
         if let Err(problem) = self.token_key() {
             problems.push(problem);
         }
-        if let Err(error) = writable(&self.store.data) {
+        if self.keeps_data()
+            && let Err(error) = writable(&self.store.data)
+        {
             problems.push(Problem {
                 key: "store.data",
                 what: format!(

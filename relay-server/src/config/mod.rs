@@ -1,6 +1,7 @@
 //! What an operator can set: one small struct per concern, each with defaults. Keys: `docs/configuration.md`.
 
 mod check;
+mod cluster;
 mod load;
 mod secret;
 
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     check::Problem,
+    cluster::{Cassandra, Kafka, Postgres, Redis},
     load::{ENV_PREFIX, LoadError, Sources},
     secret::Secret,
 };
@@ -39,6 +41,14 @@ pub struct Config {
     pub log: Log,
     /// Health, metrics, drain.
     pub ops: Ops,
+    /// Users in PostgreSQL.
+    pub postgres: Postgres,
+    /// Sessions in Redis.
+    pub redis: Redis,
+    /// The log in Kafka.
+    pub kafka: Kafka,
+    /// History in Cassandra.
+    pub cassandra: Cassandra,
 }
 
 impl Config {
@@ -59,6 +69,8 @@ pub struct Server {
     pub listen: SocketAddr,
     /// The name by which clients know the relay: part of every login.
     pub name: String,
+    /// The node's name among several, the same after a restart. Empty: of the machine's name and the port.
+    pub node: String,
     /// Networks of the proxies that end TLS: they alone may connect in plain text from elsewhere, and are believed when
     /// they say for whom.
     pub trusted_proxies: Vec<IpNet>,
@@ -69,6 +81,7 @@ impl Default for Server {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7373)),
             name: "localhost".to_owned(),
+            node: String::new(),
             trusted_proxies: Vec::new(),
         }
     }

@@ -31,19 +31,19 @@ pub struct Admin {
 struct Metrics {
     handle: PrometheusHandle,
     connections: Counter,
-    store: Arc<Store>,
+    store: Option<Arc<Store>>,
     draining: CancellationToken,
 }
 
 impl Admin {
-    /// Listens on `listen`; `connections` are those of the public listener.
+    /// Listens on `listen`; `connections` are those of the public listener, `store` the embedded one if there is one.
     pub async fn start(
         listen: SocketAddr,
         limits: &Limits,
         api: Arc<Api>,
         handle: PrometheusHandle,
         connections: Counter,
-        store: Arc<Store>,
+        store: Option<Arc<Store>>,
     ) -> io::Result<Self> {
         let limits = Limits {
             connections: CONNECTIONS,
@@ -79,9 +79,10 @@ impl Admin {
 }
 
 async fn exposition(State(metrics): State<Metrics>) -> impl IntoResponse {
-    // It asks the file system, which may take its time.
-    let store = Arc::clone(&metrics.store);
-    let _ = tokio::task::spawn_blocking(move || store.record_usage()).await;
+    if let Some(store) = metrics.store {
+        // It asks the file system, which may take its time.
+        let _ = tokio::task::spawn_blocking(move || store.record_usage()).await;
+    }
     let text = metrics::render(
         &metrics.handle,
         &metrics.connections,

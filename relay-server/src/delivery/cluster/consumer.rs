@@ -287,7 +287,7 @@ fn commit<C: rdkafka::consumer::Consumer<Owned>>(
 ) {
     let mut offsets = TopicPartitionList::new();
     for partition in partitions {
-        let Some(offset) = partition.to_commit() else {
+        let Some(offset) = partition.commit_up_to() else {
             continue;
         };
         let offset = Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX));

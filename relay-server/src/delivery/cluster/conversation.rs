@@ -91,7 +91,8 @@ impl Batch {
             epoch: self.epoch,
             offset: placed.offset,
         };
-        let outcome = apply(&mut self.state, at, header.sender_device, header.counter);
+        let sender = (header.sender, header.sender_device);
+        let outcome = apply(&mut self.state, at, sender, header.counter);
         if let Outcome::Sequenced { seq } = outcome {
             self.rows.push(Arc::new(StoredRow {
                 seq,

@@ -24,7 +24,7 @@ impl Offsets {
     }
 
     /// Where another owner would begin, if that moved since the last time.
-    pub(super) fn to_commit(&mut self) -> Option<u64> {
+    pub(super) fn commit_up_to(&mut self) -> Option<u64> {
         let first = self.in_work.first().copied().unwrap_or(self.next);
         let moved = first > self.committed;
         self.committed = self.committed.max(first);
@@ -43,18 +43,18 @@ mod tests {
     #[test]
     fn nothing_in_work_is_ever_committed() {
         let mut offsets = Offsets::default();
-        assert_eq!(offsets.to_commit(), None);
+        assert_eq!(offsets.commit_up_to(), None);
         for offset in [10, 11, 13] {
             offsets.take(offset);
         }
-        assert_eq!(offsets.to_commit(), Some(10));
+        assert_eq!(offsets.commit_up_to(), Some(10));
         offsets.done(11);
-        assert_eq!(offsets.to_commit(), None);
+        assert_eq!(offsets.commit_up_to(), None);
         offsets.done(10);
-        assert_eq!(offsets.to_commit(), Some(13));
+        assert_eq!(offsets.commit_up_to(), Some(13));
         offsets.done(13);
         assert!(offsets.is_idle());
-        assert_eq!(offsets.to_commit(), Some(14));
-        assert_eq!(offsets.to_commit(), None);
+        assert_eq!(offsets.commit_up_to(), Some(14));
+        assert_eq!(offsets.commit_up_to(), None);
     }
 }

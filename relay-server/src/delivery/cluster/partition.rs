@@ -145,8 +145,8 @@ impl Partition {
         self.inner().offsets.done(offset);
     }
 
-    pub(super) fn to_commit(&self) -> Option<u64> {
-        self.inner().offsets.to_commit()
+    pub(super) fn commit_up_to(&self) -> Option<u64> {
+        self.inner().offsets.commit_up_to()
     }
 
     pub(super) fn is_idle(&self) -> bool {

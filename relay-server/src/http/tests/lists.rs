@@ -7,7 +7,7 @@ use sordino_protocol::UserId;
 use tokio::{sync::Semaphore, time::timeout};
 
 use super::*;
-use crate::session::{Connection, Event, SessionError};
+use crate::session::{Connection, Event, Presence, SessionError};
 
 /// No test waits longer for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -35,8 +35,8 @@ impl Sessions for Gated {
         Ok(1)
     }
 
-    async fn online(&self, _: UserId) -> Result<bool, SessionError> {
-        Ok(false)
+    async fn presence(&self, _: UserId) -> Result<Presence, SessionError> {
+        Ok(Presence::default())
     }
 }
 

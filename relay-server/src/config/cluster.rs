@@ -1,0 +1,249 @@
+//! The servers of a cluster. With none of them everything is embedded.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Config, Problem, Secret};
+
+/// Users in PostgreSQL instead of SQLite.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Postgres {
+    /// `postgres://user:password@host/database`
+    pub url: Option<Secret>,
+    /// A file with the same.
+    pub url_file: Option<PathBuf>,
+    /// Connections of this node.
+    pub connections: u32,
+}
+
+impl Default for Postgres {
+    fn default() -> Self {
+        Self {
+            url: None,
+            url_file: None,
+            connections: 16,
+        }
+    }
+}
+
+/// Sessions in Redis instead of in memory.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Redis {
+    /// `redis://:password@host:6379/0`
+    pub url: Option<Secret>,
+    /// A file with the same.
+    pub url_file: Option<PathBuf>,
+}
+
+/// The log in Kafka instead of in memory.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Kafka {
+    /// Brokers to begin with, `host:port`, separated by commas. Empty: none.
+    pub brokers: String,
+    /// The topic of all messages.
+    pub topic: String,
+    /// Its partitions, when `migrate` makes it.
+    pub partitions: u32,
+    /// Its replicas, when `migrate` makes it.
+    pub replication: u16,
+    /// Settings that may lose acknowledged messages are accepted.
+    pub dev: bool,
+}
+
+impl Default for Kafka {
+    fn default() -> Self {
+        Self {
+            brokers: String::new(),
+            topic: "messages".to_owned(),
+            partitions: 16,
+            replication: 3,
+            dev: false,
+        }
+    }
+}
+
+/// History in Cassandra instead of in the data directory.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cassandra {
+    /// Nodes to begin with. Empty: none.
+    pub nodes: Vec<SocketAddr>,
+    /// The keyspace.
+    pub keyspace: String,
+    /// Its replicas, when `migrate` makes it.
+    pub replication: u16,
+}
+
+impl Default for Cassandra {
+    fn default() -> Self {
+        Self {
+            nodes: Vec::new(),
+            keyspace: "sordino".to_owned(),
+            replication: 3,
+        }
+    }
+}
+
+impl Config {
+    /// Whether users are in PostgreSQL.
+    pub fn has_postgres(&self) -> bool {
+        self.postgres.url.is_some() || self.postgres.url_file.is_some()
+    }
+
+    /// Whether messages are in Kafka and Cassandra, and sessions in Redis: then this is one node of several.
+    pub fn is_cluster(&self) -> bool {
+        self.has_redis() || !self.kafka.brokers.is_empty() || !self.cassandra.nodes.is_empty()
+    }
+
+    /// Whether anything is kept in the data directory.
+    pub fn keeps_data(&self) -> bool {
+        !self.is_cluster()
+    }
+
+    fn has_redis(&self) -> bool {
+        self.redis.url.is_some() || self.redis.url_file.is_some()
+    }
+
+    /// What is wrong with these sections alone.
+    pub(super) fn cluster_problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        let mut need = |good: bool, key, what: &str, fix| {
+            if !good {
+                problems.push(Problem {
+                    key,
+                    what: what.to_owned(),
+                    fix,
+                });
+            }
+        };
+        let (postgres, redis) = (&self.postgres, &self.redis);
+        for (key, both) in [
+            (
+                "postgres.url",
+                postgres.url.is_some() && postgres.url_file.is_some(),
+            ),
+            ("redis.url", redis.url.is_some() && redis.url_file.is_some()),
+        ] {
+            need(!both, key, "its file is set as well", "keep one of the two");
+        }
+        need(
+            cfg!(feature = "cluster") || !(self.is_cluster() || self.has_postgres()),
+            "postgres, redis, kafka, cassandra",
+            "this program was built without them",
+            "use a released program, or build with `--features cluster`",
+        );
+        if !self.is_cluster() {
+            return problems;
+        }
+        const ALL: &str = "messages of several nodes need all of postgres.url, redis.url, kafka.brokers and cassandra.nodes: set it, or none of the others";
+        for (key, set) in [
+            ("postgres.url", self.has_postgres()),
+            ("redis.url", self.has_redis()),
+            ("kafka.brokers", !self.kafka.brokers.is_empty()),
+            ("cassandra.nodes", !self.cassandra.nodes.is_empty()),
+        ] {
+            need(set, key, "it is not set", ALL);
+        }
+        need(
+            self.auth.token_key.is_some() || self.auth.token_key_file.is_some(),
+            "auth.token_key_file",
+            "it is not set, and what one node signs the others must accept",
+            "give all nodes the same key, for instance of `openssl rand -hex 32`",
+        );
+        for (key, value) in [
+            ("kafka.partitions", self.kafka.partitions),
+            ("kafka.replication", self.kafka.replication.into()),
+            ("cassandra.replication", self.cassandra.replication.into()),
+        ] {
+            need(
+                (1..=1024).contains(&value),
+                key,
+                "it is out of range",
+                "use 1 to 1024",
+            );
+        }
+        problems
+    }
+
+    /// The URL of PostgreSQL, from wherever it is to be had.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn postgres_url(&self) -> Result<Secret, Problem> {
+        url(
+            "postgres.url_file",
+            &self.postgres.url,
+            &self.postgres.url_file,
+        )
+    }
+
+    /// The URL of Redis, from wherever it is to be had.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn redis_url(&self) -> Result<Secret, Problem> {
+        url("redis.url_file", &self.redis.url, &self.redis.url_file)
+    }
+}
+
+#[cfg(feature = "cluster")]
+fn url(key: &'static str, url: &Option<Secret>, file: &Option<PathBuf>) -> Result<Secret, Problem> {
+    if let Some(url) = url {
+        return Ok(Secret::from(url.expose().to_owned()));
+    }
+    let file = file.clone().unwrap_or_default();
+    let text = std::fs::read_to_string(&file).map_err(|error| Problem {
+        key,
+        what: format!("{}: {error}", file.display()),
+        fix: "name a file that holds the URL and that the relay may read",
+    })?;
+    let text = zeroize::Zeroizing::new(text);
+    Ok(Secret::from(text.trim().to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(text: &str) -> Vec<&'static str> {
+        let config: Config = toml::from_str(text).expect("read");
+        config.cluster_problems().iter().map(|p| p.key).collect()
+    }
+
+    #[test]
+    fn nothing_is_needed_of_an_embedded_relay() {
+        assert_eq!(keys(""), [""; 0]);
+    }
+
+    #[cfg(feature = "cluster")]
+    #[test]
+    fn a_node_of_several_needs_all_of_them_and_a_shared_key() {
+        assert_eq!(
+            keys("kafka.brokers = 'a:1'"),
+            [
+                "postgres.url",
+                "redis.url",
+                "cassandra.nodes",
+                "auth.token_key_file"
+            ]
+        );
+        let all = "kafka.brokers = 'a:1'\nredis.url = 'redis://a'\npostgres.url = 'postgres://a'\n\
+                   cassandra.nodes = ['127.0.0.1:1']\nauth.token_key_file = 'k'\n";
+        assert_eq!(keys(all), [""; 0]);
+        assert_eq!(
+            keys(&format!("{all}kafka.partitions = 0")),
+            ["kafka.partitions"]
+        );
+        assert_eq!(keys(&format!("{all}redis.url_file = 'f'")), ["redis.url"]);
+        assert_eq!(keys("postgres.url_file = 'f'"), [""; 0]);
+    }
+
+    #[cfg(not(feature = "cluster"))]
+    #[test]
+    fn a_program_without_them_says_so() {
+        assert_eq!(
+            keys("postgres.url_file = 'f'"),
+            ["postgres, redis, kafka, cassandra"]
+        );
+    }
+}

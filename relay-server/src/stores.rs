@@ -1,0 +1,162 @@
+//! Which implementation stands behind each door: what the configuration names, else the embedded one.
+
+#[cfg(feature = "cluster")]
+pub mod cluster;
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use crate::{
+    broker::{Log, memory::Bounds},
+    config::Config,
+    delivery::embedded::{self, DeliveryHandle, Options},
+    history::{
+        History,
+        embedded::{Store, StoreOptions},
+    },
+    session::{Sessions, memory::MemorySessions},
+    user::{UserError, Users, sqlite::SqliteUsers},
+};
+
+/// Why a store does not open.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The users in SQLite.
+    #[error(transparent)]
+    Users(#[from] UserError),
+    /// The messages in the data directory.
+    #[error(transparent)]
+    Messages(#[from] embedded::StartError),
+    /// A server of the cluster.
+    #[cfg(feature = "cluster")]
+    #[error(transparent)]
+    Cluster(#[from] cluster::ClusterError),
+}
+
+/// The stores of a running relay.
+pub struct Stores {
+    /// Who is connected where.
+    pub sessions: Arc<dyn Sessions>,
+    /// Where messages go in.
+    pub log: Arc<dyn Log>,
+    /// Where they are read.
+    pub history: Arc<dyn History>,
+    users: UserStore,
+    messages: Messages,
+}
+
+enum UserStore {
+    Sqlite(SqliteUsers),
+    #[cfg(feature = "cluster")]
+    Postgres(crate::user::postgres::PostgresUsers),
+}
+
+enum Messages {
+    Embedded(DeliveryHandle),
+    #[cfg(feature = "cluster")]
+    Cluster(cluster::Messages),
+}
+
+impl Stores {
+    /// Opens what the configuration names.
+    pub async fn open(config: &Config) -> Result<Self, OpenError> {
+        let users = UserStore::open(config).await?;
+        #[cfg(feature = "cluster")]
+        if config.is_cluster() {
+            return Ok(cluster::open(config, users).await?);
+        }
+        let sessions = Arc::new(MemorySessions::new());
+        let running = embedded::start(options(config), sessions.clone()).await?;
+        Ok(Self {
+            sessions,
+            log: running.log,
+            history: running.history,
+            users,
+            messages: Messages::Embedded(running.handle),
+        })
+    }
+
+    /// The door of the users.
+    pub fn users(&self) -> Arc<dyn Users> {
+        match &self.users {
+            UserStore::Sqlite(users) => Arc::new(users.clone()),
+            #[cfg(feature = "cluster")]
+            UserStore::Postgres(users) => Arc::new(users.clone()),
+        }
+    }
+
+    /// The embedded store of messages, if it is in use.
+    pub fn embedded(&self) -> Option<Arc<Store>> {
+        match &self.messages {
+            Messages::Embedded(handle) => Some(handle.store()),
+            #[cfg(feature = "cluster")]
+            Messages::Cluster(_) => None,
+        }
+    }
+
+    /// Hands delivery over to the other nodes, if there are any. Messages are still accepted.
+    pub async fn leave(&mut self) {
+        match &mut self.messages {
+            Messages::Embedded(_) => {}
+            #[cfg(feature = "cluster")]
+            Messages::Cluster(messages) => messages.leave().await,
+        }
+    }
+
+    /// Answers and stores what is under way, and closes everything.
+    pub async fn close(self) {
+        match self.messages {
+            Messages::Embedded(handle) => {
+                if let Err(error) = handle.shutdown().await {
+                    tracing::error!(%error, "the store of messages was not closed cleanly");
+                }
+            }
+            #[cfg(feature = "cluster")]
+            Messages::Cluster(messages) => messages.close().await,
+        }
+        match self.users {
+            UserStore::Sqlite(users) => users.close().await,
+            #[cfg(feature = "cluster")]
+            UserStore::Postgres(users) => users.close().await,
+        }
+    }
+}
+
+impl UserStore {
+    async fn open(config: &Config) -> Result<Self, OpenError> {
+        #[cfg(feature = "cluster")]
+        if config.has_postgres() {
+            return Ok(Self::Postgres(cluster::users(config).await?));
+        }
+        let file = config.store.data.join("users.sqlite");
+        Ok(Self::Sqlite(SqliteUsers::open(&file).await?))
+    }
+}
+
+/// The directory of the messages.
+pub(crate) fn messages(data: &Path) -> PathBuf {
+    data.join("messages")
+}
+
+fn options(config: &Config) -> Options {
+    let path = messages(&config.store.data);
+    let delivery = &config.delivery;
+    Options {
+        store: StoreOptions {
+            reserve_bytes: config.store.reserve_bytes,
+            cache_bytes: config.store.cache_bytes,
+            ..StoreOptions::new(path)
+        },
+        queue: Bounds {
+            bytes: delivery.queue_bytes,
+            records: delivery.queue_records,
+        },
+        group: Bounds {
+            bytes: delivery.group_bytes,
+            records: delivery.group_records,
+        },
+        cached_states: delivery.cached_states,
+    }
+}

@@ -1,0 +1,180 @@
+//! The servers of a cluster, as the configuration names them: connecting, preparing, dialling.
+
+use std::sync::Arc;
+
+use super::{Messages as Kind, Stores, UserStore};
+use crate::{
+    broker::kafka::{self, Topic, TopicError},
+    config::{Config, Problem},
+    delivery::cluster::{self, ClusterHandle},
+    history::cassandra::{self, MigrateError, log_of, migrate as migrate_history},
+    session::redis::{self, RedisSessions},
+    user::postgres::{self, PostgresUsers},
+};
+
+/// What a server of the cluster keeps the relay from.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// A setting.
+    #[error("{0}")]
+    Config(Problem),
+    /// PostgreSQL.
+    #[error(transparent)]
+    Users(#[from] postgres::ConnectError),
+    /// Redis.
+    #[error(transparent)]
+    Sessions(#[from] redis::StartError),
+    /// Kafka.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// Cassandra.
+    #[error(transparent)]
+    Tables(#[from] MigrateError),
+    /// Kafka and Cassandra together.
+    #[error(transparent)]
+    Messages(#[from] cluster::StartError),
+}
+
+impl From<Problem> for ClusterError {
+    fn from(problem: Problem) -> Self {
+        Self::Config(problem)
+    }
+}
+
+/// Delivery and the registry of this node.
+pub(super) struct Messages {
+    delivery: ClusterHandle,
+    sessions: Arc<RedisSessions>,
+}
+
+impl Messages {
+    pub(super) async fn leave(&mut self) {
+        self.delivery.leave().await;
+    }
+
+    pub(super) async fn close(mut self) {
+        self.delivery.leave().await;
+        self.sessions.shutdown().await;
+    }
+}
+
+pub(super) async fn users(config: &Config) -> Result<PostgresUsers, ClusterError> {
+    let options = postgres::Options {
+        connections: config.postgres.connections,
+        ..postgres::Options::default()
+    };
+    Ok(PostgresUsers::connect(&config.postgres_url()?, &options).await?)
+}
+
+pub(super) async fn open(config: &Config, users: UserStore) -> Result<Stores, ClusterError> {
+    let sessions = redis::Options::new(config.redis_url()?, node(config));
+    let sessions = RedisSessions::start(sessions).await?;
+    let delivery = &config.delivery;
+    let mut options = cluster::Options::new(log(config), history(config));
+    options.dev = config.kafka.dev;
+    options.work_bytes = delivery.queue_bytes;
+    options.cached_states = delivery.cached_states;
+    let running = cluster::start(options, sessions.clone()).await?;
+    Ok(Stores {
+        sessions: sessions.clone(),
+        log: running.log,
+        history: running.history,
+        users,
+        messages: Kind::Cluster(Messages {
+            delivery: running.handle,
+            sessions,
+        }),
+    })
+}
+
+/// Makes or brings up to date whatever the configuration names. What is there stays. Returns what was done, a line each.
+pub async fn migrate(config: &Config) -> Result<Vec<String>, ClusterError> {
+    let mut done = Vec::new();
+    if config.has_postgres() {
+        PostgresUsers::migrate(&config.postgres_url()?).await?;
+        done.push("PostgreSQL: the tables of users are up to date".to_owned());
+    }
+    if config.is_cluster() {
+        let kafka = &config.kafka;
+        let topic = Topic::new(log(config));
+        let partitions = topic.create(kafka.partitions, kafka.replication).await?;
+        done.push(format!(
+            "Kafka: the topic {} has {partitions} partitions",
+            kafka.topic
+        ));
+        let replicas = config.cassandra.replication;
+        let log = migrate_history(&history(config), replicas, &kafka.topic, partitions).await?;
+        done.push(format!(
+            "Cassandra: the tables in {} are up to date, {} is the log of epoch {}",
+            config.cassandra.keyspace, kafka.topic, log.epoch
+        ));
+    }
+    Ok(done)
+}
+
+/// Dials everything. What does not answer as it must.
+pub async fn check(config: &Config) -> Vec<ClusterError> {
+    let mut errors = Vec::new();
+    if config.has_postgres() {
+        match users(config).await {
+            Ok(users) => users.close().await,
+            Err(error) => errors.push(error),
+        }
+    }
+    if config.is_cluster() {
+        errors.extend(check_messages(config).await.err());
+        errors.extend(check_sessions(config).await.err());
+    }
+    errors
+}
+
+async fn check_messages(config: &Config) -> Result<(), ClusterError> {
+    let topic = Topic::new(log(config));
+    let partitions = topic.partitions().await?;
+    topic.check(config.kafka.dev).await?;
+    log_of(&history(config), &config.kafka.topic, partitions).await?;
+    Ok(())
+}
+
+async fn check_sessions(config: &Config) -> Result<(), ClusterError> {
+    let url = config.redis_url()?;
+    let mut options = redis::Options::new(url, "check");
+    // A prefix of its own: it must not look like a node to the others.
+    options.prefix = "check:".to_owned();
+    let sessions = RedisSessions::start(options).await?;
+    let healthy = sessions.healthy();
+    sessions.shutdown().await;
+    healthy.map_err(|error| {
+        Problem {
+            key: "redis.url",
+            what: error.to_string(),
+            fix: "check the address, and that Redis runs",
+        }
+        .into()
+    })
+}
+
+fn log(config: &Config) -> kafka::Options {
+    kafka::Options {
+        queue_bytes: config.delivery.queue_bytes,
+        ..kafka::Options::new(&config.kafka.brokers, &config.kafka.topic)
+    }
+}
+
+fn history(config: &Config) -> cassandra::Options {
+    cassandra::Options::new(config.cassandra.nodes.clone(), &config.cassandra.keyspace)
+}
+
+/// The node's name, as configured or of the machine and the port.
+fn node(config: &Config) -> String {
+    if !config.server.node.is_empty() {
+        return config.server.node.clone();
+    }
+    let machine = rustix::system::uname();
+    let machine = machine.nodename().to_string_lossy();
+    let plain = machine
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '-');
+    let plain: String = plain.take(48).collect();
+    format!("{plain}-{}", config.server.listen.port())
+}
