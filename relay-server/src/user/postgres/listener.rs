@@ -34,11 +34,15 @@ pub(super) async fn notify(
 
 /// Listens until it is aborted. While it cannot, nothing is cached.
 pub(super) async fn run(cached: Arc<Cached>, options: PgConnectOptions) {
+    let mut told = false;
     loop {
         let error = listen(&cached, options.clone()).await;
-        if cached.is_listening() {
-            cached.stop();
+        // Once for each time that it is away, however often it is tried.
+        told &= !cached.is_listening();
+        cached.stop();
+        if !told {
             tracing::warn!(%error, "users: changes by other nodes are not heard of; caching nothing until they are");
+            told = true;
         }
         tokio::time::sleep(PAUSE).await;
     }
