@@ -30,14 +30,14 @@ impl Place {
         Self { url, prefix }
     }
 
-    /// Options with short times, but for what must not happen by itself on a busy machine.
+    /// Options with short times, but for silence: it would heal, later, what must be noticed at once.
     pub(super) fn options(&self, node: &str) -> Options {
         let url = serde_json::to_string(&self.url).and_then(|url| serde_json::from_str(&url));
         Options {
             prefix: self.prefix.clone(),
             timings: Timings {
                 beat: Duration::from_millis(100),
-                silence: Duration::from_secs(30),
+                silence: Duration::from_secs(600),
                 retry: Duration::from_millis(200),
                 batch: 2,
                 pause: Duration::from_millis(1),
