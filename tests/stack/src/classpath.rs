@@ -45,7 +45,7 @@ impl Classpath {
         if dir.exists() {
             return Ok(());
         }
-        context.prepare(format!("fetching {} {}", self.name, self.version));
+        context.prepare(&format!("fetching {} {}", self.name, self.version))?;
         let temporary = dir.with_file_name(format!(".{}-{}", self.name, process::id()));
         place::make(&temporary)?;
         fs::write(temporary.join("pom.xml"), self.pom()).map_err(Error::io("write pom.xml"))?;

@@ -3,13 +3,7 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
-use crate::{
-    Error, Plan, Silent, down,
-    pid::Identity,
-    process,
-    service::{self, postgres},
-    up,
-};
+use crate::{Error, Plan, Silent, down, pid::Identity, process, service, up};
 
 /// A stack whose processes can be killed, held and started one by one.
 #[derive(Debug, Clone)]
@@ -93,9 +87,8 @@ impl Stack {
         let process = processes
             .pop()
             .ok_or_else(|| Error::Unknown(name.to_owned()))?;
-        up::watched(&self.plan.place(), &mut Silent, |context| match name {
-            postgres::NAME => postgres::start(&self.plan, context),
-            _ => process.ensure(context),
+        up::watched(&self.plan.place(), &mut Silent, |context| {
+            process.ensure(context)
         })
     }
 

@@ -25,6 +25,8 @@ pub(crate) struct Process {
     pub(crate) name: String,
     pub(crate) program: PathBuf,
     pub(crate) args: Vec<OsString>,
+    /// What has to happen each time before it starts.
+    pub(crate) before: fn(&Place) -> Result<(), Error>,
     /// Another user and its group, if not our own.
     pub(crate) user: Option<(u32, u32)>,
     /// Where it listens for what it is for.
@@ -38,33 +40,41 @@ pub(crate) struct Process {
 impl Process {
     /// Starts it unless it runs, and waits until it answers.
     pub(crate) fn ensure(&self, context: &Context<'_>) -> Result<(), Error> {
-        let running = Identity::read(&context.place.pid(&self.name)).filter(Identity::runs);
-        let began = Instant::now();
-        let Some(identity) = running else {
-            let identity = self.start(&context.place)?;
-            context.tell(Event::Started {
-                name: self.name.clone(),
-                address: self.address.to_string(),
-            });
-            self.wait(&identity, context)?;
-            context.tell(Event::Ready {
-                name: self.name.clone(),
-                took: began.elapsed(),
-            });
-            return Ok(());
-        };
-        if identity.is_held() {
-            signal_tree(&identity, Signal::CONT);
+        let recorded = Identity::read(&context.place.pid(&self.name));
+        if let Some(identity) = recorded.filter(Identity::runs) {
+            signal_tree(&identity, Signal::CONT); // SIGSTOP may hold it
+            match self.wait(&identity, context) {
+                // It was about to end.
+                Err(Error::Ended { .. }) => {}
+                Err(other) => return Err(other),
+                Ok(()) => {
+                    let name = self.name.clone();
+                    context.tell(Event::Running { name });
+                    return Ok(());
+                }
+            }
         }
+        if context.is_cancelled() {
+            return Err(Error::Interrupted);
+        }
+        let began = Instant::now();
+        let identity = self.start(&context.place)?;
+        let name = || self.name.clone();
+        context.tell(Event::Started {
+            name: name(),
+            address: self.address.to_string(),
+        });
         self.wait(&identity, context)?;
-        context.tell(Event::Running {
-            name: self.name.clone(),
+        context.tell(Event::Ready {
+            name: name(),
+            took: began.elapsed(),
         });
         Ok(())
     }
 
     /// In a session of its own: neither Ctrl-C nor the end of the terminal is meant for it.
     fn start(&self, place: &Place) -> Result<Identity, Error> {
+        (self.before)(place)?;
         TcpListener::bind(self.address).map_err(|_| Error::Taken {
             name: self.name.clone(),
             address: self.address.to_string(),
@@ -72,6 +82,10 @@ impl Process {
         let log = place.log(&self.name);
         let home = place.data(&self.name);
         place::make(&home)?;
+        // Not by way of a directory that another user may not be allowed to pass.
+        let home = home
+            .canonicalize()
+            .map_err(Error::io(format!("find {}", home.display())))?;
         let output = OpenOptions::new()
             .create(true)
             .append(true)

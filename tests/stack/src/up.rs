@@ -31,8 +31,13 @@ impl Context<'_> {
         let _ = self.events.send(event);
     }
 
-    pub(crate) fn prepare(&self, what: String) {
-        self.tell(Event::Preparing(what));
+    /// Says what comes next, unless nothing should any more.
+    pub(crate) fn prepare(&self, what: &str) -> Result<(), Error> {
+        if self.is_cancelled() {
+            return Err(Error::Interrupted);
+        }
+        self.tell(Event::Preparing(what.to_owned()));
+        Ok(())
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {

@@ -79,6 +79,7 @@ pub(crate) fn process(plan: &Plan, n: u16) -> Result<Process, Error> {
         name: name(n),
         program: JAVA.path()?,
         args: args(plan, n),
+        before: |_| Ok(()),
         user: None,
         address: address(plan, n),
         health: address(plan, n),

@@ -42,6 +42,7 @@ pub(crate) fn process(plan: &Plan) -> Result<Process, Error> {
             "-f".into(),
             settings_file(&plan.place()).into(),
         ],
+        before: |_| Ok(()),
         user: None,
         address: front(plan),
         health: status(plan),

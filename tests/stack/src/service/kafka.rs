@@ -89,6 +89,7 @@ pub(crate) fn process(plan: &Plan, n: u16) -> Result<Process, Error> {
         name: name(n),
         program: JAVA.path()?,
         args,
+        before: |_| Ok(()),
         user: None,
         address: broker(plan, n),
         health: broker(plan, n),
@@ -107,7 +108,7 @@ pub(crate) fn bring_up(plan: &Plan, context: &Context<'_>) -> Result<(), Error> 
     }
     let made = place.etc("kafka.made");
     if !made.exists() {
-        context.prepare("formatting Kafka's storage".to_owned());
+        context.prepare("formatting Kafka's storage")?;
         format_storage(plan, place)?;
         place.write(&made, b"")?;
     }

@@ -15,8 +15,7 @@ use std::{
 
 use super::words;
 use crate::{
-    Error, Plan, packages,
-    pid::{self, Identity},
+    Error, Plan, packages, pid,
     place::{self, Place},
     probe::Probe,
     process::{Process, tail},
@@ -50,6 +49,7 @@ pub(crate) fn process(plan: &Plan) -> Result<Process, Error> {
         name: NAME.to_owned(),
         program: packages::POSTGRES.path()?,
         args,
+        before: clear,
         user: user()?,
         address,
         health: address,
@@ -63,18 +63,9 @@ pub(crate) fn bring_up(plan: &Plan, context: &Context<'_>) -> Result<(), Error> 
     let place = &context.place;
     let made = place.etc("postgres.made");
     if !made.exists() {
-        context.prepare("making PostgreSQL's files".to_owned());
+        context.prepare("making PostgreSQL's files")?;
         init(place)?;
         place.write(&made, b"")?;
-    }
-    start(plan, context)
-}
-
-/// Starts it if it does not run.
-pub(crate) fn start(plan: &Plan, context: &Context<'_>) -> Result<(), Error> {
-    let file = context.place.pid(NAME);
-    if !Identity::read(&file).is_some_and(|identity| identity.runs()) {
-        wait_for_orphans(&cluster(&context.place))?;
     }
     process(plan)?.ensure(context)
 }
@@ -92,7 +83,8 @@ pub(crate) fn wipe(place: &Place) -> Result<(), Error> {
 
 /// What `initdb` makes.
 fn cluster(place: &Place) -> PathBuf {
-    place.data(NAME).join("cluster")
+    let data = place.data(NAME);
+    fs::read_link(&data).unwrap_or(data).join("cluster")
 }
 
 fn password(place: &Place) -> Result<String, Error> {
@@ -151,6 +143,9 @@ fn run(command: &mut Command, user: Option<(u32, u32)>, what: &str) -> Result<()
 /// The directory for its files, which it owns and can reach.
 fn home(place: &Place) -> Result<PathBuf, Error> {
     let home = place.data(NAME);
+    if let Ok(elsewhere) = fs::read_link(&home) {
+        return Ok(elsewhere);
+    }
     place::make(&home)?;
     let Some((user, group)) = user()? else {
         return Ok(home);
@@ -159,7 +154,7 @@ fn home(place: &Place) -> Result<PathBuf, Error> {
     if reaches(user, group, &home) {
         return Ok(home);
     }
-    // Below /root nobody but root reaches anything.
+    // Below /root nobody but root reaches anything. The link is for ourselves: to the server it would be out of reach, too.
     let elsewhere = Path::new("/var/lib/postgresql").join(format!(
         "sordino-{}",
         hex::encode(rand::random::<[u8; 4]>())
@@ -169,7 +164,7 @@ fn home(place: &Place) -> Result<PathBuf, Error> {
     fs::remove_dir(&home)
         .and_then(|()| symlink(&elsewhere, &home))
         .map_err(Error::io(format!("link {}", home.display())))?;
-    Ok(home)
+    Ok(elsewhere)
 }
 
 fn reaches(user: u32, group: u32, dir: &Path) -> bool {
@@ -199,27 +194,18 @@ fn user() -> Result<Option<(u32, u32)>, Error> {
 }
 
 /// After `kill -9` of the first of its processes the others end by themselves; until then it must not start again.
-fn wait_for_orphans(cluster: &Path) -> Result<(), Error> {
+fn clear(place: &Place) -> Result<(), Error> {
+    let cluster = cluster(place);
     let until = Instant::now() + Duration::from_secs(30);
-    loop {
-        let running = pid::working_in(cluster, "postgres");
-        match running.first() {
-            None => return remove_lock(cluster),
-            Some(one) if Instant::now() > until => {
-                return Err(Error::Plan(format!(
-                    "process {} still uses {}",
-                    one.pid(),
-                    cluster.display()
-                )));
-            }
-            Some(_) => thread::sleep(Duration::from_millis(50)),
+    while let Some(orphan) = pid::working_in(&cluster, "postgres").first() {
+        if Instant::now() > until {
+            let (pid, place) = (orphan.pid(), cluster.display());
+            return Err(Error::Plan(format!("process {pid} still uses {place}")));
         }
+        thread::sleep(Duration::from_millis(50));
     }
-}
-
-/// It takes its own lock file for that of a running server as long as the number in it is in use: by whatever has it now, or
-/// because nobody has collected the one that was killed.
-fn remove_lock(cluster: &Path) -> Result<(), Error> {
+    // It takes its own lock file for that of a running server as long as the number in it is in use: by whatever has it now,
+    // or because nobody has collected the one that was killed.
     match fs::remove_file(cluster.join("postmaster.pid")) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("remove postmaster.pid")(e)),
         _ => Ok(()),

@@ -29,6 +29,7 @@ pub(crate) fn process(plan: &Plan) -> Result<Process, Error> {
         name: NAME.to_owned(),
         program: packages::REDIS.path()?,
         args,
+        before: |_| Ok(()),
         user: None,
         address,
         health: address,

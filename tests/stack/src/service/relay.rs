@@ -28,6 +28,7 @@ pub(crate) fn process(plan: &Plan, relays: &Relays, n: u16) -> Process {
         name: name(n),
         program: relays.program.clone(),
         args: vec!["serve".into(), "--config".into(), settings.into()],
+        before: |_| Ok(()),
         user: None,
         address: address(plan, n),
         health: ops(plan, n),
@@ -51,7 +52,7 @@ pub(crate) fn bring_up(plan: &Plan, relays: &Relays, context: &Context<'_>) -> R
 }
 
 fn migrate(relays: &Relays, settings: &PathBuf, context: &Context<'_>) -> Result<(), Error> {
-    context.prepare("migrating the stores".to_owned());
+    context.prepare("migrating the stores")?;
     let output = Command::new(&relays.program)
         .args(["migrate", "--config"])
         .arg(settings)
