@@ -85,7 +85,7 @@ fn settings(plan: &Plan, addresses: &Addresses, n: u16) -> String {
          [store]\ndata = {data:?}\n\n\
          [postgres]\nurl = \"{postgres}\"\n\n\
          [redis]\nurl = \"{redis}\"\n\n\
-         [kafka]\nbrokers = \"{kafka}\"\ntopic = \"messages\"\ndev = {dev}\n\n\
+         [kafka]\nbrokers = \"{kafka}\"\ntopic = \"messages\"\nreplication = {brokers}\ndev = {dev}\n\n\
          [cassandra]\nnodes = [{nodes}]\nkeyspace = \"sordino\"\nreplication = {replication}\n",
         listen = address(plan, n),
         key = place.etc("token.key"),
@@ -95,6 +95,7 @@ fn settings(plan: &Plan, addresses: &Addresses, n: u16) -> String {
         redis = addresses.redis,
         kafka = addresses.kafka,
         // One broker keeps a record once, which the relay refuses otherwise.
+        brokers = plan.brokers,
         dev = plan.brokers == 1,
         nodes = nodes.join(", "),
         replication = plan.nodes,
