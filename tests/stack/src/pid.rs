@@ -55,7 +55,12 @@ impl Identity {
 
     /// Whether this very process runs: not another under its number, and not one that has ended and waits for its parent.
     pub(crate) fn runs(&self) -> bool {
-        self.state().is_some_and(|state| !"ZX".contains(state))
+        match self.state() {
+            None | Some('X') => false,
+            // Its first thread has ended. As long as others have not, its ports are taken.
+            Some('Z') => threads(self.pid) > 1,
+            Some(_) => true,
+        }
     }
 
     /// Whether SIGSTOP holds it.
@@ -144,6 +149,10 @@ fn stat(pid: i32) -> Option<Stat> {
         parent: fields.next()?.parse().ok()?,
         start: fields.nth(17)?.parse().ok()?,
     })
+}
+
+fn threads(pid: i32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count)
 }
 
 fn resident(pid: i32) -> Option<u64> {
