@@ -4,6 +4,7 @@ mod demo;
 mod fuzz;
 mod prereq;
 mod stack;
+mod test;
 
 use clap::{Parser, Subcommand};
 use std::process::{Command, ExitCode};
@@ -19,8 +20,8 @@ struct Args {
 enum Task {
     /// Two people converse over a relay, all of them processes; shows what each saw and what the relay holds.
     Demo(demo::Options),
-    /// Checks what the build needs, then runs every test.
-    Test,
+    /// Checks what the build needs, starts the servers of a cluster, runs every test, and stops what it started.
+    Test(test::Options),
     /// Measures, and prints a table or one line of JSON.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -42,22 +43,37 @@ const CI: &[&[&str]] = &[
         "-D",
         "warnings",
     ],
-    &["doc", "--workspace", "--no-deps"],
-    TEST,
+    // Without the cluster's stores too, as a newcomer builds it.
+    &[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--features",
+        test::CLUSTER,
+        "--",
+        "-D",
+        "warnings",
+    ],
+    &[
+        "doc",
+        "--workspace",
+        "--no-deps",
+        "--features",
+        test::CLUSTER,
+    ],
 ];
-const TEST: &[&str] = &["test", "--workspace"];
 
 fn main() -> ExitCode {
     let task = Args::parse().task;
     let outcome = prereq::ensure().and_then(|()| match task {
         Task::Demo(options) => demo::run(&options),
-        Task::Test => cargo(TEST),
+        Task::Test(options) => test::run(&options),
         Task::Bench(bench) => bench::run(&bench),
         Task::Stack(options) => stack::run(&options),
         Task::Fuzz => fuzz::short(),
-        Task::Ci => CI
-            .iter()
-            .try_for_each(|step| cargo(step))
+        Task::Ci => prereq::ensure_cluster()
+            .and_then(|()| CI.iter().try_for_each(|step| cargo(step)))
+            .and_then(|()| test::run(&test::Options::default()))
             .and_then(|()| fuzz::short()),
     });
     if let Err(why) = outcome {
@@ -68,11 +84,17 @@ fn main() -> ExitCode {
 }
 
 pub(crate) fn cargo(args: &[&str]) -> Result<(), String> {
+    cargo_with(args, &[])
+}
+
+/// Runs cargo with these variables.
+pub(crate) fn cargo_with(args: &[&str], variables: &[(&str, &str)]) -> Result<(), String> {
     eprintln!("xtask: cargo {}", args.join(" "));
     let mut command = Command::new("cargo");
     if args.first() == Some(&"doc") {
         command.env("RUSTDOCFLAGS", "-D warnings");
     }
+    command.envs(variables.iter().copied());
     match command.args(args).status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("cargo {} failed: {status}", args.join(" "))),

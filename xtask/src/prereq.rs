@@ -7,7 +7,15 @@ const NEEDED: &[Program] = &[
     Program::in_path("perl", "perl"),
 ];
 
+/// librdkafka is compiled from source.
+const CLUSTER: &[Program] = &[Program::in_path("c++", "g++")];
+
 /// Installs what is missing with apt-get; where that fails, the error names it.
 pub(crate) fn ensure() -> Result<(), String> {
     sordino_stack::ensure(NEEDED, |what| eprintln!("xtask: {what}")).map_err(|e| e.to_string())
+}
+
+/// The same for the relay with the stores of a cluster.
+pub(crate) fn ensure_cluster() -> Result<(), String> {
+    sordino_stack::ensure(CLUSTER, |what| eprintln!("xtask: {what}")).map_err(|e| e.to_string())
 }

@@ -10,7 +10,9 @@ use std::{
 use clap::{Args, Subcommand};
 use sordino_stack::{Addresses, Error, Health, Plan, Relays, Row};
 
-use self::watch::Watch;
+use crate::prereq;
+
+pub(crate) use self::watch::Watch;
 
 /// Options of every command.
 #[derive(Args)]
@@ -90,12 +92,23 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
 }
 
 fn dir(options: &Options) -> PathBuf {
-    let named = || {
-        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
-        let stacks = workspace.unwrap_or(Path::new(".")).join("target/stack");
-        stacks.join(&options.name)
-    };
+    let named = || named(&options.name);
     options.dir.clone().unwrap_or_else(named)
+}
+
+/// Where the stack of this name lies.
+pub(crate) fn named(name: &str) -> PathBuf {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    let stacks = workspace.unwrap_or(Path::new(".")).join("target/stack");
+    stacks.join(name)
+}
+
+/// Stops and removes a stack, if there is one.
+pub(crate) fn remove(dir: &Path) -> Result<(), String> {
+    match down(dir, true) {
+        Ok(()) | Err(Error::NoStack(_)) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 fn up(dir: &Path, options: &Up) -> Result<(), String> {
@@ -115,7 +128,10 @@ fn up(dir: &Path, options: &Up) -> Result<(), String> {
             count,
             program: match &options.relay {
                 Some(program) => program.clone(),
-                None => relay::build(options.release)?,
+                None => {
+                    prereq::ensure_cluster()?;
+                    relay::build(options.release)?
+                }
             },
         }),
     };

@@ -13,14 +13,14 @@ use signal_hook::{
 };
 use sordino_stack::{Addresses, Event, Progress};
 
-pub(super) struct Watch {
+pub(crate) struct Watch {
     began: Instant,
     interrupted: Arc<AtomicBool>,
 }
 
 impl Watch {
     /// From now on Ctrl-C is noted instead of ending us: a server that was just started is to have its pid file.
-    pub(super) fn new() -> Result<Self, String> {
+    pub(crate) fn new() -> Result<Self, String> {
         let watch = Self::uninterruptible();
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             flag::register(signal, watch.interrupted.clone())

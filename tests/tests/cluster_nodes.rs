@@ -1,0 +1,166 @@
+//! Clients on several relay nodes, over real PostgreSQL, Redis, Kafka and Cassandra (`SORDINO_TEST_…`).
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
+
+#[path = "../../client-sdk/tests/support/mod.rs"]
+mod support;
+
+use std::{env, net::SocketAddr};
+
+use sordino::SendState;
+use sordino_relay::{
+    config::Config,
+    relay::{Relay, start},
+    stores::cluster::migrate,
+};
+use support::{Person, Reading, all, received, texts, within};
+
+/// What all nodes of one test share; a topic and a keyspace of its own. `None` without servers.
+async fn cluster() -> Option<String> {
+    let variable = |name: &str| env::var(format!("SORDINO_TEST_{name}")).ok();
+    let servers = ["POSTGRES", "REDIS", "KAFKA", "CASSANDRA"].map(variable);
+    let [Some(postgres), Some(redis), Some(kafka), Some(cassandra)] = servers else {
+        eprintln!("not run: SORDINO_TEST_… name no servers");
+        return None;
+    };
+    let name = format!("test_{:016x}", rand::random::<u64>());
+    let nodes: Vec<_> = cassandra.split(',').map(|n| format!("'{n}'")).collect();
+    let shared = format!(
+        "auth.token_key = '{:064x}'\n\
+         postgres.url = '{postgres}'\nredis.url = '{redis}'\n\
+         kafka = {{ brokers = '{kafka}', topic = '{name}', partitions = 4, replication = 1, dev = true }}\n\
+         cassandra = {{ nodes = [{}], keyspace = '{name}', replication = 1 }}\n",
+        rand::random::<u128>(),
+        nodes.join(", "),
+    );
+    let config: Config = toml::from_str(&shared).unwrap();
+    migrate(&config).await.unwrap();
+    Some(shared)
+}
+
+async fn node(shared: &str, name: &str, listen: SocketAddr) -> Relay {
+    let mut config: Config = toml::from_str(shared).unwrap();
+    config.server.node = name.to_owned();
+    config.server.listen = listen;
+    start(config).await.unwrap()
+}
+
+fn any() -> SocketAddr {
+    ([127, 0, 0, 1], 0).into()
+}
+
+fn url(node: &Relay) -> String {
+    format!("http://{}", node.addr())
+}
+
+/// A name that nobody has: the users of all tests are in one database.
+fn name(of: &str) -> String {
+    format!("{of}{:08x}", rand::random::<u32>())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_on_different_nodes_talk() {
+    let Some(shared) = cluster().await else {
+        return;
+    };
+    let (one, two) = (
+        node(&shared, "one", any()).await,
+        node(&shared, "two", any()).await,
+    );
+    let alice = Person::online(&url(&one), &name("alice")).await;
+    let bob = Person::online(&url(&two), &name("bob")).await;
+    let (mut heard, mut answered) = (bob.client.events(), alice.client.events());
+    let mut shown = Reading::new(alice.with(&bob).timeline());
+    for n in 0..20 {
+        alice.with(&bob).send(format!("ping {n}")).await.unwrap();
+        assert_eq!(received(&mut heard).await.text, format!("ping {n}"));
+        bob.with(&alice).send(format!("pong {n}")).await.unwrap();
+        assert_eq!(received(&mut answered).await.text, format!("pong {n}"));
+    }
+    shown
+        .until(|items| {
+            let own = items
+                .iter()
+                .filter_map(|item| item.message())
+                .filter(|m| m.mine);
+            let states: Vec<_> = own.map(|message| message.state).collect();
+            states.len() == 20 && states.iter().all(|state| *state == SendState::Delivered)
+        })
+        .await;
+    // Her store is on one node's side, his on the other's: both have the same history.
+    let (hers, his) = (all(&alice.with(&bob)).await, all(&bob.with(&alice)).await);
+    assert_eq!(texts(&hers), texts(&his));
+    one.shutdown().await;
+    two.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contract_p4_nodes_come_and_go_while_people_talk() {
+    let Some(shared) = cluster().await else {
+        return;
+    };
+    let mut one = node(&shared, "one", any()).await;
+    let mut two = node(&shared, "two", any()).await;
+    let alice = Person::online(&url(&one), &name("alice")).await;
+    let bob = Person::online(&url(&two), &name("bob")).await;
+    let rounds = 4;
+    let talk = async |from: &Person, to: &Person, round: usize| {
+        for n in 0..40 {
+            let text = format!("{} {:04}", from.user.username, round * 40 + n);
+            from.with(to).send(text).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+    };
+    for round in 0..rounds {
+        let turn = async {
+            // Each node leaves once and comes back on its address, twice in order and twice as if it had died.
+            let restarted = if round % 2 == 0 { &mut one } else { &mut two };
+            let (address, again) = (restarted.addr(), ["one", "two"][round % 2]);
+            let spare = node(&shared, "spare", any()).await;
+            let old = std::mem::replace(restarted, spare);
+            if round < 2 {
+                old.shutdown().await;
+            } else {
+                drop(old);
+            }
+            let back = loop {
+                let mut config: Config = toml::from_str(&shared).unwrap();
+                config.server.node = again.to_owned();
+                config.server.listen = address;
+                // Dropped, it lets go of its address in its own time.
+                if let Ok(relay) = start(config).await {
+                    break relay;
+                }
+            };
+            std::mem::replace(restarted, back).shutdown().await;
+        };
+        tokio::join!(talk(&alice, &bob, round), talk(&bob, &alice, round), turn);
+    }
+    let expected = rounds * 40;
+    for (me, other) in [(&alice, &bob), (&bob, &alice)] {
+        let mut shown = Reading::new(me.with(other).timeline());
+        within(async {
+            while all(&me.with(other)).await.len() < 2 * expected {
+                let _ = shown.until(|_| true).await;
+            }
+        })
+        .await;
+    }
+    let (hers, his) = (all(&alice.with(&bob)).await, all(&bob.with(&alice)).await);
+    assert_eq!(texts(&hers), texts(&his));
+    for person in [&alice, &bob] {
+        let of: Vec<_> = hers.iter().filter(|m| m.author == person.user.id).collect();
+        assert_eq!(of.len(), expected);
+        for (n, message) in of.iter().enumerate() {
+            assert_eq!(message.text, format!("{} {n:04}", person.user.username));
+        }
+    }
+    one.shutdown().await;
+    two.shutdown().await;
+}
