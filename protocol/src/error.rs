@@ -106,6 +106,8 @@ codes! {
 
     // Raised by the client itself.
     Unreachable = "unreachable", 0, Network, after_ms(1_000), "The relay cannot be reached; try again once there is a connection.";
+    NoRelay = "no_relay", 0, Caller, Retry::Never, "What answers at this address is no Sordino relay; check the address.";
+    OtherRelay = "other_relay", 0, Caller, Retry::Never, "The relay bears another name than the one meant and gets neither account nor login; check its address, or set relay_name.";
     NotRegistered = "not_registered", 0, Caller, Retry::Never, "This store has no account yet; call register.";
     AlreadyRegistered = "already_registered", 0, Caller, Retry::Never, "This store has an account already; open another store for another account.";
     StoreLocked = "store_locked", 0, Caller, after_ms(200), "The store is open already, in this program or another; close it there first.";

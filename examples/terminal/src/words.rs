@@ -9,7 +9,14 @@ use crate::{
 
 /// What went wrong and what to do.
 pub(crate) fn error(error: &Error) -> Clean {
-    code(error.code())
+    match error.code() {
+        // The detail has both names.
+        Code::OtherRelay => Clean::line(&format!(
+            "This is another relay: {}. Check --relay, or set --relay-name.",
+            error.detail()
+        )),
+        found => code(found),
+    }
 }
 
 /// The same where a name was asked for.
