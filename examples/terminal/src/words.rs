@@ -46,6 +46,9 @@ fn code(code: Code) -> Clean {
         }
         Code::IdentityChanged => "This person's keys changed. Compare them before you write.",
         Code::NoDevices => "This person has no device that can receive at the moment.",
+        Code::DeviceRevoked => {
+            "This relay does not know you on this device. Is it another relay, or did it lose its data? If not, the device was removed from your account."
+        }
         Code::NotRegistered => "You are not registered yet.",
         Code::StoreLocked => "The store is open in another window; close it there first.",
         other => other.meaning(),

@@ -131,6 +131,13 @@ impl App {
             }
             Event::Registered(outcome) => self.registered(outcome),
             Event::Connection(connection) => {
+                // The status line has no room for it. An alarm that stands there is the reason, or graver.
+                if let Connection::Stopped(why) = &connection
+                    && !self.stands()
+                {
+                    let why = Clean::line(&format!("{why} Esc closes this."));
+                    self.notice = Some((why, i64::MAX));
+                }
                 self.connection = connection;
                 Vec::new()
             }
@@ -218,7 +225,11 @@ impl App {
         if matches!(self.notice, Some((_, i64::MAX))) {
             return;
         }
-        self.notice = Some((text, self.clock.now_ms() + NOTICE_MS));
+    }
+
+    /// Whether what is told stays until it is closed.
+    const fn stands(&self) -> bool {
+        matches!(self.notice, Some((_, i64::MAX)))
     }
 
     /// Lends out the open conversation if it is the one with `peer`.
