@@ -71,7 +71,10 @@ async fn chat(args: &Args) -> Result<(), Box<dyn Error>> {
 
 /// Opens the store; no network is needed.
 async fn open(args: &Args, store: &Path) -> Result<Client, Box<dyn Error>> {
-    fs::create_dir_all(store).map_err(|e| format!("{}: {e}", store.display()))?;
+    fs::create_dir_all(store).map_err(|e| {
+        let store = store.display();
+        format!("--store {store}: {e}; name a directory that can be made and written to")
+    })?;
     let relay = &args.relay;
     let mut builder = Client::builder(relay)
         .store(store)

@@ -222,8 +222,8 @@ impl App {
 
     /// Shows it for a while, if nothing graver stands there.
     fn tell(&mut self, text: Clean) {
-        if matches!(self.notice, Some((_, i64::MAX))) {
-            return;
+        if !self.stands() {
+            self.notice = Some((text, self.clock.now_ms() + NOTICE_MS));
         }
     }
 
@@ -313,7 +313,8 @@ impl App {
         vec![Command::LoadOlder(open.peer.id)]
     }
 
-    /// Reports the newest message as read once it stands before somebody's eyes.
+    /// Reports the newest message as read once it stands before somebody's eyes. Not while only the list has the focus: a
+    /// conversation that opened by itself in a window nobody touched was shown, not read.
     fn mark_read(&mut self) -> Vec<Command> {
         let open = match &mut self.open {
             Some(open) if self.attended && self.overlay.is_none() && self.focus == Focus::Chat => {
