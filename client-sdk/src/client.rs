@@ -48,7 +48,7 @@ impl ClientBuilder {
     }
 
     /// The relay's name, where it is not the host of its address (`localhost` for a relay on this machine). A relay that
-    /// bears another name gets no login: it may be passing on another relay's challenge.
+    /// bears another name gets no account and no login (`OtherRelay`): it may be passing on another relay's challenge.
     #[must_use]
     pub fn relay_name(mut self, name: impl Into<String>) -> Self {
         self.relay_name = Some(name.into());
@@ -116,7 +116,7 @@ impl Client {
     ///
     /// # Errors
     /// `BadRequest` for what is no name (3 to 32 of `a-z 0-9 . _ -`), `NameTaken`, `AlreadyRegistered`, `RateLimited`,
-    /// `Unreachable`, `RelayMisbehaved`; those of the store.
+    /// `Unreachable`, `NoRelay`, `OtherRelay`, `RelayMisbehaved`; those of the store.
     pub async fn register(&self, username: &str) -> Result<User, Error> {
         let (core, username) = (self.inner.core.clone(), username.to_owned());
         // A task of its own: it goes on when this future is dropped.

@@ -23,6 +23,16 @@ pub enum ListDiff<T> {
     Update(usize, T),
     /// Take out the item at this index; those behind it move down by one.
     Remove(usize),
+    /// Take out the item at `from` and put `item`, which is its newer state, at `to` of the list without it: in one step, so
+    /// that nothing flickers.
+    Move {
+        /// Where it is.
+        from: usize,
+        /// Where it is afterwards.
+        to: usize,
+        /// What it is afterwards.
+        item: T,
+    },
 }
 
 impl<T> ListDiff<T> {
@@ -39,7 +49,11 @@ impl<T> ListDiff<T> {
             Self::Remove(at) if at < list.len() => {
                 list.remove(at);
             }
-            Self::Insert(..) | Self::Remove(_) => {}
+            Self::Move { from, to, item } if from < list.len() && to < list.len() => {
+                list.remove(from);
+                list.insert(to, item);
+            }
+            Self::Insert(..) | Self::Remove(_) | Self::Move { .. } => {}
         }
     }
 }
@@ -190,37 +204,29 @@ impl<T: Clone + PartialEq> Source<T> {
         if !state.loaded {
             return;
         }
-        let mut diffs = Vec::new();
         // What changes is mostly new.
         let found = state.items.iter().rposition(is_same);
-        let here = found.and_then(|at| state.items.get(at));
-        match (found, here) {
-            (Some(at), Some(here)) if order(here) == order(&item) => {
-                if *here != item {
-                    diffs.push(ListDiff::Update(at, item));
-                }
-            }
-            (found, _) => {
-                let first = state.items.first().filter(|first| is_final(first));
-                if found.is_none() && first.is_some_and(|first| order(&item) < order(first)) {
-                    return;
-                }
-                if let Some(at) = found {
-                    state.items.remove(at);
-                    diffs.push(ListDiff::Remove(at));
-                }
-                let at = state
-                    .items
-                    .partition_point(|other| order(other) < order(&item));
-                diffs.push(ListDiff::Insert(at, item));
-            }
+        let first = state.items.first().filter(|first| is_final(first));
+        if found.is_none() && first.is_some_and(|first| order(&item) < order(first)) {
+            return;
         }
-        for diff in &diffs {
-            if !matches!(diff, ListDiff::Remove(_)) {
-                diff.clone().apply(&mut state.items);
-            }
+        if let Some(from) = found
+            && state.items.get(from) == Some(&item)
+        {
+            return;
         }
-        state.tell(&diffs);
+        // Without the item itself the list is in order.
+        let others = state.items.iter().enumerate();
+        let to = others
+            .filter(|(at, other)| Some(*at) != found && order(other) < order(&item))
+            .count();
+        let diff = match found {
+            None => ListDiff::Insert(to, item),
+            Some(from) if from == to => ListDiff::Update(to, item),
+            Some(from) => ListDiff::Move { from, to, item },
+        };
+        diff.clone().apply(&mut state.items);
+        state.tell(&[diff]);
     }
 
     /// Puts items before the first one.
@@ -310,14 +316,17 @@ fn differences<T: Clone + PartialEq, K: Hash + Eq>(
             }
             _ => {}
         }
-        if known.contains(&key)
-            && let Some(from) = now.iter().position(|item| id(item) == key)
-        {
-            now.remove(from);
-            diffs.push(ListDiff::Remove(from));
-        }
+        let here = known.contains(&key);
+        let from = here.then(|| now.iter().position(|other| id(other) == key));
+        diffs.push(match from.flatten() {
+            Some(from) => {
+                now.remove(from);
+                let item = item.clone();
+                ListDiff::Move { from, to: at, item }
+            }
+            None => ListDiff::Insert(at, item.clone()),
+        });
         now.insert(at.min(now.len()), item);
-        diffs.push(ListDiff::Insert(at, item.clone()));
     }
     diffs
 }

@@ -12,7 +12,7 @@ mod support;
 
 use std::time::Duration;
 
-use sordino::{Code, ConnectionState, Event, SendState, TimelineItem};
+use sordino::{Client, Code, ConnectionState, Event, FileKey, SendState, TimelineItem};
 use sordino_testing::TestRelay;
 use support::{Person, Reading, all, open, received, texts, within};
 
@@ -176,13 +176,29 @@ async fn a_client_that_is_dropped_releases_its_store() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_relay_under_another_name_gets_no_login() {
+async fn a_relay_under_another_name_gets_no_account_and_no_login() {
     let relay = TestRelay::named("other.example").await.expect("relay");
     let directory = tempfile::tempdir().expect("a directory");
     let client = open(&relay.url(), directory.path()).await.expect("opened");
+    let refused = client.register("alice").await.expect_err("refused");
+    assert_eq!(refused.code(), Code::OtherRelay);
+    assert!(refused.detail().contains("other.example"), "{refused}");
+    assert_eq!(client.me(), None);
+    client.close().await;
+
+    // The name is not used up, and the store neither.
+    let named = Client::builder(relay.url())
+        .relay_name("other.example")
+        .store(directory.path())
+        .keys(FileKey::new(directory.path().join("key")))
+        .open()
+        .await
+        .expect("opened");
+    named.register("alice").await.expect("registered");
+    named.close().await;
+
+    let client = open(&relay.url(), directory.path()).await.expect("opened");
     let mut events = client.events();
-    // An account is made without a login; the login is refused.
-    client.register("alice").await.expect("registered");
     client.connect();
     let why = within(async {
         loop {
@@ -193,7 +209,7 @@ async fn a_relay_under_another_name_gets_no_login() {
         }
     })
     .await;
-    assert_eq!(why.code(), Code::RelayMisbehaved);
+    assert_eq!(why.code(), Code::OtherRelay);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -84,7 +84,7 @@ codes! {
     BadProof = "bad_proof", 401, Caller, Retry::Never, "The signature is not by this device's key over this request.";
     ChallengeExpired = "challenge_expired", 401, Caller, Retry::Now, "The nonce is unknown, used or too old; ask for a new challenge.";
     Forbidden = "forbidden", 403, Caller, Retry::Never, "This belongs to another user or device.";
-    DeviceRevoked = "device_revoked", 403, Caller, Retry::Never, "The device is not on its owner's newest list; it must be linked again.";
+    DeviceRevoked = "device_revoked", 403, Caller, Retry::Never, "The relay knows no such device: it was removed from its account and must be linked again, or this is another relay, or one that lost its data.";
     NotFound = "not_found", 404, Caller, Retry::Never, "There is no such resource.";
     UserNotFound = "user_not_found", 404, Caller, Retry::Never, "No user has this name or id.";
     NameTaken = "name_taken", 409, Caller, Retry::Never, "Another user has this name; choose another.";
@@ -106,6 +106,8 @@ codes! {
 
     // Raised by the client itself.
     Unreachable = "unreachable", 0, Network, after_ms(1_000), "The relay cannot be reached; try again once there is a connection.";
+    NoRelay = "no_relay", 0, Caller, Retry::Never, "What answers at this address is no Sordino relay; check the address.";
+    OtherRelay = "other_relay", 0, Caller, Retry::Never, "The relay bears another name than the one meant and gets neither account nor login; check its address, or set relay_name.";
     NotRegistered = "not_registered", 0, Caller, Retry::Never, "This store has no account yet; call register.";
     AlreadyRegistered = "already_registered", 0, Caller, Retry::Never, "This store has an account already; open another store for another account.";
     StoreLocked = "store_locked", 0, Caller, after_ms(200), "The store is open already, in this program or another; close it there first.";

@@ -53,7 +53,7 @@ impl TestRelay {
         Self::named(NAME).await
     }
 
-    /// Starts one that bears another name: clients that expect [`NAME`] must refuse to log in.
+    /// Starts one that bears another name: clients that expect [`NAME`] must refuse to register or log in.
     pub async fn named(name: &str) -> Result<Self, Error> {
         let data = tempfile::tempdir().map_err(Error::Directory)?;
         let any = SocketAddr::from(([127, 0, 0, 1], 0));

@@ -17,6 +17,8 @@ pub(crate) async fn register(core: &Arc<Core>, username: String) -> Result<User,
         .shared
         .run(move |machine| machine.begin_registration(&name, now_ms()))
         .await?;
+    // A relay under another name would take the name, and then never get a login.
+    core.http.is_meant().await?;
     let made = match core.http.register(&body).await {
         Ok(user) => user,
         Err(error) if matches!(error.code(), Code::NameTaken | Code::UserExists) => {

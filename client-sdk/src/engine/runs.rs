@@ -68,7 +68,10 @@ impl Session<'_> {
         if let Err(error) = &result {
             // Without its ids: they are user data.
             tracing::info!(code = error.code().as_str(), "an errand failed");
-            if matches!(error.code(), Code::BadKeys | Code::RelayMisbehaved) {
+            if matches!(
+                error.code(),
+                Code::BadKeys | Code::RelayMisbehaved | Code::OtherRelay
+            ) {
                 self.tell_of_relay(None, error.detail().to_owned());
             }
             if matches!(error.code(), Code::DeviceRevoked | Code::StoreDamaged) {

@@ -118,6 +118,33 @@ async fn an_ordered_list_keeps_its_order() {
     assert_eq!(read, source.lock().items);
 }
 
+#[tokio::test]
+async fn an_item_that_changes_its_place_is_never_missing() {
+    // Two own messages that wait, and the relay gives each its place; between them another's comes.
+    let source = with(&[(1, 10), (2, 90), (3, 91)]);
+    let mut list = source.read();
+    list.next().await;
+    put(&source, (2, 11));
+    assert_eq!(list.next().await, Some(ListDiff::Update(1, (2, 11))));
+    put(&source, (4, 13));
+    assert_eq!(list.next().await, Some(ListDiff::Insert(2, (4, 13))));
+    put(&source, (3, 12));
+    let moved = ListDiff::Move {
+        from: 3,
+        to: 2,
+        item: (3, 12),
+    };
+    assert_eq!(list.next().await, Some(moved));
+    put(&source, (3, 12));
+    set(&source, &[(3, 20), (1, 10), (2, 11), (4, 13)]);
+    let moved = ListDiff::Move {
+        from: 2,
+        to: 0,
+        item: (3, 20),
+    };
+    assert_eq!(list.next().await, Some(moved));
+}
+
 #[test]
 fn readers_that_are_gone_are_forgotten() {
     let source = with(&[(1, 0)]);

@@ -167,19 +167,22 @@ impl Http {
         Ok(AccessToken::new(token.access_token, lifetime, now))
     }
 
+    /// Whether it is the relay that is meant, before anything is left with it. Asks no more than for a challenge.
+    pub(crate) async fn is_meant(&self) -> Result<(), Error> {
+        self.challenge().await.map(drop)
+    }
+
     async fn challenge(&self) -> Result<[u8; 32], Error> {
         let signer = self.signer.clone();
         let (user, device) = blocking(move || signer.device()).await?;
         let request = ChallengeRequest { user, device };
-        let challenge: Challenge = self.post_public("/v1/auth/challenge", &request).await?;
-        if challenge.relay != self.relay.name() {
-            return Err(Error::new(
-                Code::RelayMisbehaved,
-                format!(
-                    "the relay bears another name than {:?}: is the address right?",
-                    self.relay.name()
-                ),
-            ));
+        let answer = self.post_public("/v1/auth/challenge", &request).await;
+        let challenge: Challenge = answer.map_err(no_relay)?;
+        let meant = self.relay.name();
+        if challenge.relay != meant {
+            let bears: String = challenge.relay.chars().take(LONGEST_NAME).collect();
+            let detail = format!("it calls itself {bears:?}, not {meant:?}");
+            return Err(Error::new(Code::OtherRelay, detail));
         }
         let nonce = challenge.nonce.0.as_ref().try_into();
         nonce.map_err(|_| Error::new(Code::RelayMisbehaved, "a challenge is 32 bytes"))
@@ -248,6 +251,19 @@ pub(super) fn refusal(status: u16, body: &[u8]) -> Error {
 fn not_a_relay(detail: impl Into<String>) -> Error {
     Error::new(Code::RelayMisbehaved, detail).after(GARBLED_WAIT)
 }
+
+/// The first thing asked of any relay: what has no answer to it is none.
+fn no_relay(error: Error) -> Error {
+    match error.code() {
+        Code::RelayMisbehaved | Code::NotFound => {
+            Error::new(Code::NoRelay, error.detail()).after(GARBLED_WAIT)
+        }
+        _ => error,
+    }
+}
+
+/// Of a name that is shown.
+const LONGEST_NAME: usize = 100;
 
 /// Before a relay is asked again whose answer was none of the protocol.
 const GARBLED_WAIT: Duration = Duration::from_secs(10);

@@ -18,6 +18,9 @@ pub(crate) struct Args {
         default_value = "http://127.0.0.1:7373"
     )]
     pub(crate) relay: String,
+    /// The relay's name, where it is not the host of its address; `localhost` for a relay on this machine.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) relay_name: Option<String>,
     /// Where messages and keys are kept, encrypted; one directory a person. The key of the encryption lies in it too, in a file
     /// that only you can read. [default: .sordino-terminal in your home directory]
     #[arg(long, value_name = "DIR")]

@@ -42,7 +42,7 @@ async fn main() -> ExitCode {
 }
 
 async fn chat(args: &Args) -> Result<(), Box<dyn Error>> {
-    let client = open(&args.relay, &args.store()?).await?;
+    let client = open(args, &args.store()?).await?;
     let me = client.me().map(|me| Clean::line(&me.username));
     if let (Some(me), Some(name)) = (&me, &args.name)
         && me.as_str() != name
@@ -70,16 +70,21 @@ async fn chat(args: &Args) -> Result<(), Box<dyn Error>> {
 }
 
 /// Opens the store; no network is needed.
-async fn open(relay: &str, store: &Path) -> Result<Client, Box<dyn Error>> {
-    fs::create_dir_all(store).map_err(|e| format!("{}: {e}", store.display()))?;
-    let client = Client::builder(relay)
+async fn open(args: &Args, store: &Path) -> Result<Client, Box<dyn Error>> {
+    fs::create_dir_all(store).map_err(|e| {
+        let store = store.display();
+        format!("--store {store}: {e}; name a directory that can be made and written to")
+    })?;
+    let relay = &args.relay;
+    let mut builder = Client::builder(relay)
         .store(store)
-        .keys(FileKey::new(store.join("key")))
-        .open()
-        .await
-        .map_err(|error| match error.code() {
-            Code::BadRequest => format!("--relay {relay}: {}", error.detail()),
-            _ => format!("{}: {}", store.display(), words::error(&error)),
-        })?;
+        .keys(FileKey::new(store.join("key")));
+    if let Some(name) = &args.relay_name {
+        builder = builder.relay_name(name);
+    }
+    let client = builder.open().await.map_err(|error| match error.code() {
+        Code::BadRequest => format!("--relay {relay}: {}", error.detail()),
+        _ => format!("{}: {}", store.display(), words::error(&error)),
+    })?;
     Ok(client)
 }

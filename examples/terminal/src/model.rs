@@ -14,6 +14,7 @@ pub(crate) enum Diff<T> {
     Insert(usize, T),
     Update(usize, T),
     Remove(usize),
+    Move { from: usize, to: usize, item: T },
 }
 
 impl<T> Diff<T> {
@@ -28,7 +29,11 @@ impl<T> Diff<T> {
                 }
             }
             Self::Remove(at) if at < list.len() => drop(list.remove(at)),
-            Self::Insert(..) | Self::Remove(_) => {}
+            Self::Move { from, to, item } if from < list.len() && to < list.len() => {
+                list.remove(from);
+                list.insert(to, item);
+            }
+            Self::Insert(..) | Self::Remove(_) | Self::Move { .. } => {}
         }
     }
 }
@@ -166,10 +171,28 @@ mod tests {
         Diff::Insert(0, 0).apply(&mut list);
         Diff::Update(1, 10).apply(&mut list);
         Diff::Remove(2).apply(&mut list);
+        Diff::Move {
+            from: 3,
+            to: 0,
+            item: 40,
+        }
+        .apply(&mut list);
+        Diff::Move {
+            from: 0,
+            to: 3,
+            item: 4,
+        }
+        .apply(&mut list);
         assert_eq!(list, [0, 10, 3, 4]);
         Diff::Insert(9, 1).apply(&mut list);
         Diff::Update(9, 1).apply(&mut list);
         Diff::Remove(9).apply(&mut list);
+        Diff::Move {
+            from: 0,
+            to: 4,
+            item: 1,
+        }
+        .apply(&mut list);
         assert_eq!(list, [0, 10, 3, 4]);
     }
 }

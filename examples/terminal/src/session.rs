@@ -130,6 +130,11 @@ async fn follow<T: Clone, U>(
             ListDiff::Insert(at, item) => Diff::Insert(at, show(item)),
             ListDiff::Update(at, item) => Diff::Update(at, show(item)),
             ListDiff::Remove(at) => Diff::Remove(at),
+            ListDiff::Move { from, to, item } => Diff::Move {
+                from,
+                to,
+                item: show(item),
+            },
             _ => continue,
         };
         if news.send(event(diff)).await.is_err() {

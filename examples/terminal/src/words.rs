@@ -9,7 +9,14 @@ use crate::{
 
 /// What went wrong and what to do.
 pub(crate) fn error(error: &Error) -> Clean {
-    code(error.code())
+    match error.code() {
+        // The detail has both names.
+        Code::OtherRelay => Clean::line(&format!(
+            "This is another relay: {}. Check --relay, or set --relay-name.",
+            error.detail()
+        )),
+        found => code(found),
+    }
 }
 
 /// The same where a name was asked for.
@@ -39,6 +46,9 @@ fn code(code: Code) -> Clean {
         }
         Code::IdentityChanged => "This person's keys changed. Compare them before you write.",
         Code::NoDevices => "This person has no device that can receive at the moment.",
+        Code::DeviceRevoked => {
+            "This relay does not know you on this device. Is it another relay, or did it lose its data? If not, the device was removed from your account."
+        }
         Code::NotRegistered => "You are not registered yet.",
         Code::StoreLocked => "The store is open in another window; close it there first.",
         other => other.meaning(),

@@ -88,6 +88,7 @@ pub(super) fn run(people: &mut People) -> Result<Told, String> {
         latencies: talk.latencies,
         took,
         kills: None,
+        compared: false,
     })
 }
 

@@ -26,8 +26,9 @@ const INTERRUPTED: i32 = 130;
 pub(super) struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// From now on a signal ends every [`process::Process`], removes `temporary` and exits.
-    pub(super) fn removes(temporary: &Path) -> Result<Self, String> {
+    /// From now on a signal ends every [`process::Process`], removes `temporary`, and `made` where that leaves them empty, and
+    /// exits.
+    pub(super) fn removes(temporary: &Path, made: &[PathBuf]) -> Result<Self, String> {
         let came = Arc::new(AtomicBool::new(false));
         let failed = |e| format!("cannot listen to signals: {e}");
         let listened = [SIGINT, SIGTERM, SIGHUP];
@@ -36,11 +37,14 @@ impl Interrupt {
             flag::register(signal, came.clone()).map_err(failed)?;
         }
         let mut signals = Signals::new(listened).map_err(failed)?;
-        let temporary: PathBuf = temporary.to_owned();
+        let (temporary, made) = (temporary.to_owned(), made.to_owned());
         thread::spawn(move || {
             if signals.forever().next().is_some() {
                 process::end_all();
                 let _ = fs::remove_dir_all(&temporary);
+                for directory in made {
+                    let _ = fs::remove_dir(directory);
+                }
                 eprintln!("\ndemo: interrupted; nothing was kept");
                 exit(INTERRUPTED);
             }

@@ -52,7 +52,7 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<(), String> {
     let text = options.file.as_deref().map(text::read).transpose()?;
     let place = Place::new(options.out.as_deref())?;
-    let interrupt = Interrupt::removes(place.temporary())?;
+    let interrupt = Interrupt::removes(place.temporary(), place.made())?;
     let programs = build::programs();
     interrupt.goes_first();
     let outcome = converse(options, text.as_deref(), &programs?, &place);
@@ -88,7 +88,7 @@ fn converse(
         timelines: people.timelines(),
         held: &held,
         leaks: &leaks,
-        data: kept.as_deref(),
+        kept: kept.as_ref(),
         took: began.elapsed(),
     }
     .print();

@@ -17,6 +17,16 @@ const RELAY: &str = "relay";
 pub(super) struct Place {
     temporary: TempDir,
     out: Option<PathBuf>,
+    /// Directories that were made for `out`, the innermost first.
+    made: Vec<PathBuf>,
+}
+
+/// What stays in `--out`.
+pub(super) struct Kept {
+    /// The relay's data directory.
+    pub(super) data: PathBuf,
+    /// What Alice and what Bob received.
+    pub(super) received: [PathBuf; 2],
 }
 
 impl Place {
@@ -24,6 +34,7 @@ impl Place {
     pub(super) fn new(out: Option<&Path>) -> Result<Self, String> {
         let mut builder = Builder::new();
         builder.prefix("sordino-demo-");
+        let mut made = Vec::new();
         let temporary = match out {
             None => builder
                 .tempdir()
@@ -36,6 +47,10 @@ impl Place {
                         result.display()
                     ));
                 }
+                let missing = out
+                    .ancestors()
+                    .take_while(|path| !path.as_os_str().is_empty() && !path.exists());
+                made.extend(missing.map(Path::to_owned));
                 fs::create_dir_all(out)
                     .and_then(|()| builder.tempdir_in(out))
                     .map_err(|e| format!("--out: cannot write to {}: {e}", out.display()))?
@@ -44,6 +59,7 @@ impl Place {
         let place = Self {
             temporary,
             out: out.map(Path::to_owned),
+            made,
         };
         let data = place.data();
         fs::create_dir(&data).map_err(|e| format!("cannot create {}: {e}", data.display()))?;
@@ -54,13 +70,18 @@ impl Place {
         self.temporary.path()
     }
 
+    /// Directories that were made for `--out`, the innermost first.
+    pub(super) fn made(&self) -> &[PathBuf] {
+        &self.made
+    }
+
     /// The relay's data directory during the run.
     pub(super) fn data(&self) -> PathBuf {
         self.temporary().join(RELAY)
     }
 
-    /// Puts the results in `--out`. Where the relay's data stay then.
-    pub(super) fn finish(&self) -> Result<Option<PathBuf>, String> {
+    /// Puts the results in `--out`. Where they stay then.
+    pub(super) fn finish(&self) -> Result<Option<Kept>, String> {
         let Some(out) = &self.out else {
             return Ok(None);
         };
@@ -71,7 +92,10 @@ impl Place {
             fs::rename(self.temporary().join(name), out.join(name))
                 .map_err(|e| format!("--out: cannot write {}: {e}", out.join(name).display()))?;
         }
-        Ok(Some(out.join(RELAY)))
+        Ok(Some(Kept {
+            data: out.join(RELAY),
+            received: received.map(|name| out.join(name)),
+        }))
     }
 
     /// After a failure the stores and logs are what explains it.
@@ -105,11 +129,21 @@ mod tests {
         for who in Who::ALL {
             fs::write(run.temporary().join(received_by(who)), who.name()).unwrap();
         }
-        let data = run.finish().unwrap().unwrap();
+        let kept = run.finish().unwrap().unwrap();
         drop(run);
-        assert_eq!(fs::read_to_string(data.join("users")).unwrap(), "new");
-        let received = fs::read_to_string(out.path().join("received-by-bob.txt"));
-        assert_eq!(received.unwrap(), "bob");
+        assert_eq!(fs::read_to_string(kept.data.join("users")).unwrap(), "new");
+        let [_, bob] = kept.received;
+        assert_eq!(bob, out.path().join("received-by-bob.txt"));
+        assert_eq!(fs::read_to_string(bob).unwrap(), "bob");
         assert!(Place::new(Some(out.path())).is_err());
+    }
+
+    #[test]
+    fn only_directories_that_were_made_are_known_as_made() {
+        let outer = tempfile::tempdir().unwrap();
+        let (inner, innermost) = (outer.path().join("a"), outer.path().join("a/b"));
+        let place = Place::new(Some(&innermost)).unwrap();
+        assert_eq!(place.made(), [innermost, inner]);
+        assert!(Place::new(Some(outer.path())).unwrap().made().is_empty());
     }
 }

@@ -1,12 +1,18 @@
 //! What came of it: both views side by side, and what the relay holds between them.
 
-use std::{io::stdout, path::Path, time::Duration};
+use std::{io::stdout, time::Duration};
 
 use rustix::termios::tcgetwinsize;
 use unicode_segmentation::UnicodeSegmentation;
 use unicode_width::UnicodeWidthStr;
 
-use super::{leak::Leaks, person::Item, relay::Held, who::Both};
+use super::{
+    leak::Leaks,
+    person::Item,
+    place::Kept,
+    relay::Held,
+    who::{Both, Who},
+};
 
 /// Columns where there is no terminal to ask.
 const PIPED: usize = 128;
@@ -23,6 +29,8 @@ pub(super) struct Told {
     pub(super) took: Duration,
     /// Of the relay, of Alice, of Bob.
     pub(super) kills: Option<[u32; 3]>,
+    /// The files received were compared with the one sent, and are equal.
+    pub(super) compared: bool,
 }
 
 pub(super) struct Report<'a> {
@@ -30,8 +38,8 @@ pub(super) struct Report<'a> {
     pub(super) timelines: &'a Both<Vec<Item>>,
     pub(super) held: &'a [Held],
     pub(super) leaks: &'a Leaks,
-    /// Where it stays, if it stays.
-    pub(super) data: Option<&'a Path>,
+    /// What stays, if it stays.
+    pub(super) kept: Option<&'a Kept>,
     pub(super) took: Duration,
 }
 
@@ -72,34 +80,54 @@ impl Report<'_> {
             let at = latencies.len().saturating_sub(1) * share / 100;
             latencies.get(at).copied().unwrap_or_default().as_millis()
         };
+        // Each line below 80 columns, paths aside.
         println!(
-            "{} messages in {:.1} s; from send to the other's screen: half within {} ms, 99 % within {} ms{}",
+            "{} messages in {:.1} s{}",
             self.timelines.alice.len(),
             told.took.as_secs_f64(),
-            at(50),
-            at(99),
             // What comes while a client starts is in its store before it can be timed.
             match told.latencies.len() {
-                timed if timed < self.timelines.alice.len() => format!(" ({timed} timed)"),
+                timed if timed < self.timelines.alice.len() => format!(", {timed} of them timed"),
                 _ => String::new(),
             }
         );
+        println!(
+            "from send to the other's screen: half within {} ms, 99 % within {} ms",
+            at(50),
+            at(99),
+        );
         if let Some([relay, alice, bob]) = told.kills {
-            println!(
-                "killed: the relay {relay} times, alice {alice}, bob {bob}; both texts arrived whole and in order"
-            );
+            println!("killed: the relay {relay} times, alice {alice}, bob {bob}");
+        }
+        if told.compared {
+            println!("what alice and bob received is the text that was sent, byte for byte");
         }
         println!(
-            "searched {} files of the relay ({} KiB) for {} texts: none found ({} of less than 8 bytes, blanks aside, not searched)",
+            "searched {} files of the relay ({} KiB) for {}: not found",
             leaks.files,
             leaks.bytes / 1024,
-            leaks.searched,
-            leaks.too_short
+            counted(leaks.searched),
         );
-        if let Some(data) = self.data {
-            println!("the relay's data: {}", data.display());
+        if leaks.too_short > 0 {
+            println!(
+                "not searched for: {} below 8 bytes, which chance alone would find",
+                counted(leaks.too_short)
+            );
+        }
+        if let Some(kept) = self.kept {
+            for (who, received) in Who::ALL.into_iter().zip(&kept.received) {
+                println!("received by {}: {}", who.name(), received.display());
+            }
+            println!("the relay's data: {}", kept.data.display());
         }
         println!("all of it took {:.1} s", self.took.as_secs_f64());
+    }
+}
+
+fn counted(texts: usize) -> String {
+    match texts {
+        1 => "1 text".to_owned(),
+        _ => format!("{texts} texts"),
     }
 }
 
@@ -203,6 +231,14 @@ fn fit(text: &str, columns: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_text_is_one() {
+        assert_eq!(
+            (counted(1), counted(2)),
+            ("1 text".into(), "2 texts".into())
+        );
+    }
 
     #[test]
     fn texts_are_cut_and_filled_by_columns() {

@@ -74,6 +74,7 @@ pub(super) fn run(
         latencies: transfer.latencies,
         took,
         kills: (kills > 0).then_some(transfer.kills.done),
+        compared: true,
     })
 }
 

@@ -45,3 +45,23 @@ async fn answers_are_bounded_and_errors_typed() {
     assert_eq!(register(large).await.code(), Code::RelayMisbehaved);
     assert_eq!(register(Vec::new()).await.code(), Code::Unreachable);
 }
+
+#[tokio::test]
+async fn what_gives_no_challenge_is_no_relay() {
+    let person = Person::new();
+    let json = r#"{"code":"not_found","detail":""}"#;
+    for answer in [
+        "HTTP/1.1 404 x\r\ncontent-length: 0\r\n\r\n".to_owned(),
+        format!(
+            "HTTP/1.1 404 x\r\ncontent-length: {}\r\n\r\n{json}",
+            json.len()
+        ),
+        "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n<html>".to_owned(),
+    ] {
+        let url = answers(answer.into_bytes()).await;
+        let error = http(&url, &person).is_meant().await.expect_err("an error");
+        assert_eq!(error.code(), Code::NoRelay);
+        // It may be a proxy whose relay comes back.
+        assert!(matches!(error.retry(), Retry::After(_)));
+    }
+}

@@ -107,7 +107,11 @@ async fn a_relay_that_names_itself_otherwise_gets_no_signature() {
     let relay = TestRelay::named("other.example").await.expect("relay");
     let (alice, _) = registered(&relay, "alice").await;
     let error = alice.user_by_name("alice").await.expect_err("refused");
-    assert_eq!(error.code(), Code::RelayMisbehaved);
+    assert_eq!(error.code(), Code::OtherRelay);
+    assert_eq!(
+        error.detail(),
+        r#"it calls itself "other.example", not "localhost""#
+    );
     assert_eq!(error.retry(), Retry::Never);
     assert!(matches!(End::from_error(&error), End::Stop(_)));
 }

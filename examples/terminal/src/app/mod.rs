@@ -131,6 +131,13 @@ impl App {
             }
             Event::Registered(outcome) => self.registered(outcome),
             Event::Connection(connection) => {
+                // The status line has no room for it. An alarm that stands there is the reason, or graver.
+                if let Connection::Stopped(why) = &connection
+                    && !self.stands()
+                {
+                    let why = Clean::line(&format!("{why} Esc closes this."));
+                    self.notice = Some((why, i64::MAX));
+                }
                 self.connection = connection;
                 Vec::new()
             }
@@ -215,10 +222,14 @@ impl App {
 
     /// Shows it for a while, if nothing graver stands there.
     fn tell(&mut self, text: Clean) {
-        if matches!(self.notice, Some((_, i64::MAX))) {
-            return;
+        if !self.stands() {
+            self.notice = Some((text, self.clock.now_ms() + NOTICE_MS));
         }
-        self.notice = Some((text, self.clock.now_ms() + NOTICE_MS));
+    }
+
+    /// Whether what is told stays until it is closed.
+    const fn stands(&self) -> bool {
+        matches!(self.notice, Some((_, i64::MAX)))
     }
 
     /// Lends out the open conversation if it is the one with `peer`.
@@ -302,7 +313,8 @@ impl App {
         vec![Command::LoadOlder(open.peer.id)]
     }
 
-    /// Reports the newest message as read once it stands before somebody's eyes.
+    /// Reports the newest message as read once it stands before somebody's eyes. Not while only the list has the focus: a
+    /// conversation that opened by itself in a window nobody touched was shown, not read.
     fn mark_read(&mut self) -> Vec<Command> {
         let open = match &mut self.open {
             Some(open) if self.attended && self.overlay.is_none() && self.focus == Focus::Chat => {

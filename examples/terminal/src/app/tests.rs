@@ -198,3 +198,26 @@ fn chat(app: &App) -> String {
         .map(|line| line.chars().skip(usize::from(area.x)).collect::<String>() + "\n")
         .collect()
 }
+
+#[test]
+fn why_it_stopped_is_told_until_it_is_closed_and_the_keys_stay() {
+    let mut app = with_bob(80, 24, vec![]);
+    let why = Clean::line("This relay does not know you.");
+    app.update(Event::Connection(Connection::Stopped(why)));
+    let shown = screen(&app);
+    assert!(shown.contains("This relay does not know you. Esc closes this."));
+    assert!(shown.contains("F1 help"));
+    app.update(Event::Tick {
+        now_ms: NOW + MINUTE,
+    });
+    assert!(screen(&app).contains("does not know you"));
+    press(&mut app, "<enter><esc>");
+    assert!(!screen(&app).contains("does not know you"));
+    assert_eq!(press(&mut app, "<enter>x<enter>"), []);
+    assert!(screen(&app).contains("does not know you"), "told again");
+
+    app.update(Event::Alarm(Clean::line("You were signed out.")));
+    let why = Clean::line("Over.");
+    app.update(Event::Connection(Connection::Stopped(why)));
+    assert!(screen(&app).contains("You were signed out."));
+}

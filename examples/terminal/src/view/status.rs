@@ -61,7 +61,8 @@ fn connection(app: &App) -> (&'static str, Color, String) {
                 format!("no connection, next try in {left} s"),
             )
         }
-        Connection::Stopped(why) => ("■", theme::BAD, format!("stopped: {why}")),
+        // Why is in the notice: here it would take the keys' place.
+        Connection::Stopped(_) => ("■", theme::BAD, "stopped".to_owned()),
     }
 }
 
