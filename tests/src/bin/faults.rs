@@ -45,6 +45,9 @@ struct Args {
     /// One line of JSON instead of a table.
     #[arg(long)]
     json: bool,
+    /// Keep what the cluster and the people wrote, as after a failure.
+    #[arg(long)]
+    keep: bool,
     /// Only these faults.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
@@ -79,7 +82,7 @@ fn run(args: &Args) -> Result<bool, Failure> {
     remove(&plan)?;
     let report = perform(args, &faults, &plan, watch, &runtime);
     let kept = match &report {
-        Ok(report) => !report.wrong.is_empty(),
+        Ok(report) => args.keep || !report.wrong.is_empty(),
         Err(_) => !interrupted.load(Ordering::SeqCst),
     };
     eprintln!("faults: stopping the cluster");

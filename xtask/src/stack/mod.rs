@@ -90,12 +90,25 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
 }
 
 fn dir(options: &Options) -> PathBuf {
-    let named = || {
-        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
-        let stacks = workspace.unwrap_or(Path::new(".")).join("target/stack");
-        stacks.join(&options.name)
-    };
+    let named = || place(&options.name);
     options.dir.clone().unwrap_or_else(named)
+}
+
+/// Where a stack of this name lies.
+pub(crate) fn place(name: &str) -> PathBuf {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent();
+    let stacks = workspace.unwrap_or(Path::new(".")).join("target/stack");
+    stacks.join(name)
+}
+
+/// The relay as a cluster needs it, built.
+pub(crate) fn build_relay() -> Result<PathBuf, String> {
+    relay::build(false)
+}
+
+/// From now on Ctrl-C no longer ends us, but whom we wait for.
+pub(crate) fn note_signals() -> Result<(), String> {
+    Watch::new().map(drop)
 }
 
 fn up(dir: &Path, options: &Up) -> Result<(), String> {
