@@ -3,4 +3,6 @@
 
 #[cfg(feature = "contract")]
 pub mod contract;
+#[cfg(feature = "contract")]
+pub mod faults;
 pub mod load;

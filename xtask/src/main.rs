@@ -1,6 +1,7 @@
 //! `cargo xtask`: the project's own commands.
 mod bench;
 mod demo;
+mod faults;
 mod fuzz;
 mod prereq;
 mod stack;
@@ -27,6 +28,8 @@ enum Task {
     Bench(bench::Bench),
     /// A cluster on this machine: PostgreSQL, Redis, Kafka, Cassandra, HAProxy and relay nodes.
     Stack(stack::Options),
+    /// Kills, holds and cuts off each part of a cluster while people talk over it; prints a table or one line of JSON.
+    Faults(faults::Options),
     /// A few seconds of every fuzz target; needs a nightly toolchain.
     Fuzz,
     /// Formatting, lints, documentation, tests and a short fuzz run, as CI runs them.
@@ -70,6 +73,7 @@ fn main() -> ExitCode {
         Task::Test(options) => test::run(&options),
         Task::Bench(bench) => bench::run(&bench),
         Task::Stack(options) => stack::run(&options),
+        Task::Faults(options) => faults::run(&options),
         Task::Fuzz => fuzz::short(),
         Task::Ci => prereq::ensure_cluster()
             .and_then(|()| CI.iter().try_for_each(|step| cargo(step)))

@@ -1,7 +1,8 @@
 //! A client for the tests of the delivery contract.
 //!
 //! It talks with several people until so much was said and heard, and writes down what it knows. It may be killed at any
-//! moment and started again: how far it has come is what its store says. When its standard input ends, so does it.
+//! moment and started again: how far it has come is what its store says. A byte on its standard input makes it say no more;
+//! when its standard input ends, so does it.
 
 use std::{error::Error, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
@@ -16,7 +17,7 @@ use sordino_tests::contract::{
 };
 use tokio::{
     io::{AsyncReadExt, stdin},
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::{JoinSet, LocalSet},
     time::{MissedTickBehavior, interval, sleep},
 };
@@ -81,6 +82,7 @@ async fn run(args: Args) -> Result<(), Failure> {
     notes.write(&Note::Began { me: me.id })?;
     client.connect();
 
+    let (quiet, silence) = watch::channel(false);
     let (complete, mut completed) = mpsc::channel(args.peers.len().max(1));
     let mut talks = JoinSet::new();
     for peer in args.peers.iter().cloned() {
@@ -90,6 +92,7 @@ async fn run(args: Args) -> Result<(), Failure> {
             notes: notes.clone(),
             messages: args.messages,
             pace: Duration::from_millis(args.pace.max(1)),
+            quiet: silence.clone(),
         };
         talks.spawn_local(talk.with(peer, complete.clone()));
     }
@@ -99,7 +102,10 @@ async fn run(args: Args) -> Result<(), Failure> {
     let mut byte = [0];
     loop {
         tokio::select! {
-            read = input.read(&mut byte) => if read? == 0 { break },
+            read = input.read(&mut byte) => match read? {
+                0 => break,
+                _ => drop(quiet.send_replace(true)),
+            },
             Some(()) = completed.recv() => {
                 left -= 1;
                 if left == 0 {
@@ -144,6 +150,8 @@ struct Talk {
     notes: Arc<Notes>,
     messages: usize,
     pace: Duration,
+    /// Whether to say no more.
+    quiet: watch::Receiver<bool>,
 }
 
 impl Talk {
@@ -175,7 +183,7 @@ impl Talk {
                     Some(diff) => self.take(&mut shown, peer.id, diff)?,
                     None => return Ok(()),
                 },
-                _ = pace.tick(), if sent < self.messages => {
+                _ = pace.tick(), if sent < self.messages && !*self.quiet.borrow() => {
                     let text = talk::text(&self.me.username, &name, sent + 1);
                     let id = conversation.send(text.as_str()).await?;
                     self.notes.write(&Note::Sent { peer: peer.id, id, text })?;
@@ -191,30 +199,33 @@ impl Talk {
         peer: sordino::UserId,
         diff: ListDiff<TimelineItem>,
     ) -> Result<(), Failure> {
-        for id in shown.take(diff) {
-            self.notes.write(&Note::Accepted { peer, id })?;
+        for (mine, id) in shown.take(diff) {
+            self.notes.write(&match mine {
+                true => Note::Accepted { peer, id },
+                false => Note::Heard { peer, id },
+            })?;
         }
         Ok(())
     }
 }
 
-/// A timeline as it is shown, and what of it was seen as accepted in this life.
+/// A timeline as it is shown, and what of it was noted in this life.
 #[derive(Default)]
 struct Transcript {
     items: Vec<TimelineItem>,
-    accepted: std::collections::HashSet<sordino::MessageId>,
+    noted: std::collections::HashSet<sordino::MessageId>,
 }
 
 impl Transcript {
-    /// Applies a change; which own messages it says to be accepted for the first time.
-    fn take(&mut self, diff: ListDiff<TimelineItem>) -> Vec<sordino::MessageId> {
+    /// Applies a change; which messages it says for the first time to be accepted, the own ones, or to be there.
+    fn take(&mut self, diff: ListDiff<TimelineItem>) -> Vec<(bool, sordino::MessageId)> {
         diff.apply(&mut self.items);
         let messages = self.items.iter().filter_map(TimelineItem::message);
-        let accepted = messages
-            .filter(|m| m.mine && matches!(m.state, SendState::Accepted | SendState::Delivered));
-        accepted
-            .map(|message| message.id)
-            .filter(|id| self.accepted.insert(*id))
+        let certain = messages
+            .filter(|m| !m.mine || matches!(m.state, SendState::Accepted | SendState::Delivered));
+        certain
+            .map(|message| (message.mine, message.id))
+            .filter(|(_, id)| self.noted.insert(*id))
             .collect()
     }
 

@@ -32,6 +32,8 @@ pub enum Promise {
 pub struct Breach {
     /// Which.
     pub promise: Promise,
+    /// Of which message, if it is about one.
+    pub message: Option<MessageId>,
     /// How.
     pub what: String,
 }
@@ -63,8 +65,12 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn breach(&mut self, promise: Promise, what: String) {
-        self.breaches.push(Breach { promise, what });
+    fn breach(&mut self, promise: Promise, message: Option<MessageId>, what: String) {
+        self.breaches.push(Breach {
+            promise,
+            message,
+            what,
+        });
     }
 
     fn name(&self, who: UserId) -> &str {
@@ -87,10 +93,14 @@ impl Judge<'_> {
     fn accepted_survives(&mut self, me: UserId, person: &Person) {
         for (peer, id) in &person.accepted {
             let (to, id) = (*peer, *id);
+            let kept = |rows: &[Row]| rows.iter().any(|row| row.id == id);
             let places = [
                 (person.name.as_str(), shows(self.timeline(me, to), id)),
                 (self.name(to), shows(self.timeline(to, me), id)),
-                ("the relay", self.rows(me, to).iter().any(|r| r.id == id)),
+                (
+                    "the relay",
+                    self.outcome.rows.is_empty() || kept(self.rows(me, to)),
+                ),
             ];
             let gone: Vec<_> = places
                 .iter()
@@ -103,7 +113,7 @@ impl Judge<'_> {
                     self.name(to),
                     gone.join(", ")
                 );
-                self.breach(Promise::P1AcceptedSurvives, what);
+                self.breach(Promise::P1AcceptedSurvives, Some(id), what);
             }
         }
     }
@@ -125,7 +135,7 @@ impl Judge<'_> {
                     head(&sent.text),
                     self.name(sent.peer)
                 );
-                self.breach(Promise::P2DeliveredOrAnnounced, what);
+                self.breach(Promise::P2DeliveredOrAnnounced, Some(sent.id), what);
             }
         }
     }
@@ -144,7 +154,7 @@ impl Judge<'_> {
                 self.name(peer)
             );
             if !seen.insert(id) {
-                self.breach(Promise::P3Once, format!("twice: {at}"));
+                self.breach(Promise::P3Once, Some(*id), format!("twice: {at}"));
             }
             let (author, to) = match *author {
                 author if author == me => (me, peer),
@@ -154,7 +164,11 @@ impl Judge<'_> {
             let own = (author == me || author == peer)
                 && talk::parse(text).is_some_and(|(from, to, _)| (from, to) == names);
             if !own || !self.said(author, to, *id, text) {
-                self.breach(Promise::P3Once, format!("not what was sent: {at}"));
+                self.breach(
+                    Promise::P3Once,
+                    Some(*id),
+                    format!("not what was sent: {at}"),
+                );
             }
         }
     }
@@ -179,7 +193,11 @@ impl Judge<'_> {
         for item in items {
             if item.place < before {
                 let what = format!("{title}: {} is shown after {before}", item.place);
-                self.breach(Promise::P4InOrder, what);
+                let message = match item.shown {
+                    Shown::Message { id, .. } => Some(id),
+                    _ => None,
+                };
+                self.breach(Promise::P4InOrder, message, what);
             }
             before = item.place;
             let Shown::Message { id, author, text } = &item.shown else {
@@ -187,13 +205,13 @@ impl Judge<'_> {
             };
             if let Some(seq) = rows.get(id).filter(|seq| **seq != item.place) {
                 let what = format!("{title}: {id} is shown at {}, not {seq}", item.place);
-                self.breach(Promise::P4InOrder, what);
+                self.breach(Promise::P4InOrder, Some(*id), what);
             }
             let n = talk::parse(text).map_or(0, |(_, _, n)| n);
             let previous = last.insert(*author, n).unwrap_or(0);
             if n <= previous {
                 let what = format!("{title}: «{}» comes after {previous}", head(text));
-                self.breach(Promise::P4InOrder, what);
+                self.breach(Promise::P4InOrder, Some(*id), what);
             }
         }
     }
@@ -203,12 +221,12 @@ impl Judge<'_> {
         for row in rows {
             if !seen.insert(row.id) {
                 let what = format!("twice in the relay's {conversation}: {}", row.id);
-                self.breach(Promise::P3Once, what);
+                self.breach(Promise::P3Once, Some(row.id), what);
             }
         }
         if !rows.iter().map(|row| row.seq).eq(1..=rows.len() as u64) {
             let what = format!("the relay's {conversation} is not dense");
-            self.breach(Promise::P4InOrder, what);
+            self.breach(Promise::P4InOrder, None, what);
         }
         for (me, person) in &self.outcome.people {
             let noted = person.sent.iter().enumerate();
@@ -221,7 +239,7 @@ impl Judge<'_> {
                     "the relay's {conversation} has {}'s out of order",
                     person.name
                 );
-                self.breach(Promise::P4InOrder, what);
+                self.breach(Promise::P4InOrder, None, what);
             }
         }
     }

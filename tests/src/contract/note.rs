@@ -35,6 +35,13 @@ pub enum Note {
         /// Which.
         id: MessageId,
     },
+    /// A message of the peer was shown, for the first time in this life.
+    Heard {
+        /// Whose.
+        peer: UserId,
+        /// Which.
+        id: MessageId,
+    },
     /// Everything that was to be sent is delivered, and everything that was to come is here.
     Done,
     /// The client noticed something that a kill is no excuse for.

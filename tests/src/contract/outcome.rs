@@ -16,7 +16,7 @@ use super::note::{Item, Note};
 pub struct Outcome {
     /// Everybody.
     pub people: BTreeMap<UserId, Person>,
-    /// What the relay holds, by seq.
+    /// What the relay holds, by seq. Empty if that was not read: then the people are compared with each other alone.
     pub rows: BTreeMap<ConversationId, Vec<Row>>,
 }
 
@@ -63,7 +63,7 @@ impl Person {
     /// Takes a note in.
     pub fn take(&mut self, note: Note) {
         match note {
-            Note::Began { .. } | Note::Done => {}
+            Note::Began { .. } | Note::Heard { .. } | Note::Done => {}
             Note::Sent { peer, id, text } => self.sent.push(Sent { peer, id, text }),
             Note::Accepted { peer, id } => drop(self.accepted.insert((peer, id))),
             Note::Alarm { what } => self.alarms.push(what),

@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs::{self, File},
-    io,
+    io::{self, Write},
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -30,6 +30,12 @@ impl Process {
             .stderr(log)
             .spawn()
             .map(Self)
+    }
+
+    /// Writes to its standard input.
+    pub fn say(&mut self, what: &[u8]) -> io::Result<()> {
+        let input = self.0.stdin.as_mut();
+        input.ok_or(io::ErrorKind::BrokenPipe)?.write_all(what)
     }
 
     /// SIGKILL. Returns when the process is gone, its locks and sockets with it.

@@ -111,6 +111,17 @@ pub(crate) fn remove(dir: &Path) -> Result<(), String> {
     }
 }
 
+/// The relay as a cluster needs it, built.
+pub(crate) fn build_relay() -> Result<PathBuf, String> {
+    prereq::ensure_cluster()?;
+    relay::build(false)
+}
+
+/// From now on Ctrl-C no longer ends us, but whom we wait for.
+pub(crate) fn note_signals() -> Result<(), String> {
+    Watch::new().map(drop)
+}
+
 fn up(dir: &Path, options: &Up) -> Result<(), String> {
     let (plan, known) = match Plan::recorded(dir) {
         Ok(plan) => (plan, true),
