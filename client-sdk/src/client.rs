@@ -16,7 +16,7 @@ use crate::{
     events::{ConnectionState, Events},
     live::LiveList,
     machine::Machine,
-    net::{RelayUrl, blocking},
+    net::{self, RelayUrl, blocking},
     store::{KeyStore, Store},
     types::{ConversationRow, TimelineItem, User},
 };
@@ -28,6 +28,7 @@ const FILE: &str = "sordino.db";
 pub struct ClientBuilder {
     relay: String,
     relay_name: Option<String>,
+    authorities: Option<Vec<u8>>,
     store: Option<PathBuf>,
     keys: Option<Arc<dyn KeyStore>>,
 }
@@ -55,21 +56,30 @@ impl ClientBuilder {
         self
     }
 
+    /// The certificate authorities of the relay, in PEM: for a relay whose certificate is signed by one of its operator's
+    /// own. They take the place of the web's; no other is trusted then.
+    #[must_use]
+    pub fn authorities(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.authorities = Some(pem.into());
+        self
+    }
+
     /// Opens the store, making it if there is none. No network; must be called on a tokio runtime.
     ///
     /// # Errors
-    /// `BadRequest` for an address that cannot be used or a missing setting; `StoreLocked`, `StoreWrongKey`,
+    /// `BadRequest` for an address or authorities that cannot be used or a missing setting; `StoreLocked`, `StoreWrongKey`,
     /// `StoreDamaged`, `StoreNewer`, `StoreFailed`, `CipherMissing`.
     pub async fn open(self) -> Result<Client, Error> {
         let missing = |what| Error::new(Code::BadRequest, format!("{what} is not set"));
         let relay = RelayUrl::parse(&self.relay, self.relay_name.as_deref())?;
+        let tls = net::tls(self.authorities.as_deref())?;
         let place = Place {
             directory: self.store.ok_or_else(|| missing("store"))?,
             keys: self.keys.ok_or_else(|| missing("keys"))?,
         };
         let opening = place.clone();
         let machine = blocking(move || opening.open()).await?;
-        let core = Core::new(Shared::new(machine, Views::new()), relay)?;
+        let core = Core::new(Shared::new(machine, Views::new()), relay, tls)?;
         Ok(Client {
             inner: Arc::new(Inner::start(core, place)),
         })
@@ -106,6 +116,7 @@ impl Client {
         ClientBuilder {
             relay: relay.into(),
             relay_name: None,
+            authorities: None,
             store: None,
             keys: None,
         }

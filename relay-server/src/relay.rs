@@ -111,12 +111,15 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
     };
     let api = Arc::new(Api {
         tokens: Tokens::new(&config.server.name, &key),
-        name: config.server.name,
+        name: config.server.name.clone(),
         users: stores.users(),
         sessions: Arc::clone(&stores.sessions),
         log: Arc::clone(&stores.log),
         history: Arc::clone(&stores.history),
-        challenges: Challenges::new(ANSWERED_CHALLENGES),
+        challenges: match config.is_cluster() {
+            true => Challenges::shared(ANSWERED_CHALLENGES, &key),
+            false => Challenges::new(ANSWERED_CHALLENGES),
+        },
         claims: ClaimQuota::new(config.rates.claims_per_hour, CLAIM_PAIRS),
         rates: Arc::new(Rates::new(&config.rates)),
         draining: CancellationToken::new(),

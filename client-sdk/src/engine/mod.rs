@@ -31,7 +31,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::{
     error::Error,
-    net::{self, Http, RelayUrl},
+    net::{Http, RelayUrl},
 };
 
 pub(crate) use connection::supervise;
@@ -70,8 +70,11 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(shared: Shared, relay: RelayUrl) -> Result<Arc<Self>, Error> {
-        let tls = net::tls()?;
+    pub(crate) fn new(
+        shared: Shared,
+        relay: RelayUrl,
+        tls: Arc<rustls::ClientConfig>,
+    ) -> Result<Arc<Self>, Error> {
         let http = Http::new(relay.clone(), &tls, Arc::new(shared.clone()))?;
         Ok(Arc::new(Self {
             shared,

@@ -10,7 +10,11 @@ mod url;
 
 use std::sync::Arc;
 
-use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, pem::PemObject},
+};
 use sordino_protocol::{Code, DeviceId, UserId};
 
 use crate::error::Error;
@@ -33,10 +37,23 @@ pub(crate) trait Signer: Send + Sync + 'static {
     ) -> Result<[u8; 64], Error>;
 }
 
-/// TLS as both kinds of connection use it: the web's roots, nothing that the machine was told to trust besides.
-pub(crate) fn tls() -> Result<Arc<ClientConfig>, Error> {
+/// TLS as both kinds of connection use it: the web's roots, or the authorities of this PEM text in their place. Never what
+/// the machine was told to trust besides.
+pub(crate) fn tls(authorities: Option<&[u8]>) -> Result<Arc<ClientConfig>, Error> {
     let mut roots = RootCertStore::empty();
-    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    match authorities {
+        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+        Some(pem) => {
+            let refused = || Error::new(Code::BadRequest, "authorities: no certificates in PEM");
+            for certificate in CertificateDer::pem_slice_iter(pem) {
+                let certificate = certificate.map_err(|_| refused())?;
+                roots.add(certificate).map_err(|_| refused())?;
+            }
+            if roots.is_empty() {
+                return Err(refused());
+            }
+        }
+    }
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::new(Code::Internal, format!("TLS: {error}")))?

@@ -21,6 +21,9 @@ pub(crate) struct Args {
     /// The relay's name, where it is not the host of its address; `localhost` for a relay on this machine.
     #[arg(long, value_name = "NAME")]
     pub(crate) relay_name: Option<String>,
+    /// A file with the authority that signed the relay's certificate (PEM), where it is none of the web's.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) authority: Option<PathBuf>,
     /// Where messages and keys are kept, encrypted; one directory a person. The key of the encryption lies in it too, in a file
     /// that only you can read. [default: .sordino-terminal in your home directory]
     #[arg(long, value_name = "DIR")]

@@ -82,6 +82,10 @@ async fn open(args: &Args, store: &Path) -> Result<Client, Box<dyn Error>> {
     if let Some(name) = &args.relay_name {
         builder = builder.relay_name(name);
     }
+    if let Some(file) = &args.authority {
+        let pem = fs::read(file).map_err(|e| format!("--authority {}: {e}", file.display()))?;
+        builder = builder.authorities(pem);
+    }
     let client = builder.open().await.map_err(|error| match error.code() {
         Code::BadRequest => format!("--relay {relay}: {}", error.detail()),
         _ => format!("{}: {}", store.display(), words::error(&error)),

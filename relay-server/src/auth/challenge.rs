@@ -13,6 +13,8 @@ use sha2::Sha256;
 use sordino_protocol::{DeviceId, UserId};
 use zeroize::Zeroizing;
 
+use super::signing_key::TokenKey;
+
 /// How long a challenge may be answered.
 pub const LIFETIME_MS: u64 = 60_000;
 
@@ -20,6 +22,9 @@ pub const LIFETIME_MS: u64 = 60_000;
 const STATED: usize = 16;
 
 type Tag = [u8; 16];
+
+/// What the key of all nodes is derived for.
+const SHARED_KEY: &[u8] = b"sordino relay challenges v1";
 
 /// Why a nonce is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +39,6 @@ pub enum ChallengeError {
 
 /// Makes challenges and takes each answer once.
 pub struct Challenges {
-    /// Of this process: challenges do not outlive it, and so need not be remembered longer.
     key: Zeroizing<[u8; 64]>,
     answered: Mutex<Answered>,
     capacity: usize,
@@ -49,10 +53,32 @@ struct Answered {
 }
 
 impl Challenges {
-    /// At most `capacity` are answered within a lifetime.
+    /// Of this process alone: challenges do not outlive it, and so need not be remembered longer. At most `capacity` are
+    /// answered within a lifetime.
     pub fn new(capacity: usize) -> Self {
+        Self::keyed(capacity, Zeroizing::new(rand::random()))
+    }
+
+    /// Of all nodes that sign tokens with this key: what one asks another may take the answer of. Each remembers only what
+    /// it took itself; see `docs/decisions/0013`.
+    pub fn shared(capacity: usize, token_key: &TokenKey) -> Self {
+        // A key shorter than a block is filled up with zeros, as HMAC does with it anyway.
+        let mut block = Zeroizing::new([0; 64]);
+        for (to, from) in block.iter_mut().zip(token_key.expose()) {
+            *to = *from;
+        }
+        let mut mac = Hmac::<Sha256>::new((&*block).into());
+        mac.update(SHARED_KEY);
+        let mut key = Zeroizing::new([0; 64]);
+        for (to, from) in key.iter_mut().zip(mac.finalize().into_bytes()) {
+            *to = from;
+        }
+        Self::keyed(capacity, key)
+    }
+
+    fn keyed(capacity: usize, key: Zeroizing<[u8; 64]>) -> Self {
         Self {
-            key: Zeroizing::new(rand::random()),
+            key,
             answered: Mutex::default(),
             capacity,
         }
@@ -153,6 +179,28 @@ mod tests {
         for now_ms in [1, 2, LIFETIME_MS - 1] {
             assert_eq!(challenges.redeem(&nonce, USER, DEVICE, now_ms), EXPIRED);
         }
+    }
+
+    #[test]
+    fn nodes_of_one_key_take_each_others_challenges() {
+        let key = |digit: &str| TokenKey::from_hex(&digit.repeat(64)).expect("a key");
+        let node = |digit| Challenges::shared(4, &key(digit));
+        let (one, other) = (node("a"), node("a"));
+        let nonce = one.issue(USER, DEVICE, 0);
+        assert_eq!(other.redeem(&nonce, USER, DEVICE, 1), Ok(()));
+        assert_eq!(other.redeem(&nonce, USER, DEVICE, 1), EXPIRED);
+        for stranger in [node("b"), Challenges::new(4)] {
+            assert_eq!(stranger.redeem(&nonce, USER, DEVICE, 1), EXPIRED);
+        }
+    }
+
+    #[test]
+    fn the_shared_key_is_frozen() {
+        let key = TokenKey::from_hex(&"0f".repeat(32)).expect("a key");
+        let shared = Challenges::shared(4, &key);
+        let expected = "88ac5243c77e7805e8df1a8a6d2a4e25788b3edb97a9e6cb484c092a0d8d8bca";
+        assert_eq!(hex::encode(&shared.key[..32]), expected);
+        assert_eq!(shared.key[32..], [0; 32]);
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl Signer for Person {
 
 pub(super) fn http(url: &str, person: &Arc<Person>) -> Http {
     let relay = RelayUrl::parse(url, None).expect("address");
-    Http::new(relay, &tls().expect("TLS"), person.clone()).expect("client")
+    Http::new(relay, &tls(None).expect("TLS"), person.clone()).expect("client")
 }
 
 /// Answers one request with these bytes.
@@ -83,4 +83,21 @@ pub(super) async fn answers(bytes: Vec<u8>) -> String {
         let _ = stream.read(&mut request).await;
     });
     url
+}
+
+#[test]
+fn authorities_are_certificates_in_pem() {
+    let text = |inside: &str| {
+        format!("-----BEGIN CERTIFICATE-----\n{inside}\n-----END CERTIFICATE-----\n")
+    };
+    for pem in [
+        "",
+        "no certificate",
+        &text("AAAA"),
+        &text("!"),
+        "-----BEGIN CERTIFICATE-----\nAAAA",
+    ] {
+        let refused = tls(Some(pem.as_bytes())).map(drop).expect_err(pem);
+        assert_eq!(refused.code(), sordino_protocol::Code::BadRequest);
+    }
 }

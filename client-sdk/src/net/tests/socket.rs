@@ -63,7 +63,7 @@ where
 async fn connect(relay: &RelayUrl) -> Result<(socket::Reader, socket::Writer), End> {
     let now = std::time::Instant::now();
     let token = AccessToken::new("secret".to_owned(), Duration::from_secs(600), now);
-    socket::connect(relay, &tls().expect("TLS"), &token).await
+    socket::connect(relay, &tls(None).expect("TLS"), &token).await
 }
 
 #[tokio::test]
