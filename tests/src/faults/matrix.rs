@@ -59,7 +59,7 @@ pub const MATRIX: &[Fault] = &[
         name: "relay-held",
         what: "SIGSTOP of a relay node that owns partitions, 30 s",
         short: false,
-        inject: |scene| scene.hold_one("relay", secs(30)),
+        inject: |scene| scene.hold_relay(secs(30)),
     },
     Fault {
         name: "kafka-away",

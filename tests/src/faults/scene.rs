@@ -87,9 +87,12 @@ impl Scene {
         Ok((Since::Back, Instant::now()))
     }
 
-    /// SIGSTOP to one of a kind for a while.
-    pub fn hold_one(&self, kind: &str, time: Duration) -> Result<Done, Failure> {
-        let name = self.one(kind)?;
+    /// SIGSTOP to a relay node for a while. Some people are connected to it.
+    pub fn hold_relay(&self, time: Duration) -> Result<Done, Failure> {
+        let name = self.one("relay")?;
+        // Who left a node that died does not come back to it by itself.
+        self.front.cut();
+        self.pause(Duration::from_secs(5))?;
         self.stack.hold(&name)?;
         let paused = self.pause(time);
         self.stack.resume(&name)?;
