@@ -4,7 +4,7 @@
 //! row (writers of prekeys alone, claims together), then prekeys. Claims skip the prekeys that another claim holds.
 //!
 //! What is read for every message is cached on each node. A transaction that changes it notifies all nodes with its commit
-//! ([`listener`]). Needs a session of its own for that: a pooler in front must not share connections between transactions.
+//! (`listener`). Needs a session of its own for that: a pooler in front must not share connections between transactions.
 
 mod attempt;
 mod cached;

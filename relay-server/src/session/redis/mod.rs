@@ -1,7 +1,7 @@
 //! Sessions of several nodes, in Redis. What stands there is a hint: it may be lost as a whole and at any time, and each
 //! node puts back what is its own.
 //!
-//! [`Node`] is what a node knows of itself; `keeper` is the task that keeps it known to the others, over a `link`
+//! `Node` is what a node knows of itself; `keeper` is the task that keeps it known to the others, over a `link`
 //! (two connections that live and die together); `registry` writes its connections and `publish` finds those of all
 //! nodes. What is written stands in `keys`, what nodes say to each other in `wire`.
 
