@@ -6,7 +6,7 @@ use scylla::{
     client::{
         execution_profile::ExecutionProfile, session::Session, session_builder::SessionBuilder,
     },
-    errors::NewSessionError,
+    errors::{NewSessionError, PrepareError},
     statement::Consistency,
 };
 
@@ -73,7 +73,7 @@ pub enum ConnectError {
         /// Its name.
         keyspace: String,
         /// What the driver says.
-        cause: String,
+        cause: Box<PrepareError>,
     },
     /// A setting that is no name.
     #[error("cassandra.keyspace: {0:?} is no name; use letters, digits and _")]
@@ -91,14 +91,11 @@ impl Cassandra {
     pub async fn connect(options: &Options) -> Result<Self, ConnectError> {
         check_name(&options.keyspace)?;
         let session = options.session().await?;
-        let schema = |cause: String| ConnectError::Schema {
+        let statements = Statements::prepare(&session, &options.keyspace).await;
+        let statements = statements.map_err(|cause| ConnectError::Schema {
             keyspace: options.keyspace.clone(),
-            cause,
-        };
-        let used = session.use_keyspace(&options.keyspace, false).await;
-        used.map_err(|error| schema(error.to_string()))?;
-        let statements = Statements::prepare(&session).await;
-        let statements = statements.map_err(|error| schema(error.to_string()))?;
+            cause: Box::new(cause),
+        })?;
         Ok(Self {
             session,
             statements,

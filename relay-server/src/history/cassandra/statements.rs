@@ -15,9 +15,9 @@ macro_rules! statements {
         }
 
         impl Statements {
-            /// In the session's keyspace.
-            pub(super) async fn prepare(session: &Session) -> Result<Self, PrepareError> {
-                Ok(Self { $($name: prepare(session, $text).await?,)* })
+            /// In this keyspace, whose name is a plain one.
+            pub(super) async fn prepare(session: &Session, keyspace: &str) -> Result<Self, PrepareError> {
+                Ok(Self { $($name: prepare(session, keyspace, $text).await?,)* })
             }
         }
 
@@ -61,8 +61,21 @@ statements! {
         "SELECT peer_id, last_seq, acked FROM conversations_by_user WHERE user_id = ? AND conversation_id = ?";
 }
 
-async fn prepare(session: &Session, text: &str) -> Result<PreparedStatement, PrepareError> {
-    let mut statement = session.prepare(text).await?;
+const TABLES: [&str; 2] = ["chat_histories", "conversations_by_user"];
+
+/// Each table with its keyspace: Cassandra warns of prepared statements that rest on `USE`.
+fn qualified(keyspace: &str, text: &str) -> String {
+    TABLES.iter().fold(text.to_owned(), |text, table| {
+        text.replace(table, &format!("{keyspace}.{table}"))
+    })
+}
+
+async fn prepare(
+    session: &Session,
+    keyspace: &str,
+    text: &str,
+) -> Result<PreparedStatement, PrepareError> {
+    let mut statement = session.prepare(qualified(keyspace, text)).await?;
     // Rows are write-once and registers only rise: what is sent twice changes nothing.
     statement.set_is_idempotent(true);
     Ok(statement)
