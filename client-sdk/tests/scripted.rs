@@ -83,6 +83,45 @@ async fn one_refusal_in_a_pipeline_means_one_resend_in_order() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_waits_for_what_it_has_stored_is_left_for_a_new_connection() {
+    let mut script = Script::start().await;
+    let (alice, mut play) = with_messages(&mut script, 2).await;
+    play.begin(Vec::new()).await;
+    let (_, first) = play.hear_send().await;
+    let (_, second) = play.hear_send().await;
+    // The append of the first timed out, though it was stored: its row comes.
+    let row = Some(own_row(1, &first));
+    play.say(relay_frame::Frame::Deliver(pb::Deliver { row }))
+        .await;
+    play.say(refused(&first, "internal", 1)).await;
+    play.say(refused(&second, "counter_gap", 0)).await;
+    for _ in 0..3 {
+        let send = next_send(&mut play).await;
+        assert_eq!(send, second);
+        play.say(refused(&send, "counter_gap", 0)).await;
+    }
+    let sent = |frame: &client_frame::Frame| matches!(frame, client_frame::Frame::Send(_));
+    assert!(!play.until_closed().await.iter().any(sent));
+    let mut play = script.accept().await;
+    play.begin(vec![mark(alice.user.id, 1)]).await;
+    let send = next_send(&mut play).await;
+    assert_eq!(send, second);
+    play.say(accepted(&send)).await;
+    until_state(&alice, 2, SendState::Accepted).await;
+}
+
+/// The next message, whatever is acknowledged before it.
+async fn next_send(play: &mut script::Play) -> pb::Send {
+    loop {
+        match play.hear().await {
+            client_frame::Frame::Send(send) => return send,
+            client_frame::Frame::Ack(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_sent_before_the_own_rows_are_here() {
     let mut script = Script::start().await;
     let (alice, mut play) = with_messages(&mut script, 1).await;

@@ -86,6 +86,11 @@ impl Flight {
         self.setbacks = 0;
     }
 
+    /// Whether sending again did not help.
+    pub(super) fn is_refused_repeatedly(&self) -> bool {
+        self.setbacks >= FREE_SETBACKS
+    }
+
     /// Since when the oldest message awaits its answer.
     pub(super) fn waits_since_ms(&self) -> Option<u64> {
         self.sent.front().map(|sent| sent.at_ms)

@@ -130,6 +130,7 @@ impl Session<'_> {
         }
         // Quoted: it is the relay's text.
         tracing::info!(code = ?refused.code, "a message was not accepted");
+        let gap = Code::from_name(&refused.code) == Some(Code::CounterGap);
         let after = self.try_work(move |machine| machine.refused(&refused, now_ms()));
         let after = match after.await {
             Ok(after) => after,
@@ -143,6 +144,14 @@ impl Session<'_> {
             Err(error) => return Err(End::from_error(&error)),
         };
         let flight = self.flights.entry(conversation).or_default();
+        // The relay waits for an earlier one whose outcome it did not know. It was stored, its row came, and it is never sent
+        // again. A new connection has forgotten it.
+        if gap
+            && after == (AfterRefusal::Resend { from: counter })
+            && flight.is_refused_repeatedly()
+        {
+            return Err(End::LOST);
+        }
         let mut restart = |from, wait: Duration| {
             flight.restart(from, wait.min(LONGEST_WAIT), rand::random(), now_ms());
         };

@@ -97,16 +97,20 @@ impl Play {
         within(async { while let Some(Ok(_)) = self.0.recv().await {} }).await;
     }
 
-    /// Until the client ends the connection.
-    pub async fn until_closed(mut self) {
+    /// What the client says until it ends the connection.
+    pub async fn until_closed(mut self) -> Vec<client_frame::Frame> {
         within(async {
+            let mut heard = Vec::new();
             while let Some(Ok(message)) = self.0.recv().await {
-                if matches!(message, Message::Close(_)) {
-                    return;
+                match message {
+                    Message::Binary(bytes) => heard.push(decode_client(bytes).expect("a frame")),
+                    Message::Close(_) => break,
+                    _ => {}
                 }
             }
+            heard
         })
-        .await;
+        .await
     }
 
     /// The next frame of the client.
