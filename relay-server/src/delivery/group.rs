@@ -11,6 +11,7 @@ use super::{
     apply::{Outcome, Position, State, apply},
     cache::StateCache,
     publish::{Decision, Publication},
+    sequenced,
 };
 use crate::{
     broker::{AppendError, Record, memory::Entry},
@@ -78,17 +79,7 @@ impl<'a> Group<'a> {
         if let Outcome::Sequenced { seq } = outcome {
             let id = message_id(entry.unix_ms, WORKER, entry.offset);
             open.moved = true;
-            open.rows.insert(
-                seq,
-                Arc::new(StoredRow {
-                    seq,
-                    message_id: id,
-                    header: record.header_bytes.clone(),
-                    content_hash: record.content_hash,
-                    content: Some(record.content.clone()),
-                    wraps: Some(record.wraps.clone()),
-                }),
-            );
+            open.rows.insert(seq, Arc::new(sequenced(record, seq, id)));
             if header.class == Class::Erase {
                 self.erase(record, seq)?;
             }

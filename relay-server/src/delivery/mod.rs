@@ -9,3 +9,19 @@ pub mod cluster;
 pub mod embedded;
 mod group;
 mod publish;
+
+use sordino_protocol::MessageId;
+
+use crate::{broker::Record, history::StoredRow};
+
+/// The row of a record that has its place. Deterministic: whoever sequences the record makes the same.
+fn sequenced(record: &Record, seq: u64, message_id: MessageId) -> StoredRow {
+    StoredRow {
+        seq,
+        message_id,
+        header: record.header_bytes.clone(),
+        content_hash: record.content_hash,
+        content: Some(record.content.clone()),
+        wraps: Some(record.wraps.clone()),
+    }
+}

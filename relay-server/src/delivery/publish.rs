@@ -19,11 +19,17 @@ pub(super) struct Publication {
 }
 
 impl Publication {
-    /// In the conversation with oneself both are one.
-    pub(super) fn new([sender, recipient]: [UserId; 2], event: Event) -> Self {
-        let mut users = vec![sender, recipient];
-        users.dedup();
+    pub(super) fn new(people: [UserId; 2], event: Event) -> Self {
+        let users = both(&people).to_vec();
         Self { users, event }
+    }
+}
+
+/// Whom an event is for. In the conversation with oneself both are one.
+pub(super) fn both(people: &[UserId; 2]) -> &[UserId] {
+    match people {
+        [one, other] if one == other => std::slice::from_ref(one),
+        _ => people,
     }
 }
 

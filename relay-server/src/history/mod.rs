@@ -3,6 +3,7 @@
 #[cfg(feature = "cluster")]
 pub mod cassandra;
 pub mod embedded;
+mod page;
 mod wraps;
 
 use async_trait::async_trait;

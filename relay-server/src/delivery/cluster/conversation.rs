@@ -1,6 +1,6 @@
 //! One conversation at work: apply, persist, tell, in the order of the log.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use sordino_protocol::{Class, ConversationId, UserId};
 use tokio::time::sleep;
@@ -13,7 +13,10 @@ use super::{
     tell,
 };
 use crate::{
-    delivery::apply::{Outcome, Position, State, apply},
+    delivery::{
+        apply::{Outcome, Position, State, apply},
+        sequenced,
+    },
     history::{StoredRow, cassandra::bucket},
     session::Event,
     snowflake::message_id,
@@ -94,14 +97,8 @@ impl Batch {
         let sender = (header.sender, header.sender_device);
         let outcome = apply(&mut self.state, at, sender, header.counter);
         if let Outcome::Sequenced { seq } = outcome {
-            self.rows.push(Arc::new(StoredRow {
-                seq,
-                message_id: message_id(placed.unix_ms, self.worker, placed.offset),
-                header: placed.record.header_bytes.clone(),
-                content_hash: placed.record.content_hash,
-                content: Some(placed.record.content.clone()),
-                wraps: Some(placed.record.wraps.clone()),
-            }));
+            let id = message_id(placed.unix_ms, self.worker, placed.offset);
+            self.rows.push(Arc::new(sequenced(&placed.record, seq, id)));
         }
         self.bytes += placed.held.bytes;
         self.closed = header.class == Class::Erase;
@@ -136,15 +133,15 @@ impl Batch {
         }
         metrics::counter!("sordino_delivery_sequenced_total").increment(self.rows.len() as u64);
         metrics::histogram!("sordino_delivery_group_records").record(self.decided.len() as f64);
-        let mut rows: BTreeMap<u64, Arc<StoredRow>> =
-            self.rows.into_iter().map(|row| (row.seq, row)).collect();
+        // One for each that was sequenced, in the same order.
+        let mut rows = self.rows.into_iter();
         for (placed, outcome) in self.decided {
             let header = &placed.record.header;
             let people: [UserId; 2] = [header.sender, header.recipient];
             let event = match outcome {
-                Outcome::Sequenced { seq } => rows
-                    .remove(&seq)
-                    .map(|row| Event::Row { conversation, row }),
+                Outcome::Sequenced { .. } => {
+                    rows.next().map(|row| Event::Row { conversation, row })
+                }
                 Outcome::Duplicate | Outcome::Replayed => Some(Event::Nudge {
                     conversation,
                     last_seq: self.state.last_seq,

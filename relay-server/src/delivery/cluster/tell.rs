@@ -12,7 +12,7 @@ use std::{
 use sordino_protocol::{ConversationId, UserId};
 
 use super::{Shared, conversation::Backoff, partition::Partition};
-use crate::session::Event;
+use crate::{delivery::publish::both, session::Event};
 
 /// What could not be told yet, one nudge a conversation: it stands for all rows up to its seq, and its offset holds back the
 /// commit for all of them. Order is no matter: a device pulls what is missing before what it hears of.
@@ -77,12 +77,7 @@ async fn publish(
     people: [UserId; 2],
     event: Event,
 ) -> Result<usize, crate::session::SessionError> {
-    // In the conversation with oneself both are one.
-    let users = match &people {
-        [one, other] if one == other => &people[..1],
-        _ => &people[..],
-    };
-    shared.sessions.publish(users, event).await
+    shared.sessions.publish(both(&people), event).await
 }
 
 impl Untold {

@@ -7,7 +7,7 @@ use sordino_protocol::{ConversationId, MessageId};
 use super::{BUCKET, Cassandra, bucket, session::failed, write::bucket_number};
 use crate::{
     delivery::apply::State,
-    history::{HistoryError, Rows, StoredRow},
+    history::{HistoryError, Rows, StoredRow, page::Page},
 };
 
 /// Rows of one query: bounded, whatever their size.
@@ -115,13 +115,12 @@ impl Cassandra {
                 let row = stored(columns.map_err(failed)?)?;
                 reached = row.seq;
                 if !page.push(row) {
-                    return Ok(page.rows);
+                    return Ok(page.cut());
                 }
             }
             next = reached + 1;
         }
-        page.rows.complete = true;
-        Ok(page.rows)
+        Ok(page.complete())
     }
 
     pub(super) async fn read_down(
@@ -150,13 +149,12 @@ impl Cassandra {
                 let row = stored(columns.map_err(failed)?)?;
                 reached = row.seq;
                 if !page.push(row) {
-                    return Ok(page.rows);
+                    return Ok(page.cut());
                 }
             }
             end = reached;
         }
-        page.rows.complete = true;
-        Ok(page.rows)
+        Ok(page.complete())
     }
 
     /// One row, if it is there.
@@ -242,40 +240,6 @@ fn is_full((bucket, state): &(i32, State)) -> bool {
 fn chunk(max_rows: usize) -> i32 {
     // One more than asked for shows whether there is more.
     i32::try_from(max_rows.saturating_add(1).min(CHUNK)).unwrap_or(1)
-}
-
-/// A page as it fills.
-struct Page {
-    rows: Rows,
-    bytes: usize,
-    max_rows: usize,
-    max_bytes: usize,
-}
-
-impl Page {
-    fn new(last_seq: u64, max_rows: usize, max_bytes: usize) -> Self {
-        let rows = Rows {
-            last_seq,
-            ..Rows::default()
-        };
-        Self {
-            rows,
-            bytes: 0,
-            max_rows,
-            max_bytes,
-        }
-    }
-
-    /// `false`: it is full without this row. At least one fits, whatever its size: a reader with small limits still moves.
-    fn push(&mut self, row: StoredRow) -> bool {
-        self.bytes += row.size();
-        let rows = &mut self.rows.rows;
-        if !rows.is_empty() && (rows.len() >= self.max_rows || self.bytes > self.max_bytes) {
-            return false;
-        }
-        rows.push(row);
-        true
-    }
 }
 
 fn decode_state(state: Option<Vec<u8>>) -> Result<State, HistoryError> {

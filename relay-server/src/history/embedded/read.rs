@@ -4,7 +4,7 @@ use fjall::{Guard, Readable, Snapshot};
 use sordino_protocol::{ConversationId, DeviceId, UserId};
 
 use super::{Store, StoreError, codec, keys};
-use crate::history::{Mark, Rows, StoredRow};
+use crate::history::{Mark, Rows, StoredRow, page::Page};
 
 /// How far a page may go.
 #[derive(Clone, Copy)]
@@ -61,7 +61,6 @@ impl Store {
         })
     }
 
-    /// At least one row, whatever its size: a reader with small limits still moves.
     fn page(
         &self,
         snapshot: &Snapshot,
@@ -69,28 +68,17 @@ impl Store {
         last_seq: u64,
         limit: Limit,
     ) -> Result<Rows, StoreError> {
-        let mut rows: Vec<StoredRow> = Vec::new();
-        let mut bytes = 0;
+        let mut page = Page::new(last_seq, limit.rows, limit.bytes);
         for guard in found {
             let (key, value) = guard.into_inner()?;
             let wraps = snapshot.get(&self.wraps, &key)?;
             let seq = keys::tail(&key).ok_or_else(|| codec::damaged("a row's key"))?;
             let row = codec::decode_row(u64::from_be_bytes(seq), &value, wraps.as_deref())?;
-            bytes += row.size();
-            if !rows.is_empty() && (rows.len() >= limit.rows || bytes > limit.bytes) {
-                return Ok(Rows {
-                    rows,
-                    last_seq,
-                    complete: false,
-                });
+            if !page.push(row) {
+                return Ok(page.cut());
             }
-            rows.push(row);
         }
-        Ok(Rows {
-            rows,
-            last_seq,
-            complete: true,
-        })
+        Ok(page.complete())
     }
 
     fn last_seq(
