@@ -23,6 +23,7 @@ use sordino_tests::load::{
     pair::{Load, Pair},
     phase::{self, Phase},
     server::Server,
+    target::Target,
     wire::Dialect,
 };
 use tokio::net::TcpListener;
@@ -46,7 +47,14 @@ fn accounts() -> Vec<(Arc<Account>, String)> {
 }
 
 async fn connect(addr: SocketAddr) -> Result<Vec<Pair>, Error> {
-    phase::connect(Dialect::Raw, addr, &accounts(), &Noise::new(), || {}).await
+    phase::connect(
+        Dialect::Raw,
+        &Target::plain(addr),
+        &accounts(),
+        &Noise::new(),
+        || {},
+    )
+    .await
 }
 
 async fn raw(dir: &Path) -> Server {
@@ -145,7 +153,14 @@ async fn accept(
 async fn verdict(fault: fn(u64) -> usize) -> Result<(), Error> {
     let addr = faulty(fault).await;
     let two: Vec<_> = accounts().into_iter().take(2).collect();
-    let pairs = phase::connect(Dialect::Raw, addr, &two, &Noise::new(), || {}).await?;
+    let pairs = phase::connect(
+        Dialect::Raw,
+        &Target::plain(addr),
+        &two,
+        &Noise::new(),
+        || {},
+    )
+    .await?;
     run(pairs, Load::Closed(4)).await.map(|_| ())
 }
 

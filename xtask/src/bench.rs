@@ -1,7 +1,7 @@
 //! Measurements, with release builds. What they print goes to stdout alone; builds and progress to stderr.
 use clap::{Args, Subcommand};
 
-use crate::cargo;
+use crate::{cargo, stack};
 
 #[derive(Subcommand)]
 pub(crate) enum Bench {
@@ -9,6 +9,9 @@ pub(crate) enum Bench {
     Crypto(Crypto),
     /// The relay against a bare one that stores nothing: messages per second, latency, memory.
     Relay(Relay),
+    /// A cluster of relay nodes behind HAProxy, with all its services on this machine: messages per second, latency, CPU,
+    /// memory and disk, beside what Kafka and Cassandra do alone. Takes about half an hour; `-- --quick` a tenth of it.
+    Stack(Relay),
 }
 
 #[derive(Args)]
@@ -35,6 +38,7 @@ pub(crate) fn run(bench: &Bench) -> Result<(), String> {
             args.extend(json.then_some("--json"));
             cargo(&args)
         }
+        Bench::Stack(options) => cluster(options),
         Bench::Relay(Relay { json, generator }) => {
             // By itself, as it is released: with the client beside it, its SQLite would be SQLCipher.
             cargo(&["build", "--release", "-p", "sordino-relay"])?;
@@ -48,4 +52,19 @@ pub(crate) fn run(bench: &Bench) -> Result<(), String> {
             cargo(&args)
         }
     }
+}
+
+fn cluster(options: &Relay) -> Result<(), String> {
+    // Ctrl-C is for the program that is started below: it stops the cluster first.
+    stack::note_signals()?;
+    let relay = stack::build_relay(true)?;
+    let dir = stack::named("bench");
+    let text = |path: std::path::PathBuf| path.display().to_string();
+    let (relay, dir) = (text(relay), text(dir));
+    let run = "run --release -p sordino-tests --no-default-features --features measure --bin sordino-stack-load --";
+    let mut args: Vec<_> = run.split(' ').collect();
+    args.extend(["--relay", &relay, "--dir", &dir]);
+    args.extend(options.json.then_some("--json"));
+    args.extend(options.generator.iter().map(String::as_str));
+    cargo(&args)
 }

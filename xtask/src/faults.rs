@@ -35,7 +35,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     stack::note_signals()?;
     let relay = match &options.relay {
         Some(relay) => relay.clone(),
-        None => stack::build_relay()?,
+        None => stack::build_relay(false)?,
     };
     let build = "build -p sordino-tests --bin contract_client --bin faults";
     cargo(&build.split(' ').collect::<Vec<_>>())?;

@@ -1,32 +1,24 @@
 //! Does every fault to a cluster of its own while people talk over it, and counts what was lost, doubled, reordered and late.
 
 use std::{
-    env,
-    net::SocketAddr,
-    path::PathBuf,
-    process::ExitCode,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
+    env, net::SocketAddr, path::PathBuf, process::ExitCode, sync::atomic::Ordering, time::Duration,
 };
 
 use clap::Parser;
-use sordino_stack::{Event, Plan, Progress, Relays, Stack};
-use sordino_tests::faults::{
-    Failure,
-    front::Front,
-    matrix::{Fault, MATRIX},
-    people::People,
-    report::Report,
-    run::{hush, suffer, warm_up},
-    scene::Scene,
+use sordino_stack::{Plan, Relays, Stack};
+use sordino_tests::{
+    faults::{
+        Failure,
+        front::Front,
+        matrix::{Fault, MATRIX},
+        people::People,
+        report::Report,
+        run::{hush, suffer, warm_up},
+        scene::Scene,
+    },
+    watch::{Watch, remove},
 };
-use tokio::{
-    runtime::Runtime,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::runtime::Runtime;
 
 #[derive(Parser)]
 struct Args {
@@ -74,12 +66,11 @@ fn main() -> ExitCode {
 /// Whether nothing was lost, doubled or reordered.
 fn run(args: &Args) -> Result<bool, Failure> {
     let faults = chosen(args)?;
-    let watch = Watch::new();
     let runtime = Runtime::new()?;
+    let watch = runtime.block_on(async { Watch::new("faults") })?;
     let interrupted = watch.interrupted.clone();
-    runtime.block_on(async { listen_for_signals(&interrupted) })?;
     let plan = plan(args)?;
-    remove(&plan)?;
+    remove(&plan.dir)?;
     let report = perform(args, &faults, &plan, watch, &runtime);
     let kept = match &report {
         Ok(report) => args.keep || !report.wrong.is_empty(),
@@ -186,73 +177,7 @@ fn plan(args: &Args) -> Result<Plan, Failure> {
     Ok(Plan {
         brokers: parts,
         nodes: parts,
-        relays: Some(Relays {
-            count: relays,
-            program: args.relay.clone(),
-        }),
+        relays: Some(Relays::new(relays, args.relay.clone())),
         ..Plan::new(&args.dir)?.base_port(args.base_port)
     })
-}
-
-/// What an earlier run left.
-fn remove(plan: &Plan) -> Result<(), Failure> {
-    sordino_stack::down(&plan.dir, &mut sordino_stack::Silent)?;
-    match sordino_stack::wipe(&plan.dir) {
-        Err(sordino_stack::Error::NoStack(_)) | Ok(()) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// From now on a signal makes the run end in order.
-fn listen_for_signals(interrupted: &Arc<AtomicBool>) -> Result<(), Failure> {
-    for kind in [
-        SignalKind::interrupt(),
-        SignalKind::terminate(),
-        SignalKind::hangup(),
-    ] {
-        let mut signals = signal(kind)?;
-        let interrupted = interrupted.clone();
-        tokio::spawn(async move {
-            while signals.recv().await.is_some() {
-                interrupted.store(true, Ordering::SeqCst);
-            }
-        });
-    }
-    Ok(())
-}
-
-/// Progress, with the seconds since the start.
-struct Watch {
-    begun: Instant,
-    interrupted: Arc<AtomicBool>,
-}
-
-impl Watch {
-    fn new() -> Self {
-        Self {
-            begun: Instant::now(),
-            interrupted: Arc::default(),
-        }
-    }
-
-    fn say(&self, what: &str) {
-        eprintln!(
-            "faults: {:4.0} s  {what}",
-            self.begun.elapsed().as_secs_f64()
-        );
-    }
-}
-
-impl Progress for Watch {
-    fn event(&mut self, event: &Event) {
-        match event {
-            Event::Preparing(what) | Event::Warning(what) => self.say(what),
-            Event::Ready { name, .. } => self.say(&format!("{name} is ready")),
-            _ => {}
-        }
-    }
-
-    fn interrupted(&self) -> bool {
-        self.interrupted.load(Ordering::SeqCst)
-    }
 }

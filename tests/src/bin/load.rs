@@ -11,7 +11,7 @@ use std::{
 
 use clap::Parser;
 use sordino_tests::load::{
-    self,
+    self, NO_LIMITS,
     account::{Account, Api},
     envelope::Noise,
     machine::{Machine, raise_file_limit},
@@ -19,6 +19,7 @@ use sordino_tests::load::{
     progress::step,
     report::Report,
     server::Server,
+    target::Target,
     throughput::{self, Plan, Rivals},
 };
 
@@ -51,27 +52,6 @@ struct Args {
 /// Files that a process has open beside its connections.
 const OTHER_FILES: u64 = 500;
 
-/// All load comes from one machine: what keeps a single address from taking a relay over is raised, nothing else.
-const CONFIG: &str = "
-[rates]
-address_per_second = 1000000
-address_burst = 1000000
-address_sign_ups_per_hour = 1000000
-address_sign_ups_burst = 1000000
-sign_ups_per_second = 1000000
-sign_ups_burst = 1000000
-user_frames_per_second = 1000000
-user_frames_burst = 1000000
-address_handshakes_per_second = 1000000
-address_handshakes_burst = 1000000
-handshakes_per_second = 1000000
-handshakes_burst = 1000000
-[limits]
-sockets_per_address = 1000000
-[log]
-filter = 'warn'
-";
-
 #[tokio::main]
 async fn main() -> ExitCode {
     let args = Args::parse();
@@ -102,14 +82,14 @@ async fn run(args: &Args) -> Result<Report, Box<dyn Error>> {
     let relay_program = programs.join("sordino-relay");
     let data = dir.path().join("data").display().to_string();
     let config = dir.path().join("relay.toml");
-    fs::write(&config, CONFIG)?;
+    fs::write(&config, NO_LIMITS)?;
     let config = config.display().to_string();
     let place = ["--listen", "127.0.0.1:0", "--data", &data];
     let relay_args = [&["serve", "--config", &config], &place[..]].concat();
     let relay = Server::start(&relay_program, &relay_args, dir.path(), "relay").await?;
     let raw = Server::start(&programs.join("sordino-raw-relay"), &[], dir.path(), "raw").await?;
 
-    let api = Arc::new(Api::new(relay.addr)?);
+    let api = Arc::new(Api::new(&Target::plain(relay.addr))?);
     let (accounts, registered) = register(&api, devices + connections).await?;
     let (writers, idle) = accounts.split_at(devices);
     let plan = Plan {

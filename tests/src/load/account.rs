@@ -20,7 +20,7 @@ use sordino_protocol::{
     list::DeviceList,
 };
 
-use super::{Error, Result};
+use super::{Error, Result, target::Target};
 
 /// Requests under way at a time.
 const REQUESTS: usize = 32;
@@ -53,11 +53,11 @@ pub struct Api {
 }
 
 impl Api {
-    /// Of the relay at this address.
-    pub fn new(addr: std::net::SocketAddr) -> Result<Self> {
+    /// Of the relay there.
+    pub fn new(target: &Target) -> Result<Self> {
         Ok(Self {
-            http: reqwest::Client::builder().no_proxy().build()?,
-            base: format!("http://{addr}"),
+            http: target.http()?,
+            base: target.base.clone(),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    net::{Ipv4Addr, SocketAddr},
+    net::Ipv4Addr,
     task::{Context, Poll},
     time::Duration,
 };
@@ -18,7 +18,7 @@ use tokio::{
     time::Instant,
 };
 use tokio_tungstenite::{
-    WebSocketStream,
+    MaybeTlsStream, WebSocketStream, client_async_tls_with_config,
     tungstenite::{
         Error as SocketError, Message, client::IntoClientRequest, protocol::WebSocketConfig,
     },
@@ -27,6 +27,7 @@ use tokio_tungstenite::{
 use super::{
     Error, Result,
     envelope::Lane,
+    target::Target,
     wire::{self, Dialect, Incoming, Place},
 };
 
@@ -46,7 +47,7 @@ struct Flight {
 
 /// One device, connected.
 pub struct End {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     dialect: Dialect,
     lane: Lane,
     /// The counter of the last message made.
@@ -75,7 +76,7 @@ impl End {
     /// Connects the sending device of `lane`.
     pub async fn connect(
         dialect: Dialect,
-        target: SocketAddr,
+        target: &Target,
         source: Ipv4Addr,
         token: &str,
         lane: Lane,
@@ -85,9 +86,12 @@ impl End {
         socket
             .bind((source, 0).into())
             .map_err(io("binding a loopback address"))?;
-        let stream = socket.connect(target).await.map_err(io("connecting"))?;
+        let stream = socket
+            .connect(target.addr)
+            .await
+            .map_err(io("connecting"))?;
         stream.set_nodelay(true).map_err(io("TCP_NODELAY"))?;
-        let mut request = format!("ws://{target}/v1/socket").into_client_request()?;
+        let mut request = format!("{}/v1/socket", target.socket).into_client_request()?;
         let header = |text: &str| {
             text.parse()
                 .map_err(|_| Error::Broken("a token that is no header".to_owned()))
@@ -98,8 +102,9 @@ impl End {
         let config = WebSocketConfig::default()
             .read_buffer_size(4096)
             .write_buffer_size(16 * 1024);
+        let tls = target.connector();
         let (socket, _) =
-            tokio_tungstenite::client_async_with_config(request, stream, Some(config)).await?;
+            client_async_tls_with_config(request, stream, Some(config), Some(tls)).await?;
         Ok(Self {
             socket,
             dialect,
@@ -189,7 +194,13 @@ impl End {
                     self.show(to, place, arrived)?;
                 }
             }
-            Incoming::Reached { last_seq } => self.last_seq = self.last_seq.max(last_seq),
+            Incoming::Reached(conversations) => {
+                // Others are of an earlier measurement.
+                let own = self.lane.conversation().to_pb();
+                let reached = conversations.iter().filter(|(id, _)| *id == own);
+                let reached = reached.map(|(_, last_seq)| *last_seq).max();
+                self.last_seq = self.last_seq.max(reached.unwrap_or(0));
+            }
             Incoming::Sync => self.ask = true,
             Incoming::Other => {}
         }

@@ -64,8 +64,20 @@ impl Lane {
         hash::conversation_id(self.from.user(), self.to.user())
     }
 
+    /// Bytes of a message as the relay stores it: the record of its log; header, content and wraps of the row.
+    pub fn sizes(&self) -> (usize, [usize; 3]) {
+        let send = self.message(1);
+        let wraps: usize = send.wraps.iter().map(Wrap::encoded_len).sum();
+        let row = [send.header.len(), send.content.len(), wraps];
+        (row.iter().sum(), row)
+    }
+
     /// The frame of the message with this counter.
     pub fn frame(&self, counter: u64) -> Bytes {
+        frame::encode_client(Frame::Send(self.message(counter)))
+    }
+
+    fn message(&self, counter: u64) -> Send {
         let (from, to) = (&self.from.list, &self.to.list);
         let header = Header {
             class: Class::Message,
@@ -86,7 +98,7 @@ impl Lane {
             handshake: None,
             message: self.noise.cut(RATCHET_MESSAGE),
         };
-        frame::encode_client(Frame::Send(Send {
+        Send {
             header: header.encode().into(),
             content: self.noise.cut(CONTENT),
             wraps: vec![Wrap {
@@ -95,6 +107,6 @@ impl Lane {
                 payload: payload.encode_to_vec().into(),
             }],
             withheld: Vec::new(),
-        }))
+        }
     }
 }

@@ -14,6 +14,7 @@ use super::{
     phase,
     progress::step,
     server::Server,
+    target::Target,
     wire::Dialect,
 };
 
@@ -67,17 +68,18 @@ pub async fn measure(
     accounts: &[(Arc<Account>, String)],
     noise: &Noise,
 ) -> Result<Memory> {
+    let target = Target::plain(relay.addr);
     let (warm, rest) = accounts.split_at(WARM_CONNECTIONS.min(accounts.len()));
     let mut pairs = {
         let _step = step("warming the relay's stores", 0);
-        let pairs = phase::connect(Dialect::Sordino, relay.addr, warm, noise, || {}).await?;
+        let pairs = phase::connect(Dialect::Sordino, &target, warm, noise, || {}).await?;
         exchange(pairs, WARM_MESSAGES, relay).await?
     };
     let base_kib = settled(relay.pid()).await?;
 
     let begun = Instant::now();
     let bar = step("connecting idle devices", rest.len() / 2);
-    let idle = phase::connect(Dialect::Sordino, relay.addr, rest, noise, || bar.one()).await?;
+    let idle = phase::connect(Dialect::Sordino, &target, rest, noise, || bar.one()).await?;
     drop(bar);
     let connect_seconds = begun.elapsed().as_secs_f64();
     pairs.extend(idle);

@@ -4,6 +4,7 @@
 //! (`src/bin/raw_relay.rs`). What the second does not know (rows, acknowledgements, pulls) it is not asked.
 
 pub mod account;
+pub mod crowd;
 mod end;
 pub mod envelope;
 pub mod machine;
@@ -13,8 +14,30 @@ pub mod phase;
 pub mod progress;
 pub mod report;
 pub mod server;
+pub mod target;
 pub mod throughput;
 pub mod wire;
+
+/// A relay's settings for a measurement. All load comes from one machine: what keeps a single address from taking a relay over is raised, nothing else.
+pub const NO_LIMITS: &str = "
+[rates]
+address_per_second = 1000000
+address_burst = 1000000
+address_sign_ups_per_hour = 1000000
+address_sign_ups_burst = 1000000
+sign_ups_per_second = 1000000
+sign_ups_burst = 1000000
+user_frames_per_second = 1000000
+user_frames_burst = 1000000
+address_handshakes_per_second = 1000000
+address_handshakes_burst = 1000000
+handshakes_per_second = 1000000
+handshakes_burst = 1000000
+[limits]
+sockets_per_address = 1000000
+[log]
+filter = 'warn'
+";
 
 /// Why a measurement cannot be made.
 #[derive(Debug, thiserror::Error)]

@@ -1,10 +1,6 @@
 //! One stretch of load on many pairs.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use tokio::time::{Instant, sleep_until};
@@ -16,11 +12,12 @@ use super::{
     envelope::{Lane, Noise},
     machine::cpu_seconds,
     pair::{Load, Pair, Span, Stats},
+    target::Target,
     wire::Dialect,
 };
 
 /// Handshakes under way at a time.
-const HANDSHAKES: usize = 32;
+pub(super) const HANDSHAKES: usize = 32;
 /// Connections of one source address: well under the range of ephemeral ports.
 const PER_ADDRESS: usize = 4_000;
 
@@ -59,18 +56,20 @@ impl Phase {
 }
 
 impl Stats {
-    fn add(&mut self, other: Self) {
+    /// Adds what another pair came to.
+    pub(super) fn add(&mut self, other: Self) {
         self.messages += other.messages;
         self.micros.extend(other.micros);
         self.refusals += other.refusals;
         self.pulls += other.pulls;
+        self.sent += other.sent;
     }
 }
 
 /// Connects the accounts, two by two.
 pub async fn connect(
     dialect: Dialect,
-    target: SocketAddr,
+    target: &Target,
     accounts: &[(Arc<Account>, String)],
     noise: &Noise,
     done: impl Fn(),
@@ -79,21 +78,10 @@ pub async fn connect(
         .map(|(at, two)| {
             let source = source(2 * at);
             let two = two.to_vec();
-            let noise = noise.clone();
+            let (noise, target) = (noise.clone(), target.clone());
             async move {
-                tokio::spawn(async move {
-                    let [(a, token_a), (b, token_b)] = two.as_slice() else {
-                        return Err(super::Error::Broken("not a pair".to_owned()));
-                    };
-                    let lane = |from: &Arc<Account>, to: &Arc<Account>| {
-                        Lane::new(Arc::clone(from), Arc::clone(to), noise.clone())
-                    };
-                    Ok(Pair {
-                        a: End::connect(dialect, target, source, token_a, lane(a, b)).await?,
-                        b: End::connect(dialect, target, source, token_b, lane(b, a)).await?,
-                    })
-                })
-                .await?
+                tokio::spawn(async move { pair(dialect, &target, source, &two, &noise).await })
+                    .await?
             }
         })
         .buffered(HANDSHAKES)
@@ -102,8 +90,28 @@ pub async fn connect(
         .await
 }
 
+/// Connects two accounts.
+pub(super) async fn pair(
+    dialect: Dialect,
+    target: &Target,
+    source: Ipv4Addr,
+    two: &[(Arc<Account>, String)],
+    noise: &Noise,
+) -> Result<Pair> {
+    let [(a, token_a), (b, token_b)] = two else {
+        return Err(super::Error::Broken("not a pair".to_owned()));
+    };
+    let lane = |from: &Arc<Account>, to: &Arc<Account>| {
+        Lane::new(Arc::clone(from), Arc::clone(to), noise.clone())
+    };
+    Ok(Pair {
+        a: End::connect(dialect, target, source, token_a, lane(a, b)).await?,
+        b: End::connect(dialect, target, source, token_b, lane(b, a)).await?,
+    })
+}
+
 /// 127.0.0.2, 127.0.0.3, …
-fn source(connection: usize) -> Ipv4Addr {
+pub(super) fn source(connection: usize) -> Ipv4Addr {
     let last = 2 + u8::try_from(connection / PER_ADDRESS).unwrap_or(u8::MAX - 2);
     Ipv4Addr::new(127, 0, 0, last)
 }

@@ -10,6 +10,7 @@ use super::{
     phase::{self, Phase},
     progress::step,
     server::Server,
+    target::Target,
     wire::Dialect,
 };
 
@@ -79,7 +80,12 @@ pub async fn measure(
     let connect = |dialect, server: &Server, accounts: &[(Arc<Account>, String)]| {
         let accounts = accounts.to_vec();
         let (addr, bar) = (server.addr, &bar);
-        async move { phase::connect(dialect, addr, &accounts, noise, || bar.one()).await }
+        async move {
+            phase::connect(dialect, &Target::plain(addr), &accounts, noise, || {
+                bar.one()
+            })
+            .await
+        }
     };
     let mut relay = connect(Dialect::Sordino, rivals.relay, accounts).await?;
     let mut raw = connect(Dialect::Raw, rivals.raw, &at_raw).await?;

@@ -35,10 +35,8 @@ pub(super) enum Incoming {
     },
     Row(Place),
     Pulled(Vec<Place>),
-    /// The conversation has grown this far.
-    Reached {
-        last_seq: u64,
-    },
+    /// Conversations, and how far each has grown.
+    Reached(Vec<(Bytes, u64)>),
     /// Ask what has grown.
     Sync,
     Other,
@@ -74,13 +72,18 @@ pub(super) fn read(dialect: Dialect, bytes: Bytes) -> Result<Incoming> {
             let rows = pulled.rows.into_iter().map(|row| place(Some(row)));
             Incoming::Pulled(rows.collect::<Result<_>>()?)
         }
-        relay_frame::Frame::Nudge(nudge) => Incoming::Reached {
-            last_seq: nudge.last_seq,
-        },
-        relay_frame::Frame::Conversations(page) => Incoming::Reached {
-            // A generated user has one conversation.
-            last_seq: page.marks.first().map_or(0, |mark| mark.last_seq),
-        },
+        relay_frame::Frame::Nudge(nudge) => {
+            Incoming::Reached(vec![(nudge.conversation, nudge.last_seq)])
+        }
+        relay_frame::Frame::Conversations(page) => {
+            // A generated user has few.
+            let marks = page.marks.into_iter();
+            Incoming::Reached(
+                marks
+                    .map(|mark| (mark.conversation, mark.last_seq))
+                    .collect(),
+            )
+        }
         relay_frame::Frame::Sync(_) => Incoming::Sync,
         relay_frame::Frame::Problem(problem) => {
             let (code, detail) = (problem.code, problem.detail);

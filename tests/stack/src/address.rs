@@ -20,6 +20,8 @@ pub struct Addresses {
     pub front: Option<String>,
     /// The authority that signed HAProxy's certificate, as a PEM file: clients have to trust it.
     pub authority: Option<PathBuf>,
+    /// Every HAProxy, the first included.
+    pub fronts: Vec<SocketAddr>,
     /// Every relay node, in plain text, not through HAProxy.
     pub relays: Vec<SocketAddr>,
 }
@@ -37,6 +39,7 @@ impl Addresses {
             cassandra: cassandra::addresses(plan),
             front: plan.relays.as_ref().map(|_| haproxy::url(plan)),
             authority: plan.relays.as_ref().map(|_| haproxy::authority(plan)),
+            fronts: (plan.front_numbers().map(|n| haproxy::front(plan, n))).collect(),
             relays: plan
                 .relay_numbers()
                 .map(|n| relay::address(plan, n))

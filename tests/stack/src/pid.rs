@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::param::clock_ticks_per_second;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use serde::{Deserialize, Serialize};
 
@@ -112,6 +113,16 @@ impl Identity {
             .collect()
     }
 
+    /// Processor time of it and its children, those that have ended included.
+    pub(crate) fn cpu(&self) -> Duration {
+        let children = self.children();
+        let ticks: u64 = (children.iter().map(|c| c.pid))
+            .chain([self.pid])
+            .filter_map(ticks)
+            .sum();
+        Duration::from_secs_f64(ticks as f64 / clock_ticks_per_second() as f64)
+    }
+
     /// Resident memory of it and its children, in bytes; pages they share count more than once.
     pub(crate) fn memory(&self) -> u64 {
         let own = resident(self.pid).unwrap_or(0);
@@ -149,6 +160,14 @@ fn stat(pid: i32) -> Option<Stat> {
         parent: fields.next()?.parse().ok()?,
         start: fields.nth(17)?.parse().ok()?,
     })
+}
+
+/// User and system time, its own and of the children that it has waited for.
+fn ticks(pid: i32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields = text.rsplit_once(')')?.1.split_whitespace();
+    let times = fields.skip(11).take(4);
+    Some(times.filter_map(|ticks| ticks.parse::<u64>().ok()).sum())
 }
 
 fn threads(pid: i32) -> usize {
@@ -228,6 +247,10 @@ mod tests {
         own.write(&place, &file).unwrap();
         assert_eq!(Identity::read(&file), Some(own.clone()));
         assert!(own.memory() > 100_000);
+        let before = own.cpu();
+        while own.cpu() == before {
+            std::hint::spin_loop();
+        }
         fs::write(&file, "{\"pid\":1").unwrap();
         assert!(Identity::read(&file).is_none(), "torn");
     }

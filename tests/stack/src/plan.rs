@@ -13,6 +13,8 @@ use crate::{Error, place::Place};
 pub(crate) const PORTS: u16 = 100;
 const DEFAULT_BASE_PORT: u16 = 17_300;
 const MOST_RELAYS: u16 = 20;
+/// As many as have ports of their own.
+const MOST_FRONTS: u16 = 4;
 
 /// What to start, and where.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +39,22 @@ pub struct Relays {
     pub count: u16,
     /// `sordino-relay`, built with the feature `cluster`.
     pub program: PathBuf,
+    /// HAProxy processes before them, 1 to 4. One takes as many connections as half its open files allow.
+    pub fronts: u16,
+    /// What every node's configuration has beside the servers' addresses: whole sections of TOML.
+    pub settings: String,
+}
+
+impl Relays {
+    /// So many nodes of this program behind one HAProxy.
+    pub fn new(count: u16, program: PathBuf) -> Self {
+        Self {
+            count,
+            program,
+            fronts: 1,
+            settings: String::new(),
+        }
+    }
 }
 
 impl Plan {
@@ -95,10 +113,13 @@ impl Plan {
         if self.base_port < 1024 || self.base_port > u16::MAX - PORTS {
             return refuse("the base port is between 1024 and 65435");
         }
-        if let Some(relays) = &self.relays
-            && !(1..=MOST_RELAYS).contains(&relays.count)
-        {
-            return refuse("relays: 1 to 20");
+        if let Some(relays) = &self.relays {
+            if !(1..=MOST_RELAYS).contains(&relays.count) {
+                return refuse("relays: 1 to 20");
+            }
+            if !(1..=MOST_FRONTS).contains(&relays.fronts) {
+                return refuse("fronts: 1 to 4");
+            }
         }
         match Self::recorded(&self.dir) {
             Err(Error::NoStack(_)) => Ok(()),
@@ -125,6 +146,11 @@ impl Plan {
         1..=self.relays.as_ref().map_or(0, |relays| relays.count)
     }
 
+    /// Which HAProxy processes there are.
+    pub(crate) fn front_numbers(&self) -> std::ops::RangeInclusive<u16> {
+        1..=self.relays.as_ref().map_or(0, |relays| relays.fronts)
+    }
+
     /// An address of the stack, by its distance from the base port.
     pub(crate) fn address(&self, offset: u16) -> SocketAddr {
         let port = self.base_port.saturating_add(offset);
@@ -148,10 +174,7 @@ mod tests {
         plan.check().unwrap();
         plan.record().unwrap();
         assert_eq!(Plan::recorded(dir.path()).unwrap(), plan);
-        let relays = Some(Relays {
-            count: 2,
-            program: "relay".into(),
-        });
+        let relays = Some(Relays::new(2, "relay".into()));
         let more = Plan {
             relays,
             ..plan.clone()

@@ -151,11 +151,11 @@ fn finish<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
 /// Relay nodes, and HAProxy before them, that the plan no longer has.
 fn stop_surplus(plan: &Plan, progress: &mut dyn Progress) -> Result<(), Error> {
     let place = plan.place();
-    let nodes: Vec<_> = plan.relay_numbers().map(relay::name).collect();
+    let mut wanted: Vec<_> = plan.relay_numbers().map(relay::name).collect();
+    wanted.extend(plan.front_numbers().map(haproxy::name));
     let mut surplus = recorded(&place)?;
     surplus.retain(|name| match Kind::of(name) {
-        Some(Kind::Relay) => !nodes.contains(name),
-        Some(Kind::Haproxy) => plan.relays.is_none(),
+        Some(Kind::Relay | Kind::Haproxy) => !wanted.contains(name),
         _ => false,
     });
     stop(&place, &surplus, progress)

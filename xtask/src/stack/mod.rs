@@ -112,9 +112,9 @@ pub(crate) fn remove(dir: &Path) -> Result<(), String> {
 }
 
 /// The relay as a cluster needs it, built.
-pub(crate) fn build_relay() -> Result<PathBuf, String> {
+pub(crate) fn build_relay(release: bool) -> Result<PathBuf, String> {
     prereq::ensure_cluster()?;
-    relay::build(false)
+    relay::build(release)
 }
 
 /// From now on Ctrl-C no longer ends us, but whom we wait for.
@@ -135,16 +135,16 @@ fn up(dir: &Path, options: &Up) -> Result<(), String> {
     };
     let relays = match options.relays.unwrap_or(before) {
         0 => None,
-        count => Some(Relays {
-            count,
-            program: match &options.relay {
+        count => {
+            let program = match &options.relay {
                 Some(program) => program.clone(),
                 None => {
                     prereq::ensure_cluster()?;
                     relay::build(options.release)?
                 }
-            },
-        }),
+            };
+            Some(Relays::new(count, program))
+        }
     };
     let plan = Plan {
         brokers: options.brokers.unwrap_or(plan.brokers),

@@ -14,10 +14,10 @@ mod write;
 use async_trait::async_trait;
 use sordino_protocol::{ConversationId, DeviceId, UserId};
 
-pub(crate) use self::write::RowsWrite;
 pub use self::{
     migrate::{LogOf, MigrateError, log_of, migrate},
     session::{Cassandra, ConnectError, Options},
+    write::RowsWrite,
 };
 use super::{History, HistoryError, Mark, Rows};
 

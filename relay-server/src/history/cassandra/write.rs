@@ -15,16 +15,21 @@ use crate::{
 };
 
 /// Rows of one bucket of a conversation, and the state after them.
-pub(crate) struct RowsWrite<'a> {
-    pub(crate) conversation: ConversationId,
+pub struct RowsWrite<'a> {
+    /// Whose.
+    pub conversation: ConversationId,
     /// At least one, ascending, all of one bucket.
-    pub(crate) rows: &'a [Arc<StoredRow>],
-    pub(crate) state: &'a State,
+    pub rows: &'a [Arc<StoredRow>],
+    /// What the conversation is once they are written.
+    pub state: &'a State,
 }
 
 impl Cassandra {
     /// Writes rows and state as one mutation of one partition: all of it is there, or nothing.
-    pub(crate) async fn write(&self, write: &RowsWrite<'_>) -> Result<(), HistoryError> {
+    ///
+    /// # Errors
+    /// Cassandra did not acknowledge it: some replicas may have it, and it is to be written again.
+    pub async fn write(&self, write: &RowsWrite<'_>) -> Result<(), HistoryError> {
         let mut batch = Batch::new(BatchType::Unlogged);
         batch.set_is_idempotent(true);
         let mut values = Vec::with_capacity(write.rows.len() + 1);
@@ -57,7 +62,10 @@ impl Cassandra {
 
     /// Raises both people's `last_seq`. They take turns: with one of the two behind, the conversation's newest bucket is
     /// still found.
-    pub(crate) async fn raise(
+    ///
+    /// # Errors
+    /// Cassandra did not acknowledge it; it is to be done again.
+    pub async fn raise(
         &self,
         conversation: ConversationId,
         people: [UserId; 2],

@@ -128,12 +128,7 @@ fn args(plan: &Plan, n: u16) -> Vec<OsString> {
         "-Xms{heap}m -Xmx{heap}m {collector} -Dcassandra.ring_delay_ms={ring_delay} -Dcassandra.jmx.local.port={}",
         jmx(plan, n).port()
     )));
-    for (option, packages) in [("--add-exports", EXPORTS), ("--add-opens", OPENS)] {
-        args.extend(words(packages).flat_map(|mut package| {
-            package.push("=ALL-UNNAMED");
-            [option.into(), package]
-        }));
-    }
+    args.extend(openings());
     let paths = [
         ("cassandra.config=file://", settings_file(&place, n)),
         ("cassandra.storagedir=", place.data(&name(n))),
@@ -148,6 +143,21 @@ fn args(plan: &Plan, n: u16) -> Vec<OsString> {
     args.extend(["-cp".into(), CASSANDRA.argument()]);
     args.push("org.apache.cassandra.service.CassandraDaemon".into());
     args
+}
+
+fn openings() -> impl Iterator<Item = OsString> {
+    let openings = [("--add-exports", EXPORTS), ("--add-opens", OPENS)];
+    openings.into_iter().flat_map(|(option, packages)| {
+        words(packages).flat_map(move |mut package| {
+            package.push("=ALL-UNNAMED");
+            [option.into(), package]
+        })
+    })
+}
+
+/// What the machine of one of its tools needs.
+pub(crate) fn tool_args() -> impl Iterator<Item = OsString> {
+    openings().chain(words("-Xmx128m"))
 }
 
 #[cfg(test)]

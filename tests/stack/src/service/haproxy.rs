@@ -1,11 +1,12 @@
 //! HAProxy: ends TLS and spreads connections over the relay nodes, with the configuration that operators get.
-use std::{net::SocketAddr, path::PathBuf, process::Command, time::Duration};
+use std::{fs, net::SocketAddr, path::PathBuf, process::Command, time::Duration};
 
 use rustix::process::{Resource, getrlimit};
 
 use super::{relay, words};
 use crate::{
-    Error, Plan,
+    Error, Plan, Silent,
+    down::stop,
     packages::{HAPROXY, OPENSSL},
     place::Place,
     probe::Probe,
@@ -14,18 +15,25 @@ use crate::{
 };
 
 const TEMPLATE: &str = include_str!("../../../../deploy/haproxy/haproxy.cfg");
-pub(crate) const NAME: &str = "haproxy";
 
-pub(crate) fn front(plan: &Plan) -> SocketAddr {
-    plan.address(0)
+/// The first is `haproxy` alone: a stack has one, as a rule.
+pub(crate) fn name(n: u16) -> String {
+    match n {
+        1 => "haproxy".to_owned(),
+        n => format!("haproxy-{n}"),
+    }
 }
 
-pub(crate) fn status(plan: &Plan) -> SocketAddr {
-    plan.address(1)
+pub(crate) fn front(plan: &Plan, n: u16) -> SocketAddr {
+    plan.address(if n == 1 { 0 } else { 90 + n })
+}
+
+pub(crate) fn status(plan: &Plan, n: u16) -> SocketAddr {
+    plan.address(if n == 1 { 1 } else { 95 + n })
 }
 
 pub(crate) fn url(plan: &Plan) -> String {
-    format!("https://localhost:{}", front(plan).port())
+    format!("https://localhost:{}", front(plan, 1).port())
 }
 
 /// What a client has to trust.
@@ -33,19 +41,19 @@ pub(crate) fn authority(plan: &Plan) -> PathBuf {
     plan.place().etc("ca.pem")
 }
 
-pub(crate) fn process(plan: &Plan) -> Result<Process, Error> {
+pub(crate) fn process(plan: &Plan, n: u16) -> Result<Process, Error> {
     Ok(Process {
-        name: NAME.to_owned(),
+        name: name(n),
         program: HAPROXY.path()?,
         args: vec![
             "-db".into(),
             "-f".into(),
-            settings_file(&plan.place()).into(),
+            settings_file(&plan.place(), n).into(),
         ],
         before: |_| Ok(()),
         user: None,
-        address: front(plan),
-        health: status(plan),
+        address: front(plan, n),
+        health: status(plan, n),
         probe: Probe::Http { path: "/healthz" },
         ready_within: Duration::from_secs(20),
     })
@@ -56,18 +64,27 @@ pub(crate) fn bring_up(plan: &Plan, context: &Context<'_>) -> Result<(), Error> 
     if !certificate_file(place).exists() {
         make_certificate(place)?;
     }
-    let file = settings_file(place);
-    place.write(&file, render(plan)?.as_bytes())?;
-    let mut check = Command::new(HAPROXY.path()?);
-    run(
-        check.args(["-c", "-q", "-f"]).arg(&file),
-        "checking HAProxy's configuration",
-    )?;
-    process(plan)?.ensure(context)
+    for n in plan.front_numbers() {
+        let file = settings_file(place, n);
+        let settings = render(plan, n)?;
+        let known = fs::read_to_string(&file).is_ok_and(|old| old == settings);
+        place.write(&file, settings.as_bytes())?;
+        let mut check = Command::new(HAPROXY.path()?);
+        run(
+            check.args(["-c", "-q", "-f"]).arg(&file),
+            "checking HAProxy's configuration",
+        )?;
+        if !known {
+            // It reads its file only once, and there are other nodes now.
+            stop(place, &[name(n)], &mut Silent)?;
+        }
+        process(plan, n)?.ensure(context)?;
+    }
+    Ok(())
 }
 
-fn settings_file(place: &Place) -> PathBuf {
-    place.etc("haproxy.cfg")
+fn settings_file(place: &Place, n: u16) -> PathBuf {
+    place.etc(&format!("{}.cfg", name(n)))
 }
 
 fn certificate_file(place: &Place) -> PathBuf {
@@ -75,7 +92,7 @@ fn certificate_file(place: &Place) -> PathBuf {
 }
 
 /// The operators' file with the stack's addresses.
-fn render(plan: &Plan) -> Result<String, Error> {
+fn render(plan: &Plan, n: u16) -> Result<String, Error> {
     let place = plan.place();
     let (servers, others): (Vec<_>, Vec<_>) = TEMPLATE
         .lines()
@@ -84,10 +101,11 @@ fn render(plan: &Plan) -> Result<String, Error> {
         return Err(unlike("server "));
     }
     let mut text = others.join("\n");
-    let servers: String = plan.relay_numbers().map(|n| server(plan, n)).collect();
+    let nodes = plan.relay_numbers();
+    let servers: String = nodes.map(|node| server(plan, node)).collect();
     let bind = format!(
         "bind {} ssl crt {} ",
-        front(plan),
+        front(plan, n),
         certificate_file(&place).display()
     );
     let limit = format!("maxconn {}", connections());
@@ -101,7 +119,7 @@ fn render(plan: &Plan) -> Result<String, Error> {
         // Every client is this machine.
         ("sc0_conn_rate gt 400", "sc0_conn_rate gt 1000000"),
         (ops, &format!("{ops}{servers}")),
-        ("bind 127.0.0.1:8404", &format!("bind {}", status(plan))),
+        ("bind 127.0.0.1:8404", &format!("bind {}", status(plan, n))),
     ] {
         if text.matches(theirs).count() != 1 {
             return Err(unlike(theirs));
@@ -196,15 +214,11 @@ mod tests {
     use std::path::Path;
 
     fn rendered() -> String {
-        let relays = Relays {
-            count: 3,
-            program: "relay".into(),
-        };
         let plan = Plan {
-            relays: Some(relays),
+            relays: Some(Relays::new(3, "relay".into())),
             ..Plan::new(Path::new("/stack")).unwrap()
         };
-        render(&plan).unwrap()
+        render(&plan, 1).unwrap()
     }
 
     #[test]

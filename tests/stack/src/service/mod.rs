@@ -81,7 +81,9 @@ pub(crate) fn processes(plan: &Plan) -> Result<Vec<Process>, Error> {
         all.push(cassandra::process(plan, n)?);
     }
     if let Some(relays) = &plan.relays {
-        all.push(haproxy::process(plan)?);
+        for n in plan.front_numbers() {
+            all.push(haproxy::process(plan, n)?);
+        }
         all.extend(
             plan.relay_numbers()
                 .map(|n| relay::process(plan, relays, n)),
@@ -104,8 +106,8 @@ mod tests {
     fn no_two_processes_share_a_name_or_an_address() {
         let dir = tempfile::tempdir().unwrap();
         let relays = crate::Relays {
-            count: 20,
-            program: "relay".into(),
+            fronts: 4,
+            ..crate::Relays::new(20, "relay".into())
         };
         let plan = Plan {
             brokers: 3,
@@ -117,10 +119,10 @@ mod tests {
         let mut names = HashSet::new();
         addresses.extend((1..=3).map(|n| kafka::controller(&plan, n)));
         addresses.extend((1..=3).map(|n| cassandra::jmx(&plan, n)));
-        addresses.insert(haproxy::front(&plan));
+        addresses.extend(plan.front_numbers().map(|n| haproxy::front(&plan, n)));
         addresses.extend(plan.relay_numbers().map(|n| relay::address(&plan, n)));
         let besides = addresses.len();
-        assert_eq!(besides, 27);
+        assert_eq!(besides, 30);
         // Without the programs' paths, which may not be installed here.
         for n in 1..=3 {
             addresses.insert(kafka::broker(&plan, n));
@@ -129,9 +131,9 @@ mod tests {
         addresses.extend(cassandra::addresses(&plan));
         addresses.insert(postgres::address(&plan));
         addresses.insert(redis::address(&plan));
-        addresses.insert(haproxy::status(&plan));
+        addresses.extend(plan.front_numbers().map(|n| haproxy::status(&plan, n)));
         addresses.extend(plan.relay_numbers().map(|n| relay::ops(&plan, n)));
-        assert_eq!(addresses.len(), besides + 29);
+        assert_eq!(addresses.len(), besides + 32);
         assert!(
             addresses
                 .iter()

@@ -86,7 +86,7 @@ fn settings(plan: &Plan, addresses: &Addresses, n: u16) -> String {
          [postgres]\nurl = \"{postgres}\"\n\n\
          [redis]\nurl = \"{redis}\"\n\n\
          [kafka]\nbrokers = \"{kafka}\"\ntopic = \"messages\"\nreplication = {brokers}\ndev = {dev}\n\n\
-         [cassandra]\nnodes = [{nodes}]\nkeyspace = \"sordino\"\nreplication = {replication}\n",
+         [cassandra]\nnodes = [{nodes}]\nkeyspace = \"sordino\"\nreplication = {replication}\n\n{more}\n",
         listen = address(plan, n),
         key = place.etc("token.key"),
         ops = ops(plan, n),
@@ -99,6 +99,7 @@ fn settings(plan: &Plan, addresses: &Addresses, n: u16) -> String {
         dev = plan.brokers == 1,
         nodes = nodes.join(", "),
         replication = plan.nodes,
+        more = plan.relays.as_ref().map_or("", |relays| &relays.settings),
     )
 }
 
@@ -120,6 +121,7 @@ mod tests {
             cassandra: crate::service::cassandra::addresses(&plan),
             front: None,
             authority: None,
+            fronts: Vec::new(),
             relays: Vec::new(),
         };
         let settings = settings(&plan, &addresses, 2);

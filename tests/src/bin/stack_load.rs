@@ -1,0 +1,258 @@
+//! `cargo xtask bench stack`: starts a cluster of its own, loads it through HAProxy, and prints what it measured.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc, sync::atomic::Ordering, time::Duration};
+
+use clap::Parser;
+use sordino_stack::{Addresses, Plan as StackPlan, Relays, Stack};
+use sordino_tests::{
+    capacity::{
+        Error, Result,
+        ceiling::{self, Sizes},
+        cell::{self, Cell, Plan},
+        report::Report,
+        rest::{self, Stored},
+    },
+    load::{
+        NO_LIMITS,
+        account::{Account, Api},
+        envelope::{Lane, Noise},
+        machine::{Machine, raise_file_limit},
+        progress::step,
+        target::Target,
+    },
+    watch::{Watch, remove},
+};
+
+/// Measures a cluster of relay nodes behind HAProxy, with all its services, on this machine.
+#[derive(Parser)]
+struct Args {
+    /// `sordino-relay`, built with the feature `cluster`.
+    #[arg(long)]
+    relay: PathBuf,
+    /// Where the cluster lies. What was there is removed.
+    #[arg(long)]
+    dir: PathBuf,
+    /// The first of the hundred ports of the cluster.
+    #[arg(long, default_value_t = 17_700)]
+    base_port: u16,
+    /// One line of JSON on stdout, nothing else.
+    #[arg(long)]
+    json: bool,
+    /// Only the first measurement, of the most nodes and of 10 000 connections.
+    #[arg(long)]
+    quick: bool,
+    /// Relay nodes to measure with.
+    #[arg(long, value_delimiter = ',', default_value = "4,2,1")]
+    nodes: Vec<u16>,
+    /// Connections to measure with.
+    #[arg(long, value_delimiter = ',', default_value = "10000,1000,5000,20000")]
+    connections: Vec<usize>,
+    /// Devices that write at the same time at full load.
+    #[arg(long, default_value_t = 512)]
+    writers: usize,
+    /// Messages that each of them keeps on the way.
+    #[arg(long, default_value_t = 4)]
+    in_flight: usize,
+    /// Measured seconds of a load; the first measurement takes three times as long.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+}
+
+/// Files that a process has open beside its connections.
+const OTHER_FILES: u64 = 500;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&error),
+    };
+    let report = match runtime.block_on(run(&args)) {
+        Ok(report) => report,
+        Err(error) => return fail(&error),
+    };
+    if args.json {
+        println!("{}", report.json());
+    } else {
+        print!("{}", report.table());
+    }
+    match report.failures().is_empty() {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+fn fail(error: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("bench: {error}");
+    ExitCode::FAILURE
+}
+
+/// The cluster is stopped whatever happens.
+async fn run(args: &Args) -> Result<Report> {
+    let mut watch = Watch::new("bench").map_err(|error| Error::Failed(error.to_string()))?;
+    let interrupted = Arc::clone(&watch.interrupted);
+    remove(&args.dir)?;
+    let report = tokio::select! {
+        report = measure(args, &mut watch) => report,
+        () = async {
+            while !interrupted.load(Ordering::SeqCst) {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        } => Err(Error::Failed("interrupted".to_owned())),
+    };
+    eprintln!("bench: stopping the cluster");
+    sordino_stack::down(&args.dir, &mut sordino_stack::Silent)?;
+    match &report {
+        Ok(_) => sordino_stack::wipe(&args.dir)?,
+        Err(_) => eprintln!("bench: traces are in {}", args.dir.display()),
+    }
+    report
+}
+
+async fn measure(args: &Args, watch: &mut Watch) -> Result<Report> {
+    let mut notes = Vec::new();
+    let most = most_connections(args, &mut notes);
+    let noise = Noise::new();
+    let nodes = args.nodes.iter().copied().max().unwrap_or(1);
+    let addresses = start(args, nodes, most, watch)?;
+    let stack = Stack::open(&args.dir)?;
+    let machine = Machine::new(&args.dir)?;
+    let targets = targets(&addresses)?;
+
+    let api = Api::new(targets.first().ok_or_else(no_front)?)?;
+    let before = rest::stored(&stack)?;
+    let (accounts, registered) = register(&Arc::new(api), most).await?;
+    let users = rest::stored(&stack)?;
+
+    let mut cells: Vec<Cell> = Vec::new();
+    let mut stored = Stored::default();
+    for nodes in args.nodes.iter().copied() {
+        if !cells.is_empty() {
+            start(args, nodes, most, watch)?;
+        }
+        for connections in args.connections.iter().map(|wanted| wanted.min(&most) & !1) {
+            let first = cells.is_empty();
+            watch.say(&format!("{nodes} relay nodes, {connections} connections"));
+            let plan = Plan {
+                nodes,
+                connections,
+                writers: (args.writers & !1).clamp(2, connections),
+                in_flight: args.in_flight.max(1),
+                measured: Duration::from_secs(args.seconds.max(1) * if first { 3 } else { 1 }),
+            };
+            let pairs = strangers(&accounts, connections, cells.len());
+            let cell = cell::measure(plan, &stack, &targets, &pairs, &noise).await?;
+            watch.say(&format!(
+                "{:.0} messages/s, p99 {:.0} ms at half of it",
+                cell.full.rate(),
+                cell.half.latency_ms(0.99)
+            ));
+            cells.push(cell);
+            if first {
+                let now = rest::stored(&stack)?;
+                stored = Stored {
+                    kafka: now.kafka - users.kafka,
+                    cassandra: now.cassandra.saturating_sub(users.cassandra),
+                    postgres: users.postgres.saturating_sub(before.postgres),
+                };
+            }
+            if args.quick {
+                break;
+            }
+        }
+        if args.quick {
+            break;
+        }
+    }
+
+    watch.say("Kafka alone");
+    let sizes = sizes(&accounts, &noise)?;
+    let kafka_per_s = ceiling::kafka(&stack, &addresses.kafka, sizes.record, 300_000)?;
+    watch.say("Cassandra alone");
+    let measured = Duration::from_secs(args.seconds.max(1));
+    let cassandra_per_s = ceiling::cassandra(&addresses, sizes, measured).await?;
+    Ok(Report {
+        machine,
+        cells,
+        registered,
+        kafka_per_s,
+        cassandra_per_s,
+        stored,
+        notes,
+    })
+}
+
+/// As many as the limit of open files allows this process and each relay node.
+fn most_connections(args: &Args, notes: &mut Vec<String>) -> usize {
+    let wanted = args.connections.iter().copied().max().unwrap_or(2);
+    let wanted = if args.quick { 10_000 } else { wanted };
+    let files = raise_file_limit(wanted as u64 + OTHER_FILES);
+    let most = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX);
+    if most < wanted {
+        notes.push(format!(
+            "{most} connections instead of {wanted}: a process may open {files} files here"
+        ));
+    }
+    most.min(wanted).max(2) & !1
+}
+
+fn start(args: &Args, nodes: u16, connections: usize, watch: &mut Watch) -> Result<Addresses> {
+    // One HAProxy for half as many connections as it may open files.
+    let each = raise_file_limit(u64::MAX).saturating_sub(OTHER_FILES) / 2;
+    let fronts = (connections as u64).div_ceil(each.max(1));
+    let relays = Relays {
+        fronts: u16::try_from(fronts).unwrap_or(u16::MAX),
+        settings: NO_LIMITS.to_owned(),
+        ..Relays::new(nodes, args.relay.clone())
+    };
+    let plan = StackPlan {
+        relays: Some(relays),
+        ..StackPlan::new(&args.dir)?.base_port(args.base_port)
+    };
+    Ok(tokio::task::block_in_place(|| {
+        sordino_stack::up(&plan, watch)
+    })?)
+}
+
+fn targets(addresses: &Addresses) -> Result<Vec<Target>> {
+    let authority = addresses.authority.as_deref().ok_or_else(no_front)?;
+    let fronts = addresses.fronts.iter();
+    let targets = fronts.map(|front| Target::tls(*front, authority));
+    Ok(targets.collect::<std::result::Result<_, _>>()?)
+}
+
+fn no_front() -> Error {
+    Error::Failed("the cluster has no HAProxy".to_owned())
+}
+
+async fn register(api: &Arc<Api>, count: usize) -> Result<(Vec<Arc<Account>>, (usize, f64))> {
+    let begun = tokio::time::Instant::now();
+    let bar = step("registering users", count);
+    let accounts = api.register("load", count, || bar.one()).await?;
+    let seconds = begun.elapsed().as_secs_f64();
+    Ok((
+        accounts.into_iter().map(Arc::new).collect(),
+        (count, seconds),
+    ))
+}
+
+/// Pairs that no round before made: everybody of one half with somebody of the other.
+fn strangers(accounts: &[Arc<Account>], count: usize, round: usize) -> Vec<Arc<Account>> {
+    let (ones, others) = accounts.split_at(accounts.len() / 2);
+    let others = others.iter().cycle().skip(round);
+    ones.iter()
+        .zip(others)
+        .take(count / 2)
+        .flat_map(|(one, other)| [Arc::clone(one), Arc::clone(other)])
+        .collect()
+}
+
+/// Of a message as the clients make them.
+fn sizes(accounts: &[Arc<Account>], noise: &Noise) -> Result<Sizes> {
+    let [one, other, ..] = accounts else {
+        return Err(Error::Failed("nobody is registered".to_owned()));
+    };
+    let lane = Lane::new(Arc::clone(one), Arc::clone(other), noise.clone());
+    let (record, row) = lane.sizes();
+    Ok(Sizes { record, row })
+}

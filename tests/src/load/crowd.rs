@@ -1,0 +1,158 @@
+//! Many pairs that stay connected from one stretch of load to the next, and answer what the server asks in between.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    Error, Result,
+    account::Account,
+    envelope::Noise,
+    pair::{Load, Pair, Span, Stats},
+    phase::{self, HANDSHAKES, Phase},
+    target::Target,
+    wire::Dialect,
+};
+
+/// What pairs are to do next.
+#[derive(Clone, Copy)]
+struct Order {
+    /// For the first so many of them; the others keep silent.
+    pairs: usize,
+    load: Load,
+    span: Span,
+}
+
+/// Pairs of devices, each pair driven by a task of its own. They leave with this value.
+pub struct Crowd {
+    // Ended before the orders are: the end of these is no order.
+    _tasks: JoinSet<()>,
+    orders: watch::Sender<Option<Order>>,
+    answers: mpsc::UnboundedReceiver<Result<Stats>>,
+    pairs: usize,
+}
+
+impl Crowd {
+    /// Connects the accounts, two by two, to the targets by turns.
+    ///
+    /// # Errors
+    /// The first connection that failed.
+    pub async fn gather(
+        targets: &[Target],
+        accounts: &[(Arc<Account>, String)],
+        noise: &Noise,
+        done: impl Fn(),
+    ) -> Result<Self> {
+        let (orders, order) = watch::channel(None);
+        let (answer, answers) = mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
+        let mut connecting = stream::iter(accounts.chunks_exact(2).zip(targets.iter().cycle()))
+            .enumerate()
+            .map(|(at, (two, target))| {
+                let (two, target, noise) = (two.to_vec(), target.clone(), noise.clone());
+                let source = phase::source(2 * at);
+                async move {
+                    let (dialect, two) = (Dialect::Sordino, two);
+                    let pair =
+                        async move { phase::pair(dialect, &target, source, &two, &noise).await };
+                    tokio::spawn(pair).await?
+                }
+            })
+            .buffered(HANDSHAKES);
+        let mut pairs = 0;
+        while let Some(pair) = connecting.try_next().await? {
+            // At once: it must answer the server while the others connect.
+            tasks.spawn(obey(pair, pairs, order.clone(), answer.clone()));
+            pairs += 1;
+            done();
+        }
+        drop(connecting);
+        Ok(Self {
+            _tasks: tasks,
+            orders,
+            answers,
+            pairs,
+        })
+    }
+
+    /// Connections.
+    pub fn connections(&self) -> usize {
+        2 * self.pairs
+    }
+
+    /// Loads the first `pairs` of them: `warm` unmeasured, then `measured`, then until everything has arrived. `meter` is
+    /// asked at both ends of what is measured; its answers come back with what was measured.
+    ///
+    /// # Errors
+    /// A message came late, twice, out of order or not at all; a connection ended.
+    pub async fn run<M>(
+        &mut self,
+        load: Load,
+        pairs: usize,
+        warm: Duration,
+        measured: Duration,
+        meter: impl Fn() -> Result<M>,
+    ) -> Result<(Phase, M, M)> {
+        let from = Instant::now() + warm;
+        let span = Span {
+            from,
+            until: from + measured,
+        };
+        self.orders.send_replace(Some(Order { pairs, load, span }));
+        sleep_until(span.from).await;
+        let before = meter()?;
+        sleep_until(span.until).await;
+        let after = meter()?;
+        let mut phase = Phase {
+            seconds: measured.as_secs_f64(),
+            ..Phase::default()
+        };
+        for _ in 0..self.pairs {
+            let answer = self.answers.recv().await;
+            phase.stats.add(answer.ok_or_else(gone)??);
+        }
+        phase.stats.micros.sort_unstable();
+        Ok((phase, before, after))
+    }
+
+    /// The failure of a connection that nobody asked anything, if there is one.
+    pub fn failure(&mut self) -> Option<Error> {
+        self.answers.try_recv().ok()?.err()
+    }
+}
+
+/// Carries out orders until one fails.
+async fn obey(
+    mut pair: Pair,
+    number: usize,
+    mut orders: watch::Receiver<Option<Order>>,
+    answers: mpsc::UnboundedSender<Result<Stats>>,
+) {
+    loop {
+        if let Err(error) = pair.wait(&mut orders).await {
+            let _ = answers.send(Err(error));
+            return;
+        }
+        let Some(order) = *orders.borrow_and_update() else {
+            return;
+        };
+        let load = match number < order.pairs {
+            true => order.load,
+            false => Load::Quiet,
+        };
+        let done = pair.run(load, order.span).await;
+        let failed = done.is_err();
+        if answers.send(done).is_err() || failed {
+            return;
+        }
+    }
+}
+
+fn gone() -> Error {
+    Error::Broken("the pairs have left".to_owned())
+}
