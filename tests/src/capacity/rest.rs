@@ -34,7 +34,7 @@ pub fn stored(stack: &Stack) -> Result<Stored> {
     Ok(Stored {
         kafka: size(&stack.data("kafka-1").join("log"), &topic)?,
         cassandra: size(&stack.data("cassandra-1").join("data/sordino"), &any)?,
-        postgres: size(&stack.data("postgres").join("base"), &any)?,
+        postgres: size(&stack.data("postgres").join("cluster/base"), &any)?,
     })
 }
 
