@@ -12,6 +12,8 @@ pub(crate) enum Bench {
     /// A cluster of relay nodes behind HAProxy, with all its services on this machine: messages per second, latency, CPU,
     /// memory and disk, beside what Kafka and Cassandra do alone. Takes about half an hour; `-- --quick` a tenth of it.
     Stack(Relay),
+    /// Thousands of connections when nodes of a cluster die, come back and are restarted, by HAProxy's ways of spreading them.
+    Herd(Relay),
 }
 
 #[derive(Args)]
@@ -38,7 +40,8 @@ pub(crate) fn run(bench: &Bench) -> Result<(), String> {
             args.extend(json.then_some("--json"));
             cargo(&args)
         }
-        Bench::Stack(options) => cluster(options),
+        Bench::Stack(options) => cluster("capacity", options),
+        Bench::Herd(options) => cluster("herd", options),
         Bench::Relay(Relay { json, generator }) => {
             // By itself, as it is released: with the client beside it, its SQLite would be SQLCipher.
             cargo(&["build", "--release", "-p", "sordino-relay"])?;
@@ -54,7 +57,7 @@ pub(crate) fn run(bench: &Bench) -> Result<(), String> {
     }
 }
 
-fn cluster(options: &Relay) -> Result<(), String> {
+fn cluster(task: &str, options: &Relay) -> Result<(), String> {
     // Ctrl-C is for the program that is started below: it stops the cluster first.
     stack::note_signals()?;
     let relay = stack::build_relay(true)?;
@@ -63,7 +66,7 @@ fn cluster(options: &Relay) -> Result<(), String> {
     let (relay, dir) = (text(relay), text(dir));
     let run = "run --release -p sordino-tests --no-default-features --features measure --bin sordino-stack-load --";
     let mut args: Vec<_> = run.split(' ').collect();
-    args.extend(["--relay", &relay, "--dir", &dir]);
+    args.extend([task, "--relay", &relay, "--dir", &dir]);
     args.extend(options.json.then_some("--json"));
     args.extend(options.generator.iter().map(String::as_str));
     cargo(&args)

@@ -2,13 +2,14 @@
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc, sync::atomic::Ordering, time::Duration};
 
-use clap::Parser;
-use sordino_stack::{Addresses, Plan as StackPlan, Relays, Stack};
+use clap::{Parser, Subcommand};
+use sordino_stack::{Addresses, Balance, Plan as StackPlan, Relays, Stack};
 use sordino_tests::{
     capacity::{
         Error, Result,
         ceiling::{self, Sizes},
         cell::{self, Cell, Plan},
+        herd::{self, Herd},
         report::Report,
         rest::{self, Stored},
     },
@@ -26,18 +27,32 @@ use sordino_tests::{
 /// Measures a cluster of relay nodes behind HAProxy, with all its services, on this machine.
 #[derive(Parser)]
 struct Args {
+    #[command(subcommand)]
+    task: Task,
     /// `sordino-relay`, built with the feature `cluster`.
-    #[arg(long)]
+    #[arg(long, global = true, default_value = "sordino-relay")]
     relay: PathBuf,
     /// Where the cluster lies. What was there is removed.
-    #[arg(long)]
+    #[arg(long, global = true, default_value = "target/stack/bench")]
     dir: PathBuf,
     /// The first of the hundred ports of the cluster.
-    #[arg(long, default_value_t = 17_700)]
+    #[arg(long, global = true, default_value_t = 17_700)]
     base_port: u16,
     /// One line of JSON on stdout, nothing else.
-    #[arg(long)]
+    #[arg(long, global = true)]
     json: bool,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// How much it carries, and what that costs.
+    Capacity(Capacity),
+    /// What becomes of thousands of connections when nodes die and come back, by HAProxy's ways of spreading them.
+    Herd(HerdOptions),
+}
+
+#[derive(clap::Args)]
+struct Capacity {
     /// Only the first measurement, of the most nodes and of 10 000 connections.
     #[arg(long)]
     quick: bool,
@@ -58,6 +73,26 @@ struct Args {
     seconds: u64,
 }
 
+#[derive(clap::Args)]
+struct HerdOptions {
+    /// Connections.
+    #[arg(long, default_value_t = 4000)]
+    connections: usize,
+    /// Relay nodes.
+    #[arg(long, default_value_t = 4)]
+    nodes: u16,
+    /// Pairs that write to each other all the time.
+    #[arg(long, default_value_t = 50)]
+    talking: usize,
+}
+
+/// What is printed, and whether all is as it has to be.
+struct Outcome {
+    table: String,
+    json: serde_json::Value,
+    well: bool,
+}
+
 /// Files that a process has open beside its connections.
 const OTHER_FILES: u64 = 500;
 
@@ -67,16 +102,16 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&error),
     };
-    let report = match runtime.block_on(run(&args)) {
-        Ok(report) => report,
+    let outcome = match runtime.block_on(run(&args)) {
+        Ok(outcome) => outcome,
         Err(error) => return fail(&error),
     };
     if args.json {
-        println!("{}", report.json());
+        println!("{}", outcome.json);
     } else {
-        print!("{}", report.table());
+        print!("{}", outcome.table);
     }
-    match report.failures().is_empty() {
+    match outcome.well {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     }
@@ -88,12 +123,25 @@ fn fail(error: &dyn std::fmt::Display) -> ExitCode {
 }
 
 /// The cluster is stopped whatever happens.
-async fn run(args: &Args) -> Result<Report> {
+async fn run(args: &Args) -> Result<Outcome> {
     let mut watch = Watch::new("bench").map_err(|error| Error::Failed(error.to_string()))?;
     let interrupted = Arc::clone(&watch.interrupted);
     remove(&args.dir)?;
-    let report = tokio::select! {
-        report = measure(args, &mut watch) => report,
+    let task = async {
+        match &args.task {
+            Task::Capacity(options) => {
+                let report = capacity(args, options, &mut watch).await?;
+                Ok(Outcome {
+                    table: report.table(),
+                    json: report.json(),
+                    well: report.failures().is_empty(),
+                })
+            }
+            Task::Herd(options) => herd(args, options, &mut watch).await,
+        }
+    };
+    let outcome = tokio::select! {
+        outcome = task => outcome,
         () = async {
             while !interrupted.load(Ordering::SeqCst) {
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -102,19 +150,24 @@ async fn run(args: &Args) -> Result<Report> {
     };
     eprintln!("bench: stopping the cluster");
     sordino_stack::down(&args.dir, &mut sordino_stack::Silent)?;
-    match &report {
+    match &outcome {
         Ok(_) => sordino_stack::wipe(&args.dir)?,
         Err(_) => eprintln!("bench: traces are in {}", args.dir.display()),
     }
-    report
+    outcome
 }
 
-async fn measure(args: &Args, watch: &mut Watch) -> Result<Report> {
+async fn capacity(args: &Args, options: &Capacity, watch: &mut Watch) -> Result<Report> {
     let mut notes = Vec::new();
-    let most = most_connections(args, &mut notes);
+    let wanted = match options.quick {
+        true => 10_000,
+        false => options.connections.iter().copied().max().unwrap_or(2),
+    };
+    let most = most_connections(wanted, &mut notes);
     let noise = Noise::new();
-    let nodes = args.nodes.iter().copied().max().unwrap_or(1);
-    let addresses = start(args, nodes, most, watch)?;
+    let nodes = options.nodes.iter().copied().max().unwrap_or(1);
+    let balance = Balance::default();
+    let addresses = start(args, nodes, most, balance, watch)?;
     let stack = Stack::open(&args.dir)?;
     let machine = Machine::new(&args.dir)?;
     let targets = targets(&addresses)?;
@@ -126,19 +179,23 @@ async fn measure(args: &Args, watch: &mut Watch) -> Result<Report> {
 
     let mut cells: Vec<Cell> = Vec::new();
     let mut stored = Stored::default();
-    for nodes in args.nodes.iter().copied() {
+    for nodes in options.nodes.iter().copied() {
         if !cells.is_empty() {
-            start(args, nodes, most, watch)?;
+            start(args, nodes, most, balance, watch)?;
         }
-        for connections in args.connections.iter().map(|wanted| wanted.min(&most) & !1) {
+        for connections in options
+            .connections
+            .iter()
+            .map(|wanted| wanted.min(&most) & !1)
+        {
             let first = cells.is_empty();
             watch.say(&format!("{nodes} relay nodes, {connections} connections"));
             let plan = Plan {
                 nodes,
                 connections,
-                writers: (args.writers & !1).clamp(2, connections),
-                in_flight: args.in_flight.max(1),
-                measured: Duration::from_secs(args.seconds.max(1) * if first { 3 } else { 1 }),
+                writers: (options.writers & !1).clamp(2, connections),
+                in_flight: options.in_flight.max(1),
+                measured: Duration::from_secs(options.seconds.max(1) * if first { 3 } else { 1 }),
             };
             let pairs = strangers(&accounts, connections, cells.len());
             let cell = cell::measure(plan, &stack, &targets, &pairs, &noise).await?;
@@ -156,11 +213,11 @@ async fn measure(args: &Args, watch: &mut Watch) -> Result<Report> {
                     postgres: users.postgres.saturating_sub(before.postgres),
                 };
             }
-            if args.quick {
+            if options.quick {
                 break;
             }
         }
-        if args.quick {
+        if options.quick {
             break;
         }
     }
@@ -169,7 +226,7 @@ async fn measure(args: &Args, watch: &mut Watch) -> Result<Report> {
     let sizes = sizes(&accounts, &noise)?;
     let kafka_per_s = ceiling::kafka(&stack, &addresses.kafka, sizes.record, 300_000)?;
     watch.say("Cassandra alone");
-    let measured = Duration::from_secs(args.seconds.max(1));
+    let measured = Duration::from_secs(options.seconds.max(1));
     let cassandra_per_s = ceiling::cassandra(&addresses, sizes, measured).await?;
     Ok(Report {
         machine,
@@ -182,10 +239,39 @@ async fn measure(args: &Args, watch: &mut Watch) -> Result<Report> {
     })
 }
 
+async fn herd(args: &Args, options: &HerdOptions, watch: &mut Watch) -> Result<Outcome> {
+    let most = most_connections(options.connections, &mut Vec::new());
+    let noise = Noise::new();
+    let (mut tables, mut values) = (Vec::new(), Vec::new());
+    let mut accounts = Vec::new();
+    for (round, balance, name) in [
+        (0, Balance::RoundRobin, "round robin, sticky cookie"),
+        (1, Balance::LeastConn, "least connections, slow start"),
+    ] {
+        watch.say(name);
+        let addresses = start(args, options.nodes, most, balance, watch)?;
+        let targets = targets(&addresses)?;
+        if accounts.is_empty() {
+            let api = Api::new(targets.first().ok_or_else(no_front)?)?;
+            accounts = register(&Arc::new(api), most).await?.0;
+        }
+        let pairs = strangers(&accounts, most, round);
+        let stack = Stack::open(&args.dir)?;
+        let mut herd =
+            Herd::gather(stack, addresses, &targets, &pairs, options.talking, &noise).await?;
+        let events = herd.disturb().await?;
+        tables.push(herd::table(name, &events));
+        values.push(herd::json(name, &events));
+    }
+    Ok(Outcome {
+        table: tables.join("\n"),
+        json: values.into(),
+        well: true,
+    })
+}
+
 /// As many as the limit of open files allows this process and each relay node.
-fn most_connections(args: &Args, notes: &mut Vec<String>) -> usize {
-    let wanted = args.connections.iter().copied().max().unwrap_or(2);
-    let wanted = if args.quick { 10_000 } else { wanted };
+fn most_connections(wanted: usize, notes: &mut Vec<String>) -> usize {
     let files = raise_file_limit(wanted as u64 + OTHER_FILES);
     let most = usize::try_from(files.saturating_sub(OTHER_FILES)).unwrap_or(usize::MAX);
     if most < wanted {
@@ -196,11 +282,18 @@ fn most_connections(args: &Args, notes: &mut Vec<String>) -> usize {
     most.min(wanted).max(2) & !1
 }
 
-fn start(args: &Args, nodes: u16, connections: usize, watch: &mut Watch) -> Result<Addresses> {
+fn start(
+    args: &Args,
+    nodes: u16,
+    connections: usize,
+    balance: Balance,
+    watch: &mut Watch,
+) -> Result<Addresses> {
     // One HAProxy for half as many connections as it may open files.
     let each = raise_file_limit(u64::MAX).saturating_sub(OTHER_FILES) / 2;
     let fronts = (connections as u64).div_ceil(each.max(1));
     let relays = Relays {
+        balance,
         fronts: u16::try_from(fronts).unwrap_or(u16::MAX),
         settings: NO_LIMITS.to_owned(),
         ..Relays::new(nodes, args.relay.clone())

@@ -8,7 +8,7 @@ use super::Result;
 use crate::load::{
     self,
     account::{Account, Api},
-    crowd::Crowd,
+    crowd::{Crowd, Habit},
     envelope::Noise,
     machine,
     pair::Load,
@@ -94,7 +94,7 @@ pub async fn measure(
     let accounts: Vec<_> = accounts.iter().cloned().zip(tokens).collect();
     let mut crowd = {
         let bar = step("connecting pairs", accounts.len() / 2);
-        Crowd::gather(targets, &accounts, noise, || bar.one()).await?
+        Crowd::gather(targets, &accounts, noise, Habit::Stay, || bar.one()).await?
     };
     let connect_seconds = begun.elapsed().as_secs_f64();
     let meter = || -> load::Result<_> {

@@ -5,6 +5,7 @@
 
 pub mod ceiling;
 pub mod cell;
+pub mod herd;
 pub mod report;
 pub mod rest;
 
@@ -29,4 +30,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 fn failed(what: &str) -> impl Fn(&dyn std::fmt::Display) -> Error {
     move |error| Error::Failed(format!("{what}: {error}"))
+}
+
+fn no_front() -> Error {
+    Error::Failed("the cluster has no HAProxy".to_owned())
 }

@@ -28,12 +28,22 @@ struct Order {
     span: Span,
 }
 
+/// What a device does whose connection ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Habit {
+    /// That is a failure.
+    Stay,
+    /// It connects again.
+    Return,
+}
+
 /// Pairs of devices, each pair driven by a task of its own. They leave with this value.
 pub struct Crowd {
     // Ended before the orders are: the end of these is no order.
     _tasks: JoinSet<()>,
     orders: watch::Sender<Option<Order>>,
     answers: mpsc::UnboundedReceiver<Result<Stats>>,
+    returned: mpsc::UnboundedReceiver<Instant>,
     pairs: usize,
 }
 
@@ -46,28 +56,34 @@ impl Crowd {
         targets: &[Target],
         accounts: &[(Arc<Account>, String)],
         noise: &Noise,
+        habit: Habit,
         done: impl Fn(),
     ) -> Result<Self> {
         let (orders, order) = watch::channel(None);
         let (answer, answers) = mpsc::unbounded_channel();
+        let (returning, returned) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         let mut connecting = stream::iter(accounts.chunks_exact(2).zip(targets.iter().cycle()))
             .enumerate()
             .map(|(at, (two, target))| {
                 let (two, target, noise) = (two.to_vec(), target.clone(), noise.clone());
                 let source = phase::source(2 * at);
-                async move {
-                    let (dialect, two) = (Dialect::Sordino, two);
-                    let pair =
-                        async move { phase::pair(dialect, &target, source, &two, &noise).await };
-                    tokio::spawn(pair).await?
-                }
+                let pair = async move {
+                    phase::pair(Dialect::Sordino, &target, source, &two, &noise).await
+                };
+                async move { tokio::spawn(pair).await? }
             })
             .buffered(HANDSHAKES);
         let mut pairs = 0;
         while let Some(pair) = connecting.try_next().await? {
             // At once: it must answer the server while the others connect.
-            tasks.spawn(obey(pair, pairs, order.clone(), answer.clone()));
+            let member = Member {
+                pair,
+                number: pairs,
+                habit,
+                returning: returning.clone(),
+            };
+            tasks.spawn(member.obey(order.clone(), answer.clone()));
             pairs += 1;
             done();
         }
@@ -76,6 +92,7 @@ impl Crowd {
             _tasks: tasks,
             orders,
             answers,
+            returned,
             pairs,
         })
     }
@@ -120,36 +137,72 @@ impl Crowd {
         Ok((phase, before, after))
     }
 
-    /// The failure of a connection that nobody asked anything, if there is one.
-    pub fn failure(&mut self) -> Option<Error> {
-        self.answers.try_recv().ok()?.err()
+    /// When connections were back that had ended, since this was asked last.
+    pub fn returned(&mut self) -> Vec<Instant> {
+        std::iter::from_fn(|| self.returned.try_recv().ok()).collect()
     }
 }
 
-/// Carries out orders until one fails.
-async fn obey(
-    mut pair: Pair,
+/// A pair and what it does with orders.
+struct Member {
+    pair: Pair,
     number: usize,
-    mut orders: watch::Receiver<Option<Order>>,
-    answers: mpsc::UnboundedSender<Result<Stats>>,
-) {
-    loop {
-        if let Err(error) = pair.wait(&mut orders).await {
-            let _ = answers.send(Err(error));
-            return;
+    habit: Habit,
+    returning: mpsc::UnboundedSender<Instant>,
+}
+
+impl Member {
+    /// Carries out orders until one fails.
+    async fn obey(
+        mut self,
+        mut orders: watch::Receiver<Option<Order>>,
+        answers: mpsc::UnboundedSender<Result<Stats>>,
+    ) {
+        loop {
+            let mut waited = self.pair.wait(&mut orders).await;
+            while waited.is_err() && self.is_back().await {
+                waited = self.pair.wait(&mut orders).await;
+            }
+            if let Err(error) = waited {
+                let _ = answers.send(Err(error));
+                return;
+            }
+            let Some(order) = *orders.borrow_and_update() else {
+                return;
+            };
+            let done = self.carry_out(order).await;
+            let failed = done.is_err();
+            if answers.send(done).is_err() || failed {
+                return;
+            }
         }
-        let Some(order) = *orders.borrow_and_update() else {
-            return;
-        };
-        let load = match number < order.pairs {
+    }
+
+    async fn carry_out(&mut self, order: Order) -> Result<Stats> {
+        let load = match self.number < order.pairs {
             true => order.load,
             false => Load::Quiet,
         };
-        let done = pair.run(load, order.span).await;
-        let failed = done.is_err();
-        if answers.send(done).is_err() || failed {
-            return;
+        let mut stats = Stats::default();
+        let mut done = self.pair.go_on(load, order.span, &mut stats).await;
+        while done.is_err() && self.is_back().await {
+            done = self.pair.go_on(load, order.span, &mut stats).await;
         }
+        done.map(|()| stats)
+    }
+
+    /// After a failure: whether it was the end of a connection, and both ends are connected again.
+    async fn is_back(&mut self) -> bool {
+        if self.habit == Habit::Stay {
+            return false;
+        }
+        let Some(back) = self.pair.reconnect().await else {
+            return false;
+        };
+        for at in back {
+            let _ = self.returning.send(at);
+        }
+        true
     }
 }
 

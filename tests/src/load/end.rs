@@ -20,7 +20,8 @@ use tokio::{
 use tokio_tungstenite::{
     MaybeTlsStream, WebSocketStream, client_async_tls_with_config,
     tungstenite::{
-        Error as SocketError, Message, client::IntoClientRequest, protocol::WebSocketConfig,
+        Error as SocketError, Message, client::IntoClientRequest, http::HeaderValue,
+        protocol::WebSocketConfig,
     },
 };
 
@@ -42,12 +43,26 @@ const LEAST_WAIT: Duration = Duration::from_millis(20);
 struct Flight {
     frame: Bytes,
     began: Instant,
-    accepted: bool,
+    accepted: Option<Instant>,
 }
+
+/// A message that has arrived.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrived {
+    /// Since when it counts as waiting.
+    pub(super) began: Instant,
+    /// When its sender was told that it is accepted, if that came first.
+    pub(super) accepted: Option<Instant>,
+}
+
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// One device, connected.
 pub struct End {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    socket: Socket,
+    way: Way,
+    /// The connection has ended.
+    down: bool,
     dialect: Dialect,
     lane: Lane,
     /// The counter of the last message made.
@@ -81,32 +96,11 @@ impl End {
         token: &str,
         lane: Lane,
     ) -> Result<Self> {
-        let io = |what| move |error| Error::Io(what, error);
-        let socket = TcpSocket::new_v4().map_err(io("socket"))?;
-        socket
-            .bind((source, 0).into())
-            .map_err(io("binding a loopback address"))?;
-        let stream = socket
-            .connect(target.addr)
-            .await
-            .map_err(io("connecting"))?;
-        stream.set_nodelay(true).map_err(io("TCP_NODELAY"))?;
-        let mut request = format!("{}/v1/socket", target.socket).into_client_request()?;
-        let header = |text: &str| {
-            text.parse()
-                .map_err(|_| Error::Broken("a token that is no header".to_owned()))
-        };
-        let headers = request.headers_mut();
-        headers.insert("authorization", header(&format!("Bearer {token}"))?);
-        headers.insert("sec-websocket-protocol", header(SUBPROTOCOL)?);
-        let config = WebSocketConfig::default()
-            .read_buffer_size(4096)
-            .write_buffer_size(16 * 1024);
-        let tls = target.connector();
-        let (socket, _) =
-            client_async_tls_with_config(request, stream, Some(config), Some(tls)).await?;
+        let mut way = Way::new(target, source, token);
         Ok(Self {
-            socket,
+            socket: way.dial().await?,
+            way,
+            down: false,
             dialect,
             lane,
             made: 0,
@@ -126,6 +120,22 @@ impl End {
         })
     }
 
+    /// Whether its connection has ended.
+    pub(super) fn is_down(&self) -> bool {
+        self.down
+    }
+
+    /// Connects again, and sends again what was not accepted. What it missed the server tells it, as it tells every new
+    /// connection.
+    pub(super) async fn reconnect(&mut self) -> Result<()> {
+        self.socket = self.way.dial().await?;
+        self.down = false;
+        (self.unanswered, self.unflushed) = (0, false);
+        (self.pulling, self.ask) = (false, false);
+        self.retry_at = Some(Instant::now());
+        Ok(())
+    }
+
     /// Messages on the way.
     pub(super) fn in_flight(&self) -> usize {
         self.flights.len()
@@ -141,22 +151,26 @@ impl End {
         &mut self,
         to: &mut Self,
         cx: &mut Context<'_>,
-        arrived: &mut impl FnMut(Instant),
+        arrived: &mut impl FnMut(Arrived),
     ) -> Poll<Result<()>> {
         let message = match self.socket.poll_next_unpin(cx) {
             Poll::Pending => return Poll::Pending,
-            Poll::Ready(None) => {
-                return Poll::Ready(Err(SocketError::ConnectionClosed.into()));
-            }
+            Poll::Ready(None) => Err(SocketError::ConnectionClosed),
             Poll::Ready(Some(message)) => message,
         };
         Poll::Ready(match message {
             Ok(Message::Binary(bytes)) => self.take(to, bytes, arrived),
-            Ok(Message::Close(why)) => Err(Error::Broken(format!(
-                "the server closed the socket: {why:?}"
-            ))),
+            Ok(Message::Close(why)) => {
+                self.down = true;
+                Err(Error::Broken(format!(
+                    "the server closed the socket: {why:?}"
+                )))
+            }
             Ok(_) => Ok(()),
-            Err(error) => Err(error.into()),
+            Err(error) => {
+                self.down = true;
+                Err(error.into())
+            }
         })
     }
 
@@ -164,13 +178,13 @@ impl End {
         &mut self,
         to: &mut Self,
         bytes: Bytes,
-        arrived: &mut impl FnMut(Instant),
+        arrived: &mut impl FnMut(Arrived),
     ) -> Result<()> {
         match wire::read(self.dialect, bytes)? {
             Incoming::Accepted { counter } => {
                 self.unanswered = self.unanswered.saturating_sub(1);
                 if let Some(flight) = self.flight(counter) {
-                    flight.accepted = true;
+                    flight.accepted.get_or_insert_with(Instant::now);
                 }
             }
             Incoming::Refused {
@@ -211,7 +225,7 @@ impl End {
         &mut self,
         to: &mut Self,
         place: &Place,
-        arrived: &mut impl FnMut(Instant),
+        arrived: &mut impl FnMut(Arrived),
     ) -> Result<()> {
         self.last_seq = self.last_seq.max(place.seq);
         if place.seq != self.cursor + 1 {
@@ -225,7 +239,7 @@ impl End {
     }
 
     /// The message with this counter has reached the other end.
-    fn reached(&mut self, counter: u64, arrived: &mut impl FnMut(Instant)) -> Result<()> {
+    fn reached(&mut self, counter: u64, arrived: &mut impl FnMut(Arrived)) -> Result<()> {
         if counter != self.delivered + 1 {
             let after = self.delivered;
             return Err(Error::Broken(format!(
@@ -234,7 +248,10 @@ impl End {
         }
         self.delivered = counter;
         if let Some(flight) = self.flight(counter) {
-            arrived(flight.began);
+            arrived(Arrived {
+                began: flight.began,
+                accepted: flight.accepted,
+            });
         }
         Ok(())
     }
@@ -250,7 +267,7 @@ impl End {
         let mut done = 0;
         while let Some(flight) = self.flights.front() {
             let counter = self.made + 1 - self.flights.len() as u64;
-            if !flight.accepted || counter > self.delivered {
+            if flight.accepted.is_none() || counter > self.delivered {
                 break;
             }
             self.flights.pop_front();
@@ -266,7 +283,7 @@ impl End {
         self.flights.push_back(Flight {
             frame: frame.clone(),
             began,
-            accepted: false,
+            accepted: None,
         });
         self.unanswered += 1;
         self.write(frame).await
@@ -279,9 +296,12 @@ impl End {
         }
         if self.retry_at.is_some_and(|at| at <= now) && self.unanswered == 0 {
             self.retry_at = None;
-            let again: Vec<_> = (self.flights.iter().filter(|flight| !flight.accepted))
-                .map(|flight| flight.frame.clone())
-                .collect();
+            let again: Vec<_> = (self
+                .flights
+                .iter()
+                .filter(|flight| flight.accepted.is_none()))
+            .map(|flight| flight.frame.clone())
+            .collect();
             for frame in again {
                 self.unanswered += 1;
                 self.write(frame).await?;
@@ -318,14 +338,74 @@ impl End {
 
     async fn write(&mut self, frame: Bytes) -> Result<()> {
         self.unflushed = true;
-        Ok(self.socket.feed(Message::Binary(frame)).await?)
+        let fed = self.socket.feed(Message::Binary(frame)).await;
+        self.down |= fed.is_err();
+        Ok(fed?)
     }
 
     /// Sends what was written.
     pub(super) async fn flush(&mut self) -> Result<()> {
         if std::mem::take(&mut self.unflushed) {
-            self.socket.flush().await?;
+            let flushed = self.socket.flush().await;
+            self.down |= flushed.is_err();
+            flushed?;
         }
         Ok(())
+    }
+}
+
+/// How a device connects, the first time and again.
+struct Way {
+    target: Target,
+    source: Ipv4Addr,
+    token: String,
+    /// What a load balancer gave it, to be recognised by.
+    cookie: Option<HeaderValue>,
+}
+
+impl Way {
+    fn new(target: &Target, source: Ipv4Addr, token: &str) -> Self {
+        Self {
+            target: target.clone(),
+            source,
+            token: token.to_owned(),
+            cookie: None,
+        }
+    }
+
+    async fn dial(&mut self) -> Result<Socket> {
+        let io = |what| move |error| Error::Io(what, error);
+        let socket = TcpSocket::new_v4().map_err(io("socket"))?;
+        socket
+            .bind((self.source, 0).into())
+            .map_err(io("binding a loopback address"))?;
+        let stream = socket.connect(self.target.addr).await;
+        let stream = stream.map_err(io("connecting"))?;
+        stream.set_nodelay(true).map_err(io("TCP_NODELAY"))?;
+        let url = format!("{}/v1/socket", self.target.socket);
+        let mut request = url.into_client_request()?;
+        let token = HeaderValue::from_str(&format!("Bearer {}", self.token));
+        let token = token.map_err(|_| Error::Broken("a token that is no header".to_owned()))?;
+        let headers = request.headers_mut();
+        headers.insert("authorization", token);
+        headers.insert(
+            "sec-websocket-protocol",
+            HeaderValue::from_static(SUBPROTOCOL),
+        );
+        if let Some(cookie) = &self.cookie {
+            headers.insert("cookie", cookie.clone());
+        }
+        let config = WebSocketConfig::default()
+            .read_buffer_size(4096)
+            .write_buffer_size(16 * 1024);
+        let tls = self.target.connector();
+        let (socket, response) =
+            client_async_tls_with_config(request, stream, Some(config), Some(tls)).await?;
+        if let Some(set) = response.headers().get("set-cookie") {
+            // Name and value, without what else is said of it.
+            let named = set.as_bytes().split(|byte| *byte == b';').next();
+            self.cookie = named.and_then(|named| HeaderValue::from_bytes(named).ok());
+        }
+        Ok(socket)
     }
 }

@@ -4,12 +4,12 @@ use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
 use tokio::{
     sync::watch,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
 use super::{
     Error, Result,
-    end::{End, MOST_IN_FLIGHT},
+    end::{Arrived, End, MOST_IN_FLIGHT},
 };
 
 /// Frames taken from a socket before others have their turn.
@@ -50,6 +50,8 @@ pub struct Stats {
     pub refusals: u64,
     /// Rows that were asked for because no push came.
     pub pulls: u64,
+    /// The longest that a message took to arrive after its sender had been told that it is accepted, in microseconds.
+    pub longest_after_accepted: u32,
     /// Messages that were sent, within the span and outside it; all of them arrived.
     pub sent: u64,
 }
@@ -66,6 +68,12 @@ impl Pair {
     /// Loads until the span is over and everything that was sent has arrived, in order and once.
     pub async fn run(&mut self, load: Load, span: Span) -> Result<Stats> {
         let mut stats = Stats::default();
+        self.go_on(load, span, &mut stats).await?;
+        Ok(stats)
+    }
+
+    /// The same, in pieces: after a failure, once both ends are connected again, the next call goes on.
+    pub(super) async fn go_on(&mut self, load: Load, span: Span, stats: &mut Stats) -> Result<()> {
         let made = (self.a.made, self.b.made);
         let mut due = match load {
             // Not all at once.
@@ -135,22 +143,22 @@ impl Pair {
                 timer.as_mut().reset(wake);
             }
             tokio::select! {
-                taken = self.receive(span, &mut stats.micros) => taken?,
+                taken = self.receive(span, stats) => taken?,
                 () = timer.as_mut() => {}
             }
         }
-        stats.sent = self.a.made - made.0 + self.b.made - made.1;
+        stats.sent += self.a.made - made.0 + self.b.made - made.1;
         for end in [&mut self.a, &mut self.b] {
             stats.refusals += std::mem::take(&mut end.refusals);
             stats.pulls += std::mem::take(&mut end.pulls);
         }
-        Ok(stats)
+        Ok(())
     }
 
     /// Does what a client does that has nothing to say, until there is an order that it has not seen.
     pub(super) async fn wait<T>(&mut self, orders: &mut watch::Receiver<T>) -> Result<()> {
         // Nothing of it is measured.
-        let (now, mut micros) = (Instant::now(), Vec::new());
+        let (now, mut stats) = (Instant::now(), Stats::default());
         let never = Span {
             from: now,
             until: now,
@@ -161,10 +169,19 @@ impl Pair {
                 end.flush().await?;
             }
             tokio::select! {
-                taken = self.receive(never, &mut micros) => taken?,
+                taken = self.receive(never, &mut stats) => taken?,
                 _ = orders.changed() => return Ok(()),
             }
         }
+    }
+
+    /// Connects the ends again whose connections have ended, with a client's patience; when each was back. `None`: none had.
+    pub(super) async fn reconnect(&mut self) -> Option<Vec<Instant>> {
+        if !self.a.is_down() && !self.b.is_down() {
+            return None;
+        }
+        let (a, b) = tokio::join!(patiently(&mut self.a), patiently(&mut self.b));
+        Some(a.into_iter().chain(b).collect())
     }
 
     fn has_room(&self) -> bool {
@@ -172,14 +189,19 @@ impl Pair {
     }
 
     /// Waits for frames, and takes what is there.
-    async fn receive(&mut self, span: Span, micros: &mut Vec<u32>) -> Result<()> {
+    async fn receive(&mut self, span: Span, stats: &mut Stats) -> Result<()> {
         poll_fn(|cx| {
             let now = Instant::now();
-            let mut arrived = |began: Instant| {
+            let micros = |since: Instant| {
+                let micros = now.saturating_duration_since(since).as_micros();
+                u32::try_from(micros).unwrap_or(u32::MAX)
+            };
+            let mut arrived = |arrived: Arrived| {
                 if span.from <= now && now < span.until {
-                    let micros_taken = now.duration_since(began).as_micros();
-                    micros.push(u32::try_from(micros_taken).unwrap_or(u32::MAX));
+                    stats.micros.push(micros(arrived.began));
                 }
+                let late = arrived.accepted.map_or(0, micros);
+                stats.longest_after_accepted = stats.longest_after_accepted.max(late);
             };
             let mut any = false;
             for flipped in [false, true] {
@@ -204,4 +226,18 @@ impl Pair {
         })
         .await
     }
+}
+
+/// The client's own waits: full jitter up to half a second at first, twice that after each failure.
+async fn patiently(end: &mut End) -> Option<Instant> {
+    if !end.is_down() {
+        return None;
+    }
+    let mut longest = Duration::from_millis(500);
+    while end.is_down() {
+        sleep(longest.mul_f64(rand::random())).await;
+        let _ = end.reconnect().await;
+        longest = (longest * 2).min(Duration::from_secs(30));
+    }
+    Some(Instant::now())
 }

@@ -63,6 +63,8 @@ impl Stats {
         self.refusals += other.refusals;
         self.pulls += other.pulls;
         self.sent += other.sent;
+        let longest = other.longest_after_accepted;
+        self.longest_after_accepted = self.longest_after_accepted.max(longest);
     }
 }
 

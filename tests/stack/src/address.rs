@@ -22,6 +22,8 @@ pub struct Addresses {
     pub authority: Option<PathBuf>,
     /// Every HAProxy, the first included.
     pub fronts: Vec<SocketAddr>,
+    /// Health and metrics of every relay node.
+    pub ops: Vec<SocketAddr>,
     /// Every relay node, in plain text, not through HAProxy.
     pub relays: Vec<SocketAddr>,
 }
@@ -40,6 +42,7 @@ impl Addresses {
             front: plan.relays.as_ref().map(|_| haproxy::url(plan)),
             authority: plan.relays.as_ref().map(|_| haproxy::authority(plan)),
             fronts: (plan.front_numbers().map(|n| haproxy::front(plan, n))).collect(),
+            ops: plan.relay_numbers().map(|n| relay::ops(plan, n)).collect(),
             relays: plan
                 .relay_numbers()
                 .map(|n| relay::address(plan, n))

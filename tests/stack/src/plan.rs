@@ -41,8 +41,20 @@ pub struct Relays {
     pub program: PathBuf,
     /// HAProxy processes before them, 1 to 4. One takes as many connections as half its open files allow.
     pub fronts: u16,
+    /// How HAProxy spreads connections over the nodes.
+    pub balance: Balance,
     /// What every node's configuration has beside the servers' addresses: whole sections of TOML.
     pub settings: String,
+}
+
+/// How HAProxy spreads connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Balance {
+    /// To one node after the other, and to the same again after that, by a cookie.
+    #[default]
+    RoundRobin,
+    /// To the node with the fewest; a node that has just started gets its share little by little.
+    LeastConn,
 }
 
 impl Relays {
@@ -52,6 +64,7 @@ impl Relays {
             count,
             program,
             fronts: 1,
+            balance: Balance::default(),
             settings: String::new(),
         }
     }

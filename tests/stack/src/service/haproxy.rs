@@ -5,7 +5,7 @@ use rustix::process::{Resource, getrlimit};
 
 use super::{relay, words};
 use crate::{
-    Error, Plan, Silent,
+    Balance, Error, Plan, Silent,
     down::stop,
     packages::{HAPROXY, OPENSSL},
     place::Place,
@@ -100,6 +100,14 @@ fn render(plan: &Plan, n: u16) -> Result<String, Error> {
     if servers.is_empty() {
         return Err(unlike("server "));
     }
+    let balance = plan
+        .relays
+        .as_ref()
+        .map_or_else(Balance::default, |relays| relays.balance);
+    let others: Vec<_> = others
+        .into_iter()
+        .map(|line| chosen(line, balance))
+        .collect();
     let mut text = others.join("\n");
     let nodes = plan.relay_numbers();
     let servers: String = nodes.map(|node| server(plan, node)).collect();
@@ -129,6 +137,28 @@ fn render(plan: &Plan, n: u16) -> Result<String, Error> {
     Ok(text + "\n")
 }
 
+const ROUND_ROBIN: [&str; 2] = [
+    "balance roundrobin",
+    "cookie sordino insert indirect nocache httponly secure",
+];
+const LEAST_CONN: [&str; 2] = ["balance leastconn", "default-server slowstart 30s"];
+
+/// The file has both ways of spreading connections, one of them in comments.
+fn chosen(line: &str, balance: Balance) -> String {
+    let said = line.trim().trim_start_matches('#').trim();
+    let (yes, no) = match balance {
+        Balance::RoundRobin => (ROUND_ROBIN, LEAST_CONN),
+        Balance::LeastConn => (LEAST_CONN, ROUND_ROBIN),
+    };
+    if yes.contains(&said) {
+        format!("    {said}")
+    } else if no.contains(&said) {
+        format!("    #   {said}")
+    } else {
+        line.to_owned()
+    }
+}
+
 fn unlike(what: &str) -> Error {
     Error::Plan(format!(
         "deploy/haproxy/haproxy.cfg lacks `{}`",
@@ -138,10 +168,16 @@ fn unlike(what: &str) -> Error {
 
 fn server(plan: &Plan, n: u16) -> String {
     let (name, address, ops) = (relay::name(n), relay::address(plan, n), relay::ops(plan, n));
-    format!(
-        "    server {name} {address} port {} cookie {name}\n",
-        ops.port()
-    )
+    let sticky = plan
+        .relays
+        .as_ref()
+        .is_some_and(|relays| relays.balance == Balance::RoundRobin);
+    let cookie = if sticky {
+        format!(" cookie {name}")
+    } else {
+        String::new()
+    };
+    format!("    server {name} {address} port {}{cookie}\n", ops.port())
 }
 
 /// As many as the open files that we may have allow, two for each.
@@ -213,9 +249,12 @@ mod tests {
     use crate::Relays;
     use std::path::Path;
 
-    fn rendered() -> String {
+    fn rendered(balance: Balance) -> String {
         let plan = Plan {
-            relays: Some(Relays::new(3, "relay".into())),
+            relays: Some(Relays {
+                balance,
+                ..Relays::new(3, "relay".into())
+            }),
             ..Plan::new(Path::new("/stack")).unwrap()
         };
         render(&plan, 1).unwrap()
@@ -223,7 +262,7 @@ mod tests {
 
     #[test]
     fn the_operators_file_takes_the_stacks_addresses() {
-        let text = rendered();
+        let text = rendered(Balance::RoundRobin);
         for line in [
             "bind 127.0.0.1:17300 ssl crt /stack/etc/front.pem alpn h2,http/1.1",
             "bind 127.0.0.1:17301",
@@ -233,5 +272,28 @@ mod tests {
             assert!(text.lines().any(|l| l.trim() == line), "{line}");
         }
         assert!(!text.contains("10.0.0.1"));
+    }
+
+    #[test]
+    fn each_way_of_spreading_connections_is_in_the_operators_file() {
+        for (balance, yes, no) in [
+            (Balance::RoundRobin, ROUND_ROBIN, LEAST_CONN),
+            (Balance::LeastConn, LEAST_CONN, ROUND_ROBIN),
+        ] {
+            let text = rendered(balance);
+            let has = |said: &&str| text.lines().any(|line| line.trim() == *said);
+            assert!(yes.iter().all(has) && !no.iter().any(has), "{text}");
+            assert_eq!(
+                text.contains(" cookie relay-"),
+                balance == Balance::RoundRobin
+            );
+        }
+        let shipped = TEMPLATE
+            .lines()
+            .map(|line| chosen(line, Balance::default()));
+        assert!(
+            shipped.eq(TEMPLATE.lines()),
+            "the default is what is shipped"
+        );
     }
 }

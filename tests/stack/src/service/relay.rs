@@ -122,6 +122,7 @@ mod tests {
             front: None,
             authority: None,
             fronts: Vec::new(),
+            ops: Vec::new(),
             relays: Vec::new(),
         };
         let settings = settings(&plan, &addresses, 2);
