@@ -84,6 +84,7 @@ async fn a_store_is_locked_as_long_as_another_process_lives() {
     let place = ClientPlace {
         program: env!("CARGO_BIN_EXE_contract_client").into(),
         url: world.url.clone(),
+        authority: None,
         name: "alice".into(),
         peers: Vec::new(),
         messages: 0,

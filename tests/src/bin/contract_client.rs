@@ -35,6 +35,9 @@ struct Args {
     /// The relay.
     #[arg(long)]
     relay: String,
+    /// Who vouches for the relay, as a PEM file, if that is nobody the machine trusts.
+    #[arg(long)]
+    authority: Option<PathBuf>,
     /// Where store, key and notes are.
     #[arg(long)]
     dir: PathBuf,
@@ -69,7 +72,11 @@ async fn main() -> ExitCode {
 
 async fn run(args: Args) -> Result<(), Failure> {
     let notes = Arc::new(Notes::append(&args.dir.join("notes"))?);
-    let client = Client::builder(&args.relay)
+    let mut builder = Client::builder(&args.relay);
+    if let Some(authority) = &args.authority {
+        builder = builder.authorities(std::fs::read(authority)?);
+    }
+    let client = builder
         .store(args.dir.join("store"))
         .keys(FileKey::new(args.dir.join("key")))
         .open()

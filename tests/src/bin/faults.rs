@@ -103,7 +103,8 @@ fn perform(
     runtime: &Runtime,
 ) -> Result<Report, Failure> {
     let addresses = sordino_stack::up(plan, &mut watch)?;
-    let front = Front::new(addresses.relays);
+    let front = Front::new(addresses.fronts);
+    let authority = addresses.authority.ok_or("the cluster has no HAProxy")?;
     let scene = Scene {
         stack: Stack::open(&plan.dir)?,
         front,
@@ -118,7 +119,7 @@ fn perform(
     let pace = Duration::from_millis(args.pace.unwrap_or(pace));
     let dir = plan.dir.join("people");
     watch.say(&format!("{people} people begin to talk"));
-    let mut people = People::start(&client, &dir, &fronts, pace)?;
+    let mut people = People::start(&client, &dir, &fronts, &authority, pace)?;
     warm_up(&scene, &mut people)?;
     let mut windows = Vec::new();
     for fault in faults {

@@ -142,6 +142,8 @@ pub struct ClientPlace {
     pub program: PathBuf,
     /// The relay.
     pub url: String,
+    /// Who vouches for it, as a PEM file, if that is nobody the machine trusts.
+    pub authority: Option<PathBuf>,
     /// The user name.
     pub name: String,
     /// With whom to talk.
@@ -187,6 +189,9 @@ impl ClientPlace {
         args.extend(["--name".into(), self.name.clone().into()]);
         args.extend(["--messages".into(), self.messages.to_string().into()]);
         args.extend(["--pace".into(), self.pace.to_string().into()]);
+        if let Some(authority) = &self.authority {
+            args.extend(["--authority".into(), authority.into()]);
+        }
         for peer in &self.peers {
             args.extend(["--peer".into(), peer.into()]);
         }

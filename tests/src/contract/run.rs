@@ -174,6 +174,7 @@ impl World {
             let place = ClientPlace {
                 program: programs.client.to_owned(),
                 url: relay.url(),
+                authority: None,
                 name: name.clone(),
                 peers: others.cloned().collect(),
                 messages: plan.messages,

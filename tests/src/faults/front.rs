@@ -1,12 +1,7 @@
-//! What stands before the relay nodes: one listener for each client, which goes to a node that takes the connection, and
-//! spoils what passes when told to.
+//! What stands between the people and HAProxy: one listener for each client, which goes to a server that takes the connection,
+//! and spoils what passes when told to.
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -29,26 +24,21 @@ struct Weather {
     cuts: u64,
 }
 
-/// The way to the relay nodes, which may change and may be spoilt.
+/// The way to the servers, which may be spoilt.
 #[derive(Debug, Clone)]
 pub struct Front {
-    nodes: Arc<Mutex<Vec<SocketAddr>>>,
+    nodes: Arc<[SocketAddr]>,
     weather: watch::Sender<Weather>,
 }
 
 impl Front {
-    /// To these nodes.
+    /// To these servers.
     #[must_use]
     pub fn new(nodes: Vec<SocketAddr>) -> Self {
         Self {
-            nodes: Arc::new(Mutex::new(nodes)),
+            nodes: nodes.into(),
             weather: watch::Sender::default(),
         }
-    }
-
-    /// From now on new connections go to these.
-    pub fn lead_to(&self, nodes: Vec<SocketAddr>) {
-        *self.nodes.lock().unwrap_or_else(PoisonError::into_inner) = nodes;
     }
 
     /// Ends every connection; new ones are let through.
@@ -111,9 +101,8 @@ impl Front {
     }
 
     async fn node(&self, first: usize) -> Option<TcpStream> {
-        let nodes = self.nodes.lock();
-        let nodes = nodes.unwrap_or_else(PoisonError::into_inner).clone();
-        for node in nodes.iter().cycle().skip(first).take(nodes.len()) {
+        let nodes = self.nodes.iter().cycle().skip(first);
+        for node in nodes.take(self.nodes.len()) {
             if let Ok(stream) = TcpStream::connect(node).await {
                 return Some(stream);
             }
@@ -185,8 +174,7 @@ mod tests {
         assert_eq!(stream.read(&mut [0; 8]).await.unwrap_or(0), 0);
         let mut stream = TcpStream::connect(address).await.unwrap();
         assert!(answers(&mut stream).await);
-        front.lead_to(vec![dead]);
-        front.cut();
+        let address = Front::new(vec![dead]).open(0).await.unwrap();
         let mut stream = TcpStream::connect(address).await.unwrap();
         assert_eq!(stream.read(&mut [0; 8]).await.unwrap_or(0), 0);
     }

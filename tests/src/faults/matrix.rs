@@ -56,6 +56,12 @@ pub const MATRIX: &[Fault] = &[
         inject: |scene| scene.kill_one("postgres"),
     },
     Fault {
+        name: "haproxy",
+        what: "kill -9 of HAProxy, restart",
+        short: true,
+        inject: |scene| scene.kill_one("haproxy"),
+    },
+    Fault {
         name: "relay-held",
         what: "SIGSTOP of a relay node that owns partitions, 30 s",
         short: false,
@@ -99,7 +105,7 @@ pub const MATRIX: &[Fault] = &[
     },
     Fault {
         name: "one-more",
-        what: "a relay node added, and removed 10 s later",
+        what: "a relay node added, HAProxy told, and removed 10 s later",
         short: false,
         inject: |scene| scene.one_more(secs(10)),
     },

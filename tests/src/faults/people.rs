@@ -60,7 +60,7 @@ impl Trip {
 }
 
 impl People {
-    /// Starts a client for each address, with its store, key and notes in a directory of its own below `dir`. Each sends a
+    /// Starts a client for each address, where a server is that `authority` (a PEM file) vouches for, with its store, key and notes in a directory of its own below `dir`. Each sends a
     /// message to each of the others every `pace`.
     ///
     /// # Errors
@@ -69,6 +69,7 @@ impl People {
         program: &Path,
         dir: &Path,
         fronts: &[SocketAddr],
+        authority: &Path,
         pace: Duration,
     ) -> io::Result<Self> {
         let names: Vec<_> = (1..=fronts.len()).map(|n| format!("person{n}")).collect();
@@ -76,7 +77,8 @@ impl People {
         for (name, front) in names.iter().zip(fronts) {
             let place = ClientPlace {
                 program: program.to_owned(),
-                url: format!("http://{front}"),
+                url: format!("https://localhost:{}", front.port()),
+                authority: Some(authority.to_owned()),
                 name: name.clone(),
                 peers: names.iter().filter(|n| *n != name).cloned().collect(),
                 messages: ENDLESS,

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sordino_stack::{Addresses, Plan, Silent, Stack};
+use sordino_stack::{Silent, Stack};
 
 use super::{Failure, front::Front};
 
@@ -40,7 +40,7 @@ pub type Done = (Since, Instant);
 pub struct Scene {
     /// The servers.
     pub stack: Stack,
-    /// The way of the people to the relay nodes.
+    /// The way of the people to HAProxy.
     pub front: Front,
     /// Set by Ctrl-C.
     pub interrupted: Arc<AtomicBool>,
@@ -117,23 +117,10 @@ impl Scene {
             relays.count += 1;
         }
         let begun = Instant::now();
-        self.become_like(&more)?;
+        sordino_stack::up(&more, &mut Silent)?;
         self.pause(time)?;
-        self.become_like(before)?;
+        sordino_stack::up(before, &mut Silent)?;
         Ok((Since::Fault, begun))
-    }
-
-    fn become_like(&self, plan: &Plan) -> Result<(), Failure> {
-        let addresses = Addresses::of(plan)?;
-        // Not to a node that is about to go, nor to one that is not there yet.
-        let fewer =
-            addresses.relays.len() < Addresses::of(&Plan::recorded(&plan.dir)?)?.relays.len();
-        if fewer {
-            self.front.lead_to(addresses.relays.clone());
-        }
-        sordino_stack::up(plan, &mut Silent)?;
-        self.front.lead_to(addresses.relays);
-        Ok(())
     }
 
     /// Lets time pass; an error if Ctrl-C is pressed.
