@@ -2,7 +2,7 @@
 
 mod cli;
 
-use std::{fs, io, process::ExitCode};
+use std::{fs, future::pending, io, process::ExitCode};
 
 use clap::Parser;
 use sordino_relay::{
@@ -11,7 +11,10 @@ use sordino_relay::{
     ops::files::raise_limit,
     relay::{Relay, start},
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    task::spawn_blocking,
+};
 
 use crate::cli::{Cli, Command, Show};
 
@@ -77,6 +80,11 @@ async fn serve(config: Config, port_file: Option<std::path::PathBuf>) -> Result<
     // Before anything starts: a signal that comes early must not be lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // Without a certificate the signal stays what a closed terminal says to its programs.
+    let mut hangup = match config.tls.certificate {
+        Some(_) => Some(signal(SignalKind::hangup())?),
+        None => None,
+    };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         name = config.server.name,
@@ -98,12 +106,30 @@ async fn serve(config: Config, port_file: Option<std::path::PathBuf>) -> Result<
     if let Some(file) = port_file {
         fs::write(file, relay.addr().port().to_string())?;
     }
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            () = received(&mut hangup) => reload(&relay),
+        }
     }
     relay.shutdown().await;
     Ok(())
+}
+
+/// For ever, where there is nothing to wait for.
+async fn received(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => pending().await,
+    }
+}
+
+fn reload(relay: &Relay) {
+    if let Some(tls) = relay.tls() {
+        // It reads files.
+        spawn_blocking(move || tls.reload_and_tell());
+    }
 }
 
 fn summarize(relay: &Relay) {
@@ -117,7 +143,7 @@ fn summarize(relay: &Relay) {
         None => tracing::info!("no metrics: ops.listen is not set"),
     }
     // Programs wait for this line.
-    eprintln!("listening on http://{}", relay.addr());
+    eprintln!("listening on {}", relay.url());
 }
 
 async fn check(config: &Config) -> Result<(), Failure> {
@@ -132,6 +158,9 @@ async fn check(config: &Config) -> Result<(), Failure> {
     };
     for problem in &problems {
         eprintln!("{problem}");
+    }
+    for warning in config.warnings() {
+        eprintln!("warning: {warning}");
     }
     if config.is_running() {
         println!(

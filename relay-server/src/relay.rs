@@ -30,6 +30,7 @@ use crate::{
         metrics::{self, MetricsError},
         rates::{self, Rates},
         request,
+        tls::Tls,
     },
     stores::{self, Stores},
 };
@@ -75,6 +76,7 @@ fn list(problems: &[Problem]) -> String {
 /// A relay that listens. Dropped without [`Self::shutdown`], it stops accepting and its stores close by themselves.
 pub struct Relay {
     server: Server,
+    tls: Option<Arc<Tls>>,
     admin: Option<Admin>,
     api: Arc<Api>,
     chat: Arc<Chat>,
@@ -94,6 +96,11 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
     let token_key = config
         .token_key()
         .map_err(|problem| StartError::Config(vec![problem]))?;
+    let tls = match config.tls.files() {
+        Some(files) => Some(Tls::load(files).map_err(|problem| StartError::Config(vec![problem]))?),
+        None => None,
+    };
+    let tls = tls.map(Arc::new);
     // Before the stores: what was recorded without a recorder is lost.
     let recorder = match config.ops.listen {
         Some(listen) => Some((listen, metrics::install()?)),
@@ -141,7 +148,7 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
     let proxies = Proxies::new(config.server.trusted_proxies);
     let server = TcpListener::bind(listen)
         .await
-        .and_then(|listener| Server::start(listener, routes, proxies, &config.limits))
+        .and_then(|listener| Server::start(listener, routes, tls.clone(), proxies, &config.limits))
         .map_err(|error| StartError::Listen(listen, error))?;
     let admin = match recorder {
         Some((listen, recorder)) => {
@@ -165,6 +172,7 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
     };
     Ok(Relay {
         server,
+        tls,
         admin,
         api,
         chat,
@@ -195,6 +203,20 @@ impl Relay {
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.server.addr()
+    }
+
+    /// Where it listens, as an address to open: `https://` where it ends TLS itself.
+    pub fn url(&self) -> String {
+        let scheme = match self.tls {
+            Some(_) => "https",
+            None => "http",
+        };
+        format!("{scheme}://{}", self.addr())
+    }
+
+    /// What ends TLS, if the relay does so itself: to read its certificate again.
+    pub fn tls(&self) -> Option<Arc<Tls>> {
+        self.tls.clone()
     }
 
     /// Where the operator's listener is, if there is one.

@@ -38,10 +38,12 @@ impl Config {
         };
         let listen = self.server.listen;
         need(
-            listen.ip().is_loopback() || !self.server.trusted_proxies.is_empty(),
+            listen.ip().is_loopback()
+                || self.tls.certificate.is_some()
+                || !self.server.trusted_proxies.is_empty(),
             "server.listen",
             format!("plain text would cross the network from {listen}"),
-            "listen on 127.0.0.1, or put a proxy that ends TLS in front and name its network in server.trusted_proxies",
+            "listen on 127.0.0.1, or give the relay a certificate (tls.certificate, tls.key), or put a proxy that ends TLS in front and name its network in server.trusted_proxies",
         );
         need(
             !self.server.name.is_empty() && self.server.name.len() <= 255,
@@ -98,6 +100,7 @@ impl Config {
         ] {
             need(value >= 1, key, "it is 0".to_owned(), "use at least 1");
         }
+        problems.extend(self.tls_problem());
         problems.extend(self.cluster_problems());
         problems
     }
@@ -131,12 +134,20 @@ impl Config {
         relay::is_running(&self.store.data)
     }
 
-    /// [`Self::problems`], the key, whether the data directory can be written to, and whether the addresses are free.
+    /// What does not keep the relay from starting, and is not as it should be.
+    pub fn warnings(&self) -> Vec<Problem> {
+        let mut warnings = self.secret_file_warnings();
+        warnings.extend(self.certificate_warnings());
+        warnings
+    }
+
+    /// [`Self::problems`], the key, the certificate, whether the data directory can be written to, and whether the addresses are free.
     pub fn check(&self) -> Vec<Problem> {
         let mut problems = self.problems();
         if let Err(problem) = self.token_key() {
             problems.push(problem);
         }
+        problems.extend(self.certificate_problem());
         if self.keeps_data()
             && let Err(error) = writable(&self.store.data)
         {

@@ -4,6 +4,8 @@ mod check;
 mod cluster;
 mod load;
 mod secret;
+mod secret_files;
+mod tls;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -19,6 +21,7 @@ pub use self::{
     cluster::{Cassandra, Kafka, Postgres, Redis},
     load::{ENV_PREFIX, LoadError, Sources},
     secret::Secret,
+    tls::Tls,
 };
 
 /// Everything that an operator can set.
@@ -27,6 +30,8 @@ pub use self::{
 pub struct Config {
     /// Where it listens, and who may stand in front of it.
     pub server: Server,
+    /// The certificate, if it ends TLS itself.
+    pub tls: Tls,
     /// Who signs access tokens.
     pub auth: Auth,
     /// Where it keeps what it keeps.
@@ -71,8 +76,8 @@ pub struct Server {
     pub name: String,
     /// The node's name among several, the same after a restart. Empty: of the machine's name and the port.
     pub node: String,
-    /// Networks of the proxies that end TLS: they alone may connect in plain text from elsewhere, and are believed when
-    /// they say for whom.
+    /// Networks of the proxies in front: they alone may connect in plain text from elsewhere, and are believed when they
+    /// say for whom.
     pub trusted_proxies: Vec<IpNet>,
 }
 

@@ -67,7 +67,7 @@ impl Admin {
         // Whom the operator lets reach this address may read it: it holds no user's data.
         let everyone = Proxies::everyone();
         Ok(Self {
-            server: Server::start(listener, routes, everyone, &limits)?,
+            server: Server::start(listener, routes, None, everyone, &limits)?,
             _upkeep: stop.drop_guard(),
         })
     }
