@@ -1,7 +1,12 @@
 //! Settings that are each well-formed and yet cannot work, with what to do about them.
 
-use std::{fmt, io, net::TcpListener, path::Path};
+use std::{
+    fmt, io,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+};
 
+use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
 
 use super::Config;
@@ -44,6 +49,19 @@ impl Config {
             "server.listen",
             format!("plain text would cross the network from {listen}"),
             "listen on 127.0.0.1, or give the relay a certificate (tls.certificate, tls.key), or put a proxy that ends TLS in front and name its network in server.trusted_proxies",
+        );
+        need(
+            !self.ops.listen.is_some_and(|ops| same(listen, ops)),
+            "ops.listen",
+            format!("{listen} is server.listen as well"),
+            "give the operator's listener another port",
+        );
+        let filter = EnvFilter::try_new(&self.log.filter);
+        need(
+            filter.is_ok(),
+            "log.filter",
+            filter.err().map_or_else(String::new, |e| e.to_string()),
+            "use a level, or levels by module: `warn,sordino_relay=debug`",
         );
         need(
             !self.server.name.is_empty() && self.server.name.len() <= 255,
@@ -179,6 +197,12 @@ impl Config {
     }
 }
 
+/// Whether two listeners would get into each other's way. Two free ports (0) do not.
+fn same(one: SocketAddr, other: SocketAddr) -> bool {
+    let everywhere = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && one.port() != 0 && (one.ip() == other.ip() || everywhere)
+}
+
 /// Writes a file and takes it away again: permissions alone do not say whether a file system is read-only or full.
 fn writable(data: &Path) -> io::Result<()> {
     // The relay would create what is missing; here the nearest directory that stands is asked.
@@ -221,6 +245,35 @@ mod tests {
             c.server.trusted_proxies = vec!["10.0.0.0/8".parse().expect("a network")];
         };
         assert_eq!(keys(behind_a_proxy), [""; 0]);
+    }
+
+    #[test]
+    fn one_address_is_for_one_listener() {
+        let both = |server: &str, ops: &str| {
+            keys(|c| {
+                c.server.listen = server.parse().expect("an address");
+                c.server.trusted_proxies = vec!["10.0.0.0/8".parse().expect("a network")];
+                c.ops.listen = Some(ops.parse().expect("an address"));
+            })
+        };
+        assert_eq!(both("127.0.0.1:7373", "127.0.0.1:7373"), ["ops.listen"]);
+        assert_eq!(both("0.0.0.0:7373", "127.0.0.1:7373"), ["ops.listen"]);
+        for (server, ops) in [
+            ("127.0.0.1:7373", "127.0.0.1:7374"),
+            ("127.0.0.1:7373", "127.0.0.2:7373"),
+            ("127.0.0.1:0", "127.0.0.1:0"),
+        ] {
+            assert_eq!(both(server, ops), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn a_filter_that_cannot_be_read_is_found() {
+        assert_eq!(
+            keys(|c| c.log.filter = "sordino_relay=loud".to_owned()),
+            ["log.filter"]
+        );
+        assert_eq!(keys(|c| c.log.filter = "debug".to_owned()), [""; 0]);
     }
 
     #[test]
