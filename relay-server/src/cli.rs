@@ -31,6 +31,12 @@ pub(crate) enum Command {
         #[arg(long)]
         port_file: Option<PathBuf>,
     },
+    /// Write a configuration file with every key, and make the key of the access tokens. Overwrites nothing.
+    Init {
+        /// Where; created where there is none.
+        #[arg(long, default_value = ".")]
+        dir: PathBuf,
+    },
     /// Say what keeps the relay from starting, and what to do about it.
     Check {
         #[command(flatten)]

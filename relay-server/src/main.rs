@@ -2,12 +2,12 @@
 
 mod cli;
 
-use std::{fs, future::pending, io, process::ExitCode};
+use std::{fs, future::pending, io, path::Path, process::ExitCode};
 
 use clap::Parser;
 use sordino_relay::{
     config::Config,
-    inspect,
+    init, inspect,
     ops::files::raise_limit,
     relay::{Relay, start},
 };
@@ -51,6 +51,7 @@ async fn run() -> ExitCode {
             Ok(config) => serve(config, port_file).await,
             Err(error) => Err(error),
         },
+        Command::Init { dir } => begin(&dir),
         Command::Check { settings } => match settings.load() {
             Ok(config) => check(&config).await,
             Err(error) => Err(error),
@@ -144,6 +145,11 @@ fn summarize(relay: &Relay) {
     }
     // Programs wait for this line.
     eprintln!("listening on {}", relay.url());
+}
+
+fn begin(dir: &Path) -> Result<(), Failure> {
+    print!("{}", init::init(dir)?.explain());
+    Ok(())
 }
 
 async fn check(config: &Config) -> Result<(), Failure> {

@@ -5,6 +5,7 @@ mod cluster;
 mod load;
 mod secret;
 mod secret_files;
+mod template;
 mod tls;
 
 use std::{
@@ -21,6 +22,7 @@ pub use self::{
     cluster::{Cassandra, Kafka, Postgres, Redis},
     load::{ENV_PREFIX, LoadError, Sources},
     secret::Secret,
+    template::template,
     tls::Tls,
 };
 
