@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
-use sordino_relay::config::{Config, ENV_PREFIX, Log, LogFormat, Sources};
+use sordino_relay::config::{Config, ENV_PREFIX, Log, LogFormat, Role, Sources};
 use tracing_subscriber::EnvFilter;
 
 use crate::Failure;
@@ -88,6 +88,9 @@ pub(crate) struct Settings {
     /// How log lines look [default: text]
     #[arg(long, value_enum)]
     log_format: Option<LogFormat>,
+    /// What this node of a cluster does, separated by commas [default: chat,delivery,notify]
+    #[arg(long, value_enum, value_delimiter = ',')]
+    roles: Option<Vec<Role>>,
 }
 
 impl Settings {
@@ -99,6 +102,7 @@ impl Settings {
             listen: self.listen,
             name: self.name,
             log_format: self.log_format,
+            roles: self.roles,
         };
         Ok(sources.load()?)
     }

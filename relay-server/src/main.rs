@@ -90,6 +90,7 @@ async fn serve(config: Config, port_file: Option<std::path::PathBuf>) -> Result<
         version = env!("CARGO_PKG_VERSION"),
         name = config.server.name,
         data = %config.store.data.display(),
+        roles = %config.server.roles,
         trusted_proxies = ?config.server.trusted_proxies,
         users = if config.has_postgres() { "PostgreSQL" } else { "SQLite" },
         messages = if config.is_cluster() { "Kafka and Cassandra, sessions in Redis" } else { "embedded, sessions in memory" },
@@ -104,7 +105,9 @@ async fn serve(config: Config, port_file: Option<std::path::PathBuf>) -> Result<
     }
     let relay = start(config).await?;
     summarize(&relay);
-    if let Some(file) = port_file {
+    if let Some(file) = port_file
+        && relay.url().is_some()
+    {
         fs::write(file, relay.addr().port().to_string())?;
     }
     loop {
@@ -144,7 +147,10 @@ fn summarize(relay: &Relay) {
         None => tracing::info!("no metrics: ops.listen is not set"),
     }
     // Programs wait for this line.
-    eprintln!("listening on {}", relay.url());
+    match relay.url() {
+        Some(url) => eprintln!("listening on {url}"),
+        None => eprintln!("running, and listening for no client"),
+    }
 }
 
 fn begin(dir: &Path) -> Result<(), Failure> {

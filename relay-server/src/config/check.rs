@@ -9,7 +9,7 @@ use std::{
 use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
 
-use super::Config;
+use super::{Config, Role};
 use crate::{auth::signing_key::TokenKey, relay};
 
 /// Something that keeps the relay from starting.
@@ -42,8 +42,10 @@ impl Config {
             }
         };
         let listen = self.server.listen;
+        let chat = self.server.roles.has(Role::Chat);
         need(
-            listen.ip().is_loopback()
+            !chat
+                || listen.ip().is_loopback()
                 || self.tls.certificate.is_some()
                 || !self.server.trusted_proxies.is_empty(),
             "server.listen",
@@ -51,7 +53,7 @@ impl Config {
             "listen on 127.0.0.1, or give the relay a certificate (tls.certificate, tls.key), or put a proxy that ends TLS in front and name its network in server.trusted_proxies",
         );
         need(
-            !self.ops.listen.is_some_and(|ops| same(listen, ops)),
+            !chat || !self.ops.listen.is_some_and(|ops| same(listen, ops)),
             "ops.listen",
             format!("{listen} is server.listen as well"),
             "give the operator's listener another port",
@@ -119,6 +121,7 @@ impl Config {
             need(value >= 1, key, "it is 0".to_owned(), "use at least 1");
         }
         problems.extend(self.tls_problem());
+        problems.extend(self.roles_problem());
         problems.extend(self.cluster_problems());
         problems
     }
@@ -156,6 +159,7 @@ impl Config {
     pub fn warnings(&self) -> Vec<Problem> {
         let mut warnings = self.secret_file_warnings();
         warnings.extend(self.certificate_warnings());
+        warnings.extend(self.roles_warning());
         warnings
     }
 
@@ -181,7 +185,8 @@ impl Config {
         if self.is_running() {
             return problems;
         }
-        let listen = Some(self.server.listen);
+        let chat = self.server.roles.has(Role::Chat);
+        let listen = chat.then_some(self.server.listen);
         for (key, address) in [("server.listen", listen), ("ops.listen", self.ops.listen)] {
             let taken =
                 address.and_then(|address| Some((address, TcpListener::bind(address).err()?)));

@@ -3,6 +3,7 @@
 mod check;
 mod cluster;
 mod load;
+mod roles;
 mod secret;
 mod secret_files;
 mod template;
@@ -21,6 +22,7 @@ pub use self::{
     check::Problem,
     cluster::{Cassandra, Kafka, Postgres, Redis},
     load::{ENV_PREFIX, LoadError, Sources},
+    roles::{Role, Roles},
     secret::Secret,
     template::template,
     tls::Tls,
@@ -78,6 +80,8 @@ pub struct Server {
     pub name: String,
     /// The node's name among several, the same after a restart. Empty: of the machine's name and the port.
     pub node: String,
+    /// What this node does. One that does less than everything needs others, and so the servers of a cluster.
+    pub roles: Roles,
     /// Networks of the proxies in front: they alone may connect in plain text from elsewhere, and are believed when they
     /// say for whom.
     pub trusted_proxies: Vec<IpNet>,
@@ -89,6 +93,7 @@ impl Default for Server {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7373)),
             name: "localhost".to_owned(),
             node: String::new(),
+            roles: Roles::default(),
             trusted_proxies: Vec::new(),
         }
     }
