@@ -8,7 +8,7 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
-use sordino_relay::config::{Config, ENV_PREFIX, Log, LogFormat, Sources};
+use sordino_relay::config::{Config, ENV_PREFIX, Log, LogFormat, Role, Sources};
 use tracing_subscriber::EnvFilter;
 
 use crate::Failure;
@@ -30,6 +30,12 @@ pub(crate) enum Command {
         /// Write the port to this file once the relay listens.
         #[arg(long)]
         port_file: Option<PathBuf>,
+    },
+    /// Write a configuration file with every key, and make the key of the access tokens. Overwrites nothing.
+    Init {
+        /// Where; created where there is none.
+        #[arg(long, default_value = ".")]
+        dir: PathBuf,
     },
     /// Say what keeps the relay from starting, and what to do about it.
     Check {
@@ -82,6 +88,9 @@ pub(crate) struct Settings {
     /// How log lines look [default: text]
     #[arg(long, value_enum)]
     log_format: Option<LogFormat>,
+    /// What this node of a cluster does, separated by commas [default: chat,delivery,notify]
+    #[arg(long, value_enum, value_delimiter = ',')]
+    roles: Option<Vec<Role>>,
 }
 
 impl Settings {
@@ -93,6 +102,7 @@ impl Settings {
             listen: self.listen,
             name: self.name,
             log_format: self.log_format,
+            roles: self.roles,
         };
         Ok(sources.load()?)
     }

@@ -7,6 +7,7 @@ pub mod config;
 pub mod delivery;
 pub mod history;
 pub mod http;
+pub mod init;
 pub mod inspect;
 pub mod ops;
 pub mod relay;

@@ -2,16 +2,19 @@
 
 mod cli;
 
-use std::{fs, io, process::ExitCode};
+use std::{fs, future::pending, io, path::Path, process::ExitCode};
 
 use clap::Parser;
 use sordino_relay::{
     config::Config,
-    inspect,
+    init, inspect,
     ops::files::raise_limit,
     relay::{Relay, start},
 };
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    task::spawn_blocking,
+};
 
 use crate::cli::{Cli, Command, Show};
 
@@ -48,6 +51,7 @@ async fn run() -> ExitCode {
             Ok(config) => serve(config, port_file).await,
             Err(error) => Err(error),
         },
+        Command::Init { dir } => begin(&dir),
         Command::Check { settings } => match settings.load() {
             Ok(config) => check(&config).await,
             Err(error) => Err(error),
@@ -77,10 +81,16 @@ async fn serve(config: Config, port_file: Option<std::path::PathBuf>) -> Result<
     // Before anything starts: a signal that comes early must not be lost.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    // Without a certificate the signal stays what a closed terminal says to its programs.
+    let mut hangup = match config.tls.certificate {
+        Some(_) => Some(signal(SignalKind::hangup())?),
+        None => None,
+    };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         name = config.server.name,
         data = %config.store.data.display(),
+        roles = %config.server.roles,
         trusted_proxies = ?config.server.trusted_proxies,
         users = if config.has_postgres() { "PostgreSQL" } else { "SQLite" },
         messages = if config.is_cluster() { "Kafka and Cassandra, sessions in Redis" } else { "embedded, sessions in memory" },
@@ -95,15 +105,35 @@ async fn serve(config: Config, port_file: Option<std::path::PathBuf>) -> Result<
     }
     let relay = start(config).await?;
     summarize(&relay);
-    if let Some(file) = port_file {
+    if let Some(file) = port_file
+        && relay.url().is_some()
+    {
         fs::write(file, relay.addr().port().to_string())?;
     }
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            () = received(&mut hangup) => reload(&relay),
+        }
     }
     relay.shutdown().await;
     Ok(())
+}
+
+/// For ever, where there is nothing to wait for.
+async fn received(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => pending().await,
+    }
+}
+
+fn reload(relay: &Relay) {
+    if let Some(tls) = relay.tls() {
+        // It reads files.
+        spawn_blocking(move || tls.reload_and_tell());
+    }
 }
 
 fn summarize(relay: &Relay) {
@@ -117,7 +147,15 @@ fn summarize(relay: &Relay) {
         None => tracing::info!("no metrics: ops.listen is not set"),
     }
     // Programs wait for this line.
-    eprintln!("listening on http://{}", relay.addr());
+    match relay.url() {
+        Some(url) => eprintln!("listening on {url}"),
+        None => eprintln!("running, and listening for no client"),
+    }
+}
+
+fn begin(dir: &Path) -> Result<(), Failure> {
+    print!("{}", init::init(dir)?.explain());
+    Ok(())
 }
 
 async fn check(config: &Config) -> Result<(), Failure> {
@@ -132,6 +170,9 @@ async fn check(config: &Config) -> Result<(), Failure> {
     };
     for problem in &problems {
         eprintln!("{problem}");
+    }
+    for warning in config.warnings() {
+        eprintln!("warning: {warning}");
     }
     if config.is_running() {
         println!(

@@ -20,7 +20,7 @@ pub use crate::config::Config;
 use crate::{
     auth::{challenge::Challenges, signing_key::TokenKey, token::Tokens},
     chat::{self, Chat},
-    config::{self, Problem},
+    config::{self, Problem, Role},
     http::{Api, ClaimQuota, routes::router},
     ops::{
         accept::Server,
@@ -30,6 +30,7 @@ use crate::{
         metrics::{self, MetricsError},
         rates::{self, Rates},
         request,
+        tls::Tls,
     },
     stores::{self, Stores},
 };
@@ -74,7 +75,9 @@ fn list(problems: &[Problem]) -> String {
 
 /// A relay that listens. Dropped without [`Self::shutdown`], it stops accepting and its stores close by themselves.
 pub struct Relay {
-    server: Server,
+    /// For clients, where the node has the role.
+    server: Option<Server>,
+    tls: Option<Arc<Tls>>,
     admin: Option<Admin>,
     api: Arc<Api>,
     chat: Arc<Chat>,
@@ -94,6 +97,12 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
     let token_key = config
         .token_key()
         .map_err(|problem| StartError::Config(vec![problem]))?;
+    let serves = config.server.roles.has(Role::Chat);
+    let tls = match config.tls.files().filter(|_| serves) {
+        Some(files) => Some(Tls::load(files).map_err(|problem| StartError::Config(vec![problem]))?),
+        None => None,
+    };
+    let tls = tls.map(Arc::new);
     // Before the stores: what was recorded without a recorder is lost.
     let recorder = match config.ops.listen {
         Some(listen) => Some((listen, metrics::install()?)),
@@ -139,13 +148,20 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         .layer(from_fn_with_state(within, request::bounded));
     let listen = config.server.listen;
     let proxies = Proxies::new(config.server.trusted_proxies);
-    let server = TcpListener::bind(listen)
-        .await
-        .and_then(|listener| Server::start(listener, routes, proxies, &config.limits))
-        .map_err(|error| StartError::Listen(listen, error))?;
+    let server = match serves {
+        true => Some(
+            TcpListener::bind(listen)
+                .await
+                .and_then(|listener| {
+                    Server::start(listener, routes, tls.clone(), proxies, &config.limits)
+                })
+                .map_err(|error| StartError::Listen(listen, error))?,
+        ),
+        false => None,
+    };
     let admin = match recorder {
         Some((listen, recorder)) => {
-            let counter = server.counter();
+            let counter = server.as_ref().map(Server::counter);
             let store = stores.embedded();
             let admin = Admin::start(
                 listen,
@@ -165,6 +181,7 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
     };
     Ok(Relay {
         server,
+        tls,
         admin,
         api,
         chat,
@@ -192,9 +209,25 @@ pub(crate) fn is_running(data: &Path) -> bool {
 }
 
 impl Relay {
-    /// Where it listens.
+    /// Where it listens. On a node without the role `chat`, which listens for no client, the port is 0.
     pub fn addr(&self) -> SocketAddr {
-        self.server.addr()
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        self.server.as_ref().map_or(nowhere, Server::addr)
+    }
+
+    /// Where it listens, as an address to open: `https://` where it ends TLS itself. `None` without the role `chat`.
+    pub fn url(&self) -> Option<String> {
+        let addr = self.server.as_ref()?.addr();
+        let scheme = match self.tls {
+            Some(_) => "https",
+            None => "http",
+        };
+        Some(format!("{scheme}://{addr}"))
+    }
+
+    /// What ends TLS, if the relay does so itself: to read its certificate again.
+    pub fn tls(&self) -> Option<Arc<Tls>> {
+        self.tls.clone()
     }
 
     /// Where the operator's listener is, if there is one.
@@ -210,19 +243,25 @@ impl Relay {
         self.stores.leave().await;
         // For the load balancer to hear of it before it meets a closed door.
         sleep(Duration::from_secs(self.ops.unready_seconds)).await;
-        self.server.stop();
+        if let Some(server) = &self.server {
+            server.stop();
+        }
         let within = Duration::from_secs(self.ops.drain_seconds);
         let sockets = self.chat.open();
         tracing::info!(sockets, ?within, "draining");
         let drained = async {
             let drain::Pace { batch, pause } = drain::pace(sockets, within);
             self.chat.drain(batch, pause).await;
-            self.server.ended().await;
+            if let Some(server) = &self.server {
+                server.ended().await;
+            }
         };
-        if timeout(within, drained).await.is_err() {
-            let left = self.server.counter().open();
+        if timeout(within, drained).await.is_err()
+            && let Some(server) = &self.server
+        {
+            let left = server.counter().open();
             tracing::warn!(left, "connections did not end in time and are cut");
-            self.server.kill();
+            server.kill();
         }
         // After the sockets, so that what they sent is answered.
         self.stores.close().await;

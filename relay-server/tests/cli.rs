@@ -171,3 +171,55 @@ fn the_log_can_be_json_from_start_to_end() {
         assert!(messages.iter().any(|m| m.contains(part)), "{messages:?}");
     }
 }
+
+#[test]
+fn a_relay_begins_with_a_file_and_a_key_that_nothing_overwrites() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let dir = tempfile::tempdir().expect("a directory");
+    let place = dir.path().join("relay");
+    let init = || run(program().args(["init", "--dir"]).arg(&place));
+    let (success, said, errors) = init();
+    assert!(success, "{errors}");
+    let (config, key) = (
+        place.join("relay.toml"),
+        place.join("sordino-data/token.key"),
+    );
+    for file in [&config, &key] {
+        let file = file.display().to_string();
+        assert!(said.contains(&file), "{file} in\n{said}");
+    }
+    let mode = std::fs::metadata(&key).expect("there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let read = |file| std::fs::read(file).expect("read");
+    let before = (read(&config), read(&key));
+
+    // As it says: it is good as it is, and means what is meant without it.
+    let with = |command: &[&str]| {
+        let (success, said, errors) = run(program()
+            .current_dir(&place)
+            .args(command)
+            .args(["--config", "relay.toml"]));
+        assert!(success, "{errors}");
+        assert_eq!(errors, "");
+        said
+    };
+    with(&["check", "--listen", "127.0.0.1:0"]);
+    let (_, defaults, _) = run(program().args(["config", "print"]));
+    assert_eq!(with(&["config", "print"]), defaults);
+
+    let (success, _, errors) = init();
+    assert!(
+        !success && errors.contains("relay.toml is there already"),
+        "{errors}"
+    );
+    std::fs::remove_file(&config).expect("removed");
+    let (success, _, errors) = init();
+    assert!(
+        !success && errors.contains("token.key is there already"),
+        "{errors}"
+    );
+    assert!(!config.exists());
+    assert_eq!(read(&key), before.1);
+    assert!(!before.0.is_empty());
+}

@@ -34,6 +34,8 @@ fn documented() -> BTreeMap<String, String> {
 fn existing() -> BTreeMap<String, String> {
     let mut config = Config::default();
     config.auth.token_key_file = Some("x".into());
+    config.tls.certificate = Some("x".into());
+    config.tls.key = Some("x".into());
     config.ops.listen = Some(([127, 0, 0, 1], 0).into());
     let secret = || Some("x".to_owned().into());
     config.auth.token_key = secret();
@@ -50,6 +52,8 @@ fn existing() -> BTreeMap<String, String> {
         "postgres.url_file",
         "redis.url",
         "redis.url_file",
+        "tls.certificate",
+        "tls.key",
     ];
     let mut keys = BTreeMap::new();
     for (section, values) in table {
@@ -82,6 +86,7 @@ fn no_optional_key_is_overlooked() {
     };
     for section in [
         "server",
+        "tls",
         "auth",
         "store",
         "delivery",

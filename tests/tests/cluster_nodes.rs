@@ -8,61 +8,14 @@
     reason = "tests"
 )]
 
+mod cluster_support;
 #[path = "../../client-sdk/tests/support/mod.rs"]
 mod support;
 
-use std::{env, net::SocketAddr};
-
+use cluster_support::{any, cluster, name, node, url};
 use sordino::SendState;
-use sordino_relay::{
-    config::Config,
-    relay::{Relay, start},
-    stores::cluster::migrate,
-};
+use sordino_relay::{config::Config, relay::start};
 use support::{Person, Reading, all, received, texts, within};
-
-/// What all nodes of one test share; a topic and a keyspace of its own. `None` without servers.
-async fn cluster() -> Option<String> {
-    let variable = |name: &str| env::var(format!("SORDINO_TEST_{name}")).ok();
-    let servers = ["POSTGRES", "REDIS", "KAFKA", "CASSANDRA"].map(variable);
-    let [Some(postgres), Some(redis), Some(kafka), Some(cassandra)] = servers else {
-        eprintln!("not run: SORDINO_TEST_… name no servers");
-        return None;
-    };
-    let name = format!("test_{:016x}", rand::random::<u64>());
-    let nodes: Vec<_> = cassandra.split(',').map(|n| format!("'{n}'")).collect();
-    let shared = format!(
-        "auth.token_key = '{:064x}'\n\
-         postgres.url = '{postgres}'\nredis.url = '{redis}'\n\
-         kafka = {{ brokers = '{kafka}', topic = '{name}', partitions = 4, replication = 1, dev = true }}\n\
-         cassandra = {{ nodes = [{}], keyspace = '{name}', replication = 1 }}\n",
-        rand::random::<u128>(),
-        nodes.join(", "),
-    );
-    let config: Config = toml::from_str(&shared).unwrap();
-    migrate(&config).await.unwrap();
-    Some(shared)
-}
-
-async fn node(shared: &str, name: &str, listen: SocketAddr) -> Relay {
-    let mut config: Config = toml::from_str(shared).unwrap();
-    config.server.node = name.to_owned();
-    config.server.listen = listen;
-    start(config).await.unwrap()
-}
-
-fn any() -> SocketAddr {
-    ([127, 0, 0, 1], 0).into()
-}
-
-fn url(node: &Relay) -> String {
-    format!("http://{}", node.addr())
-}
-
-/// A name that nobody has: the users of all tests are in one database.
-fn name(of: &str) -> String {
-    format!("{of}{:08x}", rand::random::<u32>())
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn people_on_different_nodes_talk() {

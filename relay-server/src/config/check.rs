@@ -1,10 +1,15 @@
 //! Settings that are each well-formed and yet cannot work, with what to do about them.
 
-use std::{fmt, io, net::TcpListener, path::Path};
+use std::{
+    fmt, io,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+};
 
+use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
 
-use super::Config;
+use super::{Config, Role};
 use crate::{auth::signing_key::TokenKey, relay};
 
 /// Something that keeps the relay from starting.
@@ -37,11 +42,28 @@ impl Config {
             }
         };
         let listen = self.server.listen;
+        let chat = self.server.roles.has(Role::Chat);
         need(
-            listen.ip().is_loopback() || !self.server.trusted_proxies.is_empty(),
+            !chat
+                || listen.ip().is_loopback()
+                || self.tls.certificate.is_some()
+                || !self.server.trusted_proxies.is_empty(),
             "server.listen",
             format!("plain text would cross the network from {listen}"),
-            "listen on 127.0.0.1, or put a proxy that ends TLS in front and name its network in server.trusted_proxies",
+            "listen on 127.0.0.1, or give the relay a certificate (tls.certificate, tls.key), or put a proxy that ends TLS in front and name its network in server.trusted_proxies",
+        );
+        need(
+            !chat || !self.ops.listen.is_some_and(|ops| same(listen, ops)),
+            "ops.listen",
+            format!("{listen} is server.listen as well"),
+            "give the operator's listener another port",
+        );
+        let filter = EnvFilter::try_new(&self.log.filter);
+        need(
+            filter.is_ok(),
+            "log.filter",
+            filter.err().map_or_else(String::new, |e| e.to_string()),
+            "use a level, or levels by module: `warn,sordino_relay=debug`",
         );
         need(
             !self.server.name.is_empty() && self.server.name.len() <= 255,
@@ -98,6 +120,8 @@ impl Config {
         ] {
             need(value >= 1, key, "it is 0".to_owned(), "use at least 1");
         }
+        problems.extend(self.tls_problem());
+        problems.extend(self.roles_problem());
         problems.extend(self.cluster_problems());
         problems
     }
@@ -131,12 +155,21 @@ impl Config {
         relay::is_running(&self.store.data)
     }
 
-    /// [`Self::problems`], the key, whether the data directory can be written to, and whether the addresses are free.
+    /// What does not keep the relay from starting, and is not as it should be.
+    pub fn warnings(&self) -> Vec<Problem> {
+        let mut warnings = self.secret_file_warnings();
+        warnings.extend(self.certificate_warnings());
+        warnings.extend(self.roles_warning());
+        warnings
+    }
+
+    /// [`Self::problems`], the key, the certificate, whether the data directory can be written to, and whether the addresses are free.
     pub fn check(&self) -> Vec<Problem> {
         let mut problems = self.problems();
         if let Err(problem) = self.token_key() {
             problems.push(problem);
         }
+        problems.extend(self.certificate_problem());
         if self.keeps_data()
             && let Err(error) = writable(&self.store.data)
         {
@@ -152,7 +185,8 @@ impl Config {
         if self.is_running() {
             return problems;
         }
-        let listen = Some(self.server.listen);
+        let chat = self.server.roles.has(Role::Chat);
+        let listen = chat.then_some(self.server.listen);
         for (key, address) in [("server.listen", listen), ("ops.listen", self.ops.listen)] {
             let taken =
                 address.and_then(|address| Some((address, TcpListener::bind(address).err()?)));
@@ -166,6 +200,12 @@ impl Config {
         }
         problems
     }
+}
+
+/// Whether two listeners would get into each other's way. Two free ports (0) do not.
+fn same(one: SocketAddr, other: SocketAddr) -> bool {
+    let everywhere = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && one.port() != 0 && (one.ip() == other.ip() || everywhere)
 }
 
 /// Writes a file and takes it away again: permissions alone do not say whether a file system is read-only or full.
@@ -210,6 +250,35 @@ mod tests {
             c.server.trusted_proxies = vec!["10.0.0.0/8".parse().expect("a network")];
         };
         assert_eq!(keys(behind_a_proxy), [""; 0]);
+    }
+
+    #[test]
+    fn one_address_is_for_one_listener() {
+        let both = |server: &str, ops: &str| {
+            keys(|c| {
+                c.server.listen = server.parse().expect("an address");
+                c.server.trusted_proxies = vec!["10.0.0.0/8".parse().expect("a network")];
+                c.ops.listen = Some(ops.parse().expect("an address"));
+            })
+        };
+        assert_eq!(both("127.0.0.1:7373", "127.0.0.1:7373"), ["ops.listen"]);
+        assert_eq!(both("0.0.0.0:7373", "127.0.0.1:7373"), ["ops.listen"]);
+        for (server, ops) in [
+            ("127.0.0.1:7373", "127.0.0.1:7374"),
+            ("127.0.0.1:7373", "127.0.0.2:7373"),
+            ("127.0.0.1:0", "127.0.0.1:0"),
+        ] {
+            assert_eq!(both(server, ops), [""; 0]);
+        }
+    }
+
+    #[test]
+    fn a_filter_that_cannot_be_read_is_found() {
+        assert_eq!(
+            keys(|c| c.log.filter = "sordino_relay=loud".to_owned()),
+            ["log.filter"]
+        );
+        assert_eq!(keys(|c| c.log.filter = "debug".to_owned()), [""; 0]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
 
 use toml::{Table, Value};
 
-use super::{Config, LogFormat};
+use super::{Config, LogFormat, Role};
 
 /// Variables that begin like this are configuration: `SORDINO__SECTION__KEY`.
 pub const ENV_PREFIX: &str = "SORDINO__";
@@ -57,6 +57,8 @@ pub struct Sources {
     pub name: Option<String>,
     /// `--log-format`
     pub log_format: Option<LogFormat>,
+    /// `--roles`
+    pub roles: Option<Vec<Role>>,
 }
 
 impl Sources {
@@ -94,6 +96,9 @@ impl Sources {
         }
         if let Some(format) = self.log_format {
             config.log.format = format;
+        }
+        if let Some(roles) = self.roles {
+            config.server.roles = roles.into_iter().collect();
         }
         Ok(config)
     }
@@ -222,6 +227,7 @@ mod tests {
             listen: Some("127.0.0.1:2".parse().expect("one")),
             data: Some("elsewhere".into()),
             log_format: Some(LogFormat::Json),
+            roles: Some(vec![Role::Chat]),
             ..sources()
         };
         let config = flags.load().expect("loaded");
@@ -229,6 +235,7 @@ mod tests {
         assert_eq!(config.server.listen, "127.0.0.1:2".parse().expect("one"));
         assert_eq!(config.store.data, Path::new("elsewhere"));
         assert_eq!(config.log.format, LogFormat::Json);
+        assert_eq!(config.server.roles.to_string(), "chat");
     }
 
     #[test]
@@ -239,6 +246,7 @@ mod tests {
                 "SORDINO__SERVER__TRUSTED_PROXIES",
                 "['10.0.0.0/8', '::1/128']",
             ),
+            ("SORDINO__SERVER__ROLES", "['delivery', 'notify']"),
             ("SORDINO__OPS__LISTEN", "127.0.0.1:9000"),
             ("SORDINO__LOG__FORMAT", "json"),
             ("SORDINO__LOG__FILTER", "info,sordino_relay=debug"),
@@ -247,6 +255,7 @@ mod tests {
         .expect("loaded");
         assert_eq!(config.server.name, "12");
         assert_eq!(config.server.trusted_proxies.len(), 2);
+        assert_eq!(config.server.roles.to_string(), "delivery, notify");
         assert_eq!(config.ops.listen.map(|a| a.port()), Some(9000));
         assert_eq!(config.log.format, LogFormat::Json);
         assert_eq!(config.log.filter, "info,sordino_relay=debug");

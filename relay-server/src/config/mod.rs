@@ -3,7 +3,11 @@
 mod check;
 mod cluster;
 mod load;
+mod roles;
 mod secret;
+mod secret_files;
+mod template;
+mod tls;
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -18,7 +22,10 @@ pub use self::{
     check::Problem,
     cluster::{Cassandra, Kafka, Postgres, Redis},
     load::{ENV_PREFIX, LoadError, Sources},
+    roles::{Role, Roles},
     secret::Secret,
+    template::template,
+    tls::Tls,
 };
 
 /// Everything that an operator can set.
@@ -27,6 +34,8 @@ pub use self::{
 pub struct Config {
     /// Where it listens, and who may stand in front of it.
     pub server: Server,
+    /// The certificate, if it ends TLS itself.
+    pub tls: Tls,
     /// Who signs access tokens.
     pub auth: Auth,
     /// Where it keeps what it keeps.
@@ -71,8 +80,10 @@ pub struct Server {
     pub name: String,
     /// The node's name among several, the same after a restart. Empty: of the machine's name and the port.
     pub node: String,
-    /// Networks of the proxies that end TLS: they alone may connect in plain text from elsewhere, and are believed when
-    /// they say for whom.
+    /// What this node does. One that does less than everything needs others, and so the servers of a cluster.
+    pub roles: Roles,
+    /// Networks of the proxies in front: they alone may connect in plain text from elsewhere, and are believed when they
+    /// say for whom.
     pub trusted_proxies: Vec<IpNet>,
 }
 
@@ -82,6 +93,7 @@ impl Default for Server {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 7373)),
             name: "localhost".to_owned(),
             node: String::new(),
+            roles: Roles::default(),
             trusted_proxies: Vec::new(),
         }
     }

@@ -22,10 +22,15 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, oneshot},
     time::{sleep, timeout},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{either::Either, sync::CancellationToken, task::TaskTracker};
 use tower::ServiceExt;
 
-use super::{client::Proxies, half_open::HalfOpen, stream::Counted};
+use super::{
+    client::Proxies,
+    half_open::HalfOpen,
+    stream::{Counted, Stream},
+    tls::{self, Tls},
+};
 use crate::config::Limits;
 
 /// How long the loop rests when the system gives it no connection: it is out of descriptors, and trying at once only burns.
@@ -42,11 +47,14 @@ pub struct Server {
 struct Shared {
     routes: Router,
     http: http1::Builder,
+    tls: Option<Arc<Tls>>,
     proxies: Proxies,
     half_open: HalfOpen,
     places: Arc<Semaphore>,
     open: TaskTracker,
     next_id: AtomicU64,
+    /// For a TLS handshake, and again for a request head.
+    header: Duration,
     request: Duration,
     connection: Duration,
     /// No more connections; those that stand end after the request under way.
@@ -56,32 +64,39 @@ struct Shared {
 }
 
 impl Server {
-    /// Serves `routes` to whom `proxies` admits.
+    /// Serves `routes`: in TLS to everyone, without to whom `proxies` admits.
     pub fn start(
         listener: TcpListener,
         routes: Router,
+        tls: Option<Arc<Tls>>,
         proxies: Proxies,
         limits: &Limits,
     ) -> io::Result<Self> {
         let addr = listener.local_addr()?;
+        let header = Duration::from_secs(limits.header_seconds);
         let mut http = http1::Builder::new();
         http.timer(TokioTimer::new())
-            .header_read_timeout(Duration::from_secs(limits.header_seconds))
+            .header_read_timeout(header)
             .max_buf_size(limits.header_bytes)
             .max_headers(HEADERS);
         let shared = Arc::new(Shared {
             routes,
             http,
+            tls,
             proxies,
             half_open: HalfOpen::new(limits.half_open),
             places: Arc::new(Semaphore::new(limits.connections)),
             open: TaskTracker::new(),
             next_id: AtomicU64::new(0),
+            header,
             request: Duration::from_secs(limits.request_seconds),
             connection: Duration::from_secs(limits.connection_seconds),
             stop: CancellationToken::new(),
             kill: CancellationToken::new(),
         });
+        if let Some(tls) = &shared.tls {
+            tokio::spawn(tls::watch(Arc::clone(tls), shared.stop.clone()));
+        }
         tokio::spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self { addr, shared })
     }
@@ -173,7 +188,7 @@ fn of_one_connection(error: &io::Error) -> bool {
 }
 
 fn admit(stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit, shared: &Arc<Shared>) {
-    if !shared.proxies.admit(peer.ip()) {
+    if shared.tls.is_none() && !shared.proxies.admit(peer.ip()) {
         ::metrics::counter!("sordino_connections_refused_total", "why" => "not_a_proxy")
             .increment(1);
         return;
@@ -185,12 +200,44 @@ fn admit(stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit, share
     ::metrics::counter!("sordino_connections_total").increment(1);
     let id = shared.next_id.fetch_add(1, Ordering::Relaxed);
     let evicted = shared.half_open.enter(id);
-    let stream = Counted {
-        stream,
-        _place: place,
-        _open: shared.open.token(),
+    let (open, shared) = (shared.open.token(), Arc::clone(shared));
+    tokio::spawn(async move {
+        let mut evicted = evicted;
+        if let Some(stream) = secure(stream, &mut evicted, &shared).await {
+            let stream = Counted {
+                stream,
+                _place: place,
+                _open: open,
+            };
+            serve(stream, peer, id, evicted, &shared).await;
+        }
+        shared.half_open.leave(id);
+    });
+}
+
+/// Shakes hands, where there is TLS. Until that is done a connection is half open, and may have to go.
+async fn secure(
+    stream: TcpStream,
+    evicted: &mut oneshot::Receiver<()>,
+    shared: &Shared,
+) -> Option<Stream> {
+    let Some(tls) = &shared.tls else {
+        return Some(Either::Left(stream));
     };
-    tokio::spawn(serve(stream, peer, id, evicted, Arc::clone(shared)));
+    let secured = tokio::select! {
+        biased;
+        secured = timeout(shared.header, tls.accept(stream)) => secured,
+        _ = evicted => return None,
+        () = shared.stop.cancelled() => return None,
+    };
+    match secured {
+        Ok(Ok(stream)) => Some(Either::Right(Box::new(stream))),
+        // Who speaks no TLS, or none that is spoken here, has been told so as TLS does.
+        Ok(Err(_)) | Err(_) => {
+            ::metrics::counter!("sordino_connections_refused_total", "why" => "tls").increment(1);
+            None
+        }
+    }
 }
 
 /// Serves the requests of one connection, until it ends or becomes something else.
@@ -199,7 +246,7 @@ async fn serve(
     peer: SocketAddr,
     id: u64,
     evicted: oneshot::Receiver<()>,
-    shared: Arc<Shared>,
+    shared: &Shared,
 ) {
     let spoke = AtomicBool::new(false);
     let service = service_fn(|mut request: Request<Incoming>| {
@@ -233,5 +280,4 @@ async fn serve(
             () = shared.kill.cancelled() => {}
         }
     }
-    shared.half_open.leave(id);
 }

@@ -30,19 +30,20 @@ pub struct Admin {
 #[derive(Clone)]
 struct Metrics {
     handle: PrometheusHandle,
-    connections: Counter,
+    connections: Option<Counter>,
     store: Option<Arc<Store>>,
     draining: CancellationToken,
 }
 
 impl Admin {
-    /// Listens on `listen`; `connections` are those of the public listener, `store` the embedded one if there is one.
+    /// Listens on `listen`; `connections` are those of the public listener, `store` the embedded one, if there
+    /// are any.
     pub async fn start(
         listen: SocketAddr,
         limits: &Limits,
         api: Arc<Api>,
         handle: PrometheusHandle,
-        connections: Counter,
+        connections: Option<Counter>,
         store: Option<Arc<Store>>,
     ) -> io::Result<Self> {
         let limits = Limits {
@@ -67,7 +68,7 @@ impl Admin {
         // Whom the operator lets reach this address may read it: it holds no user's data.
         let everyone = Proxies::everyone();
         Ok(Self {
-            server: Server::start(listener, routes, everyone, &limits)?,
+            server: Server::start(listener, routes, None, everyone, &limits)?,
             _upkeep: stop.drop_guard(),
         })
     }
@@ -85,7 +86,7 @@ async fn exposition(State(metrics): State<Metrics>) -> impl IntoResponse {
     }
     let text = metrics::render(
         &metrics.handle,
-        &metrics.connections,
+        metrics.connections.as_ref(),
         metrics.draining.is_cancelled(),
     );
     let content_type = "text/plain; version=0.0.4; charset=utf-8";

@@ -58,9 +58,15 @@ pub(super) async fn upkeep(handle: PrometheusHandle, stop: CancellationToken) {
 }
 
 /// Everything, as of now.
-pub(super) fn render(handle: &PrometheusHandle, connections: &Counter, draining: bool) -> String {
-    ::metrics::gauge!("sordino_connections").set(connections.open() as f64);
-    ::metrics::gauge!("sordino_connections_half_open").set(connections.half_open() as f64);
+pub(super) fn render(
+    handle: &PrometheusHandle,
+    connections: Option<&Counter>,
+    draining: bool,
+) -> String {
+    if let Some(connections) = connections {
+        ::metrics::gauge!("sordino_connections").set(connections.open() as f64);
+        ::metrics::gauge!("sordino_connections_half_open").set(connections.half_open() as f64);
+    }
     ::metrics::gauge!("sordino_draining").set(f64::from(u8::from(draining)));
     if let Some(usage) = process::usage() {
         ::metrics::gauge!("process_resident_memory_bytes").set(usage.resident_bytes as f64);

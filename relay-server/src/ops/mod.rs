@@ -2,6 +2,7 @@
 
 pub mod accept;
 pub mod admin;
+pub mod certificate;
 pub mod client;
 pub mod drain;
 pub mod files;
@@ -11,3 +12,4 @@ mod process;
 pub mod rates;
 pub mod request;
 mod stream;
+pub mod tls;

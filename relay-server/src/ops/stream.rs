@@ -1,4 +1,5 @@
-//! A TCP stream that is counted for as long as it lives: as HTTP, and after the upgrade as a WebSocket.
+//! A TCP stream, with TLS or without, that is counted for as long as it lives: as HTTP, and after the upgrade as a
+//! WebSocket.
 
 use std::{
     io::{self, IoSlice},
@@ -11,11 +12,15 @@ use tokio::{
     net::TcpStream,
     sync::OwnedSemaphorePermit,
 };
-use tokio_util::task::task_tracker::TaskTrackerToken;
+use tokio_rustls::server::TlsStream;
+use tokio_util::{either::Either, task::task_tracker::TaskTrackerToken};
+
+/// In plain text, or in TLS. The latter's state is large: it must not cost those who have none.
+pub(super) type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 /// The stream and its place. Whoever holds the stream holds the place, so that no upgrade is lost sight of.
 pub(super) struct Counted {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Stream,
     pub(super) _place: OwnedSemaphorePermit,
     pub(super) _open: TaskTrackerToken,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Messages as Kind, Stores, UserStore};
 use crate::{
     broker::kafka::{self, Topic, TopicError},
-    config::{Config, Problem},
+    config::{Config, Problem, Role},
     delivery::cluster::{self, ClusterHandle},
     history::cassandra::{self, MigrateError, log_of, migrate as migrate_history},
     session::redis::{self, RedisSessions},
@@ -67,11 +67,14 @@ pub(super) async fn users(config: &Config) -> Result<PostgresUsers, ClusterError
 }
 
 pub(super) async fn open(config: &Config, users: UserStore) -> Result<Stores, ClusterError> {
-    let sessions = redis::Options::new(config.redis_url()?, node(config));
+    let roles = &config.server.roles;
+    let mut sessions = redis::Options::new(config.redis_url()?, node(config));
+    sessions.listens = roles.has(Role::Chat);
     let sessions = RedisSessions::start(sessions).await?;
     let delivery = &config.delivery;
     let mut options = cluster::Options::new(log(config), history(config));
     options.dev = config.kafka.dev;
+    options.delivers = roles.has(Role::Delivery);
     options.work_bytes = delivery.queue_bytes;
     options.cached_states = delivery.cached_states;
     let running = cluster::start(options, sessions.clone()).await?;

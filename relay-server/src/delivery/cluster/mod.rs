@@ -38,6 +38,8 @@ pub struct Options {
     pub log: kafka::Options,
     /// One broker may be enough.
     pub dev: bool,
+    /// Whether this node delivers; else it accepts and reads alone, and others deliver.
+    pub delivers: bool,
     /// History.
     pub history: cassandra::Options,
     /// Records in work, in bytes; beyond it the consumer pauses.
@@ -56,6 +58,7 @@ impl Options {
         Self {
             log,
             dev: false,
+            delivers: true,
             history,
             work_bytes: 64 * 1024 * 1024,
             batches: 256,
@@ -108,7 +111,7 @@ struct Shared {
     epoch: u64,
 }
 
-/// Connects to everything and joins the group.
+/// Connects to everything, and joins the group if this node delivers.
 pub async fn start(options: Options, sessions: Arc<dyn Sessions>) -> Result<Running, StartError> {
     let topic = Topic::new(options.log.clone());
     let partitions = topic.partitions().await?;
@@ -123,15 +126,15 @@ pub async fn start(options: Options, sessions: Arc<dyn Sessions>) -> Result<Runn
         epoch: log_of.epoch,
     });
     let stop = CancellationToken::new();
-    let consumer = Consumer::join(&options, shared)?;
-    let consumer = tokio::spawn(consumer.run(stop.clone()));
+    let consumer = match options.delivers {
+        true => Some(Consumer::join(&options, shared)?),
+        false => None,
+    };
+    let consumer = consumer.map(|consumer| tokio::spawn(consumer.run(stop.clone())));
     Ok(Running {
         log,
         history,
-        handle: ClusterHandle {
-            stop,
-            consumer: Some(consumer),
-        },
+        handle: ClusterHandle { stop, consumer },
     })
 }
 

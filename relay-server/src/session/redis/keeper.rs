@@ -37,7 +37,8 @@ pub(super) async fn run(node: Arc<Node>, client: Client, stop: CancellationToken
             () = stop.cancelled() => break,
         };
         let ended = match link {
-            Ok(link) => live(&node, &link, &stop).await,
+            Ok(link) if node.listens => live(&node, &link, &stop).await,
+            Ok(link) => publish_only(&node, &link, &stop).await,
             Err(error) => Err(error),
         };
         let Err(error) = ended else { break };
@@ -102,6 +103,28 @@ async fn live(node: &Node, link: &Link, stop: &CancellationToken) -> Result<(), 
             () = debts => {
                 let paid = node.pay().await;
                 next_debts = Instant::now() + if paid.is_ok() { timings.pause } else { timings.beat };
+            }
+        }
+    }
+}
+
+/// Keeps the connection of a node that only publishes. `Ok`: it was told to stop.
+async fn publish_only(
+    node: &Node,
+    link: &Link,
+    stop: &CancellationToken,
+) -> Result<(), SessionError> {
+    node.set_known(true);
+    let mut beat = interval(node.timings.beat);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = link.lost.cancelled() => return Err(SessionError("Redis: a connection ended".into())),
+            () = stop.cancelled() => return Ok(()),
+            // A connection that only looks alive is found out by what it does not answer.
+            _ = beat.tick() => {
+                let ping = cmd("PING").exec_async(&mut node.commands()?).await;
+                ping.map_err(|error| unknown(&error))?;
             }
         }
     }

@@ -11,12 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::node::Node;
 
-/// A subscription to the node's channel.
+/// The connections, with a subscription to the node's channel where the node listens.
 pub(super) struct Link {
     /// One of the connections ended.
     pub(super) lost: CancellationToken,
     /// Dropped, it closes.
-    _channel: MultiplexedConnection,
+    _channel: Option<MultiplexedConnection>,
 }
 
 impl Link {
@@ -42,9 +42,15 @@ impl Link {
             .set_response_timeout(Some(node.timings.answer))
             .set_push_sender(push);
         let connect = || client.get_multiplexed_async_connection_with_config(&config);
-        let (mut channel, commands) = (connect().await?, connect().await?);
-        channel.subscribe(&node.keys.own_node).await?;
-        node.connect(commands);
+        let channel = match node.listens {
+            true => {
+                let mut channel = connect().await?;
+                channel.subscribe(&node.keys.own_node).await?;
+                Some(channel)
+            }
+            false => None,
+        };
+        node.connect(connect().await?);
         Ok(Self {
             lost,
             _channel: channel,

@@ -27,6 +27,8 @@ const LEAVING: usize = 64 * 1024;
 pub(super) struct Node {
     pub(super) keys: Keys,
     pub(super) timings: Timings,
+    /// Whether devices connect here, and so others have something to tell this node.
+    pub(super) listens: bool,
     pub(super) local: MemorySessions,
     /// Its own beat arrived.
     pub(super) beat: Notify,
@@ -64,6 +66,7 @@ impl Node {
         Self {
             keys: Keys::new(&options),
             timings: options.timings,
+            listens: options.listens,
             local: MemorySessions::new(),
             beat: Notify::new(),
             commands: Mutex::new(None),

@@ -12,6 +12,9 @@ pub struct Options {
     pub node: String,
     /// Stands before every key and channel; all nodes of a cluster have the same.
     pub prefix: String,
+    /// Whether devices connect to this node. One that none does is told nothing: it only publishes, and the others do not
+    /// see it.
+    pub listens: bool,
     /// How long things take.
     pub timings: Timings,
 }
@@ -26,6 +29,7 @@ impl Options {
             url,
             node: node.into(),
             prefix: String::new(),
+            listens: true,
             timings: Timings::default(),
         }
     }

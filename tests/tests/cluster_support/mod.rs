@@ -1,0 +1,52 @@
+//! Nodes on the real servers of a cluster.
+
+use std::{env, net::SocketAddr};
+
+use sordino_relay::{
+    config::Config,
+    relay::{Relay, start},
+    stores::cluster::migrate,
+};
+
+/// What all nodes of one test share; a topic and a keyspace of its own. `None` without servers.
+pub async fn cluster() -> Option<String> {
+    let variable = |name: &str| env::var(format!("SORDINO_TEST_{name}")).ok();
+    let servers = ["POSTGRES", "REDIS", "KAFKA", "CASSANDRA"].map(variable);
+    let [Some(postgres), Some(redis), Some(kafka), Some(cassandra)] = servers else {
+        eprintln!("not run: SORDINO_TEST_… name no servers");
+        return None;
+    };
+    let name = format!("test_{:016x}", rand::random::<u64>());
+    let nodes: Vec<_> = cassandra.split(',').map(|n| format!("'{n}'")).collect();
+    let shared = format!(
+        "auth.token_key = '{:064x}'\n\
+         postgres.url = '{postgres}'\nredis.url = '{redis}'\n\
+         kafka = {{ brokers = '{kafka}', topic = '{name}', partitions = 4, replication = 1, dev = true }}\n\
+         cassandra = {{ nodes = [{}], keyspace = '{name}', replication = 1 }}\n",
+        rand::random::<u128>(),
+        nodes.join(", "),
+    );
+    let config: Config = toml::from_str(&shared).unwrap();
+    migrate(&config).await.unwrap();
+    Some(shared)
+}
+
+pub async fn node(shared: &str, name: &str, listen: SocketAddr) -> Relay {
+    let mut config: Config = toml::from_str(shared).unwrap();
+    config.server.node = name.to_owned();
+    config.server.listen = listen;
+    start(config).await.unwrap()
+}
+
+pub fn any() -> SocketAddr {
+    ([127, 0, 0, 1], 0).into()
+}
+
+pub fn url(node: &Relay) -> String {
+    format!("http://{}", node.addr())
+}
+
+/// A name that nobody has: the users of all tests are in one database.
+pub fn name(of: &str) -> String {
+    format!("{of}{:08x}", rand::random::<u32>())
+}
