@@ -8,6 +8,7 @@ pub mod delivery;
 pub mod history;
 pub mod http;
 pub mod inspect;
+pub mod notify;
 pub mod ops;
 pub mod relay;
 pub mod session;

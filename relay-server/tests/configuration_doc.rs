@@ -41,6 +41,7 @@ fn existing() -> BTreeMap<String, String> {
     config.redis.url = secret();
     config.postgres.url_file = Some("x".into());
     config.redis.url_file = Some("x".into());
+    config.push.fcm_service_account_file = Some("x".into());
     let table = toml::Table::try_from(config).expect("a table");
     let none = [
         "auth.token_key",
@@ -50,6 +51,7 @@ fn existing() -> BTreeMap<String, String> {
         "postgres.url_file",
         "redis.url",
         "redis.url_file",
+        "push.fcm_service_account_file",
     ];
     let mut keys = BTreeMap::new();
     for (section, values) in table {
@@ -93,6 +95,7 @@ fn no_optional_key_is_overlooked() {
         "redis",
         "kafka",
         "cassandra",
+        "push",
     ] {
         let error = refused(&format!("{section}.unknown"));
         let known = documented();

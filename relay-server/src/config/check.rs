@@ -99,6 +99,7 @@ impl Config {
             need(value >= 1, key, "it is 0".to_owned(), "use at least 1");
         }
         problems.extend(self.cluster_problems());
+        problems.extend(self.push_problems());
         problems
     }
 
@@ -137,6 +138,7 @@ impl Config {
         if let Err(problem) = self.token_key() {
             problems.push(problem);
         }
+        problems.extend(self.fcm().err());
         if self.keeps_data()
             && let Err(error) = writable(&self.store.data)
         {
