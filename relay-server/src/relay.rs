@@ -22,6 +22,7 @@ use crate::{
     chat::{self, Chat},
     config::{self, Problem},
     http::{Api, ClaimQuota, routes::router},
+    notify::Notifier,
     ops::{
         accept::Server,
         admin::Admin,
@@ -79,6 +80,7 @@ pub struct Relay {
     api: Arc<Api>,
     chat: Arc<Chat>,
     ops: config::Ops,
+    notifier: Option<Notifier>,
     /// Held until the end: dropped, it closes the log.
     stores: Stores,
     /// Held until the end: the lock goes with the file.
@@ -93,6 +95,9 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
     }
     let token_key = config
         .token_key()
+        .map_err(|problem| StartError::Config(vec![problem]))?;
+    let providers = config
+        .push_providers()
         .map_err(|problem| StartError::Config(vec![problem]))?;
     // Before the stores: what was recorded without a recorder is lost.
     let recorder = match config.ops.listen {
@@ -109,6 +114,7 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         Some(key) => key,
         None => TokenKey::load_or_create(&data.join("token.key"))?,
     };
+    let notifier = stores.notifier(providers)?;
     let api = Arc::new(Api {
         tokens: Tokens::new(&config.server.name, &key),
         name: config.server.name.clone(),
@@ -169,6 +175,7 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         api,
         chat,
         ops: config.ops,
+        notifier,
         stores,
         _lock: lock,
     })
@@ -208,6 +215,9 @@ impl Relay {
         self.api.draining.cancel();
         // First: while its sockets still live, other nodes deliver already.
         self.stores.leave().await;
+        if let Some(notifier) = self.notifier.take() {
+            notifier.stop().await;
+        }
         // For the load balancer to hear of it before it meets a closed door.
         sleep(Duration::from_secs(self.ops.unready_seconds)).await;
         self.server.stop();

@@ -138,7 +138,7 @@ impl Config {
         if let Err(problem) = self.token_key() {
             problems.push(problem);
         }
-        problems.extend(self.fcm().err());
+        problems.extend(self.push_providers().err());
         if self.keeps_data()
             && let Err(error) = writable(&self.store.data)
         {

@@ -1,11 +1,15 @@
 //! Waking devices that sleep.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use sordino_protocol::http::PushProvider;
 
 use super::{Config, Problem};
-use crate::notify::fcm::{self, Fcm};
+use crate::notify::{
+    Providers,
+    fcm::{self, Fcm},
+};
 
 /// Who wakes devices that sleep. With none, nobody does: they hear of messages when they connect.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,6 +30,13 @@ impl Default for Push {
     }
 }
 
+impl Push {
+    /// Whether anybody is to be woken.
+    pub(crate) fn is_set(&self) -> bool {
+        self.fcm_service_account_file.is_some()
+    }
+}
+
 /// Whether a secret may be sent there: encrypted, or to this machine.
 pub(crate) fn may_carry_secrets(address: &str) -> bool {
     let Ok(url) = reqwest::Url::parse(address) else {
@@ -43,13 +54,15 @@ pub(crate) fn may_carry_secrets(address: &str) -> bool {
 }
 
 impl Config {
-    /// Firebase, if it is configured.
-    pub(crate) fn fcm(&self) -> Result<Option<Fcm>, Problem> {
+    /// The providers that are configured.
+    pub(crate) fn push_providers(&self) -> Result<Providers, Problem> {
+        let providers = Providers::default();
         let Some(file) = &self.push.fcm_service_account_file else {
-            return Ok(None);
+            return Ok(providers);
         };
         let fcm = Fcm::open(file, &self.push.fcm_endpoint);
-        fcm.map(Some).map_err(|error| Problem {
+        let fcm = fcm.map(|fcm| providers.with(PushProvider::Fcm, Arc::new(fcm)));
+        fcm.map_err(|error| Problem {
             key: "push.fcm_service_account_file",
             what: format!("{}: {error}", file.display()),
             fix: "name the JSON file that the Firebase console gives for a service account, readable by the relay",
@@ -102,14 +115,14 @@ mod tests {
         let file = dir.path().join("account.json");
         let mut config = Config::new(dir.path());
         config.push.fcm_service_account_file = Some(file.clone());
-        assert!(config.fcm().is_err());
+        assert!(config.push_providers().is_err());
         for text in [
             "hunter2",
             "{\"private_key\": \"hunter2\"}",
             "{\"project_id\":\"p\",\"private_key_id\":\"k\",\"private_key\":\"hunter2\",\"client_email\":\"e\",\"token_uri\":\"https://t\"}",
         ] {
             std::fs::write(&file, text).expect("written");
-            let Err(problem) = config.fcm() else {
+            let Err(problem) = config.push_providers() else {
                 panic!("taken: {text}");
             };
             assert_eq!(problem.key, "push.fcm_service_account_file");
