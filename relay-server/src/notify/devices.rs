@@ -26,6 +26,8 @@ pub(super) enum Known {
     UnderWay { at: Instant, tries: Tries },
     /// The provider would not take it before `until`.
     Later { until: Instant, tries: Tries },
+    /// The provider refused it: nothing more is sent before `until`.
+    Refused { until: Instant },
 }
 
 /// How often was tried.
@@ -66,6 +68,7 @@ impl Devices {
             Known::UnderWay { at, .. } => now < *at + LOST,
             // For the number of tries.
             Known::Later { until, .. } => now < *until + LOST,
+            Known::Refused { until } => now < *until,
         }
     }
 

@@ -173,6 +173,7 @@ impl Watch {
             Some(Known::UnderWay { .. }) => return Ok(Some(self.hints.delay())),
             Some(Known::Later { until, .. }) if now < until => return Ok(Some(until - now)),
             Some(Known::Later { .. }) => {}
+            Some(Known::Refused { .. }) => return Ok(None),
             Some(Known::Woken {
                 at,
                 conversation: of,
@@ -196,9 +197,9 @@ impl Watch {
             return Ok(Some(self.hints.delay()));
         };
         let outcome = self.providers.wake(target).await;
+        let dead = outcome == Outcome::Dead;
         let (known, again) = self.after(outcome, whom, seq, tries);
-        let dead = known == Verdict::Dead;
-        self.devices.end(device, known.known());
+        self.devices.end(device, known);
         if dead {
             // Only this token: the app may have brought another one meanwhile.
             self.users
@@ -208,35 +209,40 @@ impl Watch {
         Ok(again)
     }
 
+    /// What is remembered after a wake, and how soon is looked again.
     fn after(
         &self,
         outcome: Outcome,
         (conversation, _): Whom,
         seq: u64,
         tries: Tries,
-    ) -> (Verdict, Option<Duration>) {
+    ) -> (Option<Known>, Option<Duration>) {
+        let now = Instant::now();
+        let refused = Known::Refused {
+            until: now + self.settings.window,
+        };
         match outcome {
             Outcome::Sent => {
                 metrics::counter!("sordino_push_sent_total").increment(1);
                 let woken = Known::Woken {
-                    at: Instant::now(),
+                    at: now,
                     conversation,
                     seq,
                 };
-                (Verdict::Known(woken), None)
+                (Some(woken), None)
             }
             Outcome::Dead => {
                 metrics::counter!("sordino_push_dead_total").increment(1);
-                (Verdict::Dead, None)
+                (None, None)
             }
             Outcome::Refused(why) => {
                 metrics::counter!("sordino_push_failed_total", "why" => "refused").increment(1);
                 self.alarm.raise(&why);
-                (Verdict::Forgotten, None)
+                (Some(refused), None)
             }
             Outcome::Later(_) if tries.first.elapsed() >= self.settings.give_up => {
                 metrics::counter!("sordino_push_failed_total", "why" => "unavailable").increment(1);
-                (Verdict::Forgotten, None)
+                (Some(refused), None)
             }
             Outcome::Later(after) => {
                 metrics::counter!("sordino_push_retried_total").increment(1);
@@ -245,31 +251,14 @@ impl Watch {
                     .retry
                     .wait(after, tries.failed, rand::random());
                 let later = Known::Later {
-                    until: Instant::now() + wait,
+                    until: now + wait,
                     tries: Tries {
                         failed: tries.failed.saturating_add(1),
                         ..tries
                     },
                 };
-                (Verdict::Known(later), Some(wait))
+                (Some(later), Some(wait))
             }
-        }
-    }
-}
-
-/// What is remembered after a wake.
-#[derive(PartialEq, Eq)]
-enum Verdict {
-    Known(Known),
-    Dead,
-    Forgotten,
-}
-
-impl Verdict {
-    fn known(self) -> Option<Known> {
-        match self {
-            Self::Known(known) => Some(known),
-            Self::Dead | Self::Forgotten => None,
         }
     }
 }

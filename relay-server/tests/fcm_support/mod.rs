@@ -8,7 +8,7 @@ use std::{
     net::SocketAddr,
     path::Path,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use aws_lc_rs::{
@@ -26,7 +26,11 @@ use axum::{
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::{Notify, Semaphore},
+    task::JoinHandle,
+};
 
 pub const PROJECT: &str = "sordino-test";
 const EMAIL: &str = "relay@sordino-test.iam.gserviceaccount.com";
@@ -51,6 +55,8 @@ pub enum Say {
     Slow(Duration),
     /// No answer at all.
     Hang,
+    /// An answer that waits for [`Fcm::release`].
+    Held(Box<Say>),
 }
 
 /// A request that came with an access token and a good message.
@@ -60,6 +66,7 @@ pub struct Seen {
     /// The body as it came.
     pub body: String,
     pub said: Say,
+    pub at: Instant,
 }
 
 pub struct Fcm {
@@ -74,6 +81,7 @@ struct Shared {
     token_uri: String,
     inner: Mutex<Inner>,
     changed: Notify,
+    released: Semaphore,
 }
 
 #[derive(Default)]
@@ -111,6 +119,7 @@ impl Fcm {
                 ..Inner::default()
             }),
             changed: Notify::new(),
+            released: Semaphore::new(0),
         });
         let routes = Router::new()
             .route("/token", post(grant))
@@ -157,6 +166,11 @@ impl Fcm {
         inner
             .scripts
             .insert(token.to_owned(), says.into_iter().collect());
+    }
+
+    /// Lets one answer go that was held.
+    pub fn release(&self) {
+        self.shared.released.add_permits(1);
     }
 
     /// Access tokens last so long, in seconds.
@@ -272,10 +286,19 @@ async fn send(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes
             token: message.token,
             body: String::from_utf8(body.to_vec()).expect("text"),
             said: said.clone(),
+            at: Instant::now(),
         });
         said
     };
     shared.changed.notify_waiters();
+    let said = match said {
+        Say::Held(said) => {
+            let released = shared.released.acquire().await;
+            released.expect("open").forget();
+            *said
+        }
+        said => said,
+    };
     answer(said).await
 }
 
@@ -298,6 +321,6 @@ async fn answer(said: Say) -> Response {
             tokio::time::sleep(wait).await;
             wire::sent()
         }
-        Say::Hang => std::future::pending().await,
+        Say::Hang | Say::Held(_) => std::future::pending().await,
     }
 }
