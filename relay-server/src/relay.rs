@@ -215,9 +215,6 @@ impl Relay {
         self.api.draining.cancel();
         // First: while its sockets still live, other nodes deliver already.
         self.stores.leave().await;
-        if let Some(notifier) = self.notifier.take() {
-            notifier.stop().await;
-        }
         // For the load balancer to hear of it before it meets a closed door.
         sleep(Duration::from_secs(self.ops.unready_seconds)).await;
         self.server.stop();
@@ -233,6 +230,9 @@ impl Relay {
             let left = self.server.counter().open();
             tracing::warn!(left, "connections did not end in time and are cut");
             self.server.kill();
+        }
+        if let Some(notifier) = self.notifier {
+            notifier.stop().await;
         }
         // After the sockets, so that what they sent is answered.
         self.stores.close().await;

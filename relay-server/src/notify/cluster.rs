@@ -5,8 +5,13 @@
 
 mod consumer;
 mod delivered;
+#[cfg(test)]
+mod tests;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use rdkafka::error::KafkaError;
 use tokio::task::JoinHandle;
@@ -33,6 +38,8 @@ pub(crate) struct Source {
 /// The consumer.
 pub(super) struct Running {
     stop: CancellationToken,
+    /// Set before what waits is thrown away without a last commit.
+    over: Arc<AtomicBool>,
     consumer: JoinHandle<()>,
 }
 
@@ -48,6 +55,7 @@ impl Running {
 impl Drop for Notifier {
     fn drop(&mut self) {
         if let Some(consumer) = &self.consumer {
+            consumer.over.store(true, Ordering::Relaxed);
             consumer.stop.cancel();
         }
     }
@@ -61,9 +69,9 @@ impl Notifier {
         users: Arc<dyn Users>,
         providers: Providers,
     ) -> Result<Self, KafkaError> {
-        let hints = settings.hints();
+        let (hints, over) = (settings.hints(), Arc::default());
         let delivered = Arc::new(Delivered::new(&source)?);
-        let consumer = Consumer::join(&source.log, GROUP, Arc::clone(&hints))?;
+        let consumer = Consumer::join(&source.log, GROUP, Arc::clone(&hints), Arc::clone(&over))?;
         let decided = Some(Arc::clone(&delivered) as Arc<dyn watch::Decided>);
         let watch = super::watch(settings, hints, users, source.history, providers, decided);
         let mut notifier = Self::looking(Arc::clone(&watch));
@@ -74,7 +82,11 @@ impl Notifier {
         });
         let stop = CancellationToken::new();
         let consumer = tokio::spawn(consumer.run(stop.clone()));
-        notifier.consumer = Some(Running { stop, consumer });
+        notifier.consumer = Some(Running {
+            stop,
+            over,
+            consumer,
+        });
         Ok(notifier)
     }
 }

@@ -101,7 +101,7 @@ async fn read(mut answer: Response) -> Result<(StatusCode, Option<Duration>, Vec
                 body.extend_from_slice(&chunk);
             }
             Ok(Some(_)) => {
-                tracing::warn!("FCM: an answer is too large");
+                tracing::debug!("FCM: an answer is too large");
                 return Err(Outcome::Later(after));
             }
             Ok(None) => return Ok((status, after, body)),
@@ -118,7 +118,7 @@ fn unreachable(error: &reqwest::Error) -> Outcome {
         error if error.is_connect() => "cannot be connected to",
         _ => "the connection broke",
     };
-    tracing::warn!("FCM: {why}");
+    tracing::debug!("FCM: {why}");
     Outcome::Later(None)
 }
 

@@ -4,7 +4,6 @@
 //! connection that brings no acknowledgement may be dead. The wake says nothing, so one stands for all that a device lacks. Nothing
 //! here is on a message's way: what delivery hands over is a hint in a bounded queue, and all the rest is read from the stores.
 
-mod alarm;
 #[cfg(feature = "cluster")]
 pub(crate) mod cluster;
 mod devices;
@@ -12,6 +11,7 @@ pub mod fcm;
 mod hints;
 mod provider;
 mod retry;
+mod said;
 mod scan;
 mod watch;
 
@@ -169,6 +169,6 @@ fn watch(
         history,
         providers,
         decided,
-        alarm: alarm::Alarm::default(),
+        said: said::Said::default(),
     })
 }

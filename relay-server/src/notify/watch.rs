@@ -10,10 +10,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Providers, Settings,
-    alarm::Alarm,
     devices::{Devices, Known, Tries},
     hints::{At, Hint, Hints, Whom},
     provider::Outcome,
+    said::Said,
 };
 use crate::{
     history::{History, HistoryError, Progress},
@@ -51,7 +51,7 @@ pub(super) struct Watch {
     pub(super) providers: Providers,
     pub(super) devices: Devices,
     pub(super) decided: Option<Arc<dyn Decided>>,
-    pub(super) alarm: Alarm,
+    pub(super) said: Said,
 }
 
 /// Looks after what is due, so many at a time, until told to stop. The rest waits in the queue, where more of it falls together.
@@ -81,7 +81,10 @@ pub(super) async fn run(watch: Arc<Watch>, stop: CancellationToken) {
 impl Watch {
     async fn look_after(&self, hint: Hint) {
         let again = self.look(&hint).await.unwrap_or_else(|error| {
-            tracing::warn!("sleeping devices are not woken: {error}; trying again");
+            let error = error.to_string();
+            if self.said.first(&error) {
+                tracing::warn!("sleeping devices are not woken: {error}; trying again");
+            }
             Some(SOON)
         });
         match again {
@@ -237,7 +240,11 @@ impl Watch {
             }
             Outcome::Refused(why) => {
                 metrics::counter!("sordino_push_failed_total", "why" => "refused").increment(1);
-                self.alarm.raise(&why);
+                if self.said.first(&why) {
+                    tracing::error!(
+                        "sleeping devices are not woken, the push provider refuses: {why}; see docs/operations.md, Notification"
+                    );
+                }
                 (Some(refused), None)
             }
             Outcome::Later(_) if tries.first.elapsed() >= self.settings.give_up => {
@@ -246,6 +253,11 @@ impl Watch {
             }
             Outcome::Later(after) => {
                 metrics::counter!("sordino_push_retried_total").increment(1);
+                if self.said.first("later") {
+                    tracing::warn!(
+                        "the push provider is away, slow or asks for time: wakes are put off"
+                    );
+                }
                 let wait = self
                     .settings
                     .retry

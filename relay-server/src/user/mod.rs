@@ -1,4 +1,4 @@
-//! Users, their devices' keys and their device lists: public keys only.
+//! Users, their devices' keys and their device lists: public keys only; and where devices are woken.
 
 mod cache;
 #[cfg(test)]

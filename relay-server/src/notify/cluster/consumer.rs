@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -34,6 +37,7 @@ pub(super) struct Consumer {
     owned: Owned,
     topic: String,
     hints: Arc<Hints>,
+    over: Arc<AtomicBool>,
 }
 
 /// The partitions that this node reads now.
@@ -47,20 +51,25 @@ struct InWork {
     _place: Place,
     partition: Partition,
     offset: u64,
+    over: Arc<AtomicBool>,
 }
 
 impl Drop for InWork {
     fn drop(&mut self) {
-        lock(&self.partition).done(self.offset);
+        // What is thrown away at the end was not looked after.
+        if !self.over.load(Ordering::Relaxed) {
+            lock(&self.partition).done(self.offset);
+        }
     }
 }
 
 impl Consumer {
-    /// Joins the group. Partitions come when it is run.
+    /// Joins the group. Partitions come when it is run. Once it is `over`, nothing more counts as looked after.
     pub(super) fn join(
         log: &kafka::Options,
         group: &str,
         hints: Arc<Hints>,
+        over: Arc<AtomicBool>,
     ) -> Result<Self, KafkaError> {
         let owned = Owned::default();
         let client: StreamConsumer<Owned> = log
@@ -80,6 +89,7 @@ impl Consumer {
             owned,
             topic: log.topic.clone(),
             hints,
+            over,
         })
     }
 
@@ -123,6 +133,7 @@ impl Consumer {
             _place: self.hints.place(),
             partition,
             offset,
+            over: Arc::clone(&self.over),
         };
         let payload = Bytes::copy_from_slice(message.payload().unwrap_or_default());
         // What cannot be read is delivery's to report.

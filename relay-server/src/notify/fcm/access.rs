@@ -108,7 +108,7 @@ impl Access {
         let body = zeroize::Zeroizing::new(body);
         match status {
             StatusCode::OK => serde_json::from_slice(&body).map_err(|_| {
-                tracing::warn!("FCM: what answers at token_uri is not understood");
+                tracing::debug!("FCM: what answers at token_uri is not understood");
                 Outcome::Later(None)
             }),
             StatusCode::TOO_MANY_REQUESTS => Err(Outcome::Later(after)),
