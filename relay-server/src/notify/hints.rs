@@ -21,6 +21,10 @@ pub(super) type Whom = (ConversationId, UserId);
 
 /// A place in the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(
+    not(feature = "cluster"),
+    allow(dead_code, reason = "embedded rows are stored before there is a hint")
+)]
 pub(super) struct At {
     pub(super) partition: i32,
     pub(super) offset: u64,
@@ -132,6 +136,7 @@ impl Hints {
         self.places() >= self.capacity
     }
 
+    #[cfg(any(test, feature = "cluster"))]
     pub(super) fn is_empty(&self) -> bool {
         self.places() == 0
     }
