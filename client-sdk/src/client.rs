@@ -6,7 +6,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use sordino_protocol::{Code, UserId, hash};
+use sordino_protocol::{
+    Code, UserId, hash,
+    http::{PushProvider, PutPush},
+    limits,
+};
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
@@ -191,6 +195,41 @@ impl Client {
             .await?;
         core.shared.views().name_learnt();
         Ok(Some(user))
+    }
+
+    /// Tells the relay where to wake this device while the app sleeps: `token` is what the app got from the provider. Call it
+    /// whenever the provider gives one, and at each start of the app; it takes the place of the one before. The wake says
+    /// nothing: the app connects, and what waits comes as always.
+    ///
+    /// # Errors
+    /// `BadRequest` for what is no token, `NotRegistered`, `RateLimited`, `Unreachable` and whatever else keeps the relay from
+    /// storing it: nothing is stored then, call it again later.
+    pub async fn set_push_token(&self, provider: PushProvider, token: &str) -> Result<(), Error> {
+        if !limits::is_push_token(token) {
+            let what = "a token of a push provider is up to 4096 characters of printable ASCII";
+            return Err(Error::new(Code::BadRequest, what));
+        }
+        let token = token.to_owned();
+        self.put_push(Some(PutPush { provider, token })).await
+    }
+
+    /// Tells the relay not to wake this device any more.
+    ///
+    /// # Errors
+    /// As [`Self::set_push_token`].
+    pub async fn clear_push_token(&self) -> Result<(), Error> {
+        self.put_push(None).await
+    }
+
+    async fn put_push(&self, push: Option<PutPush>) -> Result<(), Error> {
+        let core = &self.inner.core;
+        let account = core.shared.run(|machine| {
+            let account = machine.account();
+            account.ok_or_else(|| Error::new(Code::NotRegistered, ""))
+        });
+        let account = account.await?;
+        let (user, device) = (account.user, account.device);
+        core.http.put_push(user, device, push.as_ref()).await
     }
 
     /// All conversations, that of the newest item first, kept up to date.

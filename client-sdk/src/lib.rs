@@ -52,7 +52,9 @@ pub use error::Error;
 pub use events::{ConnectionState, Event, Events};
 pub use live::{ListDiff, LiveList};
 pub use machine::Position;
-pub use sordino_protocol::{Blame, Code, ConversationId, DeviceId, Retry, UserId};
+pub use sordino_protocol::{
+    Blame, Code, ConversationId, DeviceId, Retry, UserId, http::PushProvider,
+};
 pub use store::{FileKey, FixedKey, KeyStore, StoreKey};
 pub use types::{ConversationRow, Message, MessageId, Peer, SendState, TimelineItem, User};
 

@@ -174,6 +174,50 @@ pub struct PutPrekeys {
     pub replace: bool,
 }
 
+/// Who wakes a device that sleeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PushProvider {
+    /// Firebase Cloud Messaging.
+    Fcm,
+    /// Apple Push Notification service.
+    Apns,
+    /// Web Push (RFC 8030).
+    WebPush,
+}
+
+impl PushProvider {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Fcm, Self::Apns, Self::WebPush];
+
+    /// Its name, as in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Fcm => "fcm",
+            Self::Apns => "apns",
+            Self::WebPush => "webpush",
+        }
+    }
+
+    /// By its name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|one| one.as_str() == name)
+    }
+}
+
+/// `PUT /v1/users/{user}/devices/{device}/push` (proof): where the device is woken. Takes the place of what was set before;
+/// `DELETE` (proof, no body) removes it.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PutPush {
+    /// Whose token it is.
+    pub provider: PushProvider,
+    /// What the app got from the provider.
+    pub token: String,
+}
+
 /// `GET /v1/users/{user}/devices/{device}/prekeys`: what is left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PrekeyCount {

@@ -22,6 +22,8 @@ pub const SIGNED_BODY_BYTES: usize = 8 * 1024;
 pub const ONE_TIME_PREKEYS: usize = 50;
 /// One-time ML-KEM prekeys kept by the relay for a device.
 pub const PQ_ONE_TIME_PREKEYS: usize = 20;
+/// Longest token of a push provider, in characters of ASCII. Those of FCM have about 160, those of Web Push about 500.
+pub const PUSH_TOKEN_CHARS: usize = 4096;
 /// Rows of one `Pulled`.
 pub const PULL_ROWS: usize = 256;
 /// Conversations of one page.
@@ -30,6 +32,11 @@ pub const CONVERSATIONS_PAGE: usize = 200;
 pub const IN_FLIGHT: usize = 64;
 /// Length of a user name, in characters, least and most.
 pub const USERNAME_CHARS: std::ops::RangeInclusive<usize> = 3..=32;
+
+/// Whether `token` may be a push provider's: printable ASCII without spaces.
+pub fn is_push_token(token: &str) -> bool {
+    (1..=PUSH_TOKEN_CHARS).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic())
+}
 
 /// Whether `name` is a user name: 3 to 32 of `a-z 0-9 . _ -`, beginning with a letter or a digit.
 pub fn is_username(name: &str) -> bool {

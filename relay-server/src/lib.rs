@@ -9,6 +9,7 @@ pub mod history;
 pub mod http;
 pub mod init;
 pub mod inspect;
+pub mod notify;
 pub mod ops;
 pub mod relay;
 pub mod session;

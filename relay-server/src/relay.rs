@@ -22,6 +22,7 @@ use crate::{
     chat::{self, Chat},
     config::{self, Problem, Role},
     http::{Api, ClaimQuota, routes::router},
+    notify::Notifier,
     ops::{
         accept::Server,
         admin::Admin,
@@ -82,6 +83,7 @@ pub struct Relay {
     api: Arc<Api>,
     chat: Arc<Chat>,
     ops: config::Ops,
+    notifier: Option<Notifier>,
     /// Held until the end: dropped, it closes the log.
     stores: Stores,
     /// Held until the end: the lock goes with the file.
@@ -103,6 +105,9 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         None => None,
     };
     let tls = tls.map(Arc::new);
+    let providers = config
+        .push_providers()
+        .map_err(|problem| StartError::Config(vec![problem]))?;
     // Before the stores: what was recorded without a recorder is lost.
     let recorder = match config.ops.listen {
         Some(listen) => Some((listen, metrics::install()?)),
@@ -117,6 +122,10 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
     let key = match token_key {
         Some(key) => key,
         None => TokenKey::load_or_create(&data.join("token.key"))?,
+    };
+    let notifier = match config.server.roles.has(Role::Notify) {
+        true => stores.notifier(providers)?,
+        false => None,
     };
     let api = Arc::new(Api {
         tokens: Tokens::new(&config.server.name, &key),
@@ -186,6 +195,7 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         api,
         chat,
         ops: config.ops,
+        notifier,
         stores,
         _lock: lock,
     })
@@ -262,6 +272,9 @@ impl Relay {
             let left = server.counter().open();
             tracing::warn!(left, "connections did not end in time and are cut");
             server.kill();
+        }
+        if let Some(notifier) = self.notifier {
+            notifier.stop().await;
         }
         // After the sockets, so that what they sent is answered.
         self.stores.close().await;

@@ -16,6 +16,7 @@ use crate::{
         History,
         embedded::{Store, StoreOptions},
     },
+    notify::{Hints, Notifier, Providers, Settings},
     session::{Sessions, memory::MemorySessions},
     user::{UserError, Users, sqlite::SqliteUsers},
 };
@@ -45,6 +46,8 @@ pub struct Stores {
     pub history: Arc<dyn History>,
     users: UserStore,
     messages: Messages,
+    /// Where embedded delivery leaves word of what may have to be woken.
+    hints: Option<Arc<Hints>>,
 }
 
 enum UserStore {
@@ -68,13 +71,19 @@ impl Stores {
             return Ok(cluster::open(config, users).await?);
         }
         let sessions = Arc::new(MemorySessions::new());
-        let running = embedded::start(options(config), sessions.clone()).await?;
+        let hints = config.push.is_set().then(|| Settings::default().hints());
+        let options = Options {
+            hints: hints.clone(),
+            ..options(config)
+        };
+        let running = embedded::start(options, sessions.clone()).await?;
         Ok(Self {
             sessions,
             log: running.log,
             history: running.history,
             users,
             messages: Messages::Embedded(running.handle),
+            hints,
         })
     }
 
@@ -85,6 +94,25 @@ impl Stores {
             #[cfg(feature = "cluster")]
             UserStore::Postgres(users) => Arc::new(users.clone()),
         }
+    }
+
+    /// Starts to wake devices that sleep, through these providers. Without any, nothing starts.
+    pub fn notifier(&self, providers: Providers) -> Result<Option<Notifier>, OpenError> {
+        if providers.is_empty() {
+            return Ok(None);
+        }
+        let settings = Settings::default();
+        #[cfg(feature = "cluster")]
+        if let Messages::Cluster(messages) = &self.messages {
+            let notifier = messages.notifier(settings, self.users(), providers)?;
+            return Ok(Some(notifier));
+        }
+        let Some(hints) = self.hints.clone() else {
+            return Ok(None);
+        };
+        let history = Arc::clone(&self.history);
+        let notifier = Notifier::embedded(settings, hints, self.users(), history, providers);
+        Ok(Some(notifier))
     }
 
     /// The embedded store of messages, if it is in use.
@@ -158,5 +186,6 @@ fn options(config: &Config) -> Options {
             records: delivery.group_records,
         },
         cached_states: delivery.cached_states,
+        hints: None,
     }
 }

@@ -43,6 +43,7 @@ fn existing() -> BTreeMap<String, String> {
     config.redis.url = secret();
     config.postgres.url_file = Some("x".into());
     config.redis.url_file = Some("x".into());
+    config.push.fcm_service_account_file = Some("x".into());
     let table = toml::Table::try_from(config).expect("a table");
     let none = [
         "auth.token_key",
@@ -54,6 +55,7 @@ fn existing() -> BTreeMap<String, String> {
         "redis.url_file",
         "tls.certificate",
         "tls.key",
+        "push.fcm_service_account_file",
     ];
     let mut keys = BTreeMap::new();
     for (section, values) in table {
@@ -98,6 +100,7 @@ fn no_optional_key_is_overlooked() {
         "redis",
         "kafka",
         "cassandra",
+        "push",
     ] {
         let error = refused(&format!("{section}.unknown"));
         let known = documented();

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use sordino_protocol::{
     Code, DeviceId, UserId,
-    http::{Claim, Claimed, Lists, PrekeyCount, PutPrekeys, Register, User},
+    http::{Claim, Claimed, Lists, PrekeyCount, PutPrekeys, PutPush, Register, User},
     limits, pb,
 };
 
@@ -114,6 +114,21 @@ impl Http {
     ) -> Result<PrekeyCount, Error> {
         let path = format!("/v1/users/{user}/devices/{device}/prekeys");
         self.call(Proof, Method::PUT, &path, &[], Some(keys)).await
+    }
+
+    /// Where the device is woken, or that it is not.
+    pub(crate) async fn put_push(
+        &self,
+        user: UserId,
+        device: DeviceId,
+        push: Option<&PutPush>,
+    ) -> Result<(), Error> {
+        let path = format!("/v1/users/{user}/devices/{device}/push");
+        let method = match push {
+            Some(_) => Method::PUT,
+            None => Method::DELETE,
+        };
+        self.call(Proof, method, &path, &[], push).await
     }
 
     pub(crate) async fn claim(

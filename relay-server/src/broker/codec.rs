@@ -35,6 +35,15 @@ pub(crate) fn encode(record: &Record) -> Vec<u8> {
     .encode_to_vec()
 }
 
+/// The header alone.
+pub(crate) fn header(bytes: Bytes) -> Result<Header, RecordError> {
+    if bytes.len() > RECORD_BYTES {
+        return Err(RecordError);
+    }
+    let stored = Stored::decode(bytes).map_err(|_| RecordError)?;
+    Header::parse(&stored.header).map_err(|_| RecordError)
+}
+
 /// Reads what [`encode`] wrote.
 pub(crate) fn decode(bytes: Bytes) -> Result<Record, RecordError> {
     if bytes.len() > RECORD_BYTES {
@@ -91,6 +100,8 @@ mod tests {
     fn a_record_survives() {
         let record = record();
         let read = decode(encode(&record).into()).expect("read");
+        let alone = header(encode(&record).into()).expect("read");
+        assert_eq!(alone, record.header);
         assert_eq!(read.header, record.header);
         assert_eq!(read.header_bytes, record.header_bytes);
         assert_eq!(read.content, record.content);

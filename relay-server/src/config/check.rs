@@ -123,6 +123,7 @@ impl Config {
         problems.extend(self.tls_problem());
         problems.extend(self.roles_problem());
         problems.extend(self.cluster_problems());
+        problems.extend(self.push_problems());
         problems
     }
 
@@ -170,6 +171,7 @@ impl Config {
             problems.push(problem);
         }
         problems.extend(self.certificate_problem());
+        problems.extend(self.push_providers().err());
         if self.keeps_data()
             && let Err(error) = writable(&self.store.data)
         {

@@ -3,6 +3,7 @@
 mod check;
 mod cluster;
 mod load;
+mod push;
 mod roles;
 mod secret;
 mod secret_files;
@@ -18,10 +19,12 @@ use std::{
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::push::may_carry_secrets;
 pub use self::{
     check::Problem,
     cluster::{Cassandra, Kafka, Postgres, Redis},
     load::{ENV_PREFIX, LoadError, Sources},
+    push::Push,
     roles::{Role, Roles},
     secret::Secret,
     template::template,
@@ -58,6 +61,8 @@ pub struct Config {
     pub kafka: Kafka,
     /// History in Cassandra.
     pub cassandra: Cassandra,
+    /// Waking devices that sleep.
+    pub push: Push,
 }
 
 impl Config {

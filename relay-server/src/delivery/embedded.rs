@@ -25,6 +25,7 @@ use crate::{
         History,
         embedded::{EmbeddedHistory, Store, StoreError, StoreOptions},
     },
+    notify::Hints,
     session::Sessions,
 };
 
@@ -39,6 +40,8 @@ pub struct Options {
     pub group: Bounds,
     /// Conversations whose state is kept in memory.
     pub cached_states: usize,
+    /// Where notification hears of what was stored, if anybody is to be woken.
+    pub hints: Option<Arc<Hints>>,
 }
 
 impl Options {
@@ -52,6 +55,7 @@ impl Options {
                 records: 128,
             },
             cached_states: 20_000,
+            hints: None,
         }
     }
 }
@@ -107,6 +111,7 @@ pub async fn start(options: Options, sessions: Arc<dyn Sessions>) -> Result<Runn
         store: Arc::clone(&store),
         group: options.group,
         told,
+        hints: options.hints,
         _done: done,
     };
     thread::Builder::new()
@@ -163,6 +168,7 @@ struct Consumer {
     store: Arc<Store>,
     group: Bounds,
     told: mpsc::Sender<Vec<Told>>,
+    hints: Option<Arc<Hints>>,
     _done: oneshot::Sender<()>,
 }
 
@@ -184,6 +190,7 @@ impl Consumer {
                 Ok(decisions) => {
                     metrics::gauge!("sordino_delivery_untold_groups")
                         .set((UNTOLD_GROUPS - self.told.capacity()) as f64);
+                    self.hint(&entries, &decisions);
                     let told = entries.into_iter().zip(decisions);
                     let told = told.map(|(entry, (answer, publication))| Told {
                         answer: Some((entry.answer, answer)),
@@ -203,6 +210,16 @@ impl Consumer {
                         let _ = entry.answer.send(Err(answer));
                     }
                 }
+            }
+        }
+    }
+
+    /// Also for duplicates: whoever stored the first may have died before this.
+    fn hint(&self, entries: &[Entry], decisions: &[Decision]) {
+        let Some(hints) = &self.hints else { return };
+        for (entry, (answer, _)) in entries.iter().zip(decisions) {
+            if answer.is_ok() {
+                hints.stored(&entry.record.header);
             }
         }
     }

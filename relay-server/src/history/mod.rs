@@ -6,6 +6,8 @@ pub mod embedded;
 mod page;
 mod wraps;
 
+use std::collections::HashMap;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use sordino_protocol::{ConversationId, DeviceId, MessageId, UserId, hash::Hash};
@@ -51,6 +53,22 @@ pub struct Mark {
     pub peer_acked: u64,
     /// The highest seq that this device has acknowledged.
     pub own_acked: u64,
+}
+
+/// What a user's devices have of a conversation.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Its last seq.
+    pub last_seq: u64,
+    /// The highest seq that each has acknowledged; without an entry none.
+    pub acked: HashMap<DeviceId, u64>,
+}
+
+impl Progress {
+    /// Of one device.
+    pub fn of(&self, device: DeviceId) -> u64 {
+        self.acked.get(&device).copied().unwrap_or(0)
+    }
 }
 
 /// A store that cannot answer.
@@ -110,6 +128,13 @@ pub trait History: Send + Sync + 'static {
         conversation: ConversationId,
         seq: u64,
     ) -> Result<Option<(u64, UserId)>, HistoryError>;
+
+    /// What all devices of a user have of a conversation; `None`: the user has no part in it, or it has no row.
+    async fn progress(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+    ) -> Result<Option<Progress>, HistoryError>;
 
     /// Whether it can be written to, for `/readyz`.
     async fn healthy(&self) -> Result<(), HistoryError>;

@@ -22,6 +22,7 @@ mod history;
 mod lists;
 mod login;
 mod prekeys;
+mod push;
 mod quota;
 mod request;
 pub mod routes;

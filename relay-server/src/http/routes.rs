@@ -11,7 +11,7 @@ use axum::{
 };
 use sordino_protocol::{Code, limits};
 
-use super::{Api, ApiError, accounts, claims, health, history, lists, login, prekeys};
+use super::{Api, ApiError, accounts, claims, health, history, lists, login, prekeys, push};
 use crate::ops::rates;
 
 /// The routes of the HTTP interface.
@@ -35,6 +35,10 @@ pub fn router(api: Arc<Api>) -> Router {
         .route(
             "/v1/users/{user}/devices/{device}/prekeys",
             get(prekeys::count).put(prekeys::put),
+        )
+        .route(
+            "/v1/users/{user}/devices/{device}/push",
+            put(push::put).delete(push::remove),
         )
         .route("/v1/users/{user}/prekeys/claim", post(claims::claim))
         .route("/v1/conversations", get(history::conversations))

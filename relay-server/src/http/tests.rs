@@ -4,6 +4,7 @@ mod attacks;
 mod history;
 mod lists;
 mod prekeys;
+mod push;
 
 use std::sync::Arc;
 
@@ -170,8 +171,12 @@ impl Login<'_> {
     }
 
     async fn proof(&self, path: &str, body: &str) -> String {
+        self.proof_of("PUT", path, body).await
+    }
+
+    async fn proof_of(&self, method: &str, path: &str, body: &str) -> String {
         let nonce = self.relay.nonce(self.person, device_id(self.device)).await;
-        let request = signed::request_body("PUT", path, &hash::sha256(body.as_bytes()), &nonce);
+        let request = signed::request_body(method, path, &hash::sha256(body.as_bytes()), &nonce);
         let signature = self
             .person
             .device_key(self.device)

@@ -8,8 +8,12 @@ use crate::{
     config::{Config, Problem, Role},
     delivery::cluster::{self, ClusterHandle},
     history::cassandra::{self, MigrateError, log_of, migrate as migrate_history},
+    notify::{Notifier, Providers, Settings, cluster::Source},
     session::redis::{self, RedisSessions},
-    user::postgres::{self, PostgresUsers},
+    user::{
+        Users,
+        postgres::{self, PostgresUsers},
+    },
 };
 
 /// What a server of the cluster keeps the relay from.
@@ -45,9 +49,20 @@ impl From<Problem> for ClusterError {
 pub(super) struct Messages {
     delivery: ClusterHandle,
     sessions: Arc<RedisSessions>,
+    source: Source,
 }
 
 impl Messages {
+    pub(super) fn notifier(
+        &self,
+        settings: Settings,
+        users: Arc<dyn Users>,
+        providers: Providers,
+    ) -> Result<Notifier, ClusterError> {
+        let notifier = Notifier::cluster(settings, self.source.clone(), users, providers);
+        Ok(notifier.map_err(cluster::StartError::Kafka)?)
+    }
+
     pub(super) async fn leave(&mut self) {
         self.delivery.leave().await;
     }
@@ -86,7 +101,9 @@ pub(super) async fn open(config: &Config, users: UserStore) -> Result<Stores, Cl
         messages: Kind::Cluster(Messages {
             delivery: running.handle,
             sessions,
+            source: running.source,
         }),
+        hints: None,
     })
 }
 

@@ -2,8 +2,10 @@
 
 use std::{collections::HashSet, sync::Arc};
 
+use sordino_protocol::http::PushProvider;
+
 use super::{
-    Prekey, PrekeyKind, UserError, Users,
+    Prekey, PrekeyKind, PushTarget, UserError, Users,
     fixtures::{Person, device_id, prekey},
 };
 
@@ -24,6 +26,8 @@ pub(super) async fn all(users: Arc<dyn Users>) {
     bundles_hold_the_oldest_keys(&*users).await;
     expired_keys_are_not_served(&*users).await;
     no_one_time_key_is_served_twice(&users).await;
+    push_targets_are_set_and_removed(&*users).await;
+    a_device_that_goes_takes_its_push_target_along(&*users).await;
 }
 
 async fn names_and_ids_are_unique(users: &dyn Users) {
@@ -227,6 +231,78 @@ async fn no_one_time_key_is_served_twice(users: &Arc<dyn Users>) {
         }
     }
     assert_eq!(served.len(), 20);
+}
+
+async fn push_targets_are_set_and_removed(users: &dyn Users) {
+    let person = Person::new(13);
+    let list = person.list(None, &[1, 2]);
+    users.create("thirteen", &list).await.expect("created");
+    let user = person.user;
+    assert_eq!(users.push_targets(user).await, Ok(vec![]));
+    let unlisted = push(3, "a");
+    assert_eq!(
+        users.put_push(user, &unlisted).await,
+        Err(UserError::NotFound)
+    );
+    let (first, second) = (push(1, "a"), push(2, &"b".repeat(4096)));
+    users.put_push(user, &first).await.expect("stored");
+    users.put_push(user, &second).await.expect("stored");
+    let both = vec![first.clone(), second.clone()];
+    assert_eq!(users.push_targets(user).await, Ok(both));
+    let newer = PushTarget {
+        provider: PushProvider::WebPush,
+        set_ms: LATER,
+        ..push(1, "a")
+    };
+    users.put_push(user, &newer).await.expect("replaced");
+    let remove = async |device, only: Option<&PushTarget>| {
+        let removed = users.remove_push(user, device_id(device), only).await;
+        removed.expect("removed or not");
+        users.push_targets(user).await.expect("read")
+    };
+    // What was said of the old one is not meant for the new one.
+    let old_token = PushTarget {
+        token: "before".to_owned(),
+        ..newer.clone()
+    };
+    for old in [&first, &old_token] {
+        assert_eq!(remove(1, Some(old)).await, [newer.clone(), second.clone()]);
+    }
+    assert_eq!(remove(1, Some(&newer)).await, std::slice::from_ref(&second));
+    assert_eq!(remove(1, None).await, [second]);
+    assert_eq!(remove(2, None).await, []);
+}
+
+async fn a_device_that_goes_takes_its_push_target_along(users: &dyn Users) {
+    let person = Person::new(14);
+    let first = person.list_with_keys(None, &[(1, 1), (2, 2), (3, 3)]);
+    users.create("fourteen", &first).await.expect("created");
+    let all = [1, 2, 3].map(|device| (person.user, device_id(device)));
+    for device in 1..=3 {
+        let put = users.put_push(person.user, &push(device, "t")).await;
+        put.expect("stored");
+    }
+    // Others may be there, of other parts of the suite.
+    let listed = async |after, limit| users.push_devices(after, limit).await.expect("read");
+    assert!(listed(None, 99).await.ends_with(&all));
+    assert_eq!(listed(Some(all[0]), 1).await, [all[1]]);
+    assert_eq!(listed(Some(all[2]), 99).await, []);
+    // One device leaves, another has a new key.
+    let second = person.list_with_keys(Some(&first), &[(1, 1), (3, 9)]);
+    users.put_list(&second).await.expect("stored");
+    assert_eq!(
+        users.push_targets(person.user).await,
+        Ok(vec![push(1, "t")])
+    );
+}
+
+fn push(device: u8, token: &str) -> PushTarget {
+    PushTarget {
+        device: device_id(device),
+        provider: PushProvider::Fcm,
+        token: token.to_owned(),
+        set_ms: NOW,
+    }
 }
 
 async fn registered(users: &dyn Users, seed: u8, name: &str) -> Person {

@@ -1,4 +1,4 @@
-//! Users, their devices' keys and their device lists: public keys only.
+//! Users, their devices' keys and their device lists: public keys only; and where devices are woken.
 
 mod cache;
 #[cfg(test)]
@@ -8,6 +8,7 @@ pub(crate) mod fixtures;
 #[cfg(feature = "cluster")]
 pub mod postgres;
 mod prekeys;
+mod push;
 mod rows;
 pub mod sqlite;
 pub mod verify;
@@ -68,6 +69,28 @@ pub struct Prekey {
     pub signed: pb::Signed,
 }
 
+/// Where a device is woken. The token is as good as an address of its owner: it is never logged.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PushTarget {
+    /// Which device.
+    pub device: DeviceId,
+    /// Who wakes it.
+    pub provider: http::PushProvider,
+    /// What the provider knows it by.
+    pub token: String,
+    /// When it was set, in Unix milliseconds.
+    pub set_ms: u64,
+}
+
+impl std::fmt::Debug for PushTarget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PushTarget")
+            .field("device", &self.device)
+            .field("provider", &self.provider)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The door of the users.
 #[async_trait]
 pub trait Users: Send + Sync + 'static {
@@ -114,6 +137,23 @@ pub trait Users: Send + Sync + 'static {
         device: DeviceId,
         now_ms: u64,
     ) -> Result<Option<http::Bundle>, UserError>;
+    /// Sets where a device is woken; the device must be listed. What was set before is gone.
+    async fn put_push(&self, user: UserId, target: &PushTarget) -> Result<(), UserError>;
+    /// Where a user's devices are woken, those of them that said so.
+    async fn push_targets(&self, user: UserId) -> Result<Vec<PushTarget>, UserError>;
+    /// Removes where a device is woken: whatever it is, or only if it is still `only`.
+    async fn remove_push(
+        &self,
+        user: UserId,
+        device: DeviceId,
+        only: Option<&PushTarget>,
+    ) -> Result<(), UserError>;
+    /// All devices that can be woken, ascending, after `after`.
+    async fn push_devices(
+        &self,
+        after: Option<(UserId, DeviceId)>,
+        limit: usize,
+    ) -> Result<Vec<(UserId, DeviceId)>, UserError>;
     /// Whether it can be written to, for `/readyz`.
     async fn healthy(&self) -> Result<(), UserError>;
 }

@@ -11,6 +11,7 @@ mod cached;
 mod listener;
 mod lists;
 mod prekeys;
+mod push;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -30,7 +31,7 @@ use sqlx::{
 use tokio_util::task::AbortOnDropHandle;
 
 use self::{attempt::retrying, cached::Cached};
-use super::{Prekey, UserError, Users, rows, verify::verify};
+use super::{Prekey, PushTarget, UserError, Users, rows, verify::verify};
 use crate::config::Secret;
 
 /// How to use the database. Its address is no part of this: it is a secret.
@@ -287,6 +288,33 @@ impl Users for PostgresUsers {
     ) -> Result<Option<http::Bundle>, UserError> {
         let pool = &self.inner.pool;
         self.within(retrying(|| prekeys::claim(pool, user, device, now_ms)))
+            .await
+    }
+
+    async fn put_push(&self, user: UserId, target: &PushTarget) -> Result<(), UserError> {
+        self.within(push::put(&self.inner.pool, user, target)).await
+    }
+
+    async fn push_targets(&self, user: UserId) -> Result<Vec<PushTarget>, UserError> {
+        self.within(push::of(&self.inner.pool, user)).await
+    }
+
+    async fn remove_push(
+        &self,
+        user: UserId,
+        device: DeviceId,
+        only: Option<&PushTarget>,
+    ) -> Result<(), UserError> {
+        self.within(push::remove(&self.inner.pool, user, device, only))
+            .await
+    }
+
+    async fn push_devices(
+        &self,
+        after: Option<(UserId, DeviceId)>,
+        limit: usize,
+    ) -> Result<Vec<(UserId, DeviceId)>, UserError> {
+        self.within(push::devices(&self.inner.pool, after, limit))
             .await
     }
 

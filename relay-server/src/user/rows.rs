@@ -3,13 +3,25 @@
 use bytes::Bytes;
 use sordino_protocol::{DeviceId, UserId, http, list, pb};
 
-use super::UserError;
+use super::{PushTarget, UserError};
 
 /// The columns of a user.
 pub(super) fn user(id: &[u8], username: String) -> Result<http::User, UserError> {
     Ok(http::User {
         user: UserId::from_slice(id).map_err(damaged)?,
         username,
+    })
+}
+
+/// The column `user_id`.
+pub(super) fn user_id(id: &[u8]) -> Result<UserId, UserError> {
+    UserId::from_slice(id).map_err(damaged)
+}
+
+/// Two columns to begin after; every id is behind the empty ones.
+pub(super) fn place(after: Option<(UserId, DeviceId)>) -> (Vec<u8>, Vec<u8>) {
+    after.map_or_else(Default::default, |(user, device)| {
+        (user.as_bytes().to_vec(), device.as_bytes().to_vec())
     })
 }
 
@@ -21,6 +33,22 @@ pub(super) fn device_id(id: &[u8]) -> Result<DeviceId, UserError> {
 /// The column `signed`.
 pub(super) fn signed(bytes: Vec<u8>) -> Result<pb::Signed, UserError> {
     list::decode_signed(Bytes::from(bytes)).map_err(damaged)
+}
+
+/// The columns of a push target.
+pub(super) fn push_target(
+    device: &[u8],
+    provider: &str,
+    token: String,
+    set_ms: i64,
+) -> Result<PushTarget, UserError> {
+    Ok(PushTarget {
+        device: device_id(device)?,
+        provider: http::PushProvider::from_name(provider)
+            .ok_or_else(|| damaged("an unknown push provider"))?,
+        token,
+        set_ms: u64::try_from(set_ms).unwrap_or(0),
+    })
 }
 
 /// A column does not hold what this relay put there.

@@ -15,7 +15,9 @@ use sqlx::{
     },
 };
 
-use super::{Prekey, UserError, Users, cache::Cache, prekeys, rows, verify::verify};
+use super::{
+    Prekey, PushTarget, UserError, Users, cache::Cache, prekeys, push, rows, verify::verify,
+};
 
 /// Users whose list is kept in memory, about 4 KiB each.
 const CACHED_LISTS: usize = 16_384;
@@ -212,6 +214,31 @@ impl Users for SqliteUsers {
             Ok(bundle)
         })
         .await
+    }
+
+    async fn put_push(&self, user: UserId, target: &PushTarget) -> Result<(), UserError> {
+        push::put(&self.inner.writer, user, target).await
+    }
+
+    async fn push_targets(&self, user: UserId) -> Result<Vec<PushTarget>, UserError> {
+        push::of(&self.inner.readers, user).await
+    }
+
+    async fn remove_push(
+        &self,
+        user: UserId,
+        device: DeviceId,
+        only: Option<&PushTarget>,
+    ) -> Result<(), UserError> {
+        push::remove(&self.inner.writer, user, device, only).await
+    }
+
+    async fn push_devices(
+        &self,
+        after: Option<(UserId, DeviceId)>,
+        limit: usize,
+    ) -> Result<Vec<(UserId, DeviceId)>, UserError> {
+        push::devices(&self.inner.readers, after, limit).await
     }
 
     async fn healthy(&self) -> Result<(), UserError> {

@@ -222,6 +222,10 @@ async fn marks(log: &dyn Log, history: &dyn History) {
             .unwrap(),
         None
     );
+    let progress = history.progress(user(102), c).await.unwrap().unwrap();
+    assert_eq!(progress.last_seq, 20);
+    assert_eq!([1, 2, 3].map(|dev| progress.of(device(dev))), [8, 20, 0]);
+    assert_eq!(history.progress(user(104), c).await.unwrap(), None);
 
     let all = history.marks(user(101), device(7), None, 10).await.unwrap();
     assert_eq!(all.len(), 3);

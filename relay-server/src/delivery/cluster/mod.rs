@@ -7,7 +7,7 @@
 mod consumer;
 mod conversation;
 mod load;
-mod offsets;
+pub(crate) mod offsets;
 mod partition;
 mod persist;
 mod tell;
@@ -28,6 +28,7 @@ use crate::{
         History,
         cassandra::{self, Cassandra, ConnectError, MigrateError, log_of},
     },
+    notify::cluster::Source,
     session::Sessions,
 };
 
@@ -91,6 +92,8 @@ pub struct Running {
     pub log: Arc<dyn Log>,
     /// History's door.
     pub history: Arc<dyn History>,
+    /// What notification reads.
+    pub(crate) source: Source,
     /// Ends it.
     pub handle: ClusterHandle,
 }
@@ -131,9 +134,16 @@ pub async fn start(options: Options, sessions: Arc<dyn Sessions>) -> Result<Runn
         false => None,
     };
     let consumer = consumer.map(|consumer| tokio::spawn(consumer.run(stop.clone())));
+    let source = Source {
+        log: options.log.clone(),
+        delivery: options.group.clone(),
+        history: Arc::clone(&history),
+        epoch: log_of.epoch,
+    };
     Ok(Running {
         log,
         history,
+        source,
         handle: ClusterHandle { stop, consumer },
     })
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 /// Everything below the lowest record in work is done. Offsets may leave gaps.
 #[derive(Debug, Default)]
-pub(super) struct Offsets {
+pub(crate) struct Offsets {
     in_work: BTreeSet<u64>,
     /// Behind the last one that was taken.
     next: u64,
@@ -13,25 +13,25 @@ pub(super) struct Offsets {
 
 impl Offsets {
     /// A record was taken.
-    pub(super) fn take(&mut self, offset: u64) {
+    pub(crate) fn take(&mut self, offset: u64) {
         self.in_work.insert(offset);
         self.next = self.next.max(offset + 1);
     }
 
     /// A record is done: stored, and told or not to be told.
-    pub(super) fn done(&mut self, offset: u64) {
+    pub(crate) fn done(&mut self, offset: u64) {
         self.in_work.remove(&offset);
     }
 
     /// Where another owner would begin, if that moved since the last time.
-    pub(super) fn commit_up_to(&mut self) -> Option<u64> {
+    pub(crate) fn commit_up_to(&mut self) -> Option<u64> {
         let first = self.in_work.first().copied().unwrap_or(self.next);
         let moved = first > self.committed;
         self.committed = self.committed.max(first);
         moved.then_some(first)
     }
 
-    pub(super) fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.in_work.is_empty()
     }
 }

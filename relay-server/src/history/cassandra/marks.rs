@@ -6,7 +6,7 @@ use scylla::DeserializeRow;
 use sordino_protocol::{ConversationId, DeviceId, UserId};
 
 use super::{Cassandra, session::failed};
-use crate::history::{HistoryError, Mark};
+use crate::history::{HistoryError, Mark, Progress};
 
 type Acked = HashMap<Vec<u8>, i64>;
 
@@ -15,6 +15,22 @@ pub(super) struct Register {
     pub(super) peer: UserId,
     last_seq: u64,
     acked: Acked,
+}
+
+impl Register {
+    pub(super) fn progress(self) -> Result<Progress, HistoryError> {
+        let of_device = |(device, seq): (Vec<u8>, i64)| {
+            Ok((DeviceId::from_bytes(id(device)?), seq.cast_unsigned()))
+        };
+        Ok(Progress {
+            last_seq: self.last_seq,
+            acked: self
+                .acked
+                .into_iter()
+                .map(of_device)
+                .collect::<Result<_, HistoryError>>()?,
+        })
+    }
 }
 
 #[derive(DeserializeRow)]

@@ -19,7 +19,7 @@ pub use self::{
     session::{Cassandra, ConnectError, Options},
     write::RowsWrite,
 };
-use super::{History, HistoryError, Mark, Rows};
+use super::{History, HistoryError, Mark, Progress, Rows};
 
 /// Seqs of one partition of `chat_histories`.
 const BUCKET: u64 = 10_000;
@@ -81,6 +81,15 @@ impl History for Cassandra {
         seq: u64,
     ) -> Result<Option<(u64, UserId)>, HistoryError> {
         self.raise_mark(user, device, conversation, seq).await
+    }
+
+    async fn progress(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+    ) -> Result<Option<Progress>, HistoryError> {
+        let register = self.register(user, conversation).await?;
+        register.map(marks::Register::progress).transpose()
     }
 
     /// Always: it is every node's Cassandra. A node that called itself unready without it would take its devices from a

@@ -22,7 +22,7 @@ pub use self::{
     store::{Store, StoreError, StoreOptions},
     write::{GroupWrite, erased},
 };
-use super::{History, HistoryError, Mark, Rows};
+use super::{History, HistoryError, Mark, Progress, Rows};
 
 /// The door of [`Store`].
 #[derive(Clone)]
@@ -125,6 +125,14 @@ impl History for EmbeddedHistory {
         }
         let unanswered = |_| HistoryError::Failed("nobody wrote it".to_owned());
         answered.await.map_err(unanswered)?
+    }
+
+    async fn progress(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+    ) -> Result<Option<Progress>, HistoryError> {
+        self.blocking(move |s| s.progress(user, conversation)).await
     }
 
     async fn healthy(&self) -> Result<(), HistoryError> {

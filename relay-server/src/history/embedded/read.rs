@@ -1,10 +1,12 @@
 //! Reading and marks. Everything here blocks; [`super::EmbeddedHistory`] moves it off the runtime's threads.
 
+use std::collections::HashMap;
+
 use fjall::{Guard, Readable, Snapshot};
 use sordino_protocol::{ConversationId, DeviceId, UserId};
 
 use super::{Store, StoreError, codec, keys};
-use crate::history::{Mark, Rows, StoredRow, page::Page};
+use crate::history::{Mark, Progress, Rows, StoredRow, page::Page};
 
 /// How far a page may go.
 #[derive(Clone, Copy)]
@@ -139,6 +141,25 @@ impl Store {
             });
         }
         Ok(marks)
+    }
+
+    /// What all devices of the user have.
+    pub(super) fn progress(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+    ) -> Result<Option<Progress>, StoreError> {
+        let Some((_, last_seq)) = self.register(user, conversation)? else {
+            return Ok(None);
+        };
+        let snapshot = self.db.snapshot();
+        let mut acked = HashMap::new();
+        for guard in snapshot.prefix(&self.acked, keys::register(user, conversation)) {
+            let (key, value) = guard.into_inner()?;
+            let device = keys::tail(&key).ok_or_else(|| codec::damaged("a mark's key"))?;
+            acked.insert(DeviceId::from_bytes(device), codec::decode_number(&value)?);
+        }
+        Ok(Some(Progress { last_seq, acked }))
     }
 
     pub(super) fn highest_ack(
