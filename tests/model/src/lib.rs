@@ -5,5 +5,7 @@
 //! change, [`deliver`] from history to an online device. `docs/model.md` says what is modelled and what is not.
 
 pub mod accept;
+pub mod deliver;
 pub mod explore;
 pub mod rules;
+pub mod takeover;
