@@ -23,7 +23,7 @@ fn the_rules_keep_every_promise() {
         (Log::Gap, 1),
         (Log::Repeated, 1),
         (Log::Epochs, 1),
-        (Log::Erasure, 2),
+        (Log::Erasure, 1),
     ] {
         let model = bounds(Rules::all(), log, assignments);
         let explored = explore(model);
