@@ -16,6 +16,7 @@ use crate::{
         History,
         embedded::{Store, StoreOptions},
     },
+    ops::fleet::{Alone, Fleet},
     session::{Sessions, memory::MemorySessions},
     user::{UserError, Users, sqlite::SqliteUsers},
 };
@@ -39,6 +40,8 @@ pub enum OpenError {
 pub struct Stores {
     /// Who is connected where.
     pub sessions: Arc<dyn Sessions>,
+    /// What all nodes count together.
+    pub fleet: Arc<dyn Fleet>,
     /// Where messages go in.
     pub log: Arc<dyn Log>,
     /// Where they are read.
@@ -71,6 +74,7 @@ impl Stores {
         let running = embedded::start(options(config), sessions.clone()).await?;
         Ok(Self {
             sessions,
+            fleet: Arc::new(Alone),
             log: running.log,
             history: running.history,
             users,

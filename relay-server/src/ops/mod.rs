@@ -5,6 +5,7 @@ pub mod admin;
 pub mod client;
 pub mod drain;
 pub mod files;
+pub mod fleet;
 mod half_open;
 pub mod metrics;
 mod process;
