@@ -139,6 +139,7 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
             false => Challenges::new(ANSWERED_CHALLENGES),
         },
         claims: ClaimQuota::new(config.rates.claims_per_hour, CLAIM_PAIRS),
+        fleet: Arc::clone(&stores.fleet),
         rates: Arc::new(Rates::new(&config.rates)),
         draining: CancellationToken::new(),
         now_ms,

@@ -17,6 +17,7 @@ use crate::{
         embedded::{Store, StoreOptions},
     },
     notify::{Hints, Notifier, Providers, Settings},
+    ops::fleet::{Alone, Fleet},
     session::{Sessions, memory::MemorySessions},
     user::{UserError, Users, sqlite::SqliteUsers},
 };
@@ -40,6 +41,8 @@ pub enum OpenError {
 pub struct Stores {
     /// Who is connected where.
     pub sessions: Arc<dyn Sessions>,
+    /// What all nodes count together.
+    pub fleet: Arc<dyn Fleet>,
     /// Where messages go in.
     pub log: Arc<dyn Log>,
     /// Where they are read.
@@ -79,6 +82,7 @@ impl Stores {
         let running = embedded::start(options, sessions.clone()).await?;
         Ok(Self {
             sessions,
+            fleet: Arc::new(Alone),
             log: running.log,
             history: running.history,
             users,

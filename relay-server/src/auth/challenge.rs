@@ -60,7 +60,7 @@ impl Challenges {
     }
 
     /// Of all nodes that sign tokens with this key: what one asks another may take the answer of. Each remembers only what
-    /// it took itself; see `docs/decisions/0013`.
+    /// it took itself, and asks the fleet besides; see `docs/decisions/0021`.
     pub fn shared(capacity: usize, token_key: &TokenKey) -> Self {
         // A key shorter than a block is filled up with zeros, as HMAC does with it anyway.
         let mut block = Zeroizing::new([0; 64]);

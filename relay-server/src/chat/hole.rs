@@ -5,10 +5,10 @@
 /// A later counter may have been stored all the same: it was on its way when the earlier one failed. It is refused too,
 /// so that the sender sends both again, in order; the log knows the one that it has. Answers are judged in the order of
 /// sending, so that what was sent before the repetition does not pass behind it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Hole(Option<Refused>);
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Hole(Option<Refused>);
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Refused {
     first: u64,
     last: u64,
@@ -16,7 +16,7 @@ struct Refused {
 
 impl Hole {
     /// Judges the next answer: whether it may be `Accepted`.
-    pub(super) fn answer(&mut self, counter: u64, stored: bool) -> bool {
+    pub fn answer(&mut self, counter: u64, stored: bool) -> bool {
         let hole = self.0;
         let accepted = stored && hole.is_none_or(|hole| counter <= hole.first);
         self.0 = match (hole, accepted) {
@@ -40,14 +40,14 @@ impl Hole {
     }
 
     /// The counter that must be sent again first, if `counter` comes after it.
-    pub(super) fn before(self, counter: u64) -> Option<u64> {
+    pub fn before(self, counter: u64) -> Option<u64> {
         self.0
             .map(|hole| hole.first)
             .filter(|first| *first < counter)
     }
 
     /// Whether nothing is missing.
-    pub(super) fn closed(self) -> bool {
+    pub fn closed(self) -> bool {
         self.0.is_none()
     }
 }

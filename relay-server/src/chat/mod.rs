@@ -9,7 +9,7 @@ mod ack;
 mod close;
 mod connections;
 mod handle;
-mod hole;
+pub mod hole;
 mod identity;
 mod mailbox;
 mod pipeline;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use sordino_protocol::{DeviceId, UserId};
 
 /// A place in the log. The epoch rises with every new topic, embedded with every start: offsets begin again with it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Position {
     /// Which log.
     pub epoch: u64,
@@ -16,7 +16,7 @@ pub struct Position {
 }
 
 /// A conversation, as far as sequencing knows it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct State {
     /// The seq of the newest row; 0 before the first.
     pub last_seq: u64,
@@ -30,7 +30,7 @@ pub struct State {
 pub type Sender = (UserId, DeviceId);
 
 /// What became of a record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// Decided before: this place of the log was passed. It may have been sequenced, a duplicate, or a gap.
     Replayed,

@@ -18,7 +18,13 @@ use super::{
     caller::Caller,
     request::{Body, Ids},
 };
-use crate::{ops::rates::client_of, user::verify::verify};
+use crate::{
+    ops::{
+        fleet::Bucket,
+        rates::{Wait, client_of},
+    },
+    user::verify::verify,
+};
 
 /// `POST /v1/users`
 pub(super) async fn register(
@@ -32,7 +38,11 @@ pub(super) async fn register(
     }
     // Before the signatures, of which there are a dozen at most; the bucket of all comes after them, or one could empty it
     // with what is no sign-up.
-    api.rates.address_sign_up(client_of(&extensions))?;
+    let address = client_of(&extensions);
+    api.rates.address_sign_up(address)?;
+    let bucket = Bucket::AddressSignUps(address.0);
+    let share = api.rates.address_sign_ups();
+    api.fleet.take(bucket, share, 1).await.unwrap_or(Ok(()))?;
     let list = list::parse(&list.into(), verify)
         .map_err(|error| ApiError::new(Code::BadList, error.to_string()))?;
     if list.version != 1 || list.devices.len() != 1 {
@@ -42,6 +52,11 @@ pub(super) async fn register(
         ));
     }
     api.rates.sign_up()?;
+    let share = api.rates.sign_ups();
+    let taken = api.fleet.take(Bucket::SignUps, share, 1).await;
+    taken
+        .unwrap_or(Ok(()))
+        .map_err(|Wait(wait)| ApiError::after(Code::Busy, wait))?;
     api.users.create(&username, &list).await?;
     let user = list.user;
     Ok((StatusCode::CREATED, Json(User { user, username })))

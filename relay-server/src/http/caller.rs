@@ -97,7 +97,7 @@ impl Caller {
     }
 
     /// Refuses a write that this device did not sign, or that was made before.
-    pub(super) fn must_have_signed(
+    pub(super) async fn must_have_signed(
         &self,
         api: &Api,
         (method, uri, headers): (&Method, &Uri, &HeaderMap),
@@ -111,10 +111,7 @@ impl Caller {
             return Err(Code::BadProof.into());
         }
         api.rates.write(self.user)?;
-        let now_ms = (api.now_ms)();
-        Ok(api
-            .challenges
-            .redeem(&proof.nonce, self.user, self.device, now_ms)?)
+        api.redeem(&proof.nonce, self.user, self.device).await
     }
 
     pub(crate) fn signing_key(&self) -> &[u8; 32] {

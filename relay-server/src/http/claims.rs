@@ -9,6 +9,8 @@ use sordino_protocol::{
     limits,
 };
 
+use crate::ops::fleet::Bucket;
+
 use super::{
     Api, ApiError,
     caller::Caller,
@@ -36,6 +38,12 @@ pub(super) async fn claim(
     devices.retain(|device| before.device(*device).is_some());
     let now_ms = (api.now_ms)();
     if !api.claims.take(caller.user, user, devices.len(), now_ms) {
+        return Err(Code::ClaimQuota.into());
+    }
+    let share = api.rates.claims();
+    let bucket = Bucket::Claims(caller.user, user);
+    let bundles = u32::try_from(devices.len()).unwrap_or(u32::MAX);
+    if let Some(Err(_)) = api.fleet.take(bucket, share, bundles).await {
         return Err(Code::ClaimQuota.into());
     }
     let mut bundles = Vec::with_capacity(devices.len());

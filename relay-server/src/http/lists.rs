@@ -67,7 +67,9 @@ pub(super) async fn replace(
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     caller.must_be_user(user)?;
-    caller.must_have_signed(&api, (&method, &uri, &headers), &body)?;
+    caller
+        .must_have_signed(&api, (&method, &uri, &headers), &body)
+        .await?;
     let bad = |error: list::ListError| ApiError::new(Code::BadList, error.to_string());
     let PutList { list } = body.json()?;
     let next = list::parse(&list.into(), verify).map_err(bad)?;

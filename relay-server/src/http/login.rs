@@ -44,7 +44,7 @@ pub(super) async fn token(
     if !proof::answers_challenge(&signing_key, &api.name, &nonce, &signature) {
         return Err(Code::BadProof.into());
     }
-    api.challenges.redeem(&nonce, user, device, now_ms)?;
+    api.redeem(&nonce, user, device).await?;
     let access_token = api
         .tokens
         .issue(user, device, &signing_key, now_ms / 1000)

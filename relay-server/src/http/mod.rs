@@ -1,14 +1,18 @@
 //! The HTTP interface: accounts, logins, device lists, prekeys, history. Bodies: [`sordino_protocol::http`].
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use sordino_protocol::{Code, DeviceId, UserId};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    auth::{challenge::Challenges, token::Tokens},
+    auth::{
+        challenge::{self, Challenges},
+        token::Tokens,
+    },
     broker::Log,
     history::History,
-    ops::rates::Rates,
+    ops::{fleet::Fleet, rates::Rates},
     session::Sessions,
     user::Users,
 };
@@ -50,10 +54,30 @@ pub struct Api {
     pub claims: ClaimQuota,
     /// Access tokens.
     pub tokens: Tokens,
+    /// What all nodes count together.
+    pub fleet: Arc<dyn Fleet>,
     /// How often.
     pub rates: Arc<Rates>,
     /// Cancelled once the relay is about to end.
     pub draining: CancellationToken,
     /// Milliseconds since the Unix epoch.
     pub now_ms: fn() -> u64,
+}
+
+impl Api {
+    /// Takes the answer to a challenge once: this node, and as far as they can be asked all nodes.
+    pub(crate) async fn redeem(
+        &self,
+        nonce: &[u8; 32],
+        user: UserId,
+        device: DeviceId,
+    ) -> Result<(), ApiError> {
+        self.challenges
+            .redeem(nonce, user, device, (self.now_ms)())?;
+        let lifetime = Duration::from_millis(challenge::LIFETIME_MS);
+        match self.fleet.once(nonce, lifetime).await {
+            Some(false) => Err(Code::ChallengeExpired.into()),
+            Some(true) | None => Ok(()),
+        }
+    }
 }

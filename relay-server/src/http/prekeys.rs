@@ -45,7 +45,9 @@ pub(super) async fn put(
     body: Body,
 ) -> Result<Json<PrekeyCount>, ApiError> {
     caller.must_be_device(user, device)?;
-    caller.must_have_signed(&api, (&method, &uri, &headers), &body)?;
+    caller
+        .must_have_signed(&api, (&method, &uri, &headers), &body)
+        .await?;
     let put: PutPrekeys = body.json()?;
     if put.one_time.len() > limits::ONE_TIME_PREKEYS
         || put.pq_one_time.len() > limits::PQ_ONE_TIME_PREKEYS

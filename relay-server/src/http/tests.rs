@@ -30,7 +30,7 @@ use super::{Api, ClaimQuota, routes::router};
 use crate::{
     auth::{challenge::Challenges, signing_key::TokenKey, token::Tokens},
     delivery::embedded::{DeliveryHandle, Options, start},
-    ops::rates::Rates,
+    ops::{fleet::Alone, rates::Rates},
     session::{Sessions, memory::MemorySessions},
     user::{
         fixtures::{Person, device_id},
@@ -82,6 +82,7 @@ impl Relay {
             challenges: Challenges::new(64),
             claims: ClaimQuota::new(3, 8),
             tokens: Tokens::new(NAME, &key),
+            fleet: Arc::new(Alone),
             rates: Arc::new(rates),
             draining: CancellationToken::new(),
             now_ms: || NOW_MS,

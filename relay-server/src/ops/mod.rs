@@ -6,6 +6,7 @@ pub mod certificate;
 pub mod client;
 pub mod drain;
 pub mod files;
+pub mod fleet;
 mod half_open;
 pub mod metrics;
 mod process;

@@ -18,7 +18,7 @@ use governor::{
 };
 use sordino_protocol::{Code, UserId};
 
-use super::client::ClientAddr;
+use super::{client::ClientAddr, fleet::Share};
 use crate::{config, http::ApiError};
 
 /// Buckets of a table. Keys are hashed onto them, so that a flood of addresses costs no memory; two keys share one by
@@ -36,6 +36,14 @@ pub struct Rates {
     address_handshakes: Buckets,
     handshakes: DefaultDirectRateLimiter,
     clock: DefaultClock,
+    shares: Shares,
+}
+
+/// What the fleet counts together, by the same settings.
+struct Shares {
+    address_sign_ups: Share,
+    sign_ups: Share,
+    claims: Share,
 }
 
 impl Default for Rates {
@@ -107,6 +115,7 @@ impl Rates {
                 per_second(rates.handshakes_per_second).allow_burst(rates.handshakes_burst),
             ),
             clock: DefaultClock::default(),
+            shares: Shares::new(rates),
         }
     }
 
@@ -128,6 +137,21 @@ impl Rates {
     pub fn sign_up(&self) -> Result<(), ApiError> {
         let wait = self.all(&self.sign_ups).inspect_err(|_| refused("sign_up"));
         wait.map_err(|Wait(wait)| ApiError::after(Code::Busy, wait))
+    }
+
+    /// [`Self::address_sign_up`], for all nodes together.
+    pub fn address_sign_ups(&self) -> Share {
+        self.shares.address_sign_ups
+    }
+
+    /// [`Self::sign_up`], for all nodes together.
+    pub fn sign_ups(&self) -> Share {
+        self.shares.sign_ups
+    }
+
+    /// Prekey bundles that one user may claim of another, for all nodes together.
+    pub fn claims(&self) -> Share {
+        self.shares.claims
     }
 
     /// A request of this user.
@@ -161,6 +185,30 @@ impl Rates {
     fn all(&self, limiter: &DefaultDirectRateLimiter) -> Result<(), Wait> {
         let taken = limiter.check();
         taken.map_err(|not| Wait(not.wait_time_from(self.clock.now())))
+    }
+}
+
+impl Shares {
+    fn new(rates: &config::Rates) -> Self {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let claims = u32::try_from(rates.claims_per_hour).unwrap_or(u32::MAX);
+        Self {
+            address_sign_ups: Share {
+                tokens: rates.address_sign_ups_per_hour.get(),
+                within: HOUR,
+                burst: rates.address_sign_ups_burst.get(),
+            },
+            sign_ups: Share {
+                tokens: rates.sign_ups_per_second.get(),
+                within: Duration::from_secs(1),
+                burst: rates.sign_ups_burst.get(),
+            },
+            claims: Share {
+                tokens: claims,
+                within: HOUR,
+                burst: claims,
+            },
+        }
     }
 }
 

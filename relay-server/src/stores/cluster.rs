@@ -95,6 +95,7 @@ pub(super) async fn open(config: &Config, users: UserStore) -> Result<Stores, Cl
     let running = cluster::start(options, sessions.clone()).await?;
     Ok(Stores {
         sessions: sessions.clone(),
+        fleet: sessions.clone(),
         log: running.log,
         history: running.history,
         users,

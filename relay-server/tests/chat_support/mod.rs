@@ -118,6 +118,7 @@ impl Relay {
             challenges: Challenges::new(64),
             claims: ClaimQuota::new(3, 8),
             tokens: Tokens::new(NAME, &key),
+            fleet: Arc::new(sordino_relay::ops::fleet::Alone),
             rates: Arc::new(rates),
             draining: CancellationToken::new(),
             now_ms,

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `session:user:<user_id>` | hash: `<device_id>/<ws_conn_id>` → [`Entry`] in JSON; one field per connection |
 //! | `session:seen:<user_id>` | when a device of the user was last connected, in Unix milliseconds |
+//! | `rate:<bucket>` | when this bucket of all nodes is full again, in Unix milliseconds, until then |
+//! | `once:<name>` | a name that was used, as long as it must not be used again |
 //! | `node:<id>:<boot>` | the node's boot id, while the node lives; also the name of its channel |
 
 use serde::{Deserialize, Serialize};
@@ -59,6 +61,14 @@ impl Keys {
 
     pub(super) fn seen(&self, user: UserId) -> String {
         format!("{}session:seen:{user}", self.prefix)
+    }
+
+    pub(super) fn rate(&self, bucket: &str) -> String {
+        format!("{}rate:{bucket}", self.prefix)
+    }
+
+    pub(super) fn once(&self, name: &str) -> String {
+        format!("{}once:{name}", self.prefix)
     }
 
     /// Key and channel of a node.

@@ -2,15 +2,19 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use ::redis::aio::MultiplexedConnection;
 use bytes::Bytes;
 use sordino_protocol::UserId;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use super::{
+    fleet::QUESTIONS,
     keys::Keys,
     options::{Options, Timings},
     wire::{self, Said},
@@ -32,6 +36,10 @@ pub(super) struct Node {
     pub(super) local: MemorySessions,
     /// Its own beat arrived.
     pub(super) beat: Notify,
+    /// One for each question to the fleet.
+    pub(super) questions: Semaphore,
+    /// The last one was not answered.
+    unasked: AtomicBool,
     commands: Mutex<Option<MultiplexedConnection>>,
     debts: Mutex<Debts>,
     known: watch::Sender<bool>,
@@ -69,6 +77,8 @@ impl Node {
             listens: options.listens,
             local: MemorySessions::new(),
             beat: Notify::new(),
+            questions: Semaphore::new(QUESTIONS),
+            unasked: AtomicBool::new(false),
             commands: Mutex::new(None),
             debts: Mutex::default(),
             known: watch::Sender::new(false),
@@ -93,6 +103,16 @@ impl Node {
     pub(super) fn commands(&self) -> Result<MultiplexedConnection, SessionError> {
         let commands = lock(&self.commands).clone();
         commands.ok_or_else(|| SessionError("Redis: not connected".into()))
+    }
+
+    /// Logs when the fleet can no longer be asked, and when it can again: not each time.
+    pub(super) fn says_fleet(&self, answered: bool) {
+        if self.unasked.swap(!answered, Ordering::Relaxed) == answered {
+            match answered {
+                true => tracing::info!("limits are counted together with the other nodes again"),
+                false => tracing::warn!("Redis does not answer: this node counts limits by itself"),
+            }
+        }
     }
 
     pub(super) fn connect(&self, commands: MultiplexedConnection) {

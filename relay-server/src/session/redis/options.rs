@@ -53,6 +53,8 @@ pub struct Timings {
     pub connect: Duration,
     /// Longest wait for an answer.
     pub answer: Duration,
+    /// Longest wait for what all nodes count together: a request waits for it.
+    pub question: Duration,
     /// Longest wait between two attempts to connect.
     pub retry: Duration,
     /// What nobody renews for this long is forgotten.
@@ -75,6 +77,7 @@ impl Default for Timings {
             node_ttl: Duration::from_secs(10),
             connect: Duration::from_secs(2),
             answer: Duration::from_secs(2),
+            question: Duration::from_millis(50),
             retry: Duration::from_secs(2),
             session_ttl: Duration::from_secs(3600),
             renew: Duration::from_secs(900),

@@ -1,5 +1,6 @@
 //! Two nodes on one Redis, and what happens to it.
 
+mod fleet;
 mod server;
 
 use std::time::Duration;
