@@ -11,6 +11,8 @@ mod prekeys;
 mod rows;
 pub mod sqlite;
 pub mod verify;
+#[cfg(feature = "cluster")]
+pub(crate) mod whole;
 
 use async_trait::async_trait;
 use sordino_protocol::{DeviceId, UserId, http, list::DeviceList, pb};

@@ -14,6 +14,7 @@ mod prekeys;
 mod schema;
 #[cfg(test)]
 mod tests;
+pub(crate) mod whole;
 
 use std::{sync::Arc, time::Duration};
 
