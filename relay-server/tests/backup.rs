@@ -83,6 +83,8 @@ async fn a_stopped_relay_comes_back_as_it_was() {
     let marks = running.history.marks(data_support::user(2), data_support::device(2), None, 9);
     assert_eq!(marks.await.expect("read")[0].own_acked, 20);
     running.handle.shutdown().await.expect("closed");
+    // It keeps the store open.
+    drop(running.history);
     start(Config::new(&back)).await.expect("started").shutdown().await;
 }
 
