@@ -235,7 +235,13 @@ async fn move_in(config: &Config, from: &Path) -> Result<(), Failure> {
     let moved = sordino_relay::stores::cluster::move_in(config, from, say).await?;
     println!(
         "moved and read back: {} users, {} devices, {} versions of lists, {} prekeys; {} conversations, {} messages, {} marks",
-        moved.users, moved.devices, moved.lists, moved.prekeys, moved.conversations, moved.rows, moved.marks
+        moved.users,
+        moved.devices,
+        moved.lists,
+        moved.prekeys,
+        moved.conversations,
+        moved.rows,
+        moved.marks
     );
     println!(
         "{} is not needed any more; keep it until the cluster has been backed up, and start no relay on it",

@@ -30,16 +30,27 @@ fn quiet() -> Progress {
 }
 
 async fn backed_up(data: &Path, to: &Path) -> Counts {
-    backup::backup(data, to, quiet()).await.expect("backed up").1
+    backup::backup(data, to, quiet())
+        .await
+        .expect("backed up")
+        .1
 }
 
 /// A data directory with some rows, users' tables and a token key, of a relay that has ended.
 async fn filled(dir: &Path, rows: u64) -> PathBuf {
     let data = dir.join("data");
-    start(Config::new(&data)).await.expect("started").shutdown().await;
+    start(Config::new(&data))
+        .await
+        .expect("started")
+        .shutdown()
+        .await;
     let (running, _) = run(&data.join("messages")).await;
     for n in 1..=rows {
-        running.log.append(record(1, 2, 1, n)).await.expect("accepted");
+        running
+            .log
+            .append(record(1, 2, 1, n))
+            .await
+            .expect("accepted");
     }
     let (history, device) = (&running.history, data_support::device(2));
     let acked = history.acknowledge(data_support::user(2), device, conversation(1, 2), rows / 2);
@@ -51,14 +62,23 @@ async fn filled(dir: &Path, rows: u64) -> PathBuf {
 /// Reads all rows, and sees that the conversation goes on. Returns how many there were.
 async fn goes_on(data: &Path) -> u64 {
     let (running, _) = run(&data.join("messages")).await;
-    let all = running.history.rows(conversation(1, 2), 1, u64::MAX, usize::MAX, usize::MAX);
+    let all = running
+        .history
+        .rows(conversation(1, 2), 1, u64::MAX, usize::MAX, usize::MAX);
     let rows = all.await.expect("read").rows;
     for (row, n) in rows.iter().zip(1..) {
-        assert_eq!((row.seq, row.content.as_deref()), (n, Some(&*content(1, 2, 1, n))));
+        assert_eq!(
+            (row.seq, row.content.as_deref()),
+            (n, Some(&*content(1, 2, 1, n)))
+        );
         assert!(row.wraps.is_some());
     }
     let last = rows.len() as u64;
-    running.log.append(record(1, 2, 1, last + 1)).await.expect("goes on");
+    running
+        .log
+        .append(record(1, 2, 1, last + 1))
+        .await
+        .expect("goes on");
     running.handle.shutdown().await.expect("closed");
     last
 }
@@ -67,25 +87,41 @@ async fn goes_on(data: &Path) -> u64 {
 async fn a_stopped_relay_comes_back_as_it_was() {
     let dir = tempfile::tempdir().expect("a directory");
     let data = filled(dir.path(), 40).await;
-    let (file, counts) = backup::backup(&data, dir.path(), quiet()).await.expect("backed up");
-    assert_eq!((counts.rows, counts.conversations, counts.token_key), (40, 1, true));
+    let (file, counts) = backup::backup(&data, dir.path(), quiet())
+        .await
+        .expect("backed up");
+    assert_eq!(
+        (counts.rows, counts.conversations, counts.token_key),
+        (40, 1, true)
+    );
     let mode = fs::metadata(&file).expect("there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let back = dir.path().join("back");
-    let restored = backup::restore(&file, &back, quiet()).await.expect("restored");
+    let restored = backup::restore(&file, &back, quiet())
+        .await
+        .expect("restored");
     assert_eq!(restored, counts);
     let key = |data: &Path| fs::read(data.join("token.key")).expect("a key");
     assert_eq!(key(&data), key(&back));
-    let mode = fs::metadata(back.join("token.key")).expect("there").permissions().mode();
+    let mode = fs::metadata(back.join("token.key"))
+        .expect("there")
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
     assert_eq!(goes_on(&back).await, 40);
     let (running, _) = run(&back.join("messages")).await;
-    let marks = running.history.marks(data_support::user(2), data_support::device(2), None, 9);
+    let marks = running
+        .history
+        .marks(data_support::user(2), data_support::device(2), None, 9);
     assert_eq!(marks.await.expect("read")[0].own_acked, 20);
     running.handle.shutdown().await.expect("closed");
     // It keeps the store open.
     drop(running.history);
-    start(Config::new(&back)).await.expect("started").shutdown().await;
+    start(Config::new(&back))
+        .await
+        .expect("started")
+        .shutdown()
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,12 +134,17 @@ async fn nothing_is_written_over() {
     assert!(matches!(again, Err(BackupError::Occupied(_))));
     for occupied in [&data, &file] {
         let refused = backup::restore(&file, occupied, quiet()).await;
-        assert!(matches!(refused, Err(BackupError::Occupied(_))), "{refused:?}");
+        assert!(
+            matches!(refused, Err(BackupError::Occupied(_))),
+            "{refused:?}"
+        );
     }
     assert_eq!(goes_on(&data).await, 3);
     let empty = dir.path().join("empty");
     fs::create_dir(&empty).expect("made");
-    backup::restore(&file, &empty.join(""), quiet()).await.expect("restored");
+    backup::restore(&file, &empty.join(""), quiet())
+        .await
+        .expect("restored");
     assert_eq!(goes_on(&empty).await, 3);
     let nothing = backup::backup(&dir.path().join("none"), &dir.path().join("f"), quiet()).await;
     assert!(matches!(nothing, Err(BackupError::Absent(_))));
@@ -138,7 +179,10 @@ fn a_damaged_backup_leaves_nothing_behind() {
     let mut older = bytes.clone();
     older[17] = 0;
     let error = refused(&older);
-    assert!(matches!(error, BackupError::Version { found: 0 }), "{error}");
+    assert!(
+        matches!(error, BackupError::Version { found: 0 }),
+        "{error}"
+    );
 }
 
 #[test]
@@ -187,5 +231,9 @@ async fn a_relay_that_ends_ends_the_backup_with_it() {
     let _silent = std::os::unix::net::UnixStream::connect(data.join("backup.sock"));
     relay.shutdown().await;
     assert!(!data.join("backup.sock").exists());
-    start(Config::new(&data)).await.expect("started").shutdown().await;
+    start(Config::new(&data))
+        .await
+        .expect("started")
+        .shutdown()
+        .await;
 }

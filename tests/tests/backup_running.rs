@@ -61,7 +61,9 @@ async fn contract_p1_a_backup_under_load_has_what_was_delivered_before_it() {
         for n in 0..100 {
             assert_eq!(received(&mut heard).await.text, format!("{n}"));
         }
-        backup::backup(&data, &file, Box::new(|_, _| {})).await.unwrap()
+        backup::backup(&data, &file, Box::new(|_, _| {}))
+            .await
+            .unwrap()
     };
     let (_, counts) = within(async {
         tokio::select! {
@@ -75,7 +77,9 @@ async fn contract_p1_a_backup_under_load_has_what_was_delivered_before_it() {
     bob.client.close().await;
     relay.shutdown().await;
 
-    backup::restore(&file, &back, Box::new(|_, _| {})).await.unwrap();
+    backup::restore(&file, &back, Box::new(|_, _| {}))
+        .await
+        .unwrap();
     let (original, restored) = (rows(&data), rows(&back));
     assert_eq!(restored.len() as u64, counts.rows);
     // As far as it goes, row by row the same.

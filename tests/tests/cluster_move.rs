@@ -11,11 +11,7 @@
 #[path = "../../client-sdk/tests/support/mod.rs"]
 mod support;
 
-use std::{
-    env,
-    path::Path,
-    process::Command,
-};
+use std::{env, path::Path, process::Command};
 
 use sordino_relay::{
     config::Config,
@@ -57,7 +53,9 @@ async fn cluster() -> Option<Cluster> {
 }
 
 fn sql(url: &str, statement: &str) {
-    let done = Command::new("psql").args([url, "-qtAc", statement]).status();
+    let done = Command::new("psql")
+        .args([url, "-qtAc", statement])
+        .status();
     assert!(done.expect("psql").success(), "{statement}");
 }
 
@@ -157,7 +155,10 @@ async fn contract_p2_people_go_on_where_they_were() {
     let moved = cluster.moved(source.data()).await.unwrap();
     assert_eq!((moved.users, moved.devices, moved.conversations), (3, 3, 2));
     assert!(moved.rows > 2 * TALK as u64, "{moved:?}");
-    assert!(moved.marks > 0 && moved.prekeys > 0 && moved.lists >= 3, "{moved:?}");
+    assert!(
+        moved.marks > 0 && moved.prekeys > 0 && moved.lists >= 3,
+        "{moved:?}"
+    );
     // A second run changes nothing and finds the same.
     assert_eq!(cluster.moved(source.data()).await.unwrap(), moved);
 
@@ -254,7 +255,10 @@ async fn what_is_not_of_the_same_move_is_left_alone() {
         "INSERT INTO users VALUES (decode(repeat('7f', 16), 'hex'), 'somebody')",
     );
     let refused = cluster.moved(source.data()).await;
-    assert!(matches!(refused, Err(MoveError::ForeignUser(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(MoveError::ForeignUser(_))),
+        "{refused:?}"
+    );
     sql(&cluster.database, "DELETE FROM users");
     cluster.moved(source.data()).await.unwrap();
     // A prekey that was given out since, on either side.
@@ -263,7 +267,10 @@ async fn what_is_not_of_the_same_move_is_left_alone() {
         "DELETE FROM prekeys WHERE arrival = (SELECT min(arrival) FROM prekeys)",
     );
     let refused = cluster.moved(source.data()).await;
-    assert!(matches!(refused, Err(MoveError::ForeignUser(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(MoveError::ForeignUser(_))),
+        "{refused:?}"
+    );
     sql(
         &cluster.database,
         "DELETE FROM prekeys; DELETE FROM devices; DELETE FROM device_lists; DELETE FROM users",
@@ -275,5 +282,8 @@ async fn what_is_not_of_the_same_move_is_left_alone() {
         "DELETE FROM prekeys; DELETE FROM devices; DELETE FROM device_lists; DELETE FROM users",
     );
     let refused = cluster.moved(other.data()).await;
-    assert!(matches!(refused, Err(MoveError::ForeignConversation(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(MoveError::ForeignConversation(_))),
+        "{refused:?}"
+    );
 }

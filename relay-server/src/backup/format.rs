@@ -265,8 +265,14 @@ mod tests {
     fn another_version_and_another_file_are_named() {
         let mut bytes = written(&[]);
         bytes[17] = 0;
-        assert!(matches!(read(&bytes), Err(BackupError::Version { found: 0 })));
-        assert!(matches!(read(b"some file that is longer"), Err(BackupError::NoBackup(_))));
+        assert!(matches!(
+            read(&bytes),
+            Err(BackupError::Version { found: 0 })
+        ));
+        assert!(matches!(
+            read(b"some file that is longer"),
+            Err(BackupError::NoBackup(_))
+        ));
     }
 
     #[test]

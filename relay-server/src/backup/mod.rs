@@ -154,8 +154,8 @@ async fn write(data: &Path, file: &File, progress: &mut Progress) -> Result<(), 
             drop(lock);
         }
         Err(relay::StartError::Locked(_)) => {
-            let socket = running::ask(data)
-                .map_err(|error| BackupError::Running(data.to_owned(), error))?;
+            let socket =
+                running::ask(data).map_err(|error| BackupError::Running(data.to_owned(), error))?;
             let mut out = Told {
                 out: file.try_clone()?,
                 bytes: 0,
@@ -211,7 +211,9 @@ fn remove(file: &Path) -> io::Result<()> {
 
 /// Makes the name of a file or directory survive the loss of power.
 fn sync_parent(path: &Path) -> io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 

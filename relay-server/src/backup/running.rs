@@ -70,12 +70,7 @@ impl Backups {
 }
 
 /// One backup at a time: others wait in the kernel's queue.
-async fn serve(
-    listener: &UnixListener,
-    data: &Path,
-    store: &Arc<Store>,
-    stop: &CancellationToken,
-) {
+async fn serve(listener: &UnixListener, data: &Path, store: &Arc<Store>, stop: &CancellationToken) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,

@@ -41,9 +41,9 @@ struct Inner {
 /// exist.
 pub(crate) async fn copy(file: &Path, to: &Path) -> Result<u64, UserError> {
     let mut source = open_to_read(file).await?;
-    let to_text = to.to_str().ok_or_else(|| {
-        UserError::Failed(format!("{} is not UTF-8", to.display()))
-    })?;
+    let to_text = to
+        .to_str()
+        .ok_or_else(|| UserError::Failed(format!("{} is not UTF-8", to.display())))?;
     sqlx::query("VACUUM INTO ?")
         .bind(to_text)
         .execute(&mut source)

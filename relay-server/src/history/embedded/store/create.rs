@@ -9,7 +9,8 @@ use std::{
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 /// What a store consists of. Backups number them in this order: a new one goes to the end.
-pub(in super::super) const KEYSPACES: [&str; 6] = ["meta", "rows", "wraps", "states", "registers", "acked"];
+pub(in super::super) const KEYSPACES: [&str; 6] =
+    ["meta", "rows", "wraps", "states", "registers", "acked"];
 
 /// What a keyspace gathers in memory before it writes a table. Rows and wraps are what the relay is full of: with a quarter
 /// of this, writing their tables and merging them costs more and stops the next messages for longer.

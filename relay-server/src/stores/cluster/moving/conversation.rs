@@ -120,7 +120,10 @@ pub(super) async fn read_back(
         let rows = batch(source, id, from, last.last_seq).await?;
         let to = from + rows.len() as u64 - 1;
         let found = trying(|| target.rows(id, from, to, rows.len(), usize::MAX)).await?;
-        let same = rows.iter().zip(&found.rows).all(|(row, found)| is(row, found));
+        let same = rows
+            .iter()
+            .zip(&found.rows)
+            .all(|(row, found)| is(row, found));
         if !same || found.rows.len() != rows.len() || found.last_seq != last.last_seq {
             return Err(differs());
         }
@@ -132,14 +135,21 @@ pub(super) async fn read_back(
     }
     let moved = trying(|| target.newest(id, 1)).await?;
     let moved = moved.map_or_else(State::default, |newest| newest.state);
-    if moved != (State { at: None, ..last.clone() }) {
+    if moved
+        != (State {
+            at: None,
+            ..last.clone()
+        })
+    {
         return Err(differs());
     }
     let Some([one, other]) = people else {
         return Ok(0);
     };
     for (user, peer) in [(one, other), (other, one)] {
-        let (found, seen) = trying(|| target.register_of(user, id)).await?.ok_or_else(differs)?;
+        let (found, seen) = trying(|| target.register_of(user, id))
+            .await?
+            .ok_or_else(differs)?;
         if (found, seen) != (peer, last.last_seq) {
             return Err(differs());
         }
@@ -153,7 +163,14 @@ fn is(row: &StoredRow, found: &StoredRow) -> bool {
         Some(_) => row.wraps.clone().unwrap_or_default(),
         None => Default::default(),
     };
-    let fixed = |row: &StoredRow| (row.seq, row.message_id, row.header.clone(), row.content_hash);
+    let fixed = |row: &StoredRow| {
+        (
+            row.seq,
+            row.message_id,
+            row.header.clone(),
+            row.content_hash,
+        )
+    };
     fixed(row) == fixed(found) && row.content == found.content && wraps(row) == wraps(found)
 }
 
