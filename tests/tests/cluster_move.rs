@@ -111,7 +111,8 @@ async fn source() -> Source {
     shown
         .until(|items| {
             let own = items.iter().filter_map(|item| item.message());
-            own.into_iter().any(|m| m.state == sordino::SendState::Sent)
+            own.into_iter()
+                .any(|m| m.state == sordino::SendState::Accepted)
         })
         .await;
     for person in [alice, bob] {
@@ -204,9 +205,9 @@ async fn an_interrupted_move_goes_on() {
     };
     let mut source = source().await;
     // Given up at a later point each time, until one comes through.
-    let mut cuts = 0;
+    let mut cuts = 0_u64;
     let moved = loop {
-        let mut left = cuts * 2;
+        let mut left: u64 = cuts * 2;
         let (cut, cutting) = tokio::sync::oneshot::channel();
         let mut cut = Some(cut);
         let say = move |_: &str, _: u64, _: u64| {
