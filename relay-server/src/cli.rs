@@ -47,6 +47,30 @@ pub(crate) enum Command {
     Migrate {
         #[command(flatten)]
         settings: Settings,
+        /// The data directory of a stopped relay with embedded stores: everything in it is moved into the cluster, before
+        /// the cluster's first start. It stays as it is. Run it again after an interruption.
+        #[arg(long)]
+        from: Option<PathBuf>,
+    },
+    /// Copy everything that a relay keeps in its data directory to one file, whether it runs or not. The file holds the key
+    /// that signs access tokens: keep it like a password.
+    Backup {
+        /// The data directory.
+        #[arg(long)]
+        data: PathBuf,
+        /// A file that does not exist yet, or a directory in which to make one.
+        #[arg(long)]
+        to: PathBuf,
+    },
+    /// Make a data directory of a backup. Read docs/recovery.md first: a relay that goes back in time does not suit the
+    /// devices that have gone on.
+    Restore {
+        /// The backup.
+        #[arg(long)]
+        from: PathBuf,
+        /// A directory that does not exist yet, or is empty.
+        #[arg(long)]
+        data: PathBuf,
     },
     /// List what a stopped relay holds of the messages, a line of JSON each: addresses, times, sizes, ciphertext.
     Rows {

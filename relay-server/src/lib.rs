@@ -1,6 +1,7 @@
 //! The Sordino relay: stores public keys, routes ciphertext, keeps history that it cannot read.
 
 pub mod auth;
+pub mod backup;
 pub mod broker;
 pub mod chat;
 pub mod config;

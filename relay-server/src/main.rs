@@ -2,10 +2,18 @@
 
 mod cli;
 
-use std::{fs, future::pending, io, path::Path, process::ExitCode};
+use std::{
+    fs,
+    future::pending,
+    io,
+    path::Path,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use clap::Parser;
 use sordino_relay::{
+    backup::{self, Counts},
     config::Config,
     init, inspect,
     ops::files::raise_limit,
@@ -56,10 +64,12 @@ async fn run() -> ExitCode {
             Ok(config) => check(&config).await,
             Err(error) => Err(error),
         },
-        Command::Migrate { settings } => match settings.load() {
-            Ok(config) => migrate(&config).await,
+        Command::Migrate { settings, from } => match settings.load() {
+            Ok(config) => migrate(&config, from.as_deref()).await,
             Err(error) => Err(error),
         },
+        Command::Backup { data, to } => back_up(&data, &to).await,
+        Command::Restore { from, data } => put_back(&from, &data).await,
         Command::Rows { data } => {
             inspect::rows(&data, &mut io::stdout().lock()).map_err(Into::into)
         }
@@ -190,7 +200,49 @@ async fn check(config: &Config) -> Result<(), Failure> {
     }
 }
 
-async fn migrate(config: &Config) -> Result<(), Failure> {
+async fn back_up(data: &Path, to: &Path) -> Result<(), Failure> {
+    let (file, counts) = backup::backup(data, to, progress()).await?;
+    println!("{}: {}", file.display(), said(&counts));
+    if counts.users == 0 {
+        println!("no users: where they are in PostgreSQL, back that up after this");
+    }
+    Ok(())
+}
+
+async fn put_back(from: &Path, data: &Path) -> Result<(), Failure> {
+    let counts = backup::restore(from, data, progress()).await?;
+    println!("{}: {}", data.display(), said(&counts));
+    if !counts.token_key {
+        println!("no key for tokens: what auth.token_key names is still needed");
+    }
+    Ok(())
+}
+
+fn said(counts: &Counts) -> String {
+    format!(
+        "{} users, {} conversations, {} messages",
+        counts.users, counts.conversations, counts.rows
+    )
+}
+
+/// A line every few seconds.
+fn progress() -> backup::Progress {
+    const EVERY: Duration = Duration::from_secs(3);
+    let mut next = Instant::now() + EVERY;
+    Box::new(move |done, of| {
+        if Instant::now() < next {
+            return;
+        }
+        next = Instant::now() + EVERY;
+        let mib = |bytes| bytes / (1024 * 1024);
+        match of {
+            Some(of) => eprintln!("{} of {} MiB", mib(done), mib(of)),
+            None => eprintln!("{} MiB", mib(done)),
+        }
+    })
+}
+
+async fn migrate(config: &Config, from: Option<&Path>) -> Result<(), Failure> {
     if let [problem, ..] = config.problems().as_slice() {
         return Err(problem.to_string().into());
     }
@@ -198,9 +250,46 @@ async fn migrate(config: &Config) -> Result<(), Failure> {
     for line in sordino_relay::stores::cluster::migrate(config).await? {
         println!("{line}");
     }
+    if let Some(from) = from {
+        if !config.is_cluster() {
+            return Err("--from moves into a cluster, and the configuration names none".into());
+        }
+        #[cfg(feature = "cluster")]
+        move_in(config, from).await?;
+        #[cfg(not(feature = "cluster"))]
+        let _ = from;
+    }
     if !config.has_postgres() {
         println!("SQLite: the tables are made, and brought up to date, whenever the relay starts");
     }
+    Ok(())
+}
+
+#[cfg(feature = "cluster")]
+async fn move_in(config: &Config, from: &Path) -> Result<(), Failure> {
+    const EVERY: Duration = Duration::from_secs(3);
+    let mut next = Instant::now() + EVERY;
+    let say = Box::new(move |what: &str, done: u64, of: u64| {
+        if Instant::now() >= next {
+            next = Instant::now() + EVERY;
+            eprintln!("{what}: {done} of {of}");
+        }
+    });
+    let moved = sordino_relay::stores::cluster::move_in(config, from, say).await?;
+    println!(
+        "moved and read back: {} users, {} devices, {} versions of lists, {} prekeys; {} conversations, {} messages, {} marks",
+        moved.users,
+        moved.devices,
+        moved.lists,
+        moved.prekeys,
+        moved.conversations,
+        moved.rows,
+        moved.marks
+    );
+    println!(
+        "{} is not needed any more; keep it until the cluster has been backed up, and start no relay on it",
+        from.display()
+    );
     Ok(())
 }
 

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 pub use crate::config::Config;
 use crate::{
     auth::{challenge::Challenges, signing_key::TokenKey, token::Tokens},
+    backup::Backups,
     chat::{self, Chat},
     config::{self, Problem, Role},
     http::{Api, ClaimQuota, routes::router},
@@ -42,7 +43,7 @@ const ANSWERED_CHALLENGES: usize = 1 << 20;
 const CLAIM_PAIRS: usize = 262_144;
 
 /// Whoever has locked this file of the data directory has all of it.
-const LOCK: &str = "lock";
+pub(crate) const LOCK: &str = "lock";
 
 /// Why a relay does not start.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +87,7 @@ pub struct Relay {
     notifier: Option<Notifier>,
     /// Held until the end: dropped, it closes the log.
     stores: Stores,
+    backups: Option<Backups>,
     /// Held until the end: the lock goes with the file.
     _lock: Option<File>,
 }
@@ -119,6 +121,7 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         false => None,
     };
     let stores = Stores::open(&config).await?;
+    let backups = stores.embedded().map(|store| Backups::start(data, store));
     let key = match token_key {
         Some(key) => key,
         None => TokenKey::load_or_create(&data.join("token.key"))?,
@@ -198,12 +201,13 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         ops: config.ops,
         notifier,
         stores,
+        backups,
         _lock: lock,
     })
 }
 
 /// Takes the data directory, and makes it where there is none.
-fn lock(data: &Path) -> Result<File, StartError> {
+pub(crate) fn lock(data: &Path) -> Result<File, StartError> {
     fs::create_dir_all(data)?;
     let lock = File::create(data.join(LOCK))?;
     lock.try_lock().map_err(|error| match error {
@@ -276,6 +280,9 @@ impl Relay {
         }
         if let Some(notifier) = self.notifier {
             notifier.stop().await;
+        }
+        if let Some(backups) = self.backups.take() {
+            backups.stop().await;
         }
         // After the sockets, so that what they sent is answered.
         self.stores.close().await;

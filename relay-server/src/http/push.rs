@@ -26,7 +26,9 @@ pub(super) async fn put(
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     caller.must_be_device(user, device)?;
-    caller.must_have_signed(&api, (&method, &uri, &headers), &body)?;
+    caller
+        .must_have_signed(&api, (&method, &uri, &headers), &body)
+        .await?;
     let PutPush { provider, token } = body.json()?;
     if !limits::is_push_token(&token) {
         let what = "the token is empty, too long, or no printable ASCII";
@@ -53,7 +55,9 @@ pub(super) async fn remove(
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     caller.must_be_device(user, device)?;
-    caller.must_have_signed(&api, (&method, &uri, &headers), &body)?;
+    caller
+        .must_have_signed(&api, (&method, &uri, &headers), &body)
+        .await?;
     api.users.remove_push(user, device, None).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,7 +1,10 @@
 //! The servers of a cluster, as the configuration names them: connecting, preparing, dialling.
 
+mod moving;
+
 use std::sync::Arc;
 
+pub use self::moving::{MoveError, Moved, move_in};
 use super::{Messages as Kind, Stores, UserStore};
 use crate::{
     broker::kafka::{self, Topic, TopicError},

@@ -12,6 +12,8 @@ mod push;
 mod rows;
 pub mod sqlite;
 pub mod verify;
+#[cfg(feature = "cluster")]
+pub(crate) mod whole;
 
 use async_trait::async_trait;
 use sordino_protocol::{DeviceId, UserId, http, list::DeviceList, pb};

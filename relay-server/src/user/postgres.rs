@@ -15,6 +15,7 @@ mod push;
 mod schema;
 #[cfg(test)]
 mod tests;
+pub(crate) mod whole;
 
 use std::{sync::Arc, time::Duration};
 

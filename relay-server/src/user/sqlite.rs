@@ -9,7 +9,7 @@ use sordino_protocol::{
     pb,
 };
 use sqlx::{
-    Row, Sqlite, SqlitePool, Transaction,
+    Connection, Row, Sqlite, SqliteConnection, SqlitePool, Transaction,
     sqlite::{
         SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
     },
@@ -37,6 +37,47 @@ struct Inner {
     readers: SqlitePool,
     lists: Cache<UserId, Arc<DeviceList>>,
     expiries: Cache<(UserId, DeviceId), Option<u64>>,
+}
+
+/// Copies the file as it is at this moment, whoever writes to it meanwhile; how many users are in the copy. `to` must not
+/// exist.
+pub(crate) async fn copy(file: &Path, to: &Path) -> Result<u64, UserError> {
+    let mut source = open_to_read(file).await?;
+    let to_text = to
+        .to_str()
+        .ok_or_else(|| UserError::Failed(format!("{} is not UTF-8", to.display())))?;
+    sqlx::query("VACUUM INTO ?")
+        .bind(to_text)
+        .execute(&mut source)
+        .await?;
+    source.close().await?;
+    let mut copy = open_to_read(to).await?;
+    let users: i64 = sqlx::query_scalar("SELECT count(*) FROM users")
+        .fetch_one(&mut copy)
+        .await?;
+    copy.close().await?;
+    Ok(users.cast_unsigned())
+}
+
+/// Reads the whole file and looks for damage.
+pub(crate) async fn check_whole(file: &Path) -> Result<(), UserError> {
+    let mut file = open_to_read(file).await?;
+    let found: String = sqlx::query_scalar("PRAGMA integrity_check(1)")
+        .fetch_one(&mut file)
+        .await?;
+    file.close().await?;
+    if found != "ok" {
+        return Err(rows::damaged(found));
+    }
+    Ok(())
+}
+
+pub(super) async fn open_to_read(file: &Path) -> Result<SqliteConnection, UserError> {
+    let options = SqliteConnectOptions::new()
+        .filename(file)
+        .read_only(true)
+        .busy_timeout(Duration::from_secs(5));
+    Ok(SqliteConnection::connect_with(&options).await?)
 }
 
 impl SqliteUsers {

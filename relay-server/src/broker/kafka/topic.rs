@@ -134,6 +134,30 @@ impl Topic {
         }
     }
 
+    /// Whether nothing was ever appended to any of its partitions.
+    pub(crate) async fn is_unused(&self) -> Result<bool, TopicError> {
+        let partitions = self.partitions().await?;
+        let consumer: BaseConsumer = self
+            .options
+            .client()
+            .create()
+            .map_err(|error| self.kafka(error))?;
+        let name = self.options.topic.clone();
+        let asked = tokio::task::spawn_blocking(move || {
+            for partition in 0..i32::try_from(partitions).unwrap_or(i32::MAX) {
+                // The end stays where it was when retention has passed.
+                let (_, end) = consumer.fetch_watermarks(&name, partition, PATIENCE)?;
+                if end > 0 {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        });
+        // Not joined only when the runtime is going away.
+        let unused = asked.await.unwrap_or(Ok(false));
+        unused.map_err(|error| self.kafka(error))
+    }
+
     /// Refuses settings under which something acknowledged may be lost. `dev`: one broker may be enough.
     pub async fn check(&self, dev: bool) -> Result<(), TopicError> {
         let name = &self.options.topic;

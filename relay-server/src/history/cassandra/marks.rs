@@ -69,6 +69,16 @@ impl Cassandra {
         }))
     }
 
+    /// The peer and `last_seq` of a user's register.
+    pub(crate) async fn register_of(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+    ) -> Result<Option<(UserId, u64)>, HistoryError> {
+        let register = self.register(user, conversation).await?;
+        Ok(register.map(|register| (register.peer, register.last_seq)))
+    }
+
     pub(super) async fn marks_after(
         &self,
         user: UserId,

@@ -12,6 +12,13 @@ const MIGRATIONS: [&str; 1] = [include_str!(
     "../../../../migrations/cassandra/0001_messages.cql"
 )];
 
+/// The oldest relay, by the version of its own tables, that can live with the tables of this one. A migration that takes from
+/// the relay before it what that relay reads or writes raises this to its own number.
+const OLDEST_READER: i32 = 1;
+/// Under this name it stands beside the version.
+const READER: &str = "messages_reader";
+const VERSION: &str = "messages";
+
 /// Why the tables cannot be made, or cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
@@ -84,10 +91,16 @@ pub async fn migrate(
         "CREATE TABLE IF NOT EXISTS schema_versions (name text PRIMARY KEY, version int)",
     )
     .await?;
-    let version = version(&session).await?.unwrap_or(0);
+    let version = version(&session, VERSION).await?.unwrap_or(0);
     let known = i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX);
     if version > known {
-        return Err(MigrateError::Later { found: version });
+        readable(&session, version, known).await?;
+    } else if self::version(&session, READER).await?.unwrap_or(0) < OLDEST_READER {
+        // Before any change: an earlier relay that starts in between must not find tables that it cannot live with.
+        let record = format!(
+            "INSERT INTO schema_versions (name, version) VALUES ('{READER}', {OLDEST_READER})"
+        );
+        run(&session, &record).await?;
     }
     for (migration, number) in MIGRATIONS.into_iter().zip(1..) {
         if number <= version {
@@ -123,9 +136,9 @@ pub async fn log_of(
     let used = session.use_keyspace(&options.keyspace, false).await;
     used.map_err(|_| MigrateError::Earlier)?;
     let known = i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX);
-    match version(&session).await {
+    match version(&session, VERSION).await {
         Ok(Some(found)) if found == known => {}
-        Ok(Some(found)) if found > known => return Err(MigrateError::Later { found }),
+        Ok(Some(found)) if found > known => readable(&session, found, known).await?,
         _ => return Err(MigrateError::Earlier),
     }
     let log = recorded(&session, topic).await?;
@@ -149,9 +162,28 @@ async fn run(session: &Session, statement: &str) -> Result<(), MigrateError> {
     done.map(drop).map_err(refused)
 }
 
-async fn version(session: &Session) -> Result<Option<i32>, MigrateError> {
-    let text = "SELECT version FROM schema_versions WHERE name = 'messages'";
-    let found = session.query_unpaged(text, ()).await.map_err(refused)?;
+/// Refuses later tables, unless who made them says that this relay can live with them: then it is started again while nodes
+/// are replaced by a later version, one after another.
+async fn readable(session: &Session, found: i32, known: i32) -> Result<(), MigrateError> {
+    match version(session, READER).await? {
+        Some(oldest) if oldest <= known => {
+            tracing::warn!(
+                found,
+                known,
+                "Cassandra's tables are of a later version that this relay can live with: replace it by the later one soon"
+            );
+            Ok(())
+        }
+        _ => Err(MigrateError::Later { found }),
+    }
+}
+
+async fn version(session: &Session, name: &str) -> Result<Option<i32>, MigrateError> {
+    let text = "SELECT version FROM schema_versions WHERE name = ?";
+    let found = session
+        .query_unpaged(text, (name,))
+        .await
+        .map_err(refused)?;
     let found = found.into_rows_result().map_err(unreadable)?;
     let row = found.maybe_first_row::<(i32,)>().map_err(unreadable)?;
     Ok(row.map(|(version,)| version))
@@ -209,5 +241,43 @@ mod tests {
                 assert!(statement.starts_with("CREATE TABLE IF NOT EXISTS"));
             }
         }
+    }
+
+    #[tokio::test]
+    async fn later_tables_serve_whoever_can_live_with_them() {
+        let Ok(nodes) = std::env::var("SORDINO_TEST_CASSANDRA") else {
+            eprintln!("not run: SORDINO_TEST_CASSANDRA names no servers");
+            return;
+        };
+        let nodes = nodes
+            .split(',')
+            .map(|node| node.parse().expect("an address"));
+        let keyspace = format!("test_{:016x}", rand::random::<u64>());
+        let mut options = Options::new(nodes.collect(), &keyspace);
+        options.timeout = std::time::Duration::from_secs(60);
+        migrate(&options, 1, "log", 4).await.expect("made");
+        let session = options.session().await.expect("connected");
+        let set = async |name: &str, version: i32| {
+            let text = format!(
+                "INSERT INTO {keyspace}.schema_versions (name, version) VALUES ('{name}', {version})"
+            );
+            run(&session, &text).await.expect("set");
+        };
+        set(VERSION, 9999).await;
+        assert!(log_of(&options, "log", 4).await.is_ok());
+        assert!(migrate(&options, 1, "log", 4).await.is_ok());
+        set(READER, 9999).await;
+        for refused in [
+            log_of(&options, "log", 4).await,
+            migrate(&options, 1, "log", 4).await,
+        ] {
+            assert!(
+                matches!(refused, Err(MigrateError::Later { found: 9999 })),
+                "{refused:?}"
+            );
+        }
+        run(&session, &format!("DROP KEYSPACE {keyspace}"))
+            .await
+            .expect("dropped");
     }
 }

@@ -22,7 +22,7 @@ pub use self::{
 use super::{History, HistoryError, Mark, Progress, Rows};
 
 /// Seqs of one partition of `chat_histories`.
-const BUCKET: u64 = 10_000;
+pub(crate) const BUCKET: u64 = 10_000;
 
 /// The partition in which a row stands.
 pub(crate) const fn bucket(seq: u64) -> u64 {

@@ -1,5 +1,8 @@
 //! Reading rows and states.
 
+use std::collections::HashSet;
+
+use futures_util::StreamExt as _;
 use prost::bytes::Bytes;
 use scylla::DeserializeRow;
 use sordino_protocol::{ConversationId, MessageId};
@@ -213,6 +216,23 @@ impl Cassandra {
             step = step.saturating_mul(2);
         }
         Ok(Some(low))
+    }
+
+    /// Every conversation that has a bucket, each once. Reads all of the cluster: for a move alone.
+    pub(crate) async fn conversations(&self) -> Result<HashSet<ConversationId>, HistoryError> {
+        let text = format!(
+            "SELECT DISTINCT conversation_id, bucket FROM {}.chat_histories",
+            self.keyspace
+        );
+        let found = self.session.query_iter(text, ()).await.map_err(failed)?;
+        let mut rows = found.rows_stream::<(Vec<u8>, i32)>().map_err(failed)?;
+        let mut all = HashSet::new();
+        while let Some(row) = rows.next().await {
+            let (id, _) = row.map_err(failed)?;
+            let id = id.try_into().map_err(|_| failed("an id is damaged"))?;
+            all.insert(ConversationId::from_bytes(id));
+        }
+        Ok(all)
     }
 
     async fn state_of(

@@ -84,6 +84,7 @@ pub enum ConnectError {
 pub struct Cassandra {
     pub(super) session: Session,
     pub(super) statements: Statements,
+    pub(super) keyspace: String,
 }
 
 impl Cassandra {
@@ -99,6 +100,7 @@ impl Cassandra {
         Ok(Self {
             session,
             statements,
+            keyspace: options.keyspace.clone(),
         })
     }
 }

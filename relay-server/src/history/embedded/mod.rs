@@ -4,6 +4,7 @@
 
 mod ack;
 mod codec;
+pub(crate) mod copy;
 mod keys;
 mod machine;
 mod read;
@@ -23,6 +24,8 @@ pub use self::{
     write::{GroupWrite, erased},
 };
 use super::{History, HistoryError, Mark, Progress, Rows};
+#[cfg(feature = "cluster")]
+use crate::delivery::apply::State;
 
 /// The door of [`Store`].
 #[derive(Clone)]
@@ -45,6 +48,29 @@ impl EmbeddedHistory {
             Ok(result) => Ok(result?),
             Err(error) => Err(HistoryError::Failed(error.to_string())),
         }
+    }
+}
+
+/// For a move to another store.
+#[cfg(feature = "cluster")]
+impl EmbeddedHistory {
+    /// Every conversation.
+    pub(crate) async fn conversations(&self) -> Result<Vec<ConversationId>, HistoryError> {
+        self.blocking(Store::conversations).await
+    }
+
+    /// A conversation's state.
+    pub(crate) async fn state(&self, conversation: ConversationId) -> Result<State, HistoryError> {
+        self.blocking(move |s| s.state(conversation)).await
+    }
+
+    /// What each device of a user has acknowledged.
+    pub(crate) async fn acks(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+    ) -> Result<Vec<(DeviceId, u64)>, HistoryError> {
+        self.blocking(move |s| s.acks_of(user, conversation)).await
     }
 }
 

@@ -63,6 +63,35 @@ impl Store {
         })
     }
 
+    /// Every conversation.
+    #[cfg(feature = "cluster")]
+    pub(super) fn conversations(&self) -> Result<Vec<ConversationId>, StoreError> {
+        let states = self.db.snapshot().iter(&self.states);
+        let id = |guard: Guard| {
+            let key = guard.key()?;
+            let id = keys::tail(&key).ok_or_else(|| codec::damaged("a state's key"))?;
+            Ok(ConversationId::from_bytes(id))
+        };
+        states.map(id).collect()
+    }
+
+    /// What each device of a user has acknowledged.
+    #[cfg(feature = "cluster")]
+    pub(super) fn acks_of(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+    ) -> Result<Vec<(DeviceId, u64)>, StoreError> {
+        let snapshot = self.db.snapshot();
+        let ack = |guard: Guard| {
+            let (key, value) = guard.into_inner()?;
+            let device = keys::tail(&key).ok_or_else(|| codec::damaged("a mark's key"))?;
+            Ok((DeviceId::from_bytes(device), codec::decode_number(&value)?))
+        };
+        let found = snapshot.prefix(&self.acked, keys::register(user, conversation));
+        found.map(ack).collect()
+    }
+
     fn page(
         &self,
         snapshot: &Snapshot,

@@ -1,6 +1,6 @@
 //! The store itself: keyspaces, epoch, and the one way to commit.
 
-mod create;
+pub(super) mod create;
 
 use std::{
     io,

@@ -8,8 +8,9 @@ use std::{
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
-/// What a store consists of.
-const KEYSPACES: [&str; 6] = ["meta", "rows", "wraps", "states", "registers", "acked"];
+/// What a store consists of. Backups number them in this order: a new one goes to the end.
+pub(in super::super) const KEYSPACES: [&str; 6] =
+    ["meta", "rows", "wraps", "states", "registers", "acked"];
 
 /// What a keyspace gathers in memory before it writes a table. Rows and wraps are what the relay is full of: with a quarter
 /// of this, writing their tables and merging them costs more and stops the next messages for longer.
@@ -21,7 +22,7 @@ fn memtable_bytes(name: &str) -> u64 {
 }
 
 /// Opens a keyspace. Its settings are those of its making: the engine keeps them.
-pub(super) fn keyspace(db: &Database, name: &str) -> Result<Keyspace, fjall::Error> {
+pub(in super::super) fn keyspace(db: &Database, name: &str) -> Result<Keyspace, fjall::Error> {
     db.keyspace(name, || {
         KeyspaceCreateOptions::default().max_memtable_size(memtable_bytes(name))
     })
@@ -31,7 +32,7 @@ pub(super) fn keyspace(db: &Database, name: &str) -> Result<Keyspace, fjall::Err
 ///
 /// The engine opens nothing that a crash left of a store in the making. So it is made beside its place, and moved there
 /// whole.
-pub(super) fn where_there_is_none(path: &Path) -> Result<(), fjall::Error> {
+pub(in super::super) fn where_there_is_none(path: &Path) -> Result<(), fjall::Error> {
     if fs::read_dir(path).is_ok_and(|mut files| files.next().is_some()) {
         return Ok(());
     }

@@ -1,0 +1,131 @@
+//! Whole users, as they come from another store.
+
+use std::collections::HashSet;
+
+use sordino_protocol::UserId;
+use sqlx::{Connection, PgConnection, Row, postgres::PgRow};
+
+use super::{ConnectError, Options, address, dial};
+use crate::{
+    config::Secret,
+    user::{
+        UserError, rows,
+        whole::{WholePrekey, WholeUser},
+    },
+};
+
+/// A connection for one move. Not bounded: nobody else uses the database meanwhile.
+pub(crate) struct Importer(PgConnection);
+
+impl Importer {
+    pub(crate) async fn connect(url: &Secret) -> Result<Self, ConnectError> {
+        let dialled = dial(&address(url)?, Options::default().timeout).await;
+        dialled.map(Self)
+    }
+
+    /// Who is here.
+    pub(crate) async fn ids(&mut self) -> Result<HashSet<UserId>, UserError> {
+        let found = sqlx::query("SELECT user_id FROM users")
+            .fetch_all(&mut self.0)
+            .await?;
+        let id = |row: &PgRow| {
+            let id: Vec<u8> = row.try_get("user_id")?;
+            UserId::from_slice(&id).map_err(rows::damaged)
+        };
+        found.iter().map(id).collect()
+    }
+
+    /// All of one user, who is here.
+    pub(crate) async fn get(&mut self, id: UserId) -> Result<WholeUser, UserError> {
+        let key = id.as_bytes().as_slice();
+        let username = sqlx::query_scalar("SELECT username FROM users WHERE user_id = $1")
+            .bind(key)
+            .fetch_one(&mut self.0)
+            .await?;
+        let lists = sqlx::query_as(
+            "SELECT version, signed FROM device_lists WHERE user_id = $1 ORDER BY version",
+        )
+        .bind(key)
+        .fetch_all(&mut self.0)
+        .await?;
+        let devices = sqlx::query_as(
+            "SELECT device_id, signing_key FROM devices WHERE user_id = $1 ORDER BY device_id",
+        )
+        .bind(key)
+        .fetch_all(&mut self.0)
+        .await?;
+        let prekeys = sqlx::query(
+            "SELECT device_id, kind, key_id, expires_ms, signed FROM prekeys WHERE user_id = $1 ORDER BY arrival",
+        )
+        .bind(key)
+        .fetch_all(&mut self.0)
+        .await?;
+        let prekey = |row: PgRow| {
+            Ok(WholePrekey {
+                device: row.try_get("device_id")?,
+                kind: row.try_get("kind")?,
+                key_id: row.try_get("key_id")?,
+                expires_ms: row.try_get("expires_ms")?,
+                signed: row.try_get("signed")?,
+            })
+        };
+        Ok(WholeUser {
+            id,
+            username,
+            lists,
+            devices,
+            prekeys: prekeys
+                .into_iter()
+                .map(prekey)
+                .collect::<Result<_, sqlx::Error>>()?,
+        })
+    }
+
+    /// Stores a user who is not here: everything, or nothing.
+    pub(crate) async fn put(&mut self, user: &WholeUser) -> Result<(), UserError> {
+        let id = user.id.as_bytes().as_slice();
+        let mut tx = self.0.begin().await?;
+        sqlx::query("INSERT INTO users (user_id, username) VALUES ($1, $2)")
+            .bind(id)
+            .bind(&user.username)
+            .execute(&mut *tx)
+            .await?;
+        for (version, signed) in &user.lists {
+            sqlx::query("INSERT INTO device_lists (user_id, version, signed) VALUES ($1, $2, $3)")
+                .bind(id)
+                .bind(version)
+                .bind(signed)
+                .execute(&mut *tx)
+                .await?;
+        }
+        for (device, key) in &user.devices {
+            sqlx::query(
+                "INSERT INTO devices (user_id, device_id, signing_key) VALUES ($1, $2, $3)",
+            )
+            .bind(id)
+            .bind(device)
+            .bind(key)
+            .execute(&mut *tx)
+            .await?;
+        }
+        // One after another: the order of arrival is the order in which they are given out.
+        for key in &user.prekeys {
+            sqlx::query(
+                "INSERT INTO prekeys (user_id, device_id, kind, key_id, expires_ms, signed) VALUES ($1, $2, $3, $4, $5, $6)",
+            )
+            .bind(id)
+            .bind(&key.device)
+            .bind(key.kind)
+            .bind(key.key_id)
+            .bind(key.expires_ms)
+            .bind(&key.signed)
+            .execute(&mut *tx)
+            .await?;
+        }
+        Ok(tx.commit().await?)
+    }
+
+    pub(crate) async fn close(self) -> Result<(), UserError> {
+        Ok(self.0.close().await?)
+    }
+}

@@ -1,0 +1,105 @@
+//! Everything that a store of users keeps of one of them, for a move to another store.
+
+use std::path::Path;
+
+use sordino_protocol::UserId;
+use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
+
+use super::{UserError, rows, sqlite};
+
+/// A user as stored, with all versions of the list. Equal only if nothing differs.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct WholeUser {
+    pub(crate) id: UserId,
+    pub(crate) username: String,
+    /// Version and signed list, ascending.
+    pub(crate) lists: Vec<(i64, Vec<u8>)>,
+    /// Id and signing key, by id.
+    pub(crate) devices: Vec<(Vec<u8>, Vec<u8>)>,
+    /// In the order of arrival.
+    pub(crate) prekeys: Vec<WholePrekey>,
+}
+
+/// A prekey as stored.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct WholePrekey {
+    pub(crate) device: Vec<u8>,
+    pub(crate) kind: i16,
+    pub(crate) key_id: i64,
+    pub(crate) expires_ms: i64,
+    pub(crate) signed: Vec<u8>,
+}
+
+/// The users of a stopped relay. Nobody else writes to the file.
+pub(crate) struct WholeUsers(SqliteConnection);
+
+impl WholeUsers {
+    /// Opens the file, and brings its tables up to date as a start would.
+    pub(crate) async fn open(file: &Path) -> Result<Self, UserError> {
+        sqlite::SqliteUsers::open(file).await?.close().await;
+        Ok(Self(sqlite::open_to_read(file).await?))
+    }
+
+    /// All ids.
+    pub(crate) async fn ids(&mut self) -> Result<Vec<UserId>, UserError> {
+        let found = sqlx::query("SELECT id FROM users ORDER BY id")
+            .fetch_all(&mut self.0)
+            .await?;
+        let id = |row: &SqliteRow| {
+            let id: Vec<u8> = row.try_get("id")?;
+            UserId::from_slice(&id).map_err(rows::damaged)
+        };
+        found.iter().map(id).collect()
+    }
+
+    /// All of one of them.
+    pub(crate) async fn get(&mut self, id: UserId) -> Result<WholeUser, UserError> {
+        let key = id.as_bytes().as_slice();
+        let username = sqlx::query_scalar("SELECT username FROM users WHERE id = ?")
+            .bind(key)
+            .fetch_one(&mut self.0)
+            .await?;
+        let lists = sqlx::query_as(
+            "SELECT version, signed FROM device_lists WHERE user_id = ? ORDER BY version",
+        )
+        .bind(key)
+        .fetch_all(&mut self.0)
+        .await?;
+        let devices = sqlx::query_as(
+            "SELECT device_id, signing_key FROM devices WHERE user_id = ? ORDER BY device_id",
+        )
+        .bind(key)
+        .fetch_all(&mut self.0)
+        .await?;
+        let prekeys = sqlx::query(
+            "SELECT device_id, kind, key_id, expires_ms, signed FROM prekeys WHERE user_id = ? ORDER BY arrival",
+        )
+        .bind(key)
+        .fetch_all(&mut self.0)
+        .await?;
+        let prekey = |row: SqliteRow| {
+            Ok(WholePrekey {
+                device: row.try_get("device_id")?,
+                kind: row.try_get("kind")?,
+                key_id: row.try_get("key_id")?,
+                expires_ms: row.try_get("expires_ms")?,
+                signed: row.try_get("signed")?,
+            })
+        };
+        Ok(WholeUser {
+            id,
+            username,
+            lists,
+            devices,
+            prekeys: prekeys
+                .into_iter()
+                .map(prekey)
+                .collect::<Result<_, sqlx::Error>>()?,
+        })
+    }
+
+    /// Lets go of the file.
+    pub(crate) async fn close(self) -> Result<(), UserError> {
+        Ok(self.0.close().await?)
+    }
+}

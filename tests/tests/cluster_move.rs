@@ -1,0 +1,290 @@
+//! A filled relay with embedded stores moves into a cluster, and the same clients go on (`SORDINO_TEST_…`).
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests"
+)]
+
+#[path = "../../client-sdk/tests/support/mod.rs"]
+mod support;
+
+use std::{env, path::Path, process::Command};
+
+use sordino_relay::{
+    config::Config,
+    relay::{Relay, start},
+    stores::cluster::{MoveError, Moved, migrate, move_in},
+};
+use support::{Person, Reading, all, received, texts, within};
+
+/// A cluster of its own: database, topic and keyspace.
+struct Cluster {
+    shared: String,
+    database: String,
+}
+
+/// `None` without servers.
+async fn cluster() -> Option<Cluster> {
+    let variable = |name: &str| env::var(format!("SORDINO_TEST_{name}")).ok();
+    let servers = ["POSTGRES", "REDIS", "KAFKA", "CASSANDRA"].map(variable);
+    let [Some(postgres), Some(redis), Some(kafka), Some(cassandra)] = servers else {
+        eprintln!("not run: SORDINO_TEST_… name no servers");
+        return None;
+    };
+    let name = format!("test_{:016x}", rand::random::<u64>());
+    sql(&postgres, &format!("CREATE DATABASE {name}"));
+    let (server, _) = postgres.rsplit_once('/').unwrap();
+    let database = format!("{server}/{name}");
+    let nodes: Vec<_> = cassandra.split(',').map(|n| format!("'{n}'")).collect();
+    let shared = format!(
+        "auth.token_key = '{:064x}'\n\
+         postgres.url = '{database}'\nredis.url = '{redis}'\n\
+         kafka = {{ brokers = '{kafka}', topic = '{name}', partitions = 4, replication = 1, dev = true }}\n\
+         cassandra = {{ nodes = [{}], keyspace = '{name}', replication = 1 }}\n",
+        rand::random::<u128>(),
+        nodes.join(", "),
+    );
+    let cluster = Cluster { shared, database };
+    migrate(&cluster.config()).await.unwrap();
+    Some(cluster)
+}
+
+fn sql(url: &str, statement: &str) {
+    let done = Command::new("psql")
+        .args([url, "-qtAc", statement])
+        .status();
+    assert!(done.expect("psql").success(), "{statement}");
+}
+
+impl Cluster {
+    fn config(&self) -> Config {
+        toml::from_str(&self.shared).unwrap()
+    }
+
+    async fn node(&self, relay: &Config) -> Relay {
+        let mut config = self.config();
+        config.server.listen = relay.server.listen;
+        config.server.node = "one".to_owned();
+        start(config).await.unwrap()
+    }
+
+    async fn moved(&self, from: &Path) -> Result<Moved, MoveError> {
+        move_in(&self.config(), from, Box::new(|_, _, _| {})).await
+    }
+}
+
+/// People who have talked on a relay with embedded stores, which has ended.
+struct Source {
+    _dir: tempfile::TempDir,
+    config: Config,
+    url: String,
+    people: Vec<Person>,
+}
+
+const TALK: usize = 40;
+
+async fn source() -> Source {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = Config::new(dir.path().join("data"));
+    let relay = start(config_like(&config)).await.unwrap();
+    config.server.listen = relay.addr();
+    let url = format!("http://{}", relay.addr());
+    let mut people = Vec::new();
+    for name in ["alice", "bob", "carol"] {
+        people.push(Person::online(&url, name).await);
+    }
+    let (alice, bob, carol) = (&people[0], &people[1], &people[2]);
+    let (mut heard, mut answered) = (bob.client.events(), alice.client.events());
+    for n in 0..TALK {
+        alice.with(bob).send(format!("ping {n}")).await.unwrap();
+        assert_eq!(received(&mut heard).await.text, format!("ping {n}"));
+        bob.with(alice).send(format!("pong {n}")).await.unwrap();
+        assert_eq!(received(&mut answered).await.text, format!("pong {n}"));
+    }
+    // One that she has not seen when the relay ends.
+    carol.client.close().await;
+    alice.with(carol).send("while you were away").await.unwrap();
+    let mut shown = Reading::new(alice.with(carol).timeline());
+    shown
+        .until(|items| {
+            let own = items.iter().filter_map(|item| item.message());
+            own.into_iter()
+                .any(|m| m.state == sordino::SendState::Accepted)
+        })
+        .await;
+    for person in [alice, bob] {
+        person.client.close().await;
+    }
+    relay.shutdown().await;
+    Source {
+        _dir: dir,
+        config,
+        url,
+        people,
+    }
+}
+
+fn config_like(config: &Config) -> Config {
+    let mut again = Config::new(&config.store.data);
+    again.server.listen = config.server.listen;
+    again
+}
+
+impl Source {
+    fn data(&self) -> &Path {
+        &self.config.store.data
+    }
+
+    async fn reopened(&mut self) {
+        for person in &mut self.people {
+            person.reopen(&self.url).await;
+            person.client.connect();
+            person.until_live().await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn contract_p2_people_go_on_where_they_were() {
+    let Some(cluster) = cluster().await else {
+        return;
+    };
+    let mut source = source().await;
+    let moved = cluster.moved(source.data()).await.unwrap();
+    assert_eq!((moved.users, moved.devices, moved.conversations), (3, 3, 2));
+    assert!(moved.rows > 2 * TALK as u64, "{moved:?}");
+    assert!(
+        moved.marks > 0 && moved.prekeys > 0 && moved.lists >= 3,
+        "{moved:?}"
+    );
+    // A second run changes nothing and finds the same.
+    assert_eq!(cluster.moved(source.data()).await.unwrap(), moved);
+
+    let node = cluster.node(&source.config).await;
+    source.reopened().await;
+    let [alice, bob, carol] = source.people.as_slice() else {
+        panic!("three people");
+    };
+    within(async {
+        let mut shown = Reading::new(carol.with(alice).timeline());
+        while texts(&all(&carol.with(alice)).await) != ["while you were away"] {
+            let _ = shown.until(|_| true).await;
+        }
+    })
+    .await;
+    let (mut heard, mut answered) = (bob.client.events(), alice.client.events());
+    for n in TALK..2 * TALK {
+        alice.with(bob).send(format!("ping {n}")).await.unwrap();
+        assert_eq!(received(&mut heard).await.text, format!("ping {n}"));
+        bob.with(alice).send(format!("pong {n}")).await.unwrap();
+        assert_eq!(received(&mut answered).await.text, format!("pong {n}"));
+    }
+    // Bob and Carol have never talked: prekeys come from the moved store.
+    let mut heard = carol.client.events();
+    bob.with(carol).send("hello").await.unwrap();
+    assert_eq!(received(&mut heard).await.text, "hello");
+    let expected: Vec<_> = (0..2 * TALK)
+        .flat_map(|n| [format!("ping {n}"), format!("pong {n}")])
+        .collect();
+    for (me, other) in [(alice, bob), (bob, alice)] {
+        assert_eq!(texts(&all(&me.with(other)).await), expected);
+    }
+    // The cluster is ahead of the source now.
+    let refused = cluster.moved(source.data()).await;
+    assert!(matches!(refused, Err(MoveError::InUse(_))), "{refused:?}");
+    node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_move_goes_on() {
+    let Some(cluster) = cluster().await else {
+        return;
+    };
+    let mut source = source().await;
+    // Given up at a later point each time, until one comes through.
+    let mut cuts = 0_u64;
+    let moved = loop {
+        let mut left: u64 = cuts * 2;
+        let (cut, cutting) = tokio::sync::oneshot::channel();
+        let mut cut = Some(cut);
+        let say = move |_: &str, _: u64, _: u64| {
+            if left == 0
+                && let Some(cut) = cut.take()
+            {
+                let _ = cut.send(());
+            }
+            left = left.saturating_sub(1);
+        };
+        let config = cluster.config();
+        tokio::select! {
+            biased;
+            Ok(()) = cutting => cuts += 1,
+            moved = move_in(&config, source.data(), Box::new(say)) => break moved.unwrap(),
+        }
+    };
+    assert!(cuts > 2, "{cuts}");
+    assert_eq!((moved.users, moved.conversations), (3, 2));
+    let node = cluster.node(&source.config).await;
+    source.reopened().await;
+    let (alice, bob) = (&source.people[0], &source.people[1]);
+    let mut heard = bob.client.events();
+    alice.with(bob).send("after").await.unwrap();
+    assert_eq!(received(&mut heard).await.text, "after");
+    assert_eq!(all(&alice.with(bob)).await.len(), 2 * TALK + 1);
+    node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_of_the_same_move_is_left_alone() {
+    let Some(cluster) = cluster().await else {
+        return;
+    };
+    let source = source().await;
+    let running = start(config_like(&source.config)).await.unwrap();
+    let refused = cluster.moved(source.data()).await;
+    assert!(matches!(refused, Err(MoveError::Running(_))), "{refused:?}");
+    running.shutdown().await;
+    let nothing = tempfile::tempdir().unwrap();
+    let refused = cluster.moved(nothing.path()).await;
+    assert!(matches!(refused, Err(MoveError::Absent(_))), "{refused:?}");
+
+    sql(
+        &cluster.database,
+        "INSERT INTO users VALUES (decode(repeat('7f', 16), 'hex'), 'somebody')",
+    );
+    let refused = cluster.moved(source.data()).await;
+    assert!(
+        matches!(refused, Err(MoveError::ForeignUser(_))),
+        "{refused:?}"
+    );
+    sql(&cluster.database, "DELETE FROM users");
+    cluster.moved(source.data()).await.unwrap();
+    // A prekey that was given out since, on either side.
+    sql(
+        &cluster.database,
+        "DELETE FROM prekeys WHERE arrival = (SELECT min(arrival) FROM prekeys)",
+    );
+    let refused = cluster.moved(source.data()).await;
+    assert!(
+        matches!(refused, Err(MoveError::ForeignUser(_))),
+        "{refused:?}"
+    );
+    sql(
+        &cluster.database,
+        "DELETE FROM prekeys; DELETE FROM devices; DELETE FROM device_lists; DELETE FROM users",
+    );
+    cluster.moved(source.data()).await.unwrap();
+    let other = self::source().await;
+    sql(
+        &cluster.database,
+        "DELETE FROM prekeys; DELETE FROM devices; DELETE FROM device_lists; DELETE FROM users",
+    );
+    let refused = cluster.moved(other.data()).await;
+    assert!(
+        matches!(refused, Err(MoveError::ForeignConversation(_))),
+        "{refused:?}"
+    );
+}
