@@ -97,6 +97,11 @@ async fn source() -> Source {
         people.push(Person::online(&url, name).await);
     }
     let (alice, bob, carol) = (&people[0], &people[1], &people[2]);
+    // The move reads back what it wrote: without this it would not be found.
+    let token = alice
+        .client
+        .set_push_token(sordino::PushProvider::Fcm, "a token");
+    token.await.unwrap();
     let (mut heard, mut answered) = (bob.client.events(), alice.client.events());
     for n in 0..TALK {
         alice.with(bob).send(format!("ping {n}")).await.unwrap();

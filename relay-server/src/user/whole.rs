@@ -16,6 +16,8 @@ pub(crate) struct WholeUser {
     pub(crate) lists: Vec<(i64, Vec<u8>)>,
     /// Id and signing key, by id.
     pub(crate) devices: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Device, provider, token and when it was set, by device.
+    pub(crate) push: Vec<(Vec<u8>, String, String, i64)>,
     /// In the order of arrival.
     pub(crate) prekeys: Vec<WholePrekey>,
 }
@@ -77,6 +79,12 @@ impl WholeUsers {
         .bind(key)
         .fetch_all(&mut self.0)
         .await?;
+        let push = sqlx::query_as(
+            "SELECT device_id, provider, token, set_ms FROM push_targets WHERE user_id = ? ORDER BY device_id",
+        )
+        .bind(key)
+        .fetch_all(&mut self.0)
+        .await?;
         let prekey = |row: SqliteRow| {
             Ok(WholePrekey {
                 device: row.try_get("device_id")?,
@@ -91,6 +99,7 @@ impl WholeUsers {
             username,
             lists,
             devices,
+            push,
             prekeys: prekeys
                 .into_iter()
                 .map(prekey)

@@ -60,6 +60,12 @@ impl Importer {
         .bind(key)
         .fetch_all(&mut self.0)
         .await?;
+        let push = sqlx::query_as(
+            "SELECT device_id, provider, token, set_ms FROM push_targets WHERE user_id = $1 ORDER BY device_id",
+        )
+        .bind(key)
+        .fetch_all(&mut self.0)
+        .await?;
         let prekey = |row: PgRow| {
             Ok(WholePrekey {
                 device: row.try_get("device_id")?,
@@ -74,6 +80,7 @@ impl Importer {
             username,
             lists,
             devices,
+            push,
             prekeys: prekeys
                 .into_iter()
                 .map(prekey)
@@ -105,6 +112,18 @@ impl Importer {
             .bind(id)
             .bind(device)
             .bind(key)
+            .execute(&mut *tx)
+            .await?;
+        }
+        for (device, provider, token, set_ms) in &user.push {
+            sqlx::query(
+                "INSERT INTO push_targets (user_id, device_id, provider, token, set_ms) VALUES ($1, $2, $3, $4, $5)",
+            )
+            .bind(id)
+            .bind(device)
+            .bind(provider)
+            .bind(token)
+            .bind(set_ms)
             .execute(&mut *tx)
             .await?;
         }
