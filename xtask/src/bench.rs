@@ -60,7 +60,7 @@ pub(crate) fn run(bench: &Bench) -> Result<(), String> {
 fn cluster(task: &str, options: &Relay) -> Result<(), String> {
     // Ctrl-C is for the program that is started below: it stops the cluster first.
     stack::note_signals()?;
-    let relay = stack::build_relay(true)?;
+    let relay = stack::build_relay()?;
     let dir = stack::named("bench");
     let text = |path: std::path::PathBuf| path.display().to_string();
     let (relay, dir) = (text(relay), text(dir));

@@ -1,11 +1,11 @@
 //! The fault matrix: a cluster of its own, people who talk over it, and its parts die one after another.
-use std::path::{Path, PathBuf};
+use std::{path::PathBuf, process::Command};
 
 use clap::Args;
 
-use crate::{cargo, stack};
+use crate::stack;
 
-#[derive(Args)]
+#[derive(Args, Default)]
 pub(crate) struct Options {
     /// One broker, one Cassandra node, two relay nodes, and the faults that take seconds. As CI runs it.
     #[arg(long)]
@@ -30,31 +30,47 @@ pub(crate) struct Options {
     relay: Option<PathBuf>,
 }
 
+impl Options {
+    /// As CI runs it.
+    pub(crate) fn short() -> Self {
+        Self {
+            short: true,
+            ..Self::default()
+        }
+    }
+}
+
 pub(crate) fn run(options: &Options) -> Result<(), String> {
     // Ctrl-C is for the program that is started below: it stops the cluster first.
     stack::note_signals()?;
-    let relay = match &options.relay {
-        Some(relay) => relay.clone(),
-        None => stack::build_relay(false)?,
+    let names = ["faults", "sordino-relay", "contract_client"];
+    let built = stack::build_as_tests(&names)?;
+    let [faults, relay, _] = built.as_slice() else {
+        return Err("cargo built something else".to_owned());
     };
-    let build = "build -p sordino-tests --bin contract_client --bin faults";
-    cargo(&build.split(' ').collect::<Vec<_>>())?;
+    let mut command = Command::new(faults);
+    command.arg("--relay");
+    command.arg(options.relay.as_ref().unwrap_or(relay));
     let dir = options.dir.clone();
-    let dir = dir.unwrap_or_else(|| stack::named("faults"));
-    let mut args: Vec<_> = "run -q -p sordino-tests --bin faults -- --relay"
-        .split(' ')
-        .collect();
-    args.extend([text(&relay)?, "--dir", text(&dir)?]);
-    args.extend(options.short.then_some("--short"));
-    args.extend(options.json.then_some("--json"));
-    args.extend(options.keep.then_some("--keep"));
-    let port = options.base_port.map(|port| port.to_string());
-    args.extend(port.iter().flat_map(|port| ["--base-port", port]));
-    args.extend(options.only.iter().flat_map(|name| ["--only", name]));
-    cargo(&args)
-}
-
-fn text(path: &Path) -> Result<&str, String> {
-    let refused = || format!("{} is not UTF-8", path.display());
-    path.to_str().ok_or_else(refused)
+    command
+        .arg("--dir")
+        .arg(dir.unwrap_or_else(|| stack::named("faults")));
+    for (flag, given) in [
+        ("--short", options.short),
+        ("--json", options.json),
+        ("--keep", options.keep),
+    ] {
+        command.args(given.then_some(flag));
+    }
+    if let Some(port) = options.base_port {
+        command.args(["--base-port", &port.to_string()]);
+    }
+    for name in &options.only {
+        command.args(["--only", name]);
+    }
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("faults: {status}")),
+        Err(error) => Err(format!("cannot start {}: {error}", faults.display())),
+    }
 }

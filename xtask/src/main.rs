@@ -32,7 +32,7 @@ enum Task {
     Faults(faults::Options),
     /// A few seconds of every fuzz target; needs a nightly toolchain.
     Fuzz,
-    /// Formatting, lints, documentation, tests and a short fuzz run, as CI runs them.
+    /// Formatting, lints, documentation, tests, the short form of the faults and a short fuzz run, as CI runs them.
     Ci,
 }
 
@@ -78,6 +78,7 @@ fn main() -> ExitCode {
         Task::Ci => prereq::ensure_cluster()
             .and_then(|()| CI.iter().try_for_each(|step| cargo(step)))
             .and_then(|()| test::run(&test::Options::default()))
+            .and_then(|()| faults::run(&faults::Options::short()))
             .and_then(|()| fuzz::short()),
     });
     if let Err(why) = outcome {

@@ -10,7 +10,7 @@ use std::{
 use clap::{Args, Subcommand};
 use sordino_stack::{Addresses, Error, Health, Plan, Relays, Row};
 
-use crate::prereq;
+use crate::{prereq, test};
 
 pub(crate) use self::watch::Watch;
 
@@ -111,10 +111,26 @@ pub(crate) fn remove(dir: &Path) -> Result<(), String> {
     }
 }
 
-/// The relay as a cluster needs it, built.
-pub(crate) fn build_relay(release: bool) -> Result<PathBuf, String> {
+/// The relay as a cluster needs it, built optimised.
+pub(crate) fn build_relay() -> Result<PathBuf, String> {
     prereq::ensure_cluster()?;
-    relay::build(release)
+    relay::build(true)
+}
+
+/// Programs of the workspace by their names, built as the tests build them, so that what they have built serves here.
+pub(crate) fn build_as_tests(names: &[&str]) -> Result<Vec<PathBuf>, String> {
+    prereq::ensure_cluster()?;
+    let mut args = vec!["--workspace", "--features", test::CLUSTER];
+    args.extend(names.iter().flat_map(|name| ["--bin", name]));
+    let built = relay::executables(&args)?;
+    names
+        .iter()
+        .map(|name| {
+            let named = |path: &&PathBuf| path.file_name().is_some_and(|file| file == *name);
+            let found = built.iter().find(named).cloned();
+            found.ok_or_else(|| format!("cargo built no {name}"))
+        })
+        .collect()
 }
 
 /// From now on Ctrl-C no longer ends us, but whom we wait for.

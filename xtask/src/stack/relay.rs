@@ -1,4 +1,4 @@
-//! The relay as a cluster needs it.
+//! Programs that are started rather than called.
 use std::{
     path::PathBuf,
     process::{Command, Stdio},
@@ -6,25 +6,32 @@ use std::{
 
 use serde_json::Value;
 
-/// Builds it; cargo shows its progress.
+/// The relay as a cluster needs it, built; cargo shows its progress.
 pub(super) fn build(release: bool) -> Result<PathBuf, String> {
     eprintln!("stack: building the relay (the first time takes minutes)");
+    let mut args = vec![
+        "--package=sordino-relay",
+        "--bin=sordino-relay",
+        "--features=cluster",
+    ];
+    args.extend(release.then_some("--release"));
+    let built = executables(&args)?.pop();
+    built.ok_or_else(|| "cargo built no relay".to_owned())
+}
+
+/// What `cargo build` makes with these options.
+pub(super) fn executables(args: &[&str]) -> Result<Vec<PathBuf>, String> {
     let mut cargo = Command::new("cargo");
-    cargo.args("build --package=sordino-relay --bin=sordino-relay --features=cluster --message-format=json-render-diagnostics".split(' '));
-    if release {
-        cargo.arg("--release");
-    }
-    let built = cargo.stderr(Stdio::inherit()).output();
+    cargo.args(["build", "--message-format=json-render-diagnostics"]);
+    let built = cargo.args(args).stderr(Stdio::inherit()).output();
     let built = built.map_err(|e| format!("cannot start cargo: {e}"))?;
     if !built.status.success() {
         return Err(format!("cargo build failed: {}", built.status));
     }
     let messages = String::from_utf8_lossy(&built.stdout);
-    let mut executables = messages.lines().filter_map(|line| {
+    let executable = |line| {
         let message: Value = serde_json::from_str(line).ok()?;
         Some(PathBuf::from(message.get("executable")?.as_str()?))
-    });
-    executables
-        .next_back()
-        .ok_or_else(|| "cargo built no relay".to_owned())
+    };
+    Ok(messages.lines().filter_map(executable).collect())
 }

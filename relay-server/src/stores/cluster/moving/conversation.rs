@@ -106,7 +106,8 @@ fn next(state: &mut State, row: &StoredRow, id: ConversationId) -> Result<Header
     Ok(header)
 }
 
-/// Compares every row, register and mark. Returns the number of rows.
+/// Compares every row, both registers and the state. Not the marks: one that is missing costs an acknowledgement. Returns the
+/// number of rows.
 pub(super) async fn read_back(
     source: &EmbeddedHistory,
     target: &Cassandra,
