@@ -17,7 +17,8 @@ const EMBEDDED: &[&str] = &["test", "--workspace"];
 /// With the cluster's stores in; one build for all tests.
 const ALL: &[&str] = &["test", "--workspace", "--features", CLUSTER];
 /// What a build with the cluster's stores turns on.
-pub(crate) const CLUSTER: &str = "sordino-relay/cluster,sordino-tests/cluster,sordino-tests/measure";
+pub(crate) const CLUSTER: &str =
+    "sordino-relay/cluster,sordino-tests/cluster,sordino-tests/measure";
 /// Away from the stack that a developer may have running.
 const BASE_PORT: u16 = 17_500;
 

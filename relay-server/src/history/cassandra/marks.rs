@@ -53,9 +53,10 @@ impl Cassandra {
             user.as_bytes().as_slice(),
             conversation.as_bytes().as_slice(),
         );
-        let found = self
+        let now = self.now();
+        let found = now
             .session
-            .execute_unpaged(&self.statements.register, values);
+            .execute_unpaged(&now.statements.register, values);
         let found = found.await.map_err(failed)?;
         let found = found.into_rows_result().map_err(failed)?;
         let row = found.maybe_first_row::<(Option<Vec<u8>>, Option<i64>, Option<Acked>)>();
@@ -93,7 +94,8 @@ impl Cassandra {
             after,
             i32::try_from(limit).unwrap_or(i32::MAX),
         );
-        let found = self.session.execute_unpaged(&self.statements.marks, values);
+        let now = self.now();
+        let found = now.session.execute_unpaged(&now.statements.marks, values);
         let found = found.await.map_err(failed)?;
         let found = found.into_rows_result().map_err(failed)?;
         let mut marks = Vec::new();
@@ -138,8 +140,9 @@ impl Cassandra {
         if risen {
             // First: a device whose own mark stands does not say it again.
             let peer = register.peer.as_bytes().as_slice();
-            let put = &self.statements.put_peer_acked;
-            let done = self
+            let now = self.now();
+            let put = &now.statements.put_peer_acked;
+            let done = now
                 .session
                 .execute_unpaged(put, (number, number, peer, conversation));
             done.await.map_err(failed)?;
@@ -151,9 +154,10 @@ impl Cassandra {
             user.as_bytes().as_slice(),
             conversation,
         );
-        let done = self
+        let now = self.now();
+        let done = now
             .session
-            .execute_unpaged(&self.statements.put_acked, values);
+            .execute_unpaged(&now.statements.put_acked, values);
         done.await.map_err(failed)?;
         Ok(risen.then_some((seq, register.peer)))
     }

@@ -60,9 +60,8 @@ impl Cassandra {
             bucket,
             i32::try_from(rows).unwrap_or(i32::MAX),
         );
-        let found = self
-            .session
-            .execute_unpaged(&self.statements.newest, values);
+        let now = self.now();
+        let found = now.session.execute_unpaged(&now.statements.newest, values);
         let found = found.await.map_err(failed)?;
         let found = found.into_rows_result().map_err(failed)?;
         let mut newest: Option<Newest> = None;
@@ -109,7 +108,8 @@ impl Cassandra {
                 end.cast_signed(),
                 chunk(max_rows),
             );
-            let found = self.session.execute_unpaged(&self.statements.up, values);
+            let now = self.now();
+            let found = now.session.execute_unpaged(&now.statements.up, values);
             let found = found.await.map_err(failed)?;
             let found = found.into_rows_result().map_err(failed)?;
             // A bucket without a row that it must have: go on behind it, the hole shows by itself.
@@ -144,7 +144,8 @@ impl Cassandra {
                 end.cast_signed(),
                 chunk(max_rows),
             );
-            let found = self.session.execute_unpaged(&self.statements.down, values);
+            let now = self.now();
+            let found = now.session.execute_unpaged(&now.statements.down, values);
             let found = found.await.map_err(failed)?;
             let found = found.into_rows_result().map_err(failed)?;
             let mut reached = bucket(end - 1) * BUCKET;
@@ -174,7 +175,8 @@ impl Cassandra {
             seq_number,
             1,
         );
-        let found = self.session.execute_unpaged(&self.statements.up, values);
+        let now = self.now();
+        let found = now.session.execute_unpaged(&now.statements.up, values);
         let found = found.await.map_err(failed)?;
         let found = found.into_rows_result().map_err(failed)?;
         let row = found.maybe_first_row::<Columns>().map_err(failed)?;
@@ -224,7 +226,12 @@ impl Cassandra {
             "SELECT DISTINCT conversation_id, bucket FROM {}.chat_histories",
             self.keyspace
         );
-        let found = self.session.query_iter(text, ()).await.map_err(failed)?;
+        let found = self
+            .now()
+            .session
+            .query_iter(text, ())
+            .await
+            .map_err(failed)?;
         let mut rows = found.rows_stream::<(Vec<u8>, i32)>().map_err(failed)?;
         let mut all = HashSet::new();
         while let Some(row) = rows.next().await {
@@ -241,7 +248,8 @@ impl Cassandra {
         bucket: i32,
     ) -> Result<Option<State>, HistoryError> {
         let values = (conversation.as_bytes().as_slice(), bucket);
-        let found = self.session.execute_unpaged(&self.statements.state, values);
+        let now = self.now();
+        let found = now.session.execute_unpaged(&now.statements.state, values);
         let found = found.await.map_err(failed)?;
         let found = found.into_rows_result().map_err(failed)?;
         let row = found.maybe_first_row::<(Option<Vec<u8>>,)>();

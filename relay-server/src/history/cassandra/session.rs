@@ -1,6 +1,10 @@
 //! The connection to the cluster.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, PoisonError, RwLock, Weak},
+    time::Duration,
+};
 
 use scylla::{
     client::{
@@ -9,6 +13,8 @@ use scylla::{
     errors::{NewSessionError, PrepareError},
     statement::Consistency,
 };
+
+use tokio::time::sleep;
 
 use super::statements::Statements;
 use crate::history::HistoryError;
@@ -82,15 +88,42 @@ pub enum ConnectError {
 
 /// History in Cassandra.
 pub struct Cassandra {
+    pub(super) keyspace: String,
+    current: Arc<Current>,
+}
+
+/// The connections in use, until others take their place.
+type Current = RwLock<Arc<Connected>>;
+
+/// A session, and what it knows how to ask.
+pub(super) struct Connected {
     pub(super) session: Session,
     pub(super) statements: Statements,
-    pub(super) keyspace: String,
 }
 
 impl Cassandra {
-    /// Connects and prepares every statement.
+    /// Connects and prepares every statement. Within a runtime: as long as this value lives, a task sees to it that it is
+    /// connected.
     pub async fn connect(options: &Options) -> Result<Self, ConnectError> {
         check_name(&options.keyspace)?;
+        let connected = Arc::new(Connected::new(options).await?);
+        let current = Arc::new(RwLock::new(connected));
+        tokio::spawn(keep(Arc::downgrade(&current), options.clone()));
+        Ok(Self {
+            keyspace: options.keyspace.clone(),
+            current,
+        })
+    }
+
+    /// The connections to use now.
+    pub(super) fn now(&self) -> Arc<Connected> {
+        let current = self.current.read();
+        Arc::clone(&current.unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Connected {
+    async fn new(options: &Options) -> Result<Self, ConnectError> {
         let session = options.session().await?;
         let statements = Statements::prepare(&session, &options.keyspace).await;
         let statements = statements.map_err(|cause| ConnectError::Schema {
@@ -100,8 +133,44 @@ impl Cassandra {
         Ok(Self {
             session,
             statements,
-            keyspace: options.keyspace.clone(),
         })
+    }
+
+    /// Whether any node can be asked.
+    fn is_connected(&self) -> bool {
+        let state = self.session.get_cluster_state();
+        state
+            .get_nodes_info()
+            .iter()
+            .any(|node| node.is_connected())
+    }
+}
+
+/// How often is looked whether there is a connection, and how often one is tried to be made.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// When all nodes were away, the driver waits up to ten seconds between two attempts, and no stable setting shortens that. A
+/// session of its own, made as soon as a node answers, is there earlier.
+async fn keep(current: Weak<Current>, options: Options) {
+    let mut connected_before = true;
+    loop {
+        sleep(LOOK).await;
+        let Some(current) = current.upgrade() else {
+            return;
+        };
+        let now = Arc::clone(&current.read().unwrap_or_else(PoisonError::into_inner));
+        let connected = now.is_connected();
+        // Twice in a row: connections of a node that restarts are gone for a moment.
+        if !connected && !connected_before {
+            match Connected::new(&options).await {
+                Ok(fresh) => {
+                    tracing::info!("connected to Cassandra again");
+                    *current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(fresh);
+                }
+                Err(error) => tracing::debug!("{error}"),
+            }
+        }
+        connected_before = connected;
     }
 }
 

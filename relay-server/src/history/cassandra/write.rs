@@ -30,12 +30,13 @@ impl Cassandra {
     /// # Errors
     /// Cassandra did not acknowledge it: some replicas may have it, and it is to be written again.
     pub async fn write(&self, write: &RowsWrite<'_>) -> Result<(), HistoryError> {
+        let now = self.now();
         let mut batch = Batch::new(BatchType::Unlogged);
         batch.set_is_idempotent(true);
         let mut values = Vec::with_capacity(write.rows.len() + 1);
         let id = || CqlValue::Blob(write.conversation.as_bytes().to_vec());
         for row in write.rows {
-            batch.append_statement(self.statements.put_row.clone());
+            batch.append_statement(now.statements.put_row.clone());
             values.push(vec![
                 id(),
                 CqlValue::Int(bucket_number(row.seq)),
@@ -49,14 +50,14 @@ impl Cassandra {
             ]);
         }
         let last_seq = write.state.last_seq;
-        batch.append_statement(self.statements.put_state.clone());
+        batch.append_statement(now.statements.put_state.clone());
         values.push(vec![
             CqlValue::BigInt(last_seq.cast_signed()),
             CqlValue::Blob(write.state.encode()),
             id(),
             CqlValue::Int(bucket_number(last_seq)),
         ]);
-        let done = self.session.batch(&batch, values).await;
+        let done = now.session.batch(&batch, values).await;
         done.map(drop).map_err(failed)
     }
 
@@ -71,6 +72,7 @@ impl Cassandra {
         people: [UserId; 2],
         last_seq: u64,
     ) -> Result<(), HistoryError> {
+        let now = &self.now();
         let raise = |user: UserId, peer: UserId| async move {
             let values = (
                 user.as_bytes().as_slice(),
@@ -79,8 +81,8 @@ impl Cassandra {
                 last_seq.cast_signed(),
                 last_seq.cast_signed(),
             );
-            let put = &self.statements.put_register;
-            self.session.execute_unpaged(put, values).await
+            let put = &now.statements.put_register;
+            now.session.execute_unpaged(put, values).await
         };
         let [one, other] = people;
         let raised = if one == other {
@@ -106,8 +108,9 @@ impl Cassandra {
             bucket_number(row.seq),
             row.seq.cast_signed(),
         );
-        let put = &self.statements.put_empty;
-        let done = self.session.execute_unpaged(put, values).await;
+        let now = self.now();
+        let put = &now.statements.put_empty;
+        let done = now.session.execute_unpaged(put, values).await;
         done.map(drop).map_err(failed)
     }
 }
