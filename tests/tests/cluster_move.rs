@@ -100,7 +100,7 @@ async fn source() -> Source {
     // The move reads back what it wrote: without this it would not be found.
     let token = alice
         .client
-        .set_push_token(sordino::PushProvider::Fcm, "a token");
+        .set_push_token(sordino::PushProvider::Fcm, "a-token");
     token.await.unwrap();
     let (mut heard, mut answered) = (bob.client.events(), alice.client.events());
     for n in 0..TALK {
