@@ -120,8 +120,12 @@ pub(crate) fn build_relay() -> Result<PathBuf, String> {
 /// Programs of the workspace by their names, built as the tests build them, so that what they have built serves here.
 pub(crate) fn build_as_tests(names: &[&str]) -> Result<Vec<PathBuf>, String> {
     prereq::ensure_cluster()?;
-    let mut args = vec!["--workspace", "--features", test::CLUSTER];
-    args.extend(names.iter().flat_map(|name| ["--bin", name]));
+    // These tests need the programs of their packages. Built by themselves, programs do without what only tests ask of
+    // the libraries, and all of those would be built once more.
+    let tests = ["--test", "cluster_nodes", "--test", "cli"];
+    let mut args = vec!["test", "--no-run", "--workspace"];
+    args.extend(["--features", test::CLUSTER]);
+    args.extend(tests);
     let built = relay::executables(&args)?;
     names
         .iter()

@@ -10,6 +10,7 @@ use serde_json::Value;
 pub(super) fn build(release: bool) -> Result<PathBuf, String> {
     eprintln!("stack: building the relay (the first time takes minutes)");
     let mut args = vec![
+        "build",
         "--package=sordino-relay",
         "--bin=sordino-relay",
         "--features=cluster",
@@ -19,11 +20,13 @@ pub(super) fn build(release: bool) -> Result<PathBuf, String> {
     built.ok_or_else(|| "cargo built no relay".to_owned())
 }
 
-/// What `cargo build` makes with these options.
+/// The programs that cargo makes when it is called so; tests are none.
 pub(super) fn executables(args: &[&str]) -> Result<Vec<PathBuf>, String> {
     let mut cargo = Command::new("cargo");
-    cargo.args(["build", "--message-format=json-render-diagnostics"]);
-    let built = cargo.args(args).stderr(Stdio::inherit()).output();
+    cargo
+        .args(args)
+        .arg("--message-format=json-render-diagnostics");
+    let built = cargo.stderr(Stdio::inherit()).output();
     let built = built.map_err(|e| format!("cannot start cargo: {e}"))?;
     if !built.status.success() {
         return Err(format!("cargo build failed: {}", built.status));
@@ -31,7 +34,9 @@ pub(super) fn executables(args: &[&str]) -> Result<Vec<PathBuf>, String> {
     let messages = String::from_utf8_lossy(&built.stdout);
     let executable = |line| {
         let message: Value = serde_json::from_str(line).ok()?;
-        Some(PathBuf::from(message.get("executable")?.as_str()?))
+        let test = message.pointer("/profile/test")?.as_bool()?;
+        let path = message.get("executable")?.as_str()?;
+        (!test).then(|| PathBuf::from(path))
     };
     Ok(messages.lines().filter_map(executable).collect())
 }
