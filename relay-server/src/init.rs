@@ -1,7 +1,7 @@
 //! What a relay begins with: a configuration file and the key of its access tokens.
 
 use std::{
-    fs::{DirBuilder, OpenOptions},
+    fs::{self, DirBuilder, OpenOptions},
     io::{self, Write},
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
@@ -66,8 +66,11 @@ pub fn init(dir: &Path) -> Result<Made, InitError> {
 
 fn write_new(file: &Path, text: &str) -> io::Result<()> {
     let mut created = OpenOptions::new().write(true).create_new(true).open(file)?;
-    created.write_all(text.as_bytes())?;
-    created.sync_all()
+    let written = created
+        .write_all(text.as_bytes())
+        .and_then(|()| created.sync_all());
+    // Cut short it would be in the way of the next attempt.
+    written.inspect_err(|_| drop(fs::remove_file(file)))
 }
 
 fn of(file: &Path) -> impl FnOnce(io::Error) -> InitError {

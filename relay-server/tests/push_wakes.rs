@@ -159,6 +159,33 @@ async fn a_burst_is_one_wake_until_the_device_has_woken_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn several_conversations_are_one_wake_however_long_the_device_sleeps() {
+    let window = Duration::from_millis(600);
+    let world = World::new(Settings {
+        window,
+        ..settings()
+    })
+    .await;
+    let bob = world.person(2, &[2]).await;
+    for seed in 3..=8 {
+        let other = world.person(seed, &[seed]).await;
+        let mut socket = world.relay.connect(&other, seed).await;
+        let draft = Draft::new((&other, seed), (&bob, &[2]), 1);
+        socket.send(draft.frame()).await;
+        assert_eq!(socket.answer().await, (1, None));
+    }
+    world.fcm.wait_for("token-2-2", 1).await;
+    // As long as each of the others would have waited for a wake of its own.
+    tokio::time::sleep(8 * window).await;
+    let said = world.fcm.said("token-2-2").len();
+    assert!(
+        said <= 2,
+        "{said}: what came after the first may take one more"
+    );
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_the_recipients_devices_that_do_not_acknowledge_are_woken() {
     // Time enough to acknowledge on a busy machine.
     let world = World::new(Settings {

@@ -210,8 +210,11 @@ async fn an_interrupted_move_goes_on() {
     };
     let mut source = source().await;
     // Given up at a later point each time, until one comes through.
-    let mut cuts = 0_u64;
+    let (mut cuts, mut refused) = (0_u64, false);
     let moved = loop {
+        if cuts == 2 {
+            refused = start(cluster.config()).await.is_err();
+        }
         let mut left: u64 = cuts * 2;
         let (cut, cutting) = tokio::sync::oneshot::channel();
         let mut cut = Some(cut);
@@ -231,6 +234,7 @@ async fn an_interrupted_move_goes_on() {
         }
     };
     assert!(cuts > 2, "{cuts}");
+    assert!(refused, "no node may serve half a move");
     assert_eq!((moved.users, moved.conversations), (3, 2));
     let node = cluster.node(&source.config).await;
     source.reopened().await;

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, BufReader, Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -163,6 +163,8 @@ impl Making {
             relay::StartError::Locked(_) => BackupError::Busy(data.to_owned()),
             error => io::Error::other(error).into(),
         })?;
+        // Keys come in here; whoever restores for another user has to give it away afterwards.
+        fs::set_permissions(&place, fs::Permissions::from_mode(0o700))?;
         let making = Self {
             place,
             _lock: lock,

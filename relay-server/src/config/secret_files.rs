@@ -16,7 +16,7 @@ impl Config {
     /// Secrets that more than the relay's user may read.
     pub(super) fn secret_file_warnings(&self) -> Vec<Problem> {
         let own = self.store.data.join("token.key");
-        let files: [(&'static str, Option<&PathBuf>, u32); 5] = [
+        let files: [(&'static str, Option<&PathBuf>, u32); 6] = [
             (
                 "store.data",
                 Some(&own).filter(|_| self.keeps_data()),
@@ -30,6 +30,11 @@ impl Config {
             ("tls.key", self.tls.key.as_ref(), STRANGERS),
             ("postgres.url_file", self.postgres.url_file.as_ref(), OTHERS),
             ("redis.url_file", self.redis.url_file.as_ref(), OTHERS),
+            (
+                "push.fcm_service_account_file",
+                self.push.fcm_service_account_file.as_ref(),
+                OTHERS,
+            ),
         ];
         let open = |(key, file, whom): (_, Option<&PathBuf>, _)| warning(key, file?, whom);
         files.into_iter().filter_map(open).collect()

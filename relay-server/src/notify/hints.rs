@@ -32,19 +32,32 @@ pub(super) struct At {
 
 /// Held until the devices were looked after, and then dropped: a place in the queue, and on a cluster the record's part in the
 /// commit.
-pub(super) type Held = Box<dyn Send + Sync>;
+pub(super) type Held = Box<dyn Hold>;
+
+/// What is held for a hint.
+pub(super) trait Hold: Send + Sync {
+    /// It stands for nothing any more: whoever owns the partition now reads the record again.
+    fn is_stale(&self) -> bool {
+        false
+    }
+}
+
+impl Hold for Place {}
 
 /// Something to look after.
 pub(super) struct Hint {
     pub(super) whom: Whom,
     /// The last record that it stands for; `None` where rows are stored before there is a hint.
     pub(super) upto: Option<At>,
+    /// Since when a device that fetches finds all that it stands for.
+    pub(super) readable: Option<Instant>,
     pub(super) held: Held,
 }
 
 struct Waiting {
     due: Instant,
     upto: Option<At>,
+    readable: Option<Instant>,
     held: Held,
 }
 
@@ -76,7 +89,8 @@ pub(super) struct Place(Arc<Taken>);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.places.fetch_sub(1, Ordering::Relaxed);
+        let before = self.0.places.fetch_sub(1, Ordering::Relaxed);
+        metrics::gauge!("sordino_push_behind").set(before.saturating_sub(1) as f64);
         self.0.freed.notify_waiters();
     }
 }
@@ -152,8 +166,26 @@ impl Hints {
         }
     }
 
-    /// Lets it wait until `due`, or until what waits there already is due.
+    /// Something new, which waits until `due`, or until what waits there already is due.
     pub(super) fn offer(&self, whom: Whom, due: Instant, upto: Option<At>, held: Held) {
+        // Where there is no log to be decided first, rows are stored before there is a hint.
+        let readable = upto.is_none().then(Instant::now);
+        let hint = Hint {
+            whom,
+            upto,
+            readable,
+            held,
+        };
+        self.put(hint, due);
+    }
+
+    fn put(&self, hint: Hint, due: Instant) {
+        let Hint {
+            whom,
+            upto,
+            readable,
+            held,
+        } = hint;
         let mut queue = self.queue();
         let first = queue.order.first().map(|(due, _)| *due);
         let due = match queue.waiting.get_mut(&whom) {
@@ -161,16 +193,28 @@ impl Hints {
                 let before = waiting.due;
                 waiting.due = before.min(due);
                 // What is held for one stands for all: whoever reads its record again looks after the whole conversation.
+                if waiting.held.is_stale() {
+                    waiting.held = held;
+                }
                 let offset = |at: &Option<At>| at.map_or(0, |at| at.offset);
                 if offset(&upto) > offset(&waiting.upto) {
                     waiting.upto = upto;
                 }
+                waiting.readable = readable
+                    .zip(waiting.readable)
+                    .map(|(one, two)| one.max(two));
                 let due = waiting.due;
                 queue.order.remove(&(before, whom));
                 due
             }
             None => {
-                queue.waiting.insert(whom, Waiting { due, upto, held });
+                let waiting = Waiting {
+                    due,
+                    upto,
+                    readable,
+                    held,
+                };
+                queue.waiting.insert(whom, waiting);
                 due
             }
         };
@@ -183,7 +227,9 @@ impl Hints {
 
     /// To be looked after once more.
     pub(super) fn again(&self, hint: Hint, wait: Duration) {
-        self.offer(hint.whom, Instant::now() + wait, hint.upto, hint.held);
+        if !hint.held.is_stale() {
+            self.put(hint, Instant::now() + wait);
+        }
     }
 
     /// The next one that is due. Cancel-safe.
@@ -195,10 +241,16 @@ impl Hints {
                 match queue.order.first().copied() {
                     Some((due, whom)) if due <= Instant::now() => {
                         queue.order.pop_first();
-                        if let Some(Waiting { upto, held, .. }) = queue.waiting.remove(&whom) {
-                            return Hint { whom, upto, held };
-                        }
-                        continue;
+                        let waiting = queue.waiting.remove(&whom);
+                        let Some(waiting) = waiting.filter(|w| !w.held.is_stale()) else {
+                            continue;
+                        };
+                        return Hint {
+                            whom,
+                            upto: waiting.upto,
+                            readable: waiting.readable,
+                            held: waiting.held,
+                        };
                     }
                     next => next,
                 }
@@ -263,6 +315,37 @@ mod tests {
         assert_eq!(hints.places(), 2);
         drop((first, second));
         assert!(hints.is_empty());
+    }
+
+    #[tokio::test]
+    async fn what_is_read_again_takes_the_place_of_what_a_lost_partition_left() {
+        struct Reread(Arc<AtomicUsize>, bool);
+        impl Hold for Reread {
+            fn is_stale(&self) -> bool {
+                self.1
+            }
+        }
+        impl Drop for Reread {
+            fn drop(&mut self) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let (hints, dropped) = (hints(), Arc::new(AtomicUsize::new(0)));
+        let offer = |stale| {
+            let at = At {
+                partition: 0,
+                offset: 7,
+            };
+            let held = Box::new(Reread(dropped.clone(), stale));
+            hints.offer(whom(1), Instant::now(), Some(at), held);
+        };
+        offer(true);
+        offer(false);
+        assert_eq!(dropped.load(Ordering::Relaxed), 1, "the stale one");
+        let hint = hints.due().await;
+        assert_eq!(dropped.load(Ordering::Relaxed), 1, "in work");
+        drop(hint);
+        assert_eq!(dropped.load(Ordering::Relaxed), 2);
     }
 
     #[tokio::test]

@@ -20,7 +20,8 @@ impl Default for Retry {
     }
 }
 
-/// What a provider says is believed up to this.
+/// What a provider says is believed between these: without the first, a zero would be asked for again and again.
+const LEAST: Duration = Duration::from_secs(1);
 const BELIEVED: Duration = Duration::from_secs(3600);
 
 impl Retry {
@@ -29,7 +30,7 @@ impl Retry {
         let share = f64::from(random) / f64::from(u32::MAX);
         match named {
             // A little later, so that not everybody comes in the same moment.
-            Some(named) => named.min(BELIEVED).mul_f64(1.0 + share / 10.0),
+            Some(named) => named.clamp(LEAST, BELIEVED).mul_f64(1.0 + share / 10.0),
             None => {
                 let doubled = self.first.saturating_mul(1 << failed.min(16));
                 doubled.min(self.longest).mul_f64(1.0 + share / 2.0)
@@ -56,6 +57,7 @@ mod tests {
         );
         assert_eq!(seconds(None, 0, u32::MAX), 15);
         assert_eq!(seconds(Some(7), 9, 0), 7);
+        assert_eq!(seconds(Some(0), 0, 0), 1);
         assert_eq!(seconds(Some(70), 0, u32::MAX), 77);
         assert_eq!(seconds(Some(1 << 40), 0, 0), 3600);
     }

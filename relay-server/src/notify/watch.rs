@@ -79,8 +79,8 @@ pub(super) async fn run(watch: Arc<Watch>, stop: CancellationToken) {
 }
 
 impl Watch {
-    async fn look_after(&self, hint: Hint) {
-        let again = self.look(&hint).await.unwrap_or_else(|error| {
+    async fn look_after(&self, mut hint: Hint) {
+        let again = self.look(&mut hint).await.unwrap_or_else(|error| {
             let error = error.to_string();
             if self.said.first(&error) {
                 tracing::warn!("sleeping devices are not woken: {error}; trying again");
@@ -94,13 +94,14 @@ impl Watch {
     }
 
     /// Wakes whom there is to wake. `Some`: to be looked at again after so long.
-    async fn look(&self, hint: &Hint) -> Result<Option<Duration>, LookError> {
+    async fn look(&self, hint: &mut Hint) -> Result<Option<Duration>, LookError> {
         let (conversation, user) = hint.whom;
         if let (Some(decided), Some(at)) = (&self.decided, hint.upto)
             && !decided.decided(hint.whom, at).await?
         {
             return Ok(Some(SOON));
         }
+        let readable = *hint.readable.get_or_insert_with(Instant::now);
         let Some(progress) = self.history.progress(user, conversation).await? else {
             return Ok(None);
         };
@@ -123,7 +124,7 @@ impl Watch {
         targets.retain(|target| behind(target.device, newest));
         let wakes = targets
             .iter()
-            .map(|target| self.wake(hint.whom, target, newest, &progress));
+            .map(|target| self.wake((hint.whom, readable), target, newest, &progress));
         let mut again = None;
         for wait in join_all(wakes).await {
             again = [again, wait?].into_iter().flatten().min();
@@ -162,7 +163,7 @@ impl Watch {
     /// Wakes one device, unless it is being woken for this anyway. `Some`: to be looked at again after so long.
     async fn wake(
         &self,
-        whom: Whom,
+        (whom, readable): (Whom, Instant),
         target: &PushTarget,
         seq: u64,
         progress: &Progress,
@@ -190,8 +191,12 @@ impl Watch {
                         other.map_or(0, |other| other.of(target.device))
                     }
                 };
-                // It has not woken up yet. When it does it fetches this too; if it does not, it is woken once more.
                 if acked < up_to {
+                    // It has not woken up yet. When it does it fetches this too. What could be read when it was woken stands
+                    // for no wake of its own; for what came later it is woken once more, if it still sleeps then.
+                    if readable <= at {
+                        return Ok(None);
+                    }
                     return Ok(Some(at + self.settings.window - now));
                 }
             }

@@ -32,6 +32,8 @@ pub struct Tls {
     current: Arc<Current>,
     /// As the files were when they were last read, whether that went well or not.
     seen: Mutex<Seen>,
+    /// Why they were not taken then.
+    refused: Mutex<Option<String>>,
 }
 
 /// The certificate that the next connection gets.
@@ -68,6 +70,7 @@ impl Tls {
             config: Arc::new(config),
             current,
             seen: Mutex::new(seen),
+            refused: Mutex::default(),
         })
     }
 
@@ -102,7 +105,30 @@ impl Tls {
     pub fn reload_and_tell(&self) {
         match self.reload() {
             Ok(()) => tracing::info!("new connections get the certificate as it is on disk now"),
-            Err(problem) => tracing::error!("the certificate is not exchanged: {problem}"),
+            Err(problem) => {
+                tracing::error!("the certificate is not exchanged: {problem}");
+                *self.refused() = Some(problem.to_string());
+            }
+        }
+    }
+
+    /// [`Self::reload_and_tell`] if the files have changed. What was refused is tried again: rights, clocks and a lack of open
+    /// files change without them; that is told only when another thing is wrong then.
+    fn look_again(&self) {
+        let before = self.refused().take();
+        if self.is_outdated() {
+            return self.reload_and_tell();
+        }
+        let Some(before) = before else {
+            return;
+        };
+        match self.reload() {
+            Err(problem) if problem.to_string() == before => *self.refused() = Some(before),
+            Err(problem) => {
+                tracing::error!("the certificate is not exchanged: {problem}");
+                *self.refused() = Some(problem.to_string());
+            }
+            Ok(()) => tracing::info!("new connections get the certificate that was refused before"),
         }
     }
 
@@ -110,6 +136,10 @@ impl Tls {
     fn is_outdated(&self) -> bool {
         let now = look(&self.files);
         *self.seen() != now
+    }
+
+    fn refused(&self) -> MutexGuard<'_, Option<String>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -140,11 +170,7 @@ pub(super) async fn watch(tls: Arc<Tls>, stop: CancellationToken) {
             _ = tick.tick() => {}
         }
         let tls = Arc::clone(&tls);
-        let looked = spawn_blocking(move || {
-            if tls.is_outdated() {
-                tls.reload_and_tell();
-            }
-        });
+        let looked = spawn_blocking(move || tls.look_again());
         let _ = looked.await;
     }
 }
@@ -213,6 +239,22 @@ mod tests {
         assert!(tls.is_outdated());
         tls.reload().expect_err("no key");
         assert!(serves(&tls, &second));
+    }
+
+    #[test]
+    fn what_was_refused_is_tried_again_though_the_files_are_the_same() {
+        let place = made(2001, 2099);
+        let tls = Tls::load(place.files.clone()).expect("loaded");
+        *tls.refused() = Some("it could not be read then".to_owned());
+        assert!(!tls.is_outdated());
+        tls.look_again();
+        assert_eq!(*tls.refused(), None);
+        fs::remove_file(&place.files.key).expect("removed");
+        tls.look_again();
+        let told = tls.refused().clone();
+        assert!(told.is_some());
+        tls.look_again();
+        assert_eq!(*tls.refused(), told);
     }
 
     #[test]

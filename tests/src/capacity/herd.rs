@@ -33,8 +33,8 @@ pub struct Event {
     pub returned: usize,
     /// When the last of them was back.
     pub all_back: Duration,
-    /// Connections of each node afterwards.
-    pub spread: Vec<u64>,
+    /// Connections of each node afterwards; none if it does not run.
+    pub spread: Vec<Option<u64>>,
     /// The messages meanwhile.
     pub messages: Phase,
 }
@@ -42,10 +42,10 @@ pub struct Event {
 impl Event {
     /// Connections of the busiest running node, as a multiple of what each would have if they were even.
     pub fn imbalance(&self) -> f64 {
-        let running: Vec<_> = self.spread.iter().filter(|open| **open > 0).collect();
-        let sum: u64 = self.spread.iter().sum();
+        let running: Vec<_> = self.spread.iter().flatten().copied().collect();
+        let sum: u64 = running.iter().sum();
         let even = sum as f64 / running.len().max(1) as f64;
-        self.spread.iter().copied().max().unwrap_or(0) as f64 / even.max(1.0)
+        running.into_iter().max().unwrap_or(0) as f64 / even.max(1.0)
     }
 }
 
@@ -147,7 +147,7 @@ impl Herd {
     }
 
     /// Connections that HAProxy has to each node, by the nodes' own word.
-    async fn spread(&self) -> Result<Vec<u64>> {
+    async fn spread(&self) -> Result<Vec<Option<u64>>> {
         // A node's gauge is read a moment after the last connection came.
         sleep(Duration::from_secs(1)).await;
         let mut spread = Vec::new();
@@ -157,7 +157,7 @@ impl Herd {
                 // It does not run.
                 Err(_) => String::new(),
             };
-            spread.push(gauge(&text).unwrap_or(0));
+            spread.push(gauge(&text));
         }
         Ok(spread)
     }
@@ -205,7 +205,7 @@ pub fn table(balance: &str, events: &[Event]) -> String {
         let messages = &event.messages;
         let _ = writeln!(
             out,
-            "{:<30} {:>8} {:>10.1} {:>9.2} {:>8.1} {:>8.0} {:>8.0} {:>10.0}  {:?}",
+            "{:<30} {:>8} {:>10.1} {:>9.2} {:>8.1} {:>8.0} {:>8.0} {:>10.0}  {}",
             event.what,
             event.returned,
             event.all_back.as_secs_f64(),
@@ -214,7 +214,12 @@ pub fn table(balance: &str, events: &[Event]) -> String {
             messages.latency_ms(0.99),
             messages.latency_ms(1.0),
             f64::from(messages.stats.longest_after_accepted) / 1000.0,
-            event.spread,
+            event
+                .spread
+                .iter()
+                .map(|open| open.map_or_else(|| "-".to_owned(), |open| open.to_string()))
+                .collect::<Vec<_>>()
+                .join(" "),
         );
     }
     out
@@ -253,8 +258,11 @@ mod tests {
             spread,
             messages: Phase::default(),
         };
-        assert!((event(vec![10, 0, 10, 40]).imbalance() - 2.0).abs() < 1e-9);
-        assert!((event(vec![5, 5]).imbalance() - 1.0).abs() < 1e-9);
+        let spread = vec![Some(10), None, Some(10), Some(40)];
+        assert!((event(spread).imbalance() - 2.0).abs() < 1e-9);
+        // One that runs and has none is idle.
+        let spread = vec![Some(10), Some(0)];
+        assert!((event(spread).imbalance() - 2.0).abs() < 1e-9);
         assert_eq!(gauge("a 1\nsordino_connections 17\n"), Some(17));
     }
 }

@@ -148,8 +148,9 @@ impl Report {
         let _ = writeln!(
             out,
             "Alone on this machine: Kafka {:.0} records/s (its producer tool, all replicas), Cassandra {:.0} messages/s (row,\n\
-             state, two registers). The whole cluster carries {:.2} of what Cassandra takes alone.\n\n\
-             At rest, once: Cassandra {cassandra:.0} bytes a message, Kafka {kafka:.0} (kept for 7 days), PostgreSQL {:.0} a user.\n\
+             state, two registers; one message a batch, no marks). The whole cluster carries {:.2} of what Cassandra takes alone.\n\n\
+             At rest, once: Cassandra {cassandra:.0} bytes a message, Kafka {kafka:.0} (kept for 7 days), PostgreSQL {:.0} a user\n\
+             (without one-time prekeys).\n\
              {ASKED_PER_DAY:.0} messages a day make {:.0} GB a year and replica in Cassandra, {:.1} GB a replica in Kafka;\n\
              {ASKED_USERS} users make {:.0} MB.\n\
              {:.0} times the {:.1} messages/s asked for on average. {} users registered at {:.0}/s.",

@@ -44,7 +44,7 @@ pub struct Span {
 pub struct Stats {
     /// Messages that became both accepted and delivered within the span.
     pub messages: u64,
-    /// From sending to arrival at the other device, of those that arrived within the span.
+    /// From sending to arrival at the other device, of those that were sent within the span, however late they arrived.
     pub micros: Vec<u32>,
     /// Answers that said "not now".
     pub refusals: u64,
@@ -62,9 +62,16 @@ pub struct Pair {
     pub a: End,
     /// The other.
     pub b: End,
+    /// When the next message is due, in the load that ends then.
+    due: Option<(Instant, Instant)>,
 }
 
 impl Pair {
+    /// Of two connected devices.
+    pub fn new(a: End, b: End) -> Self {
+        Self { a, b, due: None }
+    }
+
     /// Loads until the span is over and everything that was sent has arrived, in order and once.
     pub async fn run(&mut self, load: Load, span: Span) -> Result<Stats> {
         let mut stats = Stats::default();
@@ -75,9 +82,27 @@ impl Pair {
     /// The same, in pieces: after a failure, once both ends are connected again, the next call goes on.
     pub(super) async fn go_on(&mut self, load: Load, span: Span, stats: &mut Stats) -> Result<()> {
         let made = (self.a.made, self.b.made);
-        let mut due = match load {
+        let done = self.load(load, span, made, stats).await;
+        stats.sent += self.a.made - made.0 + self.b.made - made.1;
+        for end in [&mut self.a, &mut self.b] {
+            stats.refusals += std::mem::take(&mut end.refusals);
+            stats.pulls += std::mem::take(&mut end.pulls);
+        }
+        done
+    }
+
+    async fn load(
+        &mut self,
+        load: Load,
+        span: Span,
+        made: (u64, u64),
+        stats: &mut Stats,
+    ) -> Result<()> {
+        let mut due = match (load, self.due) {
+            // What was due while a connection was away still is.
+            (Load::Paced(_), Some((until, due))) if until == span.until => due,
             // Not all at once.
-            Load::Paced(every) => Instant::now() + every.mul_f64(rand::random()),
+            (Load::Paced(every), _) => Instant::now() + every.mul_f64(rand::random()),
             _ => Instant::now(),
         };
         let mut timer = pin!(sleep_until(span.until));
@@ -104,6 +129,7 @@ impl Pair {
                         self.a.send(began).await?;
                         self.b.send(began).await?;
                         due += every;
+                        self.due = Some((span.until, due));
                     }
                 }
                 Load::Exactly(count) => {
@@ -146,11 +172,6 @@ impl Pair {
                 taken = self.receive(span, stats) => taken?,
                 () = timer.as_mut() => {}
             }
-        }
-        stats.sent += self.a.made - made.0 + self.b.made - made.1;
-        for end in [&mut self.a, &mut self.b] {
-            stats.refusals += std::mem::take(&mut end.refusals);
-            stats.pulls += std::mem::take(&mut end.pulls);
         }
         Ok(())
     }
@@ -197,7 +218,7 @@ impl Pair {
                 u32::try_from(micros).unwrap_or(u32::MAX)
             };
             let mut arrived = |arrived: Arrived| {
-                if span.from <= now && now < span.until {
+                if span.from <= arrived.began && arrived.began < span.until {
                     stats.micros.push(micros(arrived.began));
                 }
                 let late = arrived.accepted.map_or(0, micros);

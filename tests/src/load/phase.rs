@@ -106,10 +106,10 @@ pub(super) async fn pair(
     let lane = |from: &Arc<Account>, to: &Arc<Account>| {
         Lane::new(Arc::clone(from), Arc::clone(to), noise.clone())
     };
-    Ok(Pair {
-        a: End::connect(dialect, target, source, token_a, lane(a, b)).await?,
-        b: End::connect(dialect, target, source, token_b, lane(b, a)).await?,
-    })
+    Ok(Pair::new(
+        End::connect(dialect, target, source, token_a, lane(a, b)).await?,
+        End::connect(dialect, target, source, token_b, lane(b, a)).await?,
+    ))
 }
 
 /// 127.0.0.2, 127.0.0.3, …

@@ -12,6 +12,9 @@ const MIGRATIONS: [&str; 1] = [include_str!(
     "../../../../migrations/cassandra/0001_messages.cql"
 )];
 
+/// Its row is 1 during a move into the cluster.
+const MOVING: &str = "moving";
+
 /// The oldest relay, by the version of its own tables, that can live with the tables of this one. A migration that takes from
 /// the relay before it what that relay reads or writes raises this to its own number.
 const OLDEST_READER: i32 = 1;
@@ -40,6 +43,11 @@ pub enum MigrateError {
     /// Not made, or by an earlier version.
     #[error("Cassandra's tables are not those of this relay: run `sordino-relay migrate`")]
     Earlier,
+    /// Not all of a former relay is here yet.
+    #[error(
+        "a move into this cluster is under way, or was interrupted: no node may serve before `sordino-relay migrate --from` has come to its end"
+    )]
+    Moving,
     /// The topic is not recorded.
     #[error("the topic {0} is not known to be the log: run `sordino-relay migrate`")]
     NoLog(String),
@@ -141,9 +149,23 @@ pub async fn log_of(
         Ok(Some(found)) if found > known => readable(&session, found, known).await?,
         _ => return Err(MigrateError::Earlier),
     }
+    if version(&session, MOVING).await? == Some(1) {
+        return Err(MigrateError::Moving);
+    }
     let log = recorded(&session, topic).await?;
     let log = log.ok_or_else(|| MigrateError::NoLog(topic.to_owned()))?;
     same(topic, log, partitions)
+}
+
+/// Whether a move is under way: until its end no node starts.
+pub(crate) async fn set_moving(options: &Options, moving: bool) -> Result<(), MigrateError> {
+    check_name(&options.keyspace)?;
+    let session = options.session().await?;
+    let (keyspace, number) = (&options.keyspace, i32::from(moving));
+    let record = format!(
+        "INSERT INTO {keyspace}.schema_versions (name, version) VALUES ('{MOVING}', {number})"
+    );
+    run(&session, &record).await
 }
 
 fn same(topic: &str, log: LogOf, found: u32) -> Result<LogOf, MigrateError> {

@@ -14,6 +14,7 @@ mod write;
 use async_trait::async_trait;
 use sordino_protocol::{ConversationId, DeviceId, UserId};
 
+pub(crate) use self::migrate::set_moving;
 pub use self::{
     migrate::{LogOf, MigrateError, log_of, migrate},
     session::{Cassandra, ConnectError, Options},

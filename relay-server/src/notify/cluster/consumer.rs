@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     broker::{codec, kafka},
     delivery::cluster::offsets::Offsets,
-    notify::hints::{At, Hints, Place, wakes},
+    notify::hints::{At, Hints, Hold, Place, wakes},
     relay::now_ms,
 };
 
@@ -44,7 +44,14 @@ pub(super) struct Consumer {
 #[derive(Clone, Default)]
 struct Owned(Arc<Mutex<HashMap<i32, Partition>>>);
 
-type Partition = Arc<Mutex<Offsets>>;
+type Partition = Arc<Reading>;
+
+/// A partition, from its assignment to its loss.
+#[derive(Default)]
+struct Reading {
+    offsets: Mutex<Offsets>,
+    lost: AtomicBool,
+}
 
 /// A record's part in the commit, until it is dropped.
 struct InWork {
@@ -58,8 +65,14 @@ impl Drop for InWork {
     fn drop(&mut self) {
         // What is thrown away at the end was not looked after.
         if !self.over.load(Ordering::Relaxed) {
-            lock(&self.partition).done(self.offset);
+            lock(&self.partition.offsets).done(self.offset);
         }
+    }
+}
+
+impl Hold for InWork {
+    fn is_stale(&self) -> bool {
+        self.partition.lost.load(Ordering::Relaxed)
     }
 }
 
@@ -128,7 +141,7 @@ impl Consumer {
             return;
         };
         let offset = u64::try_from(message.offset()).unwrap_or(0);
-        lock(&partition).take(offset);
+        lock(&partition.offsets).take(offset);
         let held = InWork {
             _place: self.hints.place(),
             partition,
@@ -195,6 +208,9 @@ impl ConsumerContext for Owned {
             }
         }
         drop(owned);
+        for partition in lost.values() {
+            partition.lost.store(true, Ordering::Relaxed);
+        }
         if let Some(element) = elements.first() {
             // The next owner begins there.
             commit(consumer, element.topic(), &lost, CommitMode::Sync);
@@ -216,7 +232,7 @@ fn commit<C: rdkafka::consumer::Consumer<Owned>>(
 ) {
     let mut offsets = TopicPartitionList::new();
     for (number, partition) in partitions {
-        let Some(offset) = lock(partition).commit_up_to() else {
+        let Some(offset) = lock(&partition.offsets).commit_up_to() else {
             continue;
         };
         let offset = Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX));

@@ -27,8 +27,18 @@ pub(super) struct Access {
 
 enum Held {
     None,
-    Token { token: Token, until: Instant },
-    Failed { outcome: Outcome, until: Instant },
+    /// The one before was refused.
+    Refused,
+    Token {
+        token: Token,
+        until: Instant,
+        /// Until then it takes the place of one that was refused.
+        renewed: Option<Instant>,
+    },
+    Failed {
+        outcome: Outcome,
+        until: Instant,
+    },
 }
 
 #[derive(Deserialize)]
@@ -51,7 +61,7 @@ impl Access {
         let mut held = self.held.lock().await;
         let now = Instant::now();
         match &*held {
-            Held::Token { token, until } if now < *until => return Ok(Arc::clone(token)),
+            Held::Token { token, until, .. } if now < *until => return Ok(Arc::clone(token)),
             Held::Failed { outcome, until } if now < *until => return Err(outcome.clone()),
             _ => {}
         }
@@ -59,8 +69,10 @@ impl Access {
             Ok(granted) => {
                 let token = Arc::new(granted.access_token);
                 let left = Duration::from_secs(granted.expires_in).saturating_sub(MARGIN);
+                let renewed = matches!(*held, Held::Refused).then(|| now + PAUSE);
                 *held = Held::Token {
                     token: Arc::clone(&token),
+                    renewed,
                     until: now + left.min(Duration::from_secs(3600)),
                 };
                 Ok(token)
@@ -78,9 +90,22 @@ impl Access {
     /// FCM does not take this one.
     pub(super) async fn refused(&self, refused: &Token) {
         let mut held = self.held.lock().await;
-        // Not the one that somebody else got meanwhile.
-        if matches!(&*held, Held::Token { token, .. } if Arc::ptr_eq(token, refused)) {
-            *held = Held::None;
+        let now = Instant::now();
+        match &*held {
+            Held::Token { token, renewed, .. } if Arc::ptr_eq(token, refused) => {
+                *held = match renewed {
+                    // Another one would be refused, too: each wake would get one.
+                    Some(until) if now < *until => Held::Failed {
+                        outcome: Outcome::Refused(
+                            "401 for a token that was just granted".to_owned(),
+                        ),
+                        until: now + PAUSE,
+                    },
+                    _ => Held::Refused,
+                };
+            }
+            // Somebody else got another one meanwhile.
+            _ => {}
         }
     }
 

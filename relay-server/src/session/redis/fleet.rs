@@ -72,13 +72,19 @@ async fn ask<T, F>(
 where
     F: Future<Output = ::redis::RedisResult<T>>,
 {
-    let answer = match (node.questions.try_acquire(), node.commands()) {
-        (Ok(_turn), Ok(redis)) => timeout(node.timings.question, question(redis)).await.ok(),
-        _ => None,
+    let unasked = metrics::counter!("sordino_fleet_unasked_total");
+    let Ok(_turn) = node.questions.try_acquire() else {
+        // Too many at once is no word about Redis.
+        unasked.increment(1);
+        return None;
+    };
+    let answer = match node.commands() {
+        Ok(redis) => timeout(node.timings.question, question(redis)).await.ok(),
+        Err(_) => None,
     };
     let answer = answer.and_then(Result::ok);
     if answer.is_none() {
-        metrics::counter!("sordino_fleet_unasked_total").increment(1);
+        unasked.increment(1);
     }
     node.says_fleet(answer.is_some());
     answer

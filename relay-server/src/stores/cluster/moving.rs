@@ -24,7 +24,7 @@ use crate::{
     config::Config,
     history::{
         HistoryError,
-        cassandra::{Cassandra, ConnectError},
+        cassandra::{self, Cassandra, ConnectError, MigrateError},
         embedded::{EmbeddedHistory, Store, StoreError, StoreOptions},
     },
     relay::LOCK,
@@ -37,6 +37,9 @@ const AT_ONCE: usize = 16;
 /// Why a relay does not move.
 #[derive(Debug, thiserror::Error)]
 pub enum MoveError {
+    /// The cluster cannot be marked.
+    #[error(transparent)]
+    Mark(#[from] MigrateError),
     /// There is no data.
     #[error("there is no relay's data in {0}")]
     Absent(PathBuf),
@@ -138,6 +141,9 @@ pub async fn move_in(config: &Config, from: &Path, mut say: Say) -> Result<Moved
         return Err(MoveError::ForeignConversation(*foreign));
     }
 
+    // A node that started now would accept what the move then writes over.
+    let cluster = history(config);
+    cassandra::set_moving(&cluster, true).await?;
     let mut moved = users::move_in(config, from, &mut say).await?;
     let of = all.len() as u64;
     let moving = stream::iter(&all)
@@ -163,6 +169,11 @@ pub async fn move_in(config: &Config, from: &Path, mut say: Say) -> Result<Moved
     if rows != moved.rows || target.conversations().await? != known {
         return Err(MoveError::NotAsMoved("the number of messages".to_owned()));
     }
+    // One that ran already may have.
+    if !Topic::new(log(config)).is_unused().await? {
+        return Err(MoveError::InUse(config.kafka.topic.clone()));
+    }
+    cassandra::set_moving(&cluster, false).await?;
     drop(lock);
     Ok(moved)
 }
