@@ -27,7 +27,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{Router, routing::get};
 
 pub use self::close::Close;
-use self::{connections::Connections, places::Places};
+use self::{ack::Writes, connections::Connections, places::Places};
 use crate::http::Api;
 
 /// Connections that one device may have; one more closes the oldest.
@@ -61,7 +61,8 @@ impl Default for Settings {
             ack_every: Duration::from_secs(1),
             token_warning: Duration::from_secs(60),
             sockets_per_address: 2_000,
-            drain_retry: Duration::from_secs(2),
+            // The batches spread them already, and what is accepted for them meanwhile should not wait for a second.
+            drain_retry: Duration::from_millis(250),
         }
     }
 }
@@ -72,6 +73,7 @@ pub struct Chat {
     settings: Settings,
     connections: Connections,
     places: Places,
+    acks: Writes,
 }
 
 impl Chat {
@@ -82,6 +84,7 @@ impl Chat {
             settings,
             connections: Connections::default(),
             places: Places::default(),
+            acks: Writes::default(),
         })
     }
 
@@ -98,10 +101,11 @@ impl Chat {
     }
 
     /// Takes no new connection and closes those that are open, `batch` at a time and `pause` between, so that they do not all
-    /// come back at once. Returns when the last one is gone.
+    /// come back at once. Returns when the last one is gone and what they acknowledged is written.
     pub async fn drain(&self, batch: usize, pause: Duration) {
         self.connections
             .drain(batch, pause, self.settings.drain_retry)
             .await;
+        self.acks.ended().await;
     }
 }

@@ -276,7 +276,8 @@ impl Connection<'_> {
             .due(now, settings.ack_every)
             .is_some_and(|due| due <= now)
         {
-            self.acks.write(&self.chat.api, &self.identity).await;
+            let chat = self.chat;
+            self.acks.write(&chat.api, &self.identity, &chat.acks);
         }
         let silence = now.saturating_duration_since(self.heard);
         if silence >= settings.dead_after {
@@ -306,7 +307,7 @@ impl Connection<'_> {
         if let Err(error) = unregistered.await {
             tracing::warn!(%error, "a connection was not unregistered");
         }
-        self.acks.write(api, &self.identity).await;
+        self.acks.finish(api, &self.identity, &self.chat.acks);
         match end {
             End::Close(close) => farewell(&mut self.socket, close).await,
             End::Gone => {}
