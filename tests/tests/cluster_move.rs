@@ -8,15 +8,17 @@
     reason = "tests"
 )]
 
+#[allow(dead_code, reason = "each test program uses a part")]
+mod cluster_support;
 #[path = "../../client-sdk/tests/support/mod.rs"]
 mod support;
 
-use std::{env, path::Path, process::Command};
+use std::{path::Path, process::Command};
 
 use sordino_relay::{
     config::Config,
     relay::{Relay, start},
-    stores::cluster::{MoveError, Moved, migrate, move_in},
+    stores::cluster::{MoveError, Moved, move_in},
 };
 use support::{Person, Reading, all, received, texts, within};
 
@@ -28,28 +30,15 @@ struct Cluster {
 
 /// `None` without servers.
 async fn cluster() -> Option<Cluster> {
-    let variable = |name: &str| env::var(format!("SORDINO_TEST_{name}")).ok();
-    let servers = ["POSTGRES", "REDIS", "KAFKA", "CASSANDRA"].map(variable);
-    let [Some(postgres), Some(redis), Some(kafka), Some(cassandra)] = servers else {
-        eprintln!("not run: SORDINO_TEST_… name no servers");
-        return None;
-    };
-    let name = format!("test_{:016x}", rand::random::<u64>());
-    sql(&postgres, &format!("CREATE DATABASE {name}"));
-    let (server, _) = postgres.rsplit_once('/').unwrap();
-    let database = format!("{server}/{name}");
-    let nodes: Vec<_> = cassandra.split(',').map(|n| format!("'{n}'")).collect();
-    let shared = format!(
-        "auth.token_key = '{:064x}'\n\
-         postgres.url = '{database}'\nredis.url = '{redis}'\n\
-         kafka = {{ brokers = '{kafka}', topic = '{name}', partitions = 4, replication = 1, dev = true }}\n\
-         cassandra = {{ nodes = [{}], keyspace = '{name}', replication = 1 }}\n",
-        rand::random::<u128>(),
-        nodes.join(", "),
+    let servers = cluster_support::servers()?;
+    sql(
+        &servers.postgres,
+        &format!("CREATE DATABASE {}", servers.name),
     );
-    let cluster = Cluster { shared, database };
-    migrate(&cluster.config()).await.unwrap();
-    Some(cluster)
+    let (server, _) = servers.postgres.rsplit_once('/').unwrap();
+    let database = format!("{server}/{}", servers.name);
+    let shared = servers.made(&database).await;
+    Some(Cluster { shared, database })
 }
 
 fn sql(url: &str, statement: &str) {

@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+#[allow(dead_code, reason = "each test program uses a part")]
 mod cluster_support;
 #[path = "../../client-sdk/tests/support/mod.rs"]
 mod support;

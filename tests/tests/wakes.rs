@@ -9,6 +9,9 @@
     reason = "tests"
 )]
 
+#[cfg(feature = "cluster")]
+#[allow(dead_code, reason = "each test program uses a part")]
+mod cluster_support;
 #[path = "../../relay-server/tests/fcm_support/mod.rs"]
 mod fcm_support;
 #[path = "../../client-sdk/tests/support/mod.rs"]
@@ -42,26 +45,7 @@ impl World {
     /// `None` without servers.
     #[cfg(feature = "cluster")]
     async fn cluster() -> Option<Self> {
-        let variable = |name: &str| std::env::var(format!("SORDINO_TEST_{name}")).ok();
-        let servers = ["POSTGRES", "REDIS", "KAFKA", "CASSANDRA"].map(variable);
-        let [Some(postgres), Some(redis), Some(kafka), Some(cassandra)] = servers else {
-            eprintln!("not run: SORDINO_TEST_… name no servers");
-            return None;
-        };
-        let name = format!("test_{:016x}", rand::random::<u64>());
-        let nodes: Vec<_> = cassandra.split(',').map(|n| format!("'{n}'")).collect();
-        let shared = format!(
-            "auth.token_key = '{:064x}'\n\
-             postgres.url = '{postgres}'\nredis.url = '{redis}'\n\
-             kafka = {{ brokers = '{kafka}', topic = '{name}', partitions = 4, replication = 1, dev = true }}\n\
-             cassandra = {{ nodes = [{}], keyspace = '{name}', replication = 1 }}\n",
-            rand::random::<u128>(),
-            nodes.join(", "),
-        );
-        let config: Config = toml::from_str(&shared).unwrap();
-        sordino_relay::stores::cluster::migrate(&config)
-            .await
-            .unwrap();
+        let shared = cluster_support::cluster().await?;
         Some(Self::of(tempfile::tempdir().unwrap(), shared).await)
     }
 

@@ -8,27 +8,61 @@ use sordino_relay::{
     stores::cluster::migrate,
 };
 
-/// What all nodes of one test share; a topic and a keyspace of its own. `None` without servers.
-pub async fn cluster() -> Option<String> {
+/// Where the servers are, and a name that no other test has.
+pub struct Servers {
+    pub name: String,
+    pub postgres: String,
+    redis: String,
+    kafka: String,
+    cassandra: String,
+}
+
+/// `None` without servers.
+pub fn servers() -> Option<Servers> {
     let variable = |name: &str| env::var(format!("SORDINO_TEST_{name}")).ok();
     let servers = ["POSTGRES", "REDIS", "KAFKA", "CASSANDRA"].map(variable);
     let [Some(postgres), Some(redis), Some(kafka), Some(cassandra)] = servers else {
         eprintln!("not run: SORDINO_TEST_… name no servers");
         return None;
     };
-    let name = format!("test_{:016x}", rand::random::<u64>());
-    let nodes: Vec<_> = cassandra.split(',').map(|n| format!("'{n}'")).collect();
-    let shared = format!(
-        "auth.token_key = '{:064x}'\n\
-         postgres.url = '{postgres}'\nredis.url = '{redis}'\n\
+    Some(Servers {
+        name: format!("test_{:016x}", rand::random::<u64>()),
+        postgres,
+        redis,
+        kafka,
+        cassandra,
+    })
+}
+
+/// What all nodes of one test share; a topic and a keyspace of its own. `None` without servers.
+pub async fn cluster() -> Option<String> {
+    let servers = servers()?;
+    Some(servers.made(&servers.postgres).await)
+}
+
+impl Servers {
+    /// The same with the users in this database: makes tables and topic.
+    pub async fn made(&self, database: &str) -> String {
+        let Self {
+            name,
+            redis,
+            kafka,
+            cassandra,
+            ..
+        } = self;
+        let nodes: Vec<_> = cassandra.split(',').map(|n| format!("'{n}'")).collect();
+        let shared = format!(
+            "auth.token_key = '{:064x}'\n\
+         postgres.url = '{database}'\nredis.url = '{redis}'\n\
          kafka = {{ brokers = '{kafka}', topic = '{name}', partitions = 4, replication = 1, dev = true }}\n\
          cassandra = {{ nodes = [{}], keyspace = '{name}', replication = 1 }}\n",
-        rand::random::<u128>(),
-        nodes.join(", "),
-    );
-    let config: Config = toml::from_str(&shared).unwrap();
-    migrate(&config).await.unwrap();
-    Some(shared)
+            rand::random::<u128>(),
+            nodes.join(", "),
+        );
+        let config: Config = toml::from_str(&shared).unwrap();
+        migrate(&config).await.unwrap();
+        shared
+    }
 }
 
 pub async fn node(shared: &str, name: &str, listen: SocketAddr) -> Relay {

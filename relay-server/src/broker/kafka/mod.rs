@@ -1,5 +1,6 @@
 //! The log of a cluster: a Kafka topic. A conversation is in the partition that its id names.
 
+pub(crate) mod consumer;
 mod producer;
 mod topic;
 

@@ -8,11 +8,11 @@ use std::{
 
 use bytes::Bytes;
 use rdkafka::{
-    ClientContext, Message, Offset, TopicPartitionList,
+    ClientContext, Message, TopicPartitionList,
     consumer::{
         BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance, StreamConsumer,
     },
-    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+    error::{KafkaError, KafkaResult},
     message::BorrowedMessage,
 };
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -24,7 +24,10 @@ use super::{
     partition::{Partition, Placed},
     persist::Stopped,
 };
-use crate::broker::codec;
+use crate::broker::{
+    codec,
+    kafka::consumer::{commit, pause, said},
+};
 
 /// How often is committed what is done. After a crash as much is read again.
 const COMMIT_EVERY: Duration = Duration::from_millis(500);
@@ -112,7 +115,7 @@ impl Consumer {
             // Also again and again while it is heavy: partitions that come meanwhile come unpaused.
             if heavy || paused {
                 paused = heavy;
-                self.pause(heavy);
+                pause(&*self.client, heavy);
             }
         }
         self.leave().await;
@@ -155,24 +158,13 @@ impl Consumer {
         }
     }
 
-    fn pause(&self, pause: bool) {
-        let assigned = self.client.assignment();
-        let done = assigned.and_then(|all| match pause {
-            true => self.client.pause(&all),
-            false => self.client.resume(&all),
-        });
-        if let Err(error) = done {
-            said(&error);
-        }
-    }
-
     fn commit(&self, mode: CommitMode) {
         let all: Vec<_> = self.work.owned.lock().values().cloned().collect();
-        commit(&*self.client, &self.topic, &all, mode);
+        commit(&*self.client, &self.topic, next(&all), mode);
     }
 
     async fn leave(self) {
-        self.pause(true);
+        pause(&*self.client, true);
         let finished = async {
             while self.work.owned.lock().values().any(|p| !p.is_idle()) {
                 self.work.load.lighter().await;
@@ -265,7 +257,7 @@ impl ConsumerContext for Owned {
         drop(owned);
         if let (Some(topic), false) = (elements.first(), lost.is_empty()) {
             // The next owner begins there. A zombie's commit is refused, which costs the next owner time and nothing else.
-            commit(consumer, topic.topic(), &lost, CommitMode::Sync);
+            commit(consumer, topic.topic(), next(&lost), CommitMode::Sync);
         }
         for partition in lost {
             partition.lost.cancel();
@@ -279,33 +271,8 @@ impl ConsumerContext for Owned {
     }
 }
 
-fn commit<C: rdkafka::consumer::Consumer<Owned>>(
-    client: &C,
-    topic: &str,
-    partitions: &[Arc<Partition>],
-    mode: CommitMode,
-) {
-    let mut offsets = TopicPartitionList::new();
-    for partition in partitions {
-        let Some(offset) = partition.commit_up_to() else {
-            continue;
-        };
-        let offset = Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX));
-        if let Err(error) = offsets.add_partition_offset(topic, partition.number, offset) {
-            said(&error);
-        }
-    }
-    if offsets.count() > 0
-        && let Err(error) = client.commit(&offsets, mode)
-    {
-        said(&error);
-    }
-}
-
-/// The client heals by itself; what it says is for the operator.
-fn said(error: &KafkaError) {
-    match error.rdkafka_error_code() {
-        Some(RDKafkaErrorCode::NoOffset | RDKafkaErrorCode::PartitionEOF) => {}
-        _ => tracing::warn!("Kafka: {error}"),
-    }
+/// Where the next owner of each begins.
+fn next(partitions: &[Arc<Partition>]) -> impl Iterator<Item = (i32, u64)> {
+    let next = |partition: &Arc<Partition>| Some((partition.number, partition.commit_up_to()?));
+    partitions.iter().filter_map(next)
 }

@@ -11,18 +11,24 @@ use std::{
 
 use bytes::Bytes;
 use rdkafka::{
-    ClientContext, Message, Offset, TopicPartitionList,
+    ClientContext, Message, TopicPartitionList,
     consumer::{
         BaseConsumer, CommitMode, Consumer as _, ConsumerContext, Rebalance, StreamConsumer,
     },
-    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
+    error::{KafkaError, KafkaResult},
     message::BorrowedMessage,
 };
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    broker::{codec, kafka},
+    broker::{
+        codec,
+        kafka::{
+            self,
+            consumer::{commit, pause, said},
+        },
+    },
     delivery::cluster::offsets::Offsets,
     notify::hints::{At, Hints, Hold, Place, wakes},
     relay::now_ms,
@@ -120,14 +126,14 @@ impl Consumer {
                     Err(error) => said(&error),
                 },
                 () = self.hints.light(), if paused => {
-                    self.pause(false);
+                    pause(&self.client, false);
                     paused = false;
                 }
                 _ = commit.tick() => self.commit(CommitMode::Async),
             }
             // The rest waits in the log. Paused again and again: partitions that come meanwhile come unpaused.
             if self.hints.is_full() {
-                self.pause(true);
+                pause(&self.client, true);
                 paused = true;
             }
         }
@@ -167,20 +173,9 @@ impl Consumer {
             .offer(whom, Instant::now() + left, Some(at), Box::new(held));
     }
 
-    fn pause(&self, pause: bool) {
-        let assigned = self.client.assignment();
-        let done = assigned.and_then(|all| match pause {
-            true => self.client.pause(&all),
-            false => self.client.resume(&all),
-        });
-        if let Err(error) = done {
-            said(&error);
-        }
-    }
-
     fn commit(&self, mode: CommitMode) {
         let all = self.owned.lock().clone();
-        commit(&self.client, &self.topic, &all, mode);
+        commit(&self.client, &self.topic, next(&all), mode);
     }
 }
 
@@ -213,7 +208,7 @@ impl ConsumerContext for Owned {
         }
         if let Some(element) = elements.first() {
             // The next owner begins there.
-            commit(consumer, element.topic(), &lost, CommitMode::Sync);
+            commit(consumer, element.topic(), next(&lost), CommitMode::Sync);
         }
     }
 
@@ -224,38 +219,15 @@ impl ConsumerContext for Owned {
     }
 }
 
-fn commit<C: rdkafka::consumer::Consumer<Owned>>(
-    client: &C,
-    topic: &str,
-    partitions: &HashMap<i32, Partition>,
-    mode: CommitMode,
-) {
-    let mut offsets = TopicPartitionList::new();
-    for (number, partition) in partitions {
-        let Some(offset) = lock(&partition.offsets).commit_up_to() else {
-            continue;
-        };
-        let offset = Offset::Offset(i64::try_from(offset).unwrap_or(i64::MAX));
-        if let Err(error) = offsets.add_partition_offset(topic, *number, offset) {
-            said(&error);
-        }
-    }
-    if offsets.count() > 0
-        && let Err(error) = client.commit(&offsets, mode)
-    {
-        said(&error);
-    }
+/// Where the next owner of each begins.
+fn next(partitions: &HashMap<i32, Partition>) -> impl Iterator<Item = (i32, u64)> {
+    let next = |(number, partition): (&i32, &Partition)| {
+        Some((*number, lock(&partition.offsets).commit_up_to()?))
+    };
+    partitions.iter().filter_map(next)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing panics while it is held.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The client heals by itself; what it says is for the operator.
-fn said(error: &KafkaError) {
-    match error.rdkafka_error_code() {
-        Some(RDKafkaErrorCode::NoOffset | RDKafkaErrorCode::PartitionEOF) => {}
-        _ => tracing::warn!("Kafka: {error}"),
-    }
 }
