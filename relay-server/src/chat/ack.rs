@@ -1,22 +1,30 @@
 //! Acknowledgements: gathered, and written at most so often.
 //!
-//! They are cumulative, so the highest of a conversation stands for the others. History takes none beyond the last seq:
-//! that is the bound on what a device may claim, without a table of what each connection was told.
+//! They are cumulative, so the highest of a conversation stands for the others. A device may not claim what does not exist:
+//! up to what this connection was told, that is known, and so is the peer; beyond it history is asked.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use sordino_protocol::{ConversationId, DeviceId, UserId};
+use sordino_protocol::{ConversationId, DeviceId, Header, UserId};
 use tokio::{sync::Semaphore, time::Instant};
 use tokio_util::task::TaskTracker;
 
 use super::identity::Identity;
-use crate::{history::HistoryError, http::Api, session::Event};
+use crate::{
+    history::{HistoryError, StoredRow},
+    http::Api,
+    session::Event,
+};
 
 /// Conversations that may wait; one more writes them at once, or is forgotten while others are being written: the next
 /// acknowledgement says it again, and so does the next connection.
 const MOST: usize = 256;
 /// Connections whose acknowledgements are written at the same time: what they wait for is wanted for messages, too.
 const AT_ONCE: usize = 256;
+/// Conversations of which is remembered what a connection was told and has not acknowledged. Of others history is asked.
+const TOLD: usize = 64;
+/// Of them, places kept once none is left: an idle connection holds no more.
+const KEPT: usize = 3;
 
 /// The acknowledgements of all connections that are being written.
 pub(super) struct Writes {
@@ -44,19 +52,107 @@ impl Writes {
 /// The acknowledgements of one connection that are not written yet.
 #[derive(Default)]
 pub(super) struct Acks {
-    waiting: HashMap<ConversationId, u64>,
+    told: HashMap<ConversationId, Told>,
+    waiting: HashMap<ConversationId, Acked>,
+    /// Of what the user wrote alone: nobody waits for these. They are written with what is acknowledged next of the
+    /// conversation, or at the end.
+    own: HashMap<ConversationId, Acked>,
     written: Option<Instant>,
     /// Shared with the task that writes, as long as one does.
     writing: Option<Arc<()>>,
 }
 
+/// What the connection was told of a conversation.
+struct Told {
+    peer: UserId,
+    last: u64,
+    /// The highest that the peer wrote and the device has not acknowledged; 0: none.
+    of_peer: u64,
+    acked: u64,
+}
+
+/// An acknowledgement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Acked {
+    seq: u64,
+    /// Known where the conversation is known to have reached `seq`.
+    peer: Option<UserId>,
+}
+
 impl Acks {
-    pub(super) fn add(&mut self, conversation: ConversationId, seq: u64) {
-        if self.waiting.len() >= MOST && !self.waiting.contains_key(&conversation) {
+    /// The device is told of a row that is stored.
+    pub(super) fn told(&mut self, conversation: ConversationId, row: &StoredRow, user: UserId) {
+        let Ok(header) = Header::parse(&row.header) else {
+            return;
+        };
+        let of_peer = header.sender != user;
+        let peer = if of_peer {
+            header.sender
+        } else {
+            header.recipient
+        };
+        if self.told.len() >= TOLD && !self.told.contains_key(&conversation) {
             return;
         }
-        let highest = self.waiting.entry(conversation).or_default();
-        *highest = seq.max(*highest);
+        let told = self.told.entry(conversation).or_insert(Told {
+            peer,
+            last: 0,
+            of_peer: 0,
+            acked: 0,
+        });
+        told.last = told.last.max(row.seq);
+        if of_peer {
+            told.of_peer = told.of_peer.max(row.seq);
+        }
+    }
+
+    pub(super) fn add(&mut self, conversation: ConversationId, seq: u64) {
+        let Some((acked, own)) = self.known(conversation, seq) else {
+            return;
+        };
+        let full = |map: &HashMap<_, _>| map.len() >= MOST && !map.contains_key(&conversation);
+        if own && !self.waiting.contains_key(&conversation) && !full(&self.own) {
+            let highest = self.own.entry(conversation).or_insert(acked);
+            if seq > highest.seq {
+                *highest = acked;
+            }
+            return;
+        }
+        if full(&self.waiting) {
+            return;
+        }
+        self.own.remove(&conversation);
+        let highest = self.waiting.entry(conversation).or_insert(acked);
+        if seq > highest.seq {
+            *highest = acked;
+        }
+    }
+
+    /// What an acknowledgement means, and whether it is of nothing that the peer wrote; `None`: it says nothing new.
+    fn known(&mut self, conversation: ConversationId, seq: u64) -> Option<(Acked, bool)> {
+        let told = self.told.get_mut(&conversation);
+        let Some(told) = told.filter(|told| seq <= told.last) else {
+            return Some((Acked { seq, peer: None }, false));
+        };
+        if seq <= told.acked {
+            return None;
+        }
+        told.acked = seq;
+        let acked = Acked {
+            seq,
+            peer: Some(told.peer),
+        };
+        let own = told.of_peer == 0;
+        if seq >= told.of_peer {
+            told.of_peer = 0;
+        }
+        if seq == told.last {
+            self.told.remove(&conversation);
+            if self.told.is_empty() {
+                self.told.shrink_to(KEPT);
+            }
+        }
+        Some((acked, own))
     }
 
     fn is_writing(&self) -> bool {
@@ -87,9 +183,9 @@ impl Acks {
         writes.tasks.spawn(async move {
             // Nobody closes it.
             let _turn = turns.acquire().await;
-            for (conversation, seq) in waiting {
+            for (conversation, acked) in waiting {
                 // The next acknowledgement says it again, and so does the next connection.
-                if let Err(error) = write(&api, whose, conversation, seq).await {
+                if let Err(error) = write(&api, whose, conversation, acked).await {
                     tracing::warn!(%error, "an acknowledgement was not written");
                 }
             }
@@ -100,6 +196,7 @@ impl Acks {
     /// The same at the connection's end, though others may still be being written: marks only rise.
     pub(super) fn finish(&mut self, api: &Arc<Api>, identity: &Identity, writes: &Writes) {
         self.writing = None;
+        self.waiting.extend(self.own.drain());
         self.write(api, identity, writes);
     }
 }
@@ -108,10 +205,17 @@ async fn write(
     api: &Api,
     (user, device): (UserId, DeviceId),
     conversation: ConversationId,
-    seq: u64,
+    Acked { seq, peer }: Acked,
 ) -> Result<(), HistoryError> {
-    let acknowledged = api.history.acknowledge(user, device, conversation, seq);
-    if let Some((seq, peer)) = acknowledged.await? {
+    let history = &api.history;
+    let risen = match peer {
+        Some(peer) => {
+            let place = (conversation, peer);
+            history.acknowledge_told(user, device, place, seq).await?
+        }
+        None => history.acknowledge(user, device, conversation, seq).await?,
+    };
+    if let Some((seq, peer)) = risen {
         let event = Event::Delivered { conversation, seq };
         // A hint: the mark is in every page of conversations.
         if let Err(error) = api.sessions.publish(&[peer], event).await {
@@ -123,6 +227,8 @@ async fn write(
 
 #[cfg(test)]
 mod tests {
+    use sordino_protocol::{Class, ClientMessageId, MessageId};
+
     use super::*;
 
     const EVERY: Duration = Duration::from_secs(1);
@@ -139,12 +245,100 @@ mod tests {
         assert_eq!(acks.due(now, EVERY), None);
         acks.add(conversation(1), 5);
         acks.add(conversation(1), 3);
-        assert_eq!(acks.waiting[&conversation(1)], 5);
+        let acked = Acked { seq: 5, peer: None };
+        assert_eq!(acks.waiting[&conversation(1)], acked);
         assert_eq!(acks.due(now, EVERY), Some(now));
         acks.waiting.clear();
         acks.written = Some(now);
         acks.add(conversation(1), 6);
         assert_eq!(acks.due(now, EVERY), Some(now + EVERY));
+    }
+
+    fn row(seq: u64, sender: UserId, recipient: UserId) -> StoredRow {
+        let header = Header {
+            class: Class::Message,
+            conversation: conversation(1),
+            counter: seq,
+            client_message_id: ClientMessageId::from_bytes([0; 16]),
+            sender,
+            sender_device: DeviceId::from_bytes([2; 16]),
+            recipient,
+            sender_list: 1,
+            recipient_list: 1,
+            list_digest: [0; 16],
+            erase: vec![],
+            commit: [0; 32],
+        };
+        StoredRow {
+            seq,
+            message_id: MessageId(seq),
+            header: header.encode().into(),
+            content_hash: [0; 32],
+            content: None,
+            wraps: None,
+        }
+    }
+
+    /// Whether something is due, and with which peer.
+    fn due(acks: &Acks) -> Option<Option<UserId>> {
+        let now = Instant::now();
+        let due = acks.due(now, EVERY).is_some();
+        due.then(|| acks.waiting[&conversation(1)].peer)
+    }
+
+    #[test]
+    fn what_was_told_needs_no_look_and_own_messages_no_hurry() {
+        let [user, peer] = [1, 2].map(|n| UserId::from_bytes([n; 16]));
+        let (own, theirs) = ((user, peer), (peer, user));
+        let told = |acks: &mut Acks, seq, (sender, recipient)| {
+            acks.told(conversation(1), &row(seq, sender, recipient), user);
+        };
+        let mut acks = Acks::default();
+        told(&mut acks, 1, own);
+        acks.add(conversation(1), 1);
+        assert_eq!(due(&acks), None);
+        told(&mut acks, 2, theirs);
+        told(&mut acks, 3, own);
+        acks.add(conversation(1), 2);
+        assert_eq!(due(&acks), Some(Some(peer)));
+        assert!(acks.own.is_empty());
+        acks.add(conversation(1), 3);
+        assert_eq!(acks.waiting[&conversation(1)].seq, 3);
+        assert!(acks.told.is_empty());
+    }
+
+    #[test]
+    fn what_was_not_told_is_not_believed() {
+        let [user, peer] = [1, 2].map(|n| UserId::from_bytes([n; 16]));
+        let mut acks = Acks::default();
+        acks.told(conversation(1), &row(7, peer, user), user);
+        acks.add(conversation(1), 8);
+        assert_eq!(due(&acks), Some(None));
+        // Nor does what it was told make the higher one any truer.
+        acks.add(conversation(1), 7);
+        assert_eq!(acks.waiting[&conversation(1)], Acked { seq: 8, peer: None });
+    }
+
+    #[test]
+    fn an_acknowledgement_below_what_the_peer_wrote_leaves_that_to_the_next() {
+        let [user, peer] = [1, 2].map(|n| UserId::from_bytes([n; 16]));
+        let mut acks = Acks::default();
+        acks.told(conversation(1), &row(1, peer, user), user);
+        acks.told(conversation(1), &row(2, peer, user), user);
+        acks.add(conversation(1), 1);
+        acks.waiting.clear();
+        acks.add(conversation(1), 2);
+        assert_eq!(due(&acks), Some(Some(peer)));
+    }
+
+    #[test]
+    fn so_much_is_remembered_and_no_more() {
+        let [user, peer] = [1, 2].map(|n| UserId::from_bytes([n; 16]));
+        let mut acks = Acks::default();
+        for n in 0..2 * TOLD as u64 {
+            acks.told(conversation(n), &row(1, peer, user), user);
+        }
+        assert_eq!(acks.told.len(), TOLD);
     }
 
     #[test]

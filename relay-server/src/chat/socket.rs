@@ -168,7 +168,8 @@ impl Connection<'_> {
                     if let Some(frame) = push::frame(&event, &self.identity) {
                         self.write(frame).await?;
                     }
-                    if matches!(event, Event::Row { .. }) {
+                    if let Event::Row { conversation, row } = &event {
+                        self.acks.told(*conversation, row, self.identity.user);
                         metrics::counter!("sordino_chat_delivered_total").increment(1);
                     }
                     self.seat.mailbox.written(&event);

@@ -129,6 +129,18 @@ pub trait History: Send + Sync + 'static {
         seq: u64,
     ) -> Result<Option<(u64, UserId)>, HistoryError>;
 
+    /// The same for a `seq` that this conversation with this peer is known to have reached: nothing needs to be read. The
+    /// peer may be told though another device of the user was as far already.
+    async fn acknowledge_told(
+        &self,
+        user: UserId,
+        device: DeviceId,
+        (conversation, _peer): (ConversationId, UserId),
+        seq: u64,
+    ) -> Result<Option<(u64, UserId)>, HistoryError> {
+        self.acknowledge(user, device, conversation, seq).await
+    }
+
     /// What all devices of a user have of a conversation; `None`: the user has no part in it, or it has no row.
     async fn progress(
         &self,

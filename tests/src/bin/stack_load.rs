@@ -62,13 +62,10 @@ struct Capacity {
     /// Connections to measure with.
     #[arg(long, value_delimiter = ',', default_value = "10000,1000,5000,20000")]
     connections: Vec<usize>,
-    /// Devices that write at the same time at full load.
-    #[arg(long, default_value_t = 512)]
-    writers: usize,
-    /// Messages that each of them keeps on the way.
-    #[arg(long, default_value_t = 4)]
-    in_flight: usize,
-    /// Measured seconds of a load; the first measurement takes three times as long.
+    /// Messages a second with which the search for full load begins.
+    #[arg(long, default_value_t = 400.0)]
+    rate: f64,
+    /// Measured seconds of a load; half load of the first measurement takes three times as long.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
 }
@@ -190,12 +187,13 @@ async fn capacity(args: &Args, options: &Capacity, watch: &mut Watch) -> Result<
         {
             let first = cells.is_empty();
             watch.say(&format!("{nodes} relay nodes, {connections} connections"));
+            let measured = Duration::from_secs(options.seconds.max(1));
             let plan = Plan {
                 nodes,
                 connections,
-                writers: (options.writers & !1).clamp(2, connections),
-                in_flight: options.in_flight.max(1),
-                measured: Duration::from_secs(options.seconds.max(1) * if first { 3 } else { 1 }),
+                from_rate: options.rate.max(1.0),
+                measured,
+                measured_half: measured * if first { 3 } else { 1 },
             };
             let pairs = strangers(&accounts, connections, cells.len());
             let cell = cell::measure(plan, &stack, &targets, &pairs, &noise).await?;

@@ -1,4 +1,5 @@
-//! One measurement: so many connections over so many relay nodes, at full load and at half of it.
+//! One measurement: so many connections over so many relay nodes, all of which write now and then, at the highest rate that is
+//! held and at half of it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,24 +18,44 @@ use crate::load::{
     target::Target,
 };
 
-/// Until caches are filled and the Java machines have compiled what they run.
+/// Until a new rate has settled.
 const WARM: Duration = Duration::from_secs(4);
-/// At half load everybody writes: more slowly, so that the first messages of all are made before anything is measured.
-const WARM_HALF: Duration = Duration::from_secs(6);
+/// Everybody writes once before anything is measured: so many messages a second, and this long at least.
+const FIRST_PER_S: f64 = 400.0;
+const LEAST_FIRST: Duration = Duration::from_secs(5);
+/// From one rate to the next, until one is not held.
+const STEP: f64 = 1.5;
+/// How near the highest rate that is held and the lowest that is not have to come.
+const NEAR: f64 = 1.15;
+/// A rate below it is not looked for.
+const LEAST_RATE: f64 = 20.0;
+/// A rate is held if so much of it arrives in the span in which it was sent, and 99 of 100 messages within this time.
+const HELD: f64 = 0.95;
+const SLOWEST_MS: f64 = 1000.0;
 
 /// What to measure.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
     /// Relay nodes.
     pub nodes: u16,
-    /// Connections, spread over them.
+    /// Connections, spread over them. All of them write.
     pub connections: usize,
-    /// Of them, those that write at full load.
-    pub writers: usize,
-    /// Messages each of these keeps on the way.
-    pub in_flight: usize,
-    /// How long each load is measured.
+    /// Messages a second with which the search begins.
+    pub from_rate: f64,
+    /// How long each rate is measured, and half of the highest.
     pub measured: Duration,
+    /// See `measured`.
+    pub measured_half: Duration,
+}
+
+/// A rate that was tried.
+pub struct Step {
+    /// Messages a second.
+    pub offered: f64,
+    /// What came of it.
+    pub phase: Phase,
+    /// Whether that is all of it.
+    pub held: bool,
 }
 
 /// What came out.
@@ -43,10 +64,13 @@ pub struct Cell {
     pub plan: Plan,
     /// To log in and connect all, in seconds.
     pub connect_seconds: f64,
-    /// As fast as it goes.
+    /// The rates that were tried.
+    pub steps: Vec<Step>,
+    /// The highest of them that was held.
     pub full: Phase,
-    /// At half the rate of `full`, from every connection.
+    /// At half the rate of `full`.
     pub half: Phase,
+    first_sent: u64,
     /// Processor seconds at full load, by process; the clients are `clients`.
     pub cpu: Vec<(String, f64)>,
     /// Resident bytes at the end, by process.
@@ -67,7 +91,14 @@ impl Cell {
 
     /// All messages that were sent, measured or not.
     pub fn sent(&self) -> u64 {
-        self.full.stats.sent + self.half.stats.sent
+        let steps = self.steps.iter().map(|step| step.phase.stats.sent);
+        self.first_sent + steps.sum::<u64>() + self.full.stats.sent + self.half.stats.sent
+    }
+
+    /// How many were told to wait.
+    pub fn refusals(&self) -> u64 {
+        let steps = self.steps.iter().map(|step| step.phase.stats.refusals);
+        steps.sum::<u64>() + self.full.stats.refusals + self.half.stats.refusals
     }
 }
 
@@ -102,28 +133,90 @@ pub async fn measure(
         let usage = usage.map_err(|error| load::Error::Server(error.to_string()))?;
         Ok((usage, machine::cpu_seconds(std::process::id())?))
     };
-    let (full, before, after) = {
-        let _step = step("full load", 0);
-        let load = Load::Closed(plan.in_flight);
-        let run = crowd.run(load, plan.writers / 2, WARM, plan.measured, meter);
-        run.await?
+    let connections = crowd.connections() as f64;
+    let pace = |rate: f64| Duration::from_secs_f64(connections / rate);
+    let first = {
+        let _step = step("everybody writes once", 0);
+        let every = pace(FIRST_PER_S).max(LEAST_FIRST);
+        let run = crowd.run(
+            Load::Paced(every),
+            usize::MAX,
+            Duration::ZERO,
+            every,
+            || Ok(()),
+        );
+        run.await?.0
     };
-    let every = plan.connections as f64 / (full.rate() / 2.0).max(1.0);
+    let mut search = Search::default();
+    let mut full = None;
+    let mut steps = Vec::new();
+    while let Some(offered) = search.next(plan.from_rate) {
+        let phase = {
+            let _step = step(&format!("{offered:.0} messages/s"), 0);
+            let load = Load::Paced(pace(offered));
+            crowd.run(load, usize::MAX, WARM, plan.measured, meter)
+        };
+        let (phase, before, after) = phase.await?;
+        let held = phase.rate() >= HELD * offered && phase.latency_ms(0.99) <= SLOWEST_MS;
+        search.tried(offered, held);
+        let step = Step {
+            offered,
+            phase,
+            held,
+        };
+        if !held {
+            steps.push(step);
+        } else if let Some((lower, _)) = full.replace((step, spent(&before, &after))) {
+            steps.push(lower);
+        }
+    }
+    let Some((highest, cpu)) = full else {
+        return Err(super::Error::Failed(format!(
+            "not even {LEAST_RATE:.0} messages/s are held"
+        )));
+    };
     let (half, _, last) = {
-        let _step = step("half load, from every connection", 0);
-        let load = Load::Paced(Duration::from_secs_f64(every));
-        let warm = WARM_HALF.max(Duration::from_secs_f64(every));
-        let run = crowd.run(load, usize::MAX, warm, plan.measured, meter);
+        let _step = step("half load", 0);
+        let load = Load::Paced(pace(highest.offered / 2.0));
+        let run = crowd.run(load, usize::MAX, WARM, plan.measured_half, meter);
         run.await?
     };
     Ok(Cell {
         plan,
         connect_seconds,
-        full,
+        steps,
+        full: highest.phase,
         half,
-        cpu: spent(&before, &after),
+        first_sent: first.stats.sent,
+        cpu,
         memory: last.0.into_iter().map(|u| (u.name, u.memory)).collect(),
     })
+}
+
+/// Looks for the highest rate that is held.
+#[derive(Default)]
+struct Search {
+    held: Option<f64>,
+    missed: Option<f64>,
+}
+
+impl Search {
+    /// The rate to try next.
+    fn next(&self, from: f64) -> Option<f64> {
+        match (self.held, self.missed) {
+            (None, None) => Some(from),
+            (Some(held), None) => Some(held * STEP),
+            (None, Some(missed)) => Some(missed / STEP).filter(|rate| *rate >= LEAST_RATE),
+            (Some(held), Some(missed)) => (missed / held > NEAR).then(|| (held * missed).sqrt()),
+        }
+    }
+
+    fn tried(&mut self, rate: f64, held: bool) {
+        match held {
+            true => self.held = Some(rate),
+            false => self.missed = Some(rate),
+        }
+    }
 }
 
 fn first(targets: &[Target]) -> Result<&Target> {
@@ -142,4 +235,30 @@ fn spent(before: &Meter, after: &Meter) -> Vec<(String, f64)> {
     });
     let clients = (CLIENTS.to_owned(), after.1 - before.1);
     servers.chain([clients]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(capacity: f64, from: f64) -> Option<f64> {
+        let mut search = Search::default();
+        while let Some(rate) = search.next(from) {
+            search.tried(rate, rate <= capacity);
+        }
+        search.held
+    }
+
+    #[test]
+    fn the_highest_rate_that_is_held_is_found_from_below_and_from_above() {
+        for from in [50.0, 1000.0, 40_000.0] {
+            let found = found(1234.0, from).expect("found");
+            assert!((1234.0 / NEAR..=1234.0).contains(&found), "{found}");
+        }
+    }
+
+    #[test]
+    fn what_holds_nothing_is_given_up() {
+        assert_eq!(found(0.0, 1000.0), None);
+    }
 }

@@ -4,7 +4,10 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value, json};
 
-use super::{cell::Cell, rest::Stored};
+use super::{
+    cell::{Cell, Step},
+    rest::Stored,
+};
 use crate::load::{machine::Machine, phase::Phase};
 
 /// What the product was asked to carry: users, of them online, messages a day.
@@ -133,12 +136,13 @@ impl Report {
                 cell.plan.connections as f64 / cell.connect_seconds,
             );
         }
-        let waited: u64 = self.cells.iter().map(|cell| cell.full.stats.refusals).sum();
+        let waited: u64 = self.cells.iter().map(Cell::refusals).sum();
         let sent: u64 = self.cells.iter().map(Cell::sent).sum();
         let _ = writeln!(
             out,
-            "Times in ms, from sending to arrival. {sent} messages, each arrived once and in order; {waited} were told to wait and\n\
-             were sent again. CPU: of the servers, at full load. Connecting: login, TLS and WebSocket.\n"
+            "Times in ms, from sending to arrival. Every connection writes now and then; full load is the highest rate of those tried\n\
+             at which what is sent arrives in the same span. {sent} messages, each arrived once and in order; {waited} were told to\n\
+             wait and were sent again. CPU: of the servers, at full load. Connecting: login, TLS and WebSocket.\n"
         );
     }
 
@@ -206,8 +210,7 @@ fn cell(cell: &Cell) -> Value {
     json!({
         "nodes": cell.plan.nodes,
         "connections": cell.plan.connections,
-        "writers_at_full_load": cell.plan.writers,
-        "in_flight_per_writer": cell.plan.in_flight,
+        "tried": cell.steps.iter().map(step).collect::<Vec<_>>(),
         "full": phase(&cell.full),
         "half": phase(&cell.half),
         "cpu_s_per_1000": round(cell.cpu_per_1000(), 3),
@@ -215,6 +218,13 @@ fn cell(cell: &Cell) -> Value {
         "resident_mib_by_process": cell.memory.iter().map(mib).collect::<Map<_, _>>(),
         "connections_per_s": round(cell.plan.connections as f64 / cell.connect_seconds, 0),
     })
+}
+
+fn step(step: &Step) -> Value {
+    let mut value = phase(&step.phase);
+    value["offered_per_s"] = round(step.offered, 0).into();
+    value["held"] = step.held.into();
+    value
 }
 
 fn phase(phase: &Phase) -> Value {

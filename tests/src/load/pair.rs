@@ -15,7 +15,7 @@ use super::{
 /// Frames taken from a socket before others have their turn.
 const TURN: usize = 32;
 /// How long the last messages may take to arrive.
-const DRAIN: Duration = Duration::from_secs(20);
+const DRAIN: Duration = Duration::from_secs(60);
 
 /// How to load.
 #[derive(Debug, Clone, Copy)]

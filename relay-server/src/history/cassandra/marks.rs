@@ -133,33 +133,57 @@ impl Cassandra {
         if seq <= of_device(&register.acked, device) {
             return Ok(None);
         }
-        let number = seq.cast_signed();
         let highest = register.acked.values().copied().max().unwrap_or(0);
-        let conversation = conversation.as_bytes().as_slice();
-        let risen = number > highest;
+        let risen = seq.cast_signed() > highest;
         if risen {
             // First: a device whose own mark stands does not say it again.
-            let peer = register.peer.as_bytes().as_slice();
-            let now = self.now();
-            let put = &now.statements.put_peer_acked;
-            let done = now
-                .session
-                .execute_unpaged(put, (number, number, peer, conversation));
-            done.await.map_err(failed)?;
+            self.raise_peer_acked(register.peer, conversation, seq)
+                .await?;
         }
+        self.raise_acked(user, device, conversation, seq).await?;
+        Ok(risen.then_some((seq, register.peer)))
+    }
+
+    /// Raises what `peer` is told that the other person's devices have.
+    pub(super) async fn raise_peer_acked(
+        &self,
+        peer: UserId,
+        conversation: ConversationId,
+        seq: u64,
+    ) -> Result<(), HistoryError> {
+        let number = seq.cast_signed();
+        let values = (
+            number,
+            number,
+            peer.as_bytes().as_slice(),
+            conversation.as_bytes().as_slice(),
+        );
+        let now = self.now();
+        let put = &now.statements.put_peer_acked;
+        let done = now.session.execute_unpaged(put, values).await;
+        done.map(drop).map_err(failed)
+    }
+
+    /// Raises a device's own mark.
+    pub(super) async fn raise_acked(
+        &self,
+        user: UserId,
+        device: DeviceId,
+        conversation: ConversationId,
+        seq: u64,
+    ) -> Result<(), HistoryError> {
+        let number = seq.cast_signed();
         let values = (
             number,
             device.as_bytes().as_slice(),
             number,
             user.as_bytes().as_slice(),
-            conversation,
+            conversation.as_bytes().as_slice(),
         );
         let now = self.now();
-        let done = now
-            .session
-            .execute_unpaged(&now.statements.put_acked, values);
-        done.await.map_err(failed)?;
-        Ok(risen.then_some((seq, register.peer)))
+        let put = &now.statements.put_acked;
+        let done = now.session.execute_unpaged(put, values).await;
+        done.map(drop).map_err(failed)
     }
 }
 

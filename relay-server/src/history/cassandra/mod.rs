@@ -84,6 +84,19 @@ impl History for Cassandra {
         self.raise_mark(user, device, conversation, seq).await
     }
 
+    async fn acknowledge_told(
+        &self,
+        user: UserId,
+        device: DeviceId,
+        (conversation, peer): (ConversationId, UserId),
+        seq: u64,
+    ) -> Result<Option<(u64, UserId)>, HistoryError> {
+        // First: a device whose own mark stands does not say it again.
+        self.raise_peer_acked(peer, conversation, seq).await?;
+        self.raise_acked(user, device, conversation, seq).await?;
+        Ok(Some((seq, peer)))
+    }
+
     async fn progress(
         &self,
         user: UserId,
