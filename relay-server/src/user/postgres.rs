@@ -55,7 +55,7 @@ impl Default for Options {
             connections: 16,
             acquire_timeout: Duration::from_secs(3),
             timeout: Duration::from_secs(10),
-            cache_age: Duration::from_secs(30),
+            cache_age: Duration::from_secs(600),
         }
     }
 }

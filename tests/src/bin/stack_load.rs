@@ -192,6 +192,7 @@ async fn capacity(args: &Args, options: &Capacity, watch: &mut Watch) -> Result<
                 nodes,
                 connections,
                 from_rate: options.rate.max(1.0),
+                cold: first,
                 measured,
                 measured_half: measured * if first { 3 } else { 1 },
             };

@@ -18,6 +18,9 @@ use crate::load::{
     target::Target,
 };
 
+/// Java machines compile what they run: so long many messages come before the first measurement, from so many pairs.
+const COMPILE: Duration = Duration::from_secs(30);
+const BUSY_PAIRS: usize = 256;
 /// Until a new rate has settled.
 const WARM: Duration = Duration::from_secs(4);
 /// Everybody writes once before anything is measured: so many messages a second, and this long at least.
@@ -42,6 +45,8 @@ pub struct Plan {
     pub connections: usize,
     /// Messages a second with which the search begins.
     pub from_rate: f64,
+    /// Whether the servers have just been started.
+    pub cold: bool,
     /// How long each rate is measured, and half of the highest.
     pub measured: Duration,
     /// See `measured`.
@@ -70,7 +75,7 @@ pub struct Cell {
     pub full: Phase,
     /// At half the rate of `full`.
     pub half: Phase,
-    first_sent: u64,
+    unmeasured: u64,
     /// Processor seconds at full load, by process; the clients are `clients`.
     pub cpu: Vec<(String, f64)>,
     /// Resident bytes at the end, by process.
@@ -92,7 +97,7 @@ impl Cell {
     /// All messages that were sent, measured or not.
     pub fn sent(&self) -> u64 {
         let steps = self.steps.iter().map(|step| step.phase.stats.sent);
-        self.first_sent + steps.sum::<u64>() + self.full.stats.sent + self.half.stats.sent
+        self.unmeasured + steps.sum::<u64>() + self.full.stats.sent + self.half.stats.sent
     }
 
     /// How many were told to wait.
@@ -135,6 +140,20 @@ pub async fn measure(
     };
     let connections = crowd.connections() as f64;
     let pace = |rate: f64| Duration::from_secs_f64(connections / rate);
+    let warmed = if plan.cold {
+        let _step = step("warming up", 0);
+        let nothing = || Ok(());
+        let run = crowd.run(
+            Load::Closed(2),
+            BUSY_PAIRS,
+            COMPILE,
+            Duration::ZERO,
+            nothing,
+        );
+        run.await?.0.stats.sent
+    } else {
+        0
+    };
     let first = {
         let _step = step("everybody writes once", 0);
         let every = pace(FIRST_PER_S).max(LEAST_FIRST);
@@ -187,7 +206,7 @@ pub async fn measure(
         steps,
         full: highest.phase,
         half,
-        first_sent: first.stats.sent,
+        unmeasured: warmed + first.stats.sent,
         cpu,
         memory: last.0.into_iter().map(|u| (u.name, u.memory)).collect(),
     })
