@@ -9,4 +9,6 @@ pub mod contract;
 pub mod faults;
 pub mod load;
 #[cfg(any(feature = "contract", feature = "measure"))]
+pub mod metrics;
+#[cfg(any(feature = "contract", feature = "measure"))]
 pub mod watch;

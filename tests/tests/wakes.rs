@@ -1,5 +1,5 @@
 //! Sleeping people are woken: real clients, relays as their configuration makes them, and a server that speaks FCM. Embedded
-//! always, and as a cluster where `SORDINO_TEST_…` name its servers.
+//! always; as a cluster, and with users alone in PostgreSQL, where `SORDINO_TEST_…` name servers.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -47,6 +47,24 @@ impl World {
     async fn cluster() -> Option<Self> {
         let shared = cluster_support::cluster().await?;
         Some(Self::of(tempfile::tempdir().unwrap(), shared).await)
+    }
+
+    /// Users in PostgreSQL, messages in the data directory. `None` without servers.
+    #[cfg(feature = "cluster")]
+    async fn pair() -> Option<Self> {
+        let servers = cluster_support::servers()?;
+        let dir = tempfile::tempdir().unwrap();
+        let data = dir.path().join("data");
+        let config = format!(
+            "store.data = '{}'\npostgres.url = '{}'\n",
+            data.display(),
+            servers.postgres
+        );
+        let read: Config = toml::from_str(&config).unwrap();
+        sordino_relay::stores::cluster::migrate(&read)
+            .await
+            .unwrap();
+        Some(Self::of(dir, config).await)
     }
 
     async fn of(dir: TempDir, config: String) -> Self {
@@ -221,6 +239,22 @@ async fn cluster_a_sleeper_is_woken_once_and_nobody_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_a_wake_survives_the_relay() {
     if let Some(world) = World::cluster().await {
+        a_wake_survives_the_relay(world).await;
+    }
+}
+
+#[cfg(feature = "cluster")]
+#[tokio::test(flavor = "multi_thread")]
+async fn pair_a_sleeper_is_woken_once_and_nobody_else() {
+    if let Some(world) = World::pair().await {
+        a_sleeper_is_woken_once_and_nobody_else(world).await;
+    }
+}
+
+#[cfg(feature = "cluster")]
+#[tokio::test(flavor = "multi_thread")]
+async fn pair_a_wake_survives_the_relay() {
+    if let Some(world) = World::pair().await {
         a_wake_survives_the_relay(world).await;
     }
 }

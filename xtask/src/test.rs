@@ -36,7 +36,10 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
         .filter_map(|line| line.split_once('='))
         .collect();
     let tested = cargo_with(ALL, &variables);
-    stack::remove(&dir).and(tested)
+    stack::remove(&dir).and(tested)?;
+    // The test of the stack itself, which starts another one: after the first, for both take memory.
+    let own = [ALL, &["--test", "stack"]].concat();
+    cargo_with(&own, &[("SORDINO_STACK_TEST", "1")])
 }
 
 fn up(dir: &Path) -> Result<String, String> {

@@ -31,7 +31,8 @@ struct Args {
     /// The first of the hundred ports of the cluster.
     #[arg(long, default_value_t = 17_500)]
     base_port: u16,
-    /// One broker, one Cassandra node, two relay nodes, and the faults that take seconds.
+    /// One broker, one Cassandra node, two relay nodes that do everything, and the faults that take seconds. Else three of
+    /// each, and two relay nodes for each role.
     #[arg(long)]
     short: bool,
     /// One line of JSON instead of a table.
@@ -102,12 +103,15 @@ fn perform(
     mut watch: Watch,
     runtime: &Runtime,
 ) -> Result<Report, Failure> {
+    let detours = runtime.block_on(detours(plan))?;
     let addresses = sordino_stack::up(plan, &mut watch)?;
     let front = Front::new(addresses.fronts);
     let authority = addresses.authority.ok_or("the cluster has no HAProxy")?;
     let scene = Scene {
         stack: Stack::open(&plan.dir)?,
         front,
+        detours,
+        runtime: runtime.handle().clone(),
         interrupted: watch.interrupted.clone(),
     };
     // What leaves two cores room to recover.
@@ -152,6 +156,17 @@ fn perform(
     Ok(Report::new(&windows, &outcome, &trips))
 }
 
+/// The ways of the relay nodes to the servers.
+async fn detours(plan: &Plan) -> Result<Vec<(String, Front)>, Failure> {
+    let mut opened = Vec::new();
+    for detour in plan.detours() {
+        let front = Front::new(vec![detour.to]);
+        front.listen(detour.from, 0).await?;
+        opened.push((detour.name, front));
+    }
+    Ok(opened)
+}
+
 fn what(name: &str) -> &'static str {
     let fault = MATRIX.iter().find(|fault| fault.name == name);
     fault.map_or("", |fault| fault.what)
@@ -174,11 +189,25 @@ fn chosen(args: &Args) -> Result<Vec<&'static Fault>, Failure> {
 }
 
 fn plan(args: &Args) -> Result<Plan, Failure> {
-    let (parts, relays) = if args.short { (1, 2) } else { (3, 3) };
+    let (parts, count) = if args.short { (1, 2) } else { (3, 4) };
+    let mut relays = Relays::new(count, args.relay.clone());
+    if !args.short {
+        // A node that is added does everything.
+        for (n, roles) in [
+            (1, &["chat"][..]),
+            (2, &["chat"]),
+            (3, &["delivery", "notify"]),
+            (4, &["delivery", "notify"]),
+        ] {
+            let roles = roles.iter().map(|role| (*role).to_owned());
+            relays.roles.insert(n, roles.collect());
+        }
+    }
     Ok(Plan {
         brokers: parts,
         nodes: parts,
-        relays: Some(Relays::new(relays, args.relay.clone())),
+        relays: Some(relays),
+        detour: true,
         ..Plan::new(&args.dir)?.base_port(args.base_port)
     })
 }

@@ -17,6 +17,7 @@ use crate::load::{
     progress::step,
     target::Target,
 };
+use crate::metrics;
 
 /// Each device of the pairs that talk sends a message so often.
 const PACE: Duration = Duration::from_millis(500);
@@ -24,6 +25,9 @@ const PACE: Duration = Duration::from_millis(500);
 const CALM: Duration = Duration::from_secs(10);
 /// How long a restarted node runs until the next dies: longer than HAProxy's slow start.
 const PAUSE: Duration = Duration::from_secs(40);
+
+/// How late an accepted message may come while nodes are restarted in turn.
+const LATEST: Duration = Duration::from_secs(1);
 
 /// What came out of one event.
 pub struct Event {
@@ -37,6 +41,8 @@ pub struct Event {
     pub spread: Vec<Option<u64>>,
     /// The messages meanwhile.
     pub messages: Phase,
+    /// Nodes left as they do by themselves, without dying.
+    in_order: bool,
 }
 
 impl Event {
@@ -46,6 +52,16 @@ impl Event {
         let sum: u64 = running.iter().sum();
         let even = sum as f64 / running.len().max(1) as f64;
         running.into_iter().max().unwrap_or(0) as f64 / even.max(1.0)
+    }
+
+    /// The longest that a message took once it was accepted.
+    fn latest(&self) -> Duration {
+        Duration::from_micros(self.messages.stats.longest_after_accepted.into())
+    }
+
+    /// Whether all is as it has to be.
+    pub fn is_well(&self) -> bool {
+        !self.in_order || self.latest() <= LATEST
     }
 }
 
@@ -137,6 +153,7 @@ impl Herd {
             all_back: last - begun,
             spread: self.spread().await?,
             messages,
+            in_order: matches!(deed, Some(Deed::Roll)),
         })
     }
 
@@ -152,23 +169,11 @@ impl Herd {
         sleep(Duration::from_secs(1)).await;
         let mut spread = Vec::new();
         for ops in &self.addresses.ops {
-            let text = match reqwest::get(format!("http://{ops}/metrics")).await {
-                Ok(answer) => answer.text().await.unwrap_or_default(),
-                // It does not run.
-                Err(_) => String::new(),
-            };
-            spread.push(gauge(&text));
+            let open = metrics::read(*ops, "sordino_connections").await;
+            spread.push(open.map(|open| open as u64));
         }
         Ok(spread)
     }
-}
-
-/// `sordino_connections 17` among other lines.
-fn gauge(text: &str) -> Option<u64> {
-    let line = text
-        .lines()
-        .find_map(|line| line.strip_prefix("sordino_connections "))?;
-    Some(line.trim().parse::<f64>().ok()? as u64)
 }
 
 #[derive(Clone, Copy)]
@@ -213,13 +218,20 @@ pub fn table(balance: &str, events: &[Event]) -> String {
             messages.latency_ms(0.5),
             messages.latency_ms(0.99),
             messages.latency_ms(1.0),
-            f64::from(messages.stats.longest_after_accepted) / 1000.0,
+            event.latest().as_secs_f64() * 1000.0,
             event
                 .spread
                 .iter()
                 .map(|open| open.map_or_else(|| "-".to_owned(), |open| open.to_string()))
                 .collect::<Vec<_>>()
                 .join(" "),
+        );
+    }
+    if !events.iter().all(Event::is_well) {
+        let _ = writeln!(
+            out,
+            "FAILED: an accepted message came later than {} ms while nodes were restarted in turn",
+            LATEST.as_millis()
         );
     }
     out
@@ -238,7 +250,7 @@ pub fn json(balance: &str, events: &[Event]) -> Value {
             "p50_ms": messages.latency_ms(0.5),
             "p99_ms": messages.latency_ms(0.99),
             "max_ms": messages.latency_ms(1.0),
-            "longest_after_accepted_ms": f64::from(messages.stats.longest_after_accepted) / 1000.0,
+            "longest_after_accepted_ms": event.latest().as_secs_f64() * 1000.0,
             "connections": event.spread,
         })
     });
@@ -257,12 +269,12 @@ mod tests {
             all_back: Duration::ZERO,
             spread,
             messages: Phase::default(),
+            in_order: false,
         };
         let spread = vec![Some(10), None, Some(10), Some(40)];
         assert!((event(spread).imbalance() - 2.0).abs() < 1e-9);
         // One that runs and has none is idle.
         let spread = vec![Some(10), Some(0)];
         assert!((event(spread).imbalance() - 2.0).abs() < 1e-9);
-        assert_eq!(gauge("a 1\nsordino_connections 17\n"), Some(17));
     }
 }

@@ -34,6 +34,8 @@ pub struct Report {
     pub stored: Stored,
     /// What could not be measured as intended.
     pub notes: Vec<String>,
+    /// Measurements that came to nothing.
+    pub failed: Vec<String>,
 }
 
 impl Report {
@@ -42,7 +44,7 @@ impl Report {
         let Some(main) = self.cells.first() else {
             return vec!["nothing was measured".to_owned()];
         };
-        let mut failures = Vec::new();
+        let mut failures = self.failed.clone();
         let connections = main.plan.connections;
         if connections < ASKED_ONLINE {
             failures.push(format!(
@@ -221,10 +223,11 @@ fn cell(cell: &Cell) -> Value {
 }
 
 fn step(step: &Step) -> Value {
-    let mut value = phase(&step.phase);
-    value["offered_per_s"] = round(step.offered, 0).into();
-    value["held"] = step.held.into();
-    value
+    json!({
+        "offered_per_s": round(step.offered, 0),
+        "held": step.held,
+        "came": phase(&step.phase),
+    })
 }
 
 fn phase(phase: &Phase) -> Value {

@@ -1,5 +1,5 @@
-//! What stands between the people and HAProxy: one listener for each client, which goes to a server that takes the connection,
-//! and spoils what passes when told to.
+//! What stands between two sides: between people and HAProxy, between relay nodes and a server. It listens, goes to a server
+//! that takes the connection, and spoils what passes when told to.
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -62,7 +62,16 @@ impl Front {
     /// # Errors
     /// No port is free.
     pub async fn open(&self, first: usize) -> io::Result<SocketAddr> {
-        let listener = TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0)).await?;
+        self.listen((std::net::Ipv4Addr::LOCALHOST, 0).into(), first)
+            .await
+    }
+
+    /// The same at this address.
+    ///
+    /// # Errors
+    /// It is in use.
+    pub async fn listen(&self, address: SocketAddr, first: usize) -> io::Result<SocketAddr> {
+        let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         tokio::spawn(self.clone().serve(listener, first));
         Ok(address)

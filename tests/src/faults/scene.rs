@@ -9,9 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sordino_stack::{Silent, Stack};
+use futures_util::future::join_all;
+use sordino_stack::{Addresses, Silent, Stack};
+use tokio::runtime::Handle;
 
 use super::{Failure, front::Front};
+use crate::metrics;
 
 /// What a recovery is counted from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +45,10 @@ pub struct Scene {
     pub stack: Stack,
     /// The way of the people to HAProxy.
     pub front: Front,
+    /// The ways of the relay nodes to the servers, by the servers' names.
+    pub detours: Vec<(String, Front)>,
+    /// What asks the nodes.
+    pub runtime: Handle,
     /// Set by Ctrl-C.
     pub interrupted: Arc<AtomicBool>,
 }
@@ -50,54 +57,97 @@ impl Scene {
     /// What there is of a kind of server: `kafka-1`, `kafka-2`, ….
     pub fn all(&self, kind: &str) -> Result<Vec<String>, Failure> {
         let mut names = self.stack.names()?;
-        names.retain(|name| name.split('-').next() == Some(kind));
+        names.retain(|name| is_a(name, kind));
         Ok(names)
     }
 
-    /// The first of a kind, which dies or hangs for it.
-    pub fn one(&self, kind: &str) -> Result<String, Failure> {
+    /// The ways of the relay nodes to the servers of a kind.
+    pub fn to(&self, kind: &str) -> Vec<&Front> {
+        let detours = self.detours.iter().filter(|(name, _)| is_a(name, kind));
+        detours.map(|(_, front)| front).collect()
+    }
+
+    /// SIGKILL to the first of a kind, and a new start.
+    pub fn kill_first(&self, kind: &str) -> Result<Done, Failure> {
+        self.kill(&self.first(kind)?)
+    }
+
+    /// The same to the last. Of relay nodes, where each has a role of its own, it is one that delivers.
+    pub fn kill_last(&self, kind: &str) -> Result<Done, Failure> {
+        self.kill(&self.last(kind)?)
+    }
+
+    fn first(&self, kind: &str) -> Result<String, Failure> {
         let first = self.all(kind)?.into_iter().next();
         first.ok_or_else(|| format!("there is no {kind}").into())
     }
 
-    /// SIGKILL to one of a kind, and a new start.
-    pub fn kill_one(&self, kind: &str) -> Result<Done, Failure> {
-        let name = self.one(kind)?;
+    fn last(&self, kind: &str) -> Result<String, Failure> {
+        let last = self.all(kind)?.pop();
+        last.ok_or_else(|| format!("there is no {kind}").into())
+    }
+
+    fn kill(&self, name: &str) -> Result<Done, Failure> {
+        let kind = name.split('-').next().unwrap_or(name);
         let since = match self.all(kind)?.len() {
             1 => Since::Back,
             _ => Since::Fault,
         };
         let fault = Instant::now();
-        self.stack.kill(&name)?;
-        self.stack.start(&name)?;
+        self.stack.kill(name)?;
+        self.stack.start(name)?;
         Ok(match since {
             Since::Fault => (since, fault),
             Since::Back => (since, Instant::now()),
         })
     }
 
-    /// SIGKILL to all of a kind, and a new start after a while.
-    pub fn away(&self, kind: &str, time: Duration) -> Result<Done, Failure> {
+    /// SIGKILL to all of a kind, and a new start after a while. Meanwhile this counter of the relay nodes has to rise.
+    pub fn away(&self, kind: &str, time: Duration, counter: &str) -> Result<Done, Failure> {
         for name in self.all(kind)? {
             self.stack.kill(&name)?;
         }
+        // What was under way when it died may still count.
+        self.pause(Duration::from_secs(2))?;
+        let before = self.count(counter)?;
         self.pause(time)?;
+        if self.count(counter)? <= before {
+            return Err(format!("{counter} did not rise while {kind} was away").into());
+        }
         // All that is missing at once: none of three brokers is ready without another.
         sordino_stack::up(self.stack.plan(), &mut Silent)?;
         Ok((Since::Back, Instant::now()))
     }
 
-    /// SIGSTOP to a relay node for a while. Some people are connected to it.
-    pub fn hold_relay(&self, time: Duration) -> Result<Done, Failure> {
-        let name = self.one("relay")?;
+    /// A counter of all relay nodes together.
+    fn count(&self, counter: &str) -> Result<f64, Failure> {
+        let nodes = Addresses::of(self.stack.plan())?.ops;
+        let read = nodes.into_iter().map(|ops| metrics::read(ops, counter));
+        let values = self.runtime.block_on(join_all(read));
+        Ok(values.into_iter().flatten().sum())
+    }
+
+    /// SIGSTOP to the last of a kind for a while.
+    pub fn hold_last(&self, kind: &str, time: Duration) -> Result<Done, Failure> {
+        self.hold(&self.last(kind)?, time)
+    }
+
+    /// SIGSTOP for a while to a relay node to which some people are connected.
+    pub fn hold_sockets(&self, time: Duration) -> Result<Done, Failure> {
         // Who left a node that died does not come back to it by itself.
         self.front.cut();
         self.pause(Duration::from_secs(5))?;
-        self.stack.hold(&name)?;
+        self.hold(&self.first("relay")?, time)
+    }
+
+    fn hold(&self, name: &str, time: Duration) -> Result<Done, Failure> {
+        let fault = Instant::now();
+        self.stack.hold(name)?;
         let paused = self.pause(time);
-        self.stack.resume(&name)?;
+        self.stack.resume(name)?;
         paused?;
-        Ok((Since::Back, Instant::now()))
+        // Another of its kind stands in for it, long before it goes on.
+        Ok((Since::Fault, fault))
     }
 
     /// SIGTERM to each of a kind, one after another, each started again before the next.
@@ -140,4 +190,9 @@ impl Scene {
             false => Ok(()),
         }
     }
+}
+
+/// Whether `kafka-1` is a `kafka`.
+fn is_a(name: &str, kind: &str) -> bool {
+    name.split('-').next() == Some(kind)
 }

@@ -285,6 +285,10 @@ impl End {
             began,
             accepted: None,
         });
+        if self.retry_at.is_some() {
+            // Behind those that are to be sent again: out of order it would be accepted, and never delivered.
+            return Ok(());
+        }
         self.unanswered += 1;
         self.write(frame).await
     }

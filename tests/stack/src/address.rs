@@ -35,8 +35,8 @@ impl Addresses {
     /// The password for PostgreSQL cannot be read.
     pub fn of(plan: &Plan) -> Result<Self, Error> {
         Ok(Self {
-            postgres: postgres::url(plan)?,
-            redis: redis::url(plan),
+            postgres: postgres::url(plan, postgres::address(plan))?,
+            redis: redis::url(redis::address(plan)),
             kafka: kafka::servers(plan),
             cassandra: cassandra::addresses(plan),
             front: plan.relays.as_ref().map(|_| haproxy::url(plan)),
@@ -47,6 +47,19 @@ impl Addresses {
                 .relay_numbers()
                 .map(|n| relay::address(plan, n))
                 .collect(),
+        })
+    }
+
+    /// The same with the servers as relay nodes reach them.
+    pub(crate) fn of_relays(plan: &Plan) -> Result<Self, Error> {
+        Ok(Self {
+            postgres: postgres::url(plan, postgres::reached(plan))?,
+            redis: redis::url(redis::reached(plan)),
+            kafka: kafka::servers_reached(plan),
+            cassandra: (1..=plan.nodes)
+                .map(|n| cassandra::reached(plan, n))
+                .collect(),
+            ..Self::of(plan)?
         })
     }
 }

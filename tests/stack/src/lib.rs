@@ -38,7 +38,7 @@ pub use error::Error;
 pub use fault::Stack;
 pub use measure::Usage;
 pub use packages::{Program, ensure};
-pub use plan::{Balance, Plan, Relays};
+pub use plan::{Balance, Detour, Plan, Relays};
 pub use progress::{Event, Progress, Silent};
 pub use status::{Health, Row, log, status};
 pub use up::up;

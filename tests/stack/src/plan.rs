@@ -1,5 +1,6 @@
 //! What a stack consists of.
 use std::{
+    collections::BTreeMap,
     fs,
     net::SocketAddr,
     path::{self, Path, PathBuf},
@@ -7,7 +8,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, place::Place};
+use crate::{
+    Error,
+    place::Place,
+    service::{cassandra, kafka, postgres, redis},
+};
 
 /// Ports that one stack takes, from its base port on.
 pub(crate) const PORTS: u16 = 100;
@@ -30,6 +35,20 @@ pub struct Plan {
     pub nodes: u16,
     /// Relay nodes and HAProxy before them; without it, the services alone.
     pub relays: Option<Relays>,
+    /// Relay nodes reach the servers by other ports. Somebody has to forward from there before they start: [`Plan::detours`].
+    #[serde(default)]
+    pub detour: bool,
+}
+
+/// A way by which relay nodes reach a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Detour {
+    /// The server's name.
+    pub name: String,
+    /// Where relay nodes look for it.
+    pub from: SocketAddr,
+    /// Where that has to lead.
+    pub to: SocketAddr,
 }
 
 /// Relay nodes of a [`Plan`].
@@ -43,6 +62,9 @@ pub struct Relays {
     pub fronts: u16,
     /// How HAProxy spreads connections over the nodes.
     pub balance: Balance,
+    /// The roles of nodes that do not do everything, by number.
+    #[serde(default)]
+    pub roles: BTreeMap<u16, Vec<String>>,
     /// What every node's configuration has beside the servers' addresses: whole sections of TOML.
     pub settings: String,
 }
@@ -65,8 +87,15 @@ impl Relays {
             program,
             fronts: 1,
             balance: Balance::default(),
+            roles: BTreeMap::new(),
             settings: String::new(),
         }
+    }
+
+    /// Whether devices connect to this node.
+    pub(crate) fn serves_devices(&self, n: u16) -> bool {
+        let roles = self.roles.get(&n);
+        roles.is_none_or(|roles| roles.iter().any(|role| role == "chat"))
     }
 }
 
@@ -83,6 +112,7 @@ impl Plan {
             brokers: 1,
             nodes: 1,
             relays: None,
+            detour: false,
         })
     }
 
@@ -154,6 +184,36 @@ impl Plan {
         }
     }
 
+    /// The ways by which relay nodes reach the servers, if they do not go there straight.
+    pub fn detours(&self) -> Vec<Detour> {
+        if !self.detour {
+            return Vec::new();
+        }
+        let mut detours = vec![
+            Detour {
+                name: postgres::NAME.to_owned(),
+                from: postgres::reached(self),
+                to: postgres::address(self),
+            },
+            Detour {
+                name: redis::NAME.to_owned(),
+                from: redis::reached(self),
+                to: redis::address(self),
+            },
+        ];
+        detours.extend((1..=self.brokers).map(|n| Detour {
+            name: kafka::name(n),
+            from: kafka::reached(self, n),
+            to: kafka::detour(self, n),
+        }));
+        detours.extend((1..=self.nodes).map(|n| Detour {
+            name: cassandra::name(n),
+            from: cassandra::reached(self, n),
+            to: cassandra::address(self, n),
+        }));
+        detours
+    }
+
     /// Which nodes there are: 1, 2, ….
     pub(crate) fn relay_numbers(&self) -> std::ops::RangeInclusive<u16> {
         1..=self.relays.as_ref().map_or(0, |relays| relays.count)
@@ -178,6 +238,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::{haproxy, relay};
 
     #[test]
     fn a_recorded_plan_comes_back_and_binds_the_next() {
@@ -199,6 +260,35 @@ mod tests {
         };
         assert!(other.check().is_err());
         assert!(plan.base_port(20_100).check().is_err());
+    }
+
+    #[test]
+    fn no_port_is_taken_twice() {
+        let plan = Plan {
+            brokers: 3,
+            nodes: 3,
+            detour: true,
+            ..Plan::new(Path::new("/stack")).unwrap()
+        };
+        let relays = 1..=MOST_RELAYS;
+        let fronts = 1..=MOST_FRONTS;
+        let mut all: Vec<_> = plan.detours().iter().map(|detour| detour.from).collect();
+        all.extend([postgres::address(&plan), redis::address(&plan)]);
+        for n in 1..=3 {
+            all.extend([kafka::broker(&plan, n), kafka::controller(&plan, n)]);
+            all.extend([kafka::detour(&plan, n), cassandra::address(&plan, n)]);
+            all.extend([cassandra::storage(&plan, n), cassandra::jmx(&plan, n)]);
+        }
+        all.extend(fronts.clone().map(|n| haproxy::front(&plan, n)));
+        all.extend(fronts.map(|n| haproxy::status(&plan, n)));
+        all.extend(relays.clone().map(|n| relay::address(&plan, n)));
+        all.extend(relays.map(|n| relay::ops(&plan, n)));
+        let last = plan.base_port + PORTS;
+        assert!(all.iter().all(|address| address.port() < last), "{all:?}");
+        let count = all.len();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), count);
     }
 
     #[test]

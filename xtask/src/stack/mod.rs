@@ -5,10 +5,12 @@ mod watch;
 use std::{
     path::{Path, PathBuf},
     process::Command,
+    thread,
+    time::Duration,
 };
 
 use clap::{Args, Subcommand};
-use sordino_stack::{Addresses, Error, Health, Plan, Relays, Row};
+use sordino_stack::{Addresses, Error, Health, Plan, Relays, Row, Stack};
 
 use crate::{prereq, test};
 
@@ -37,6 +39,8 @@ enum Task {
         #[arg(long)]
         wipe: bool,
     },
+    /// Starts again whatever dies, as an init system would, until Ctrl-C.
+    Tend,
     /// Lists the processes.
     Status,
     /// Shows the end of a process's log.
@@ -82,6 +86,7 @@ pub(crate) fn run(options: &Options) -> Result<(), String> {
     let outcome = match &options.task {
         Task::Up(options) => return up(&dir, options),
         Task::Down { wipe } => down(&dir, *wipe),
+        Task::Tend => tend(&dir),
         Task::Status => sordino_stack::status(&dir).map(|rows| print(&rows)),
         Task::Logs { process, follow } => return logs(&dir, process, *follow),
         Task::Env => Plan::recorded(&dir)
@@ -188,6 +193,21 @@ fn down(dir: &Path, wipe: bool) -> Result<(), Error> {
         sordino_stack::wipe(dir)?;
     }
     Ok(())
+}
+
+fn tend(dir: &Path) -> Result<(), Error> {
+    let stack = Stack::open(dir)?;
+    eprintln!("stack: starting again whatever dies; Ctrl-C ends that, and nothing else");
+    loop {
+        for row in sordino_stack::status(dir)? {
+            if row.health == Health::Down {
+                eprintln!("stack: {} is down, starting it", row.name);
+                stack.start(&row.name)?;
+                eprintln!("stack: {} is back", row.name);
+            }
+        }
+        thread::sleep(Duration::from_millis(500));
+    }
 }
 
 fn print(rows: &[Row]) {

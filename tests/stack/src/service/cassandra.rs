@@ -52,17 +52,24 @@ pub(crate) fn name(n: u16) -> String {
 }
 
 /// Each node has a loopback address of its own, with the same ports.
-fn address(plan: &Plan, n: u16) -> SocketAddr {
-    let mut address = plan.address(20);
+pub(crate) fn address(plan: &Plan, n: u16) -> SocketAddr {
+    at(plan, 20, n)
+}
+
+/// Where relay nodes look for it: the driver finds the other nodes at the port that it knows of the first.
+pub(crate) fn reached(plan: &Plan, n: u16) -> SocketAddr {
+    at(plan, if plan.detour { 56 } else { 20 }, n)
+}
+
+fn at(plan: &Plan, offset: u16, n: u16) -> SocketAddr {
+    let mut address = plan.address(offset);
     let last = u8::try_from(n).unwrap_or(u8::MAX);
     address.set_ip([127, 0, 0, last].into());
     address
 }
 
-fn storage(plan: &Plan, n: u16) -> SocketAddr {
-    let mut address = address(plan, n);
-    address.set_port(plan.address(21).port());
-    address
+pub(crate) fn storage(plan: &Plan, n: u16) -> SocketAddr {
+    at(plan, 21, n)
 }
 
 /// For `nodetool`. On 127.0.0.1 for every node, so each has a port of its own.

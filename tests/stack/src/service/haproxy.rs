@@ -109,7 +109,9 @@ fn render(plan: &Plan, n: u16) -> Result<String, Error> {
         .map(|line| chosen(line, balance))
         .collect();
     let mut text = others.join("\n");
-    let nodes = plan.relay_numbers();
+    let relays = plan.relays.as_ref();
+    let behind = |n: &u16| relays.is_some_and(|relays| relays.serves_devices(*n));
+    let nodes = plan.relay_numbers().filter(behind);
     let servers: String = nodes.map(|node| server(plan, node)).collect();
     let bind = format!(
         "bind {} ssl crt {} ",

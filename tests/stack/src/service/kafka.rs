@@ -19,7 +19,7 @@ const COMMON: &str = "\
 process.roles=broker,controller
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,DETOUR:PLAINTEXT,CONTROLLER:PLAINTEXT
 num.partitions=16
 auto.create.topics.enable=false
 unclean.leader.election.enable=false
@@ -68,9 +68,24 @@ pub(crate) fn controller(plan: &Plan, n: u16) -> SocketAddr {
     plan.address(14 + n)
 }
 
+/// Where a detour leads: clients that come here are told of the detour's port, not of the broker's own.
+pub(crate) fn detour(plan: &Plan, n: u16) -> SocketAddr {
+    plan.address(56 + n)
+}
+
+/// Where relay nodes look for it.
+pub(crate) fn reached(plan: &Plan, n: u16) -> SocketAddr {
+    plan.address(if plan.detour { 52 } else { 9 } + n)
+}
+
 /// For a client's `bootstrap.servers`.
 pub(crate) fn servers(plan: &Plan) -> String {
     list((1..=plan.brokers).map(|n| broker(plan, n).to_string()))
+}
+
+/// The same for relay nodes.
+pub(crate) fn servers_reached(plan: &Plan) -> String {
+    list((1..=plan.brokers).map(|n| reached(plan, n).to_string()))
 }
 
 pub(crate) fn process(plan: &Plan, n: u16) -> Result<Process, Error> {
@@ -121,12 +136,17 @@ fn properties_file(place: &Place, n: u16) -> std::path::PathBuf {
 
 fn properties(plan: &Plan, n: u16) -> String {
     let (client, control) = (broker(plan, n), controller(plan, n));
-    let listeners = format!("PLAINTEXT://{client},CONTROLLER://{control}");
+    let mut listeners = format!("PLAINTEXT://{client},CONTROLLER://{control}");
+    let mut advertised = listeners.clone();
+    if plan.detour {
+        listeners += &format!(",DETOUR://{}", detour(plan, n));
+        advertised += &format!(",DETOUR://{}", reached(plan, n));
+    }
     let quorum = list((1..=plan.brokers).map(|n| controller(plan, n).to_string()));
     let logs = plan.place().data(&name(n)).join("log");
     let replication = if plan.brokers == 1 { ONE } else { THREE };
     format!(
-        "node.id={n}\nlisteners={listeners}\nadvertised.listeners={listeners}\n\
+        "node.id={n}\nlisteners={listeners}\nadvertised.listeners={advertised}\n\
          controller.quorum.bootstrap.servers={quorum}\nlog.dirs={}\n{COMMON}{replication}",
         logs.display()
     )

@@ -30,12 +30,14 @@ pub(crate) fn address(plan: &Plan) -> SocketAddr {
     plan.address(2)
 }
 
-pub(crate) fn url(plan: &Plan) -> Result<String, Error> {
+/// Where relay nodes look for it.
+pub(crate) fn reached(plan: &Plan) -> SocketAddr {
+    plan.address(if plan.detour { 51 } else { 2 })
+}
+
+pub(crate) fn url(plan: &Plan, address: SocketAddr) -> Result<String, Error> {
     let password = password(&plan.place())?;
-    Ok(format!(
-        "postgres://{USER}:{password}@{}/{USER}",
-        address(plan)
-    ))
+    Ok(format!("postgres://{USER}:{password}@{address}/{USER}"))
 }
 
 pub(crate) fn process(plan: &Plan) -> Result<Process, Error> {

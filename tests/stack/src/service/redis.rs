@@ -10,8 +10,13 @@ pub(crate) fn address(plan: &Plan) -> SocketAddr {
     plan.address(3)
 }
 
-pub(crate) fn url(plan: &Plan) -> String {
-    format!("redis://{}", address(plan))
+/// Where relay nodes look for it.
+pub(crate) fn reached(plan: &Plan) -> SocketAddr {
+    plan.address(if plan.detour { 52 } else { 3 })
+}
+
+pub(crate) fn url(address: SocketAddr) -> String {
+    format!("redis://{address}")
 }
 
 pub(crate) fn process(plan: &Plan) -> Result<Process, Error> {

@@ -40,7 +40,7 @@ pub(crate) fn process(plan: &Plan, relays: &Relays, n: u16) -> Process {
 /// Writes each node's configuration, brings the stores' schemas up to date, and starts the nodes.
 pub(crate) fn bring_up(plan: &Plan, relays: &Relays, context: &Context<'_>) -> Result<(), Error> {
     let place = &context.place;
-    let addresses = Addresses::of(plan)?;
+    let addresses = Addresses::of_relays(plan)?;
     let key = place.etc("token.key");
     place.secret(&key, || hex::encode(rand::random::<[u8; 32]>()))?;
     for n in plan.relay_numbers() {
@@ -78,8 +78,10 @@ fn settings(plan: &Plan, addresses: &Addresses, n: u16) -> String {
         .iter()
         .map(|node| format!("\"{node}\""))
         .collect();
+    let roles = plan.relays.as_ref().and_then(|all| all.roles.get(&n));
+    let roles = roles.map_or_else(String::new, |roles| format!("roles = {roles:?}\n"));
     format!(
-        "[server]\nlisten = \"{listen}\"\nname = \"localhost\"\ntrusted_proxies = [\"127.0.0.0/8\"]\n\n\
+        "[server]\nlisten = \"{listen}\"\nname = \"localhost\"\ntrusted_proxies = [\"127.0.0.0/8\"]\n{roles}\n\
          [auth]\ntoken_key_file = {key:?}\n\n\
          [ops]\nlisten = \"{ops}\"\n\n\
          [store]\ndata = {data:?}\n\n\
