@@ -36,10 +36,12 @@ pub struct Redis {
     pub url: Option<Secret>,
     /// A file with the same.
     pub url_file: Option<PathBuf>,
+    /// Who vouches for Redis, where the URL begins with `rediss://`: a PEM file. Unset: whom the system trusts.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// The log in Kafka instead of in memory.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Kafka {
     /// Brokers to begin with, `host:port`, separated by commas. Empty: none.
@@ -52,6 +54,44 @@ pub struct Kafka {
     pub replication: u16,
     /// Settings that may lose acknowledged messages are accepted.
     pub dev: bool,
+    /// The brokers speak TLS.
+    pub tls: bool,
+    /// Who vouches for them: a PEM file. Unset: whom the system trusts.
+    pub ca_file: Option<PathBuf>,
+    /// The relay's name there; then it needs a password.
+    pub username: Option<String>,
+    /// Its password.
+    pub password: Option<Secret>,
+    /// A file with the same.
+    pub password_file: Option<PathBuf>,
+    /// How the password is proved.
+    pub sasl_mechanism: SaslMechanism,
+}
+
+/// How a client of Kafka proves its password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum SaslMechanism {
+    /// RFC 5802 with SHA-512.
+    #[default]
+    #[serde(rename = "SCRAM-SHA-512")]
+    ScramSha512,
+    /// RFC 7677.
+    #[serde(rename = "SCRAM-SHA-256")]
+    ScramSha256,
+    /// It is sent as it is (RFC 4616): with TLS alone.
+    #[serde(rename = "PLAIN")]
+    Plain,
+}
+
+impl SaslMechanism {
+    /// Its registered name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ScramSha512 => "SCRAM-SHA-512",
+            Self::ScramSha256 => "SCRAM-SHA-256",
+            Self::Plain => "PLAIN",
+        }
+    }
 }
 
 impl Default for Kafka {
@@ -62,12 +102,18 @@ impl Default for Kafka {
             partitions: 16,
             replication: 3,
             dev: false,
+            tls: false,
+            ca_file: None,
+            username: None,
+            password: None,
+            password_file: None,
+            sasl_mechanism: SaslMechanism::default(),
         }
     }
 }
 
 /// History in Cassandra instead of in the data directory.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cassandra {
     /// Nodes to begin with. Empty: none.
@@ -76,6 +122,16 @@ pub struct Cassandra {
     pub keyspace: String,
     /// Its replicas, when `migrate` makes it.
     pub replication: u16,
+    /// The nodes speak TLS.
+    pub tls: bool,
+    /// Who vouches for them: a PEM file. Unset: whom the system trusts.
+    pub ca_file: Option<PathBuf>,
+    /// The relay's name there; then it needs a password.
+    pub username: Option<String>,
+    /// Its password.
+    pub password: Option<Secret>,
+    /// A file with the same.
+    pub password_file: Option<PathBuf>,
 }
 
 impl Default for Cassandra {
@@ -84,6 +140,11 @@ impl Default for Cassandra {
             nodes: Vec::new(),
             keyspace: "sordino".to_owned(),
             replication: 3,
+            tls: false,
+            ca_file: None,
+            username: None,
+            password: None,
+            password_file: None,
         }
     }
 }
@@ -121,15 +182,56 @@ impl Config {
             }
         };
         let (postgres, redis) = (&self.postgres, &self.redis);
-        for (key, both) in [
+        let (kafka, cassandra) = (&self.kafka, &self.cassandra);
+        for (key, value, file) in [
+            ("postgres.url", &postgres.url, &postgres.url_file),
+            ("redis.url", &redis.url, &redis.url_file),
+            ("kafka.password", &kafka.password, &kafka.password_file),
             (
-                "postgres.url",
-                postgres.url.is_some() && postgres.url_file.is_some(),
+                "cassandra.password",
+                &cassandra.password,
+                &cassandra.password_file,
             ),
-            ("redis.url", redis.url.is_some() && redis.url_file.is_some()),
         ] {
+            let both = value.is_some() && file.is_some();
             need(!both, key, "its file is set as well", "keep one of the two");
         }
+        for (key, username, password) in [
+            (
+                "kafka.username",
+                &kafka.username,
+                kafka.password.is_some() || kafka.password_file.is_some(),
+            ),
+            (
+                "cassandra.username",
+                &cassandra.username,
+                cassandra.password.is_some() || cassandra.password_file.is_some(),
+            ),
+        ] {
+            need(
+                username.is_some() == password,
+                key,
+                "one of user name and password is set",
+                "set both, or none",
+            );
+        }
+        for (key, tls, ca_file) in [
+            ("kafka.ca_file", kafka.tls, &kafka.ca_file),
+            ("cassandra.ca_file", cassandra.tls, &cassandra.ca_file),
+        ] {
+            need(
+                tls || ca_file.is_none(),
+                key,
+                "it is set, and TLS is not",
+                "set `tls = true` beside it",
+            );
+        }
+        need(
+            kafka.tls || kafka.username.is_none() || kafka.sasl_mechanism != SaslMechanism::Plain,
+            "kafka.sasl_mechanism",
+            "PLAIN sends the password, and TLS is not set",
+            "set kafka.tls, or use SCRAM-SHA-512",
+        );
         need(
             cfg!(feature = "cluster") || !(self.is_cluster() || self.has_postgres()),
             "postgres, redis, kafka, cassandra",
@@ -172,7 +274,7 @@ impl Config {
     /// The URL of PostgreSQL, from wherever it is to be had.
     #[cfg(feature = "cluster")]
     pub(crate) fn postgres_url(&self) -> Result<Secret, Problem> {
-        url(
+        secret(
             "postgres.url_file",
             &self.postgres.url,
             &self.postgres.url_file,
@@ -182,20 +284,69 @@ impl Config {
     /// The URL of Redis, from wherever it is to be had.
     #[cfg(feature = "cluster")]
     pub(crate) fn redis_url(&self) -> Result<Secret, Problem> {
-        url("redis.url_file", &self.redis.url, &self.redis.url_file)
+        secret("redis.url_file", &self.redis.url, &self.redis.url_file)
+    }
+
+    /// Who the relay is to Kafka.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn kafka_login(&self) -> Result<Option<Login>, Problem> {
+        let kafka = &self.kafka;
+        let password = || secret("kafka.password_file", &kafka.password, &kafka.password_file);
+        login(&kafka.username, password)
+    }
+
+    /// Who the relay is to Cassandra.
+    #[cfg(feature = "cluster")]
+    pub(crate) fn cassandra_login(&self) -> Result<Option<Login>, Problem> {
+        let cassandra = &self.cassandra;
+        let file = &cassandra.password_file;
+        let password = || secret("cassandra.password_file", &cassandra.password, file);
+        login(&cassandra.username, password)
     }
 }
 
+/// TLS to a server.
+#[derive(Debug, Clone)]
+pub struct ServerTls {
+    /// Who vouches for it: a PEM file; none: whom the system trusts.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Who the relay is to a server.
+#[derive(Debug)]
+pub struct Login {
+    /// Its name there.
+    pub username: String,
+    /// Its password.
+    pub password: Secret,
+}
+
 #[cfg(feature = "cluster")]
-fn url(key: &'static str, url: &Option<Secret>, file: &Option<PathBuf>) -> Result<Secret, Problem> {
-    if let Some(url) = url {
-        return Ok(Secret::from(url.expose().to_owned()));
+fn login(
+    username: &Option<String>,
+    password: impl FnOnce() -> Result<Secret, Problem>,
+) -> Result<Option<Login>, Problem> {
+    let Some(username) = username.clone() else {
+        return Ok(None);
+    };
+    let password = password()?;
+    Ok(Some(Login { username, password }))
+}
+
+#[cfg(feature = "cluster")]
+fn secret(
+    key: &'static str,
+    value: &Option<Secret>,
+    file: &Option<PathBuf>,
+) -> Result<Secret, Problem> {
+    if let Some(value) = value {
+        return Ok(Secret::from(value.expose().to_owned()));
     }
     let file = file.clone().unwrap_or_default();
     let text = std::fs::read_to_string(&file).map_err(|error| Problem {
         key,
         what: format!("{}: {error}", file.display()),
-        fix: "name a file that holds the URL and that the relay may read",
+        fix: "name a file that holds it and that the relay may read",
     })?;
     let text = zeroize::Zeroizing::new(text);
     Ok(Secret::from(text.trim().to_owned()))
@@ -236,6 +387,26 @@ mod tests {
         );
         assert_eq!(keys(&format!("{all}redis.url_file = 'f'")), ["redis.url"]);
         assert_eq!(keys("postgres.url_file = 'f'"), [""; 0]);
+        for (more, key) in [
+            ("kafka.username = 'u'", "kafka.username"),
+            ("cassandra.password_file = 'f'", "cassandra.username"),
+            ("kafka.ca_file = 'f'", "kafka.ca_file"),
+            ("cassandra.ca_file = 'f'", "cassandra.ca_file"),
+            (
+                "kafka = { brokers = 'a:1', username = 'u', password = 'p', sasl_mechanism = 'PLAIN' }",
+                "kafka.sasl_mechanism",
+            ),
+        ] {
+            let text = all.replace(
+                "kafka.brokers = 'a:1'\n",
+                if more.starts_with("kafka =") {
+                    ""
+                } else {
+                    "kafka.brokers = 'a:1'\n"
+                },
+            );
+            assert_eq!(keys(&format!("{text}{more}\n")), [key], "{more}");
+        }
     }
 
     #[cfg(not(feature = "cluster"))]

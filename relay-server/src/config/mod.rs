@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) use self::push::may_carry_secrets;
 pub use self::{
     check::Problem,
-    cluster::{Cassandra, Kafka, Postgres, Redis},
+    cluster::{Cassandra, Kafka, Login, Postgres, Redis, SaslMechanism, ServerTls},
     load::{ENV_PREFIX, LoadError, Sources},
     push::Push,
     roles::{Role, Roles},

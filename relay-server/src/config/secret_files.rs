@@ -16,7 +16,7 @@ impl Config {
     /// Secrets that more than the relay's user may read.
     pub(super) fn secret_file_warnings(&self) -> Vec<Problem> {
         let own = self.store.data.join("token.key");
-        let files: [(&'static str, Option<&PathBuf>, u32); 6] = [
+        let files: [(&'static str, Option<&PathBuf>, u32); 8] = [
             (
                 "store.data",
                 Some(&own).filter(|_| self.keeps_data()),
@@ -30,6 +30,16 @@ impl Config {
             ("tls.key", self.tls.key.as_ref(), STRANGERS),
             ("postgres.url_file", self.postgres.url_file.as_ref(), OTHERS),
             ("redis.url_file", self.redis.url_file.as_ref(), OTHERS),
+            (
+                "kafka.password_file",
+                self.kafka.password_file.as_ref(),
+                OTHERS,
+            ),
+            (
+                "cassandra.password_file",
+                self.cassandra.password_file.as_ref(),
+                OTHERS,
+            ),
             (
                 "push.fcm_service_account_file",
                 self.push.fcm_service_account_file.as_ref(),

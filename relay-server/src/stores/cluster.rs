@@ -8,7 +8,7 @@ pub use self::moving::{MoveError, Moved, move_in};
 use super::{Messages as Kind, Stores, UserStore};
 use crate::{
     broker::kafka::{self, Topic, TopicError},
-    config::{Config, Problem, Role},
+    config::{Config, Problem, Role, ServerTls},
     delivery::cluster::{self, ClusterHandle},
     history::cassandra::{self, MigrateError, log_of, migrate as migrate_history},
     notify::{Notifier, Providers, Settings, cluster::Source},
@@ -87,10 +87,11 @@ pub(super) async fn users(config: &Config) -> Result<PostgresUsers, ClusterError
 pub(super) async fn open(config: &Config, users: UserStore) -> Result<Stores, ClusterError> {
     let roles = &config.server.roles;
     let mut sessions = redis::Options::new(config.redis_url()?, node(config));
+    sessions.ca_file.clone_from(&config.redis.ca_file);
     sessions.listens = roles.has(Role::Chat);
     let sessions = RedisSessions::start(sessions).await?;
     let delivery = &config.delivery;
-    let mut options = cluster::Options::new(log(config), history(config));
+    let mut options = cluster::Options::new(log(config)?, history(config)?);
     options.dev = config.kafka.dev;
     options.delivers = roles.has(Role::Delivery);
     options.work_bytes = delivery.queue_bytes;
@@ -120,14 +121,14 @@ pub async fn migrate(config: &Config) -> Result<Vec<String>, ClusterError> {
     }
     if config.is_cluster() {
         let kafka = &config.kafka;
-        let topic = Topic::new(log(config));
+        let topic = Topic::new(log(config)?);
         let partitions = topic.create(kafka.partitions, kafka.replication).await?;
         done.push(format!(
             "Kafka: the topic {} has {partitions} partitions",
             kafka.topic
         ));
         let replicas = config.cassandra.replication;
-        let log = migrate_history(&history(config), replicas, &kafka.topic, partitions).await?;
+        let log = migrate_history(&history(config)?, replicas, &kafka.topic, partitions).await?;
         done.push(format!(
             "Cassandra: the tables in {} are up to date, {} is the log of epoch {}",
             config.cassandra.keyspace, kafka.topic, log.epoch
@@ -153,10 +154,10 @@ pub async fn check(config: &Config) -> Vec<ClusterError> {
 }
 
 async fn check_messages(config: &Config) -> Result<(), ClusterError> {
-    let topic = Topic::new(log(config));
+    let topic = Topic::new(log(config)?);
     let partitions = topic.partitions().await?;
     topic.check(config.kafka.dev).await?;
-    log_of(&history(config), &config.kafka.topic, partitions).await?;
+    log_of(&history(config)?, &config.kafka.topic, partitions).await?;
     Ok(())
 }
 
@@ -165,6 +166,7 @@ async fn check_sessions(config: &Config) -> Result<(), ClusterError> {
     let mut options = redis::Options::new(url, "check");
     // A prefix of its own: it must not look like a node to the others.
     options.prefix = "check:".to_owned();
+    options.ca_file.clone_from(&config.redis.ca_file);
     let sessions = RedisSessions::start(options).await?;
     let healthy = sessions.healthy();
     sessions.shutdown().await;
@@ -178,15 +180,28 @@ async fn check_sessions(config: &Config) -> Result<(), ClusterError> {
     })
 }
 
-fn log(config: &Config) -> kafka::Options {
-    kafka::Options {
+fn log(config: &Config) -> Result<kafka::Options, ClusterError> {
+    let kafka = &config.kafka;
+    let login = config.kafka_login()?;
+    Ok(kafka::Options {
         queue_bytes: config.delivery.queue_bytes,
-        ..kafka::Options::new(&config.kafka.brokers, &config.kafka.topic)
-    }
+        tls: kafka.tls.then(|| ServerTls {
+            ca_file: kafka.ca_file.clone(),
+        }),
+        login: login.map(|login| Arc::new((login, kafka.sasl_mechanism))),
+        ..kafka::Options::new(&kafka.brokers, &kafka.topic)
+    })
 }
 
-fn history(config: &Config) -> cassandra::Options {
-    cassandra::Options::new(config.cassandra.nodes.clone(), &config.cassandra.keyspace)
+fn history(config: &Config) -> Result<cassandra::Options, ClusterError> {
+    let cassandra = &config.cassandra;
+    Ok(cassandra::Options {
+        tls: cassandra.tls.then(|| ServerTls {
+            ca_file: cassandra.ca_file.clone(),
+        }),
+        login: config.cassandra_login()?.map(Arc::new),
+        ..cassandra::Options::new(cassandra.nodes.clone(), &cassandra.keyspace)
+    })
 }
 
 /// The node's name, as configured or of the machine and the port.

@@ -208,6 +208,8 @@ fn plan(args: &Args) -> Result<Plan, Failure> {
         nodes: parts,
         relays: Some(relays),
         detour: true,
+        // Cassandra keeps who may log in once, unless told otherwise: of three nodes the wrong one could die.
+        secure: args.short,
         ..Plan::new(&args.dir)?.base_port(args.base_port)
     })
 }

@@ -2,7 +2,7 @@ use std::{fmt, net::SocketAddr, path::PathBuf};
 
 use crate::{
     Error, Plan,
-    service::{cassandra, haproxy, kafka, postgres, redis, relay},
+    service::{cassandra, certificate, haproxy, kafka, postgres, redis, relay},
 };
 
 /// Where the servers of a stack are reached.
@@ -36,11 +36,14 @@ impl Addresses {
     pub fn of(plan: &Plan) -> Result<Self, Error> {
         Ok(Self {
             postgres: postgres::url(plan, postgres::address(plan))?,
-            redis: redis::url(redis::address(plan)),
+            redis: redis::url(plan),
             kafka: kafka::servers(plan),
             cassandra: cassandra::addresses(plan),
             front: plan.relays.as_ref().map(|_| haproxy::url(plan)),
-            authority: plan.relays.as_ref().map(|_| haproxy::authority(plan)),
+            authority: plan
+                .relays
+                .as_ref()
+                .map(|_| certificate::authority(&plan.place())),
             fronts: (plan.front_numbers().map(|n| haproxy::front(plan, n))).collect(),
             ops: plan.relay_numbers().map(|n| relay::ops(plan, n)).collect(),
             relays: plan
@@ -53,8 +56,8 @@ impl Addresses {
     /// The same with the servers as relay nodes reach them.
     pub(crate) fn of_relays(plan: &Plan) -> Result<Self, Error> {
         Ok(Self {
-            postgres: postgres::url(plan, postgres::reached(plan))?,
-            redis: redis::url(redis::reached(plan)),
+            postgres: postgres::url_of_relays(plan)?,
+            redis: redis::url_of_relays(plan)?,
             kafka: kafka::servers_reached(plan),
             cassandra: (1..=plan.nodes)
                 .map(|n| cassandra::reached(plan, n))

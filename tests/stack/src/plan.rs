@@ -38,6 +38,10 @@ pub struct Plan {
     /// Relay nodes reach the servers by other ports. Somebody has to forward from there before they start: [`Plan::detours`].
     #[serde(default)]
     pub detour: bool,
+    /// Relay nodes come to the servers by TLS and with passwords; everybody else of this machine still need not. One Cassandra
+    /// node: who may log in there is kept once.
+    #[serde(default)]
+    pub secure: bool,
 }
 
 /// A way by which relay nodes reach a server.
@@ -113,6 +117,7 @@ impl Plan {
             nodes: 1,
             relays: None,
             detour: false,
+            secure: false,
         })
     }
 
@@ -150,6 +155,9 @@ impl Plan {
     /// Refuses what cannot be started, or does not fit what lies in the directory already.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let refuse = |why: &str| Err(Error::Plan(why.to_owned()));
+        if self.secure && (self.nodes != 1 || self.relays.is_none()) {
+            return refuse("with TLS and passwords: one Cassandra node, and relays");
+        }
         if ![1, 3].contains(&self.brokers) || ![1, 3].contains(&self.nodes) {
             return refuse("brokers and nodes: 1 or 3");
         }
@@ -198,7 +206,7 @@ impl Plan {
             Detour {
                 name: redis::NAME.to_owned(),
                 from: redis::reached(self),
-                to: redis::address(self),
+                to: redis::come_by(self),
             },
         ];
         detours.extend((1..=self.brokers).map(|n| Detour {

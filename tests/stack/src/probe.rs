@@ -108,11 +108,23 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
 fn cassandra(stream: &mut TcpStream) -> io::Result<bool> {
     const STARTUP: u8 = 0x01;
     const READY: u8 = 0x02;
+    const AUTHENTICATE: u8 = 0x03;
     const QUERY: u8 = 0x07;
+    const AUTH_RESPONSE: u8 = 0x0f;
+    const AUTH_SUCCESS: u8 = 0x10;
     const RESULT: u8 = 0x08;
     let options = b"\x00\x01\x00\x0bCQL_VERSION\x00\x053.0.0";
-    if cql(stream, STARTUP, options)? != READY {
-        return Ok(false);
+    match cql(stream, STARTUP, options)? {
+        READY => {}
+        // As whom it makes by itself: that user is there only after a while.
+        AUTHENTICATE => {
+            let token = b"\0cassandra\0cassandra";
+            let token = [&length(token.len())[..], token].concat();
+            if cql(stream, AUTH_RESPONSE, &token)? != AUTH_SUCCESS {
+                return Ok(false);
+            }
+        }
+        _ => return Ok(false),
     }
     let text = b"SELECT release_version FROM system.local";
     let mut query = Vec::from(length(text.len()));

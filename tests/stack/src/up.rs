@@ -15,7 +15,7 @@ use crate::{
     packages,
     place::Place,
     process::Process,
-    service::{Kind, cassandra, haproxy, kafka, postgres, redis, relay},
+    service::{Kind, cassandra, certificate, haproxy, kafka, postgres, redis, relay},
 };
 
 /// What those who start servers share.
@@ -93,6 +93,11 @@ pub fn up(plan: &Plan, progress: &mut dyn Progress) -> Result<Addresses, Error> 
     warn_of_memory(plan, progress);
     stop_surplus(plan, progress)?;
     watched(&place, progress, |context| {
+        if plan.relays.is_some() {
+            certificate::ensure(&context.place)?;
+            // Before those who need it start at the same time.
+            relay::password(&context.place)?;
+        }
         context.together(vec![
             Box::new(|| postgres::bring_up(plan, context)),
             Box::new(|| redis::process(plan)?.ensure(context)),

@@ -4,7 +4,7 @@ pub(crate) mod consumer;
 mod producer;
 mod topic;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use rdkafka::ClientConfig;
 use sordino_protocol::ConversationId;
@@ -13,6 +13,7 @@ pub use self::{
     producer::KafkaLog,
     topic::{Topic, TopicError},
 };
+use crate::config::{Login, SaslMechanism, ServerTls};
 
 /// How the log is reached.
 #[derive(Debug, Clone)]
@@ -26,6 +27,10 @@ pub struct Options {
     /// How long a record may take to be acknowledged by all in-sync replicas. After it its sender learns that the outcome
     /// is unknown.
     pub send_deadline: Duration,
+    /// The brokers speak TLS.
+    pub tls: Option<ServerTls>,
+    /// Who the relay is to them.
+    pub login: Option<Arc<(Login, SaslMechanism)>>,
 }
 
 impl Options {
@@ -36,6 +41,8 @@ impl Options {
             topic: topic.into(),
             queue_bytes: 64 * 1024 * 1024,
             send_deadline: Duration::from_secs(10),
+            tls: None,
+            login: None,
         }
     }
 
@@ -48,6 +55,25 @@ impl Options {
             .set("socket.timeout.ms", "3000")
             .set("socket.keepalive.enable", "true")
             .set("reconnect.backoff.max.ms", "1000");
+        let (tls, login) = (self.tls.as_ref(), self.login.as_deref());
+        let protocol = match (tls.is_some(), login.is_some()) {
+            (false, false) => "plaintext",
+            (true, false) => "ssl",
+            (false, true) => "sasl_plaintext",
+            (true, true) => "sasl_ssl",
+        };
+        config.set("security.protocol", protocol);
+        if let Some(ServerTls { ca_file }) = tls {
+            let ca_file = ca_file.as_ref().map(|file| file.display().to_string());
+            // The library brings an OpenSSL of its own, which does not know where this system keeps whom it trusts.
+            config.set("ssl.ca.location", ca_file.as_deref().unwrap_or("probe"));
+        }
+        if let Some((login, mechanism)) = login {
+            config
+                .set("sasl.mechanism", mechanism.name())
+                .set("sasl.username", &login.username)
+                .set("sasl.password", login.password.expose());
+        }
         config
     }
 }

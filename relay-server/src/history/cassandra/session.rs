@@ -6,6 +6,11 @@ use std::{
     time::Duration,
 };
 
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+use rustls_platform_verifier::ConfigVerifierExt;
 use scylla::{
     client::{
         execution_profile::ExecutionProfile, session::Session, session_builder::SessionBuilder,
@@ -17,7 +22,10 @@ use scylla::{
 use tokio::time::sleep;
 
 use super::statements::Statements;
-use crate::history::HistoryError;
+use crate::{
+    config::{Login, ServerTls},
+    history::HistoryError,
+};
 
 /// How history is reached.
 #[derive(Debug, Clone)]
@@ -28,6 +36,10 @@ pub struct Options {
     pub keyspace: String,
     /// How long one request may take.
     pub timeout: Duration,
+    /// The nodes speak TLS.
+    pub tls: Option<ServerTls>,
+    /// Who the relay is to them.
+    pub login: Option<Arc<Login>>,
 }
 
 impl Options {
@@ -37,6 +49,8 @@ impl Options {
             nodes,
             keyspace: keyspace.into(),
             timeout: Duration::from_secs(5),
+            tls: None,
+            login: None,
         }
     }
 
@@ -46,10 +60,16 @@ impl Options {
             .consistency(Consistency::LocalQuorum)
             .request_timeout(Some(self.timeout))
             .build();
-        let builder = SessionBuilder::new()
+        let mut builder = SessionBuilder::new()
             .known_nodes_addr(&self.nodes)
             .default_execution_profile_handle(profile.into_handle())
             .connection_timeout(self.timeout);
+        if let Some(tls) = &self.tls {
+            builder = builder.tls_context(Some(client(tls)?));
+        }
+        if let Some(login) = &self.login {
+            builder = builder.user(&login.username, login.password.expose());
+        }
         builder
             .build()
             .await
@@ -58,6 +78,28 @@ impl Options {
                 cause: Box::new(cause),
             })
     }
+}
+
+fn client(tls: &ServerTls) -> Result<Arc<ClientConfig>, ConnectError> {
+    let Some(file) = &tls.ca_file else {
+        let client = ClientConfig::with_platform_verifier();
+        let client = client.map_err(|error| ConnectError::Authority(error.to_string()))?;
+        return Ok(Arc::new(client));
+    };
+    let refused = |error: &dyn std::fmt::Display| {
+        ConnectError::Authority(format!("{}: {error}", file.display()))
+    };
+    let mut roots = RootCertStore::empty();
+    let pem = CertificateDer::pem_file_iter(file).map_err(|error| refused(&error))?;
+    for certificate in pem {
+        let certificate = certificate.map_err(|error| refused(&error))?;
+        roots.add(certificate).map_err(|error| refused(&error))?;
+    }
+    if roots.is_empty() {
+        return Err(refused(&"it holds no certificate"));
+    }
+    let client = ClientConfig::builder().with_root_certificates(roots);
+    Ok(Arc::new(client.with_no_client_auth()))
 }
 
 /// Why there is no connection.
@@ -81,6 +123,9 @@ pub enum ConnectError {
         /// What the driver says.
         cause: Box<PrepareError>,
     },
+    /// The certificates of who vouches for the nodes.
+    #[error("cassandra.ca_file: {0}")]
+    Authority(String),
     /// A setting that is no name.
     #[error("cassandra.keyspace: {0:?} is no name; use letters, digits and _")]
     Keyspace(String),

@@ -19,7 +19,7 @@ mod wire;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ::redis::{Client, IntoConnectionInfo, ProtocolVersion, RedisError};
+use ::redis::{Client, IntoConnectionInfo, ProtocolVersion, RedisError, TlsCertificates};
 use async_trait::async_trait;
 use sordino_protocol::UserId;
 use tokio::{task::JoinHandle, time::timeout};
@@ -52,7 +52,7 @@ impl RedisSessions {
         if !options.is_node_name() {
             return Err(StartError::NodeName);
         }
-        let client = client(options.url.expose()).map_err(|_| StartError::Address)?;
+        let client = client(&options)?;
         let connect = options.timings.connect;
         let node = Arc::new(Node::new(options));
         let stop = CancellationToken::new();
@@ -129,10 +129,27 @@ impl Sessions for RedisSessions {
 }
 
 /// Events come as pushes, which RESP3 has and RESP2 has not.
-fn client(url: &str) -> Result<Client, RedisError> {
-    let info = url.into_connection_info()?;
+fn client(options: &Options) -> Result<Client, StartError> {
+    let address = |_| StartError::Address;
+    let info = options
+        .url
+        .expose()
+        .into_connection_info()
+        .map_err(address)?;
     let settings = info.redis_settings().clone();
-    Client::open(info.set_redis_settings(settings.set_protocol(ProtocolVersion::RESP3)))
+    let info = info.set_redis_settings(settings.set_protocol(ProtocolVersion::RESP3));
+    let Some(file) = &options.ca_file else {
+        return Client::open(info).map_err(address);
+    };
+    let refused = |error: &dyn std::fmt::Display| {
+        StartError::Authority(file.display().to_string(), error.to_string())
+    };
+    let pem = std::fs::read(file).map_err(|error| refused(&error))?;
+    let certificates = TlsCertificates {
+        client_tls: None,
+        root_cert: Some(pem),
+    };
+    Client::build_with_tls(info, certificates).map_err(|error| refused(&error.category()))
 }
 
 /// What is said of an error. Never its text: a server's answer may quote what it was sent.

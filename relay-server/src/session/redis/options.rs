@@ -1,13 +1,15 @@
 //! What the registry of a cluster is told when it starts.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use crate::config::Secret;
 
 /// How to reach Redis, and who this node is.
 pub struct Options {
-    /// `redis://[user:password@]host:port[/db]`. Holds a password: never logged.
+    /// `redis://[user:password@]host:port[/db]`, or `rediss://` by TLS. Holds a password: never logged.
     pub url: Secret,
+    /// Who vouches for Redis if the URL begins with `rediss://`: a PEM file. None: whom the system trusts.
+    pub ca_file: Option<PathBuf>,
     /// The node's name, the same after a restart: letters, digits, `.`, `_`, `-`; at most 64.
     pub node: String,
     /// Stands before every key and channel; all nodes of a cluster have the same.
@@ -27,6 +29,7 @@ impl Options {
     pub fn new(url: Secret, node: impl Into<String>) -> Self {
         Self {
             url,
+            ca_file: None,
             node: node.into(),
             prefix: String::new(),
             listens: true,
@@ -89,11 +92,16 @@ impl Default for Timings {
 }
 
 /// Why the registry cannot start. That Redis is away is no reason: it may come back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StartError {
     /// The address cannot be read, or asks for what this build lacks. It is not shown: it may hold a password.
-    #[error("the address of Redis is not one: redis://[user:password@]host:port[/db]")]
+    #[error(
+        "the address of Redis is not one: redis://[user:password@]host:port[/db], or rediss:// by TLS"
+    )]
     Address,
+    /// The certificates cannot be read.
+    #[error("redis.ca_file, {0}: {1}")]
+    Authority(String, String),
     /// The node's name is empty, too long, or has other letters than it may.
     #[error("a node's name has 1 to 64 letters, digits, '.', '_' or '-'")]
     NodeName,

@@ -128,12 +128,12 @@ pub async fn move_in(config: &Config, from: &Path, mut say: Say) -> Result<Moved
         TryLockError::Error(error) => error.into(),
     })?;
     // Sent to once, the cluster is ahead of the source.
-    if !Topic::new(log(config)).is_unused().await? {
+    if !Topic::new(log(config)?).is_unused().await? {
         return Err(MoveError::InUse(config.kafka.topic.clone()));
     }
     let opened = tokio::task::spawn_blocking(move || Store::open(StoreOptions::new(messages)));
     let source = EmbeddedHistory::new(Arc::new(opened.await.map_err(io::Error::other)??));
-    let target = Cassandra::connect(&history(config)).await?;
+    let target = Cassandra::connect(&history(config)?).await?;
     let all = source.conversations().await?;
     let known: HashSet<_> = all.iter().copied().collect();
     let there = target.conversations().await?;
@@ -142,7 +142,7 @@ pub async fn move_in(config: &Config, from: &Path, mut say: Say) -> Result<Moved
     }
 
     // A node that started now would accept what the move then writes over.
-    let cluster = history(config);
+    let cluster = history(config)?;
     cassandra::set_moving(&cluster, true).await?;
     let mut moved = users::move_in(config, from, &mut say).await?;
     let of = all.len() as u64;
@@ -170,7 +170,7 @@ pub async fn move_in(config: &Config, from: &Path, mut say: Say) -> Result<Moved
         return Err(MoveError::NotAsMoved("the number of messages".to_owned()));
     }
     // One that ran already may have.
-    if !Topic::new(log(config)).is_unused().await? {
+    if !Topic::new(log(config)?).is_unused().await? {
         return Err(MoveError::InUse(config.kafka.topic.clone()));
     }
     cassandra::set_moving(&cluster, false).await?;

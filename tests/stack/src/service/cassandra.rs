@@ -1,7 +1,7 @@
 //! Cassandra: history, states of conversations, what each user has seen.
 use std::{ffi::OsString, net::SocketAddr, time::Duration};
 
-use super::words;
+use super::{certificate, words};
 use crate::{
     Error, Plan, classpath::CASSANDRA, packages::JAVA, place::Place, probe::Probe,
     process::Process, up::Context,
@@ -19,7 +19,7 @@ const OPENS: &str = "
     java.base/jdk.internal.math java.base/jdk.internal.module java.base/jdk.internal.util.jar
     jdk.management/com.sun.management.internal";
 const MACHINE: &str = "-Xss512k -XX:MaxDirectMemorySize=256m -XX:+ExitOnOutOfMemoryError -Djdk.attach.allowAttachSelf=true
-    -Dcassandra-foreground=yes -Dcassandra.skip_wait_for_gossip_to_settle=0 -Dcassandra.consistent.rangemovement=false";
+    -Dcassandra.superuser_setup_delay_ms=0 -Dcassandra-foreground=yes -Dcassandra.skip_wait_for_gossip_to_settle=0 -Dcassandra.consistent.rangemovement=false";
 /// On every node. A commit log or a disk that fails ends the process: it must not go on acknowledging.
 const COMMON: &str = "\
 cluster_name: sordino
@@ -115,11 +115,26 @@ fn settings(plan: &Plan, n: u16) -> String {
     format!(
         "{COMMON}listen_address: {ip}\nrpc_address: {ip}\nnative_transport_port: {port}\nstorage_port: {storage}\n\
          seed_provider:\n  - class_name: org.apache.cassandra.locator.SimpleSeedProvider\n    parameters:\n      \
-         - seeds: \"{seed}\"\n",
+         - seeds: \"{seed}\"\n{secure}",
         ip = own.ip(),
         port = own.port(),
         storage = storage(plan, n).port(),
         seed = storage(plan, 1),
+        secure = if plan.secure {
+            security(&plan.place())
+        } else {
+            String::new()
+        },
+    )
+}
+
+/// TLS is there for who wants it, the password is asked of all.
+fn security(place: &Place) -> String {
+    format!(
+        "authenticator: PasswordAuthenticator\nclient_encryption_options:\n  enabled: true\n  optional: true\n  \
+         require_client_auth: false\n  ssl_context_factory:\n    \
+         class_name: org.apache.cassandra.security.PEMBasedSslContextFactory\n  keystore: {}\n",
+        certificate::file(place).display()
     )
 }
 

@@ -3,15 +3,10 @@ use std::{fs, net::SocketAddr, path::PathBuf, process::Command, time::Duration};
 
 use rustix::process::{Resource, getrlimit};
 
-use super::{relay, words};
+use super::{certificate, relay};
 use crate::{
-    Balance, Error, Plan, Silent,
-    down::stop,
-    packages::{HAPROXY, OPENSSL},
-    place::Place,
-    probe::Probe,
-    process::{Process, tail},
-    up::Context,
+    Balance, Error, Plan, Silent, down::stop, packages::HAPROXY, place::Place, probe::Probe,
+    process::Process, up::Context,
 };
 
 const TEMPLATE: &str = include_str!("../../../../deploy/haproxy/haproxy.cfg");
@@ -36,11 +31,6 @@ pub(crate) fn url(plan: &Plan) -> String {
     format!("https://localhost:{}", front(plan, 1).port())
 }
 
-/// What a client has to trust.
-pub(crate) fn authority(plan: &Plan) -> PathBuf {
-    plan.place().etc("ca.pem")
-}
-
 pub(crate) fn process(plan: &Plan, n: u16) -> Result<Process, Error> {
     Ok(Process {
         name: name(n),
@@ -61,16 +51,13 @@ pub(crate) fn process(plan: &Plan, n: u16) -> Result<Process, Error> {
 
 pub(crate) fn bring_up(plan: &Plan, context: &Context<'_>) -> Result<(), Error> {
     let place = &context.place;
-    if !certificate_file(place).exists() {
-        make_certificate(place)?;
-    }
     for n in plan.front_numbers() {
         let file = settings_file(place, n);
         let settings = render(plan, n)?;
         let known = fs::read_to_string(&file).is_ok_and(|old| old == settings);
         place.write(&file, settings.as_bytes())?;
         let mut check = Command::new(HAPROXY.path()?);
-        run(
+        certificate::run(
             check.args(["-c", "-q", "-f"]).arg(&file),
             "checking HAProxy's configuration",
         )?;
@@ -85,10 +72,6 @@ pub(crate) fn bring_up(plan: &Plan, context: &Context<'_>) -> Result<(), Error> 
 
 fn settings_file(place: &Place, n: u16) -> PathBuf {
     place.etc(&format!("{}.cfg", name(n)))
-}
-
-fn certificate_file(place: &Place) -> PathBuf {
-    place.etc("front.pem")
 }
 
 /// The operators' file with the stack's addresses.
@@ -116,7 +99,7 @@ fn render(plan: &Plan, n: u16) -> Result<String, Error> {
     let bind = format!(
         "bind {} ssl crt {} ",
         front(plan, n),
-        certificate_file(&place).display()
+        certificate::file(&place).display()
     );
     let limit = format!("maxconn {}", connections());
     let ops =
@@ -188,63 +171,6 @@ fn connections() -> u64 {
     (files.saturating_sub(200) / 2).min(20_000)
 }
 
-/// A certificate for this machine and the authority that signed it, whose key is thrown away.
-fn make_certificate(place: &Place) -> Result<(), Error> {
-    let new = "-x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650";
-    let [ca_key, ca, key, leaf] =
-        ["ca.key", "ca.pem", "front.key", "front.crt"].map(|file| place.etc(file));
-    // An authority of its own: a client that trusts a certificate as a root does not take it for a server's, too.
-    let mut authority = Command::new(OPENSSL.path()?);
-    authority
-        .arg("req")
-        .args(words(new))
-        .args(["-subj", "/CN=Sordino stack"])
-        .args(["-addext", "keyUsage=critical,keyCertSign"])
-        .arg("-keyout")
-        .arg(&ca_key)
-        .arg("-out")
-        .arg(&ca);
-    run(&mut authority, "making a certificate")?;
-    let mut server = Command::new(OPENSSL.path()?);
-    server
-        .arg("req")
-        .args(words(new))
-        .args(["-subj", "/CN=localhost"])
-        .args(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
-        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-        .args(["-addext", "extendedKeyUsage=serverAuth"])
-        .arg("-CA")
-        .arg(&ca)
-        .arg("-CAkey")
-        .arg(&ca_key)
-        .arg("-keyout")
-        .arg(&key)
-        .arg("-out")
-        .arg(&leaf);
-    run(&mut server, "making a certificate")?;
-    let read = |path: &PathBuf| std::fs::read(path).map_err(Error::io("read a certificate"));
-    place.write(
-        &certificate_file(place),
-        &[read(&leaf)?, read(&key)?].concat(),
-    )?;
-    [ca_key, key, leaf]
-        .iter()
-        .try_for_each(std::fs::remove_file)
-        .map_err(Error::io("remove a key"))
-}
-
-fn run(command: &mut Command, what: &str) -> Result<(), Error> {
-    let output = command.output().map_err(Error::io(what))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = [output.stdout, output.stderr].concat();
-    Err(Error::Failed {
-        what: what.to_owned(),
-        detail: tail(&String::from_utf8_lossy(&said)),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,7 +192,7 @@ mod tests {
     fn the_operators_file_takes_the_stacks_addresses() {
         let text = rendered(Balance::RoundRobin);
         for line in [
-            "bind 127.0.0.1:17300 ssl crt /stack/etc/front.pem alpn h2,http/1.1",
+            "bind 127.0.0.1:17300 ssl crt /stack/etc/server.pem alpn h2,http/1.1",
             "bind 127.0.0.1:17301",
             "server relay-3 127.0.0.1:17333 port 17363 cookie relay-3",
             "http-request set-header X-Forwarded-For %[src]",

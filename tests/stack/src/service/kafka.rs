@@ -3,7 +3,7 @@ use std::{ffi::OsString, fs, net::SocketAddr, path::Path, process::Command, time
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 
-use super::words;
+use super::{certificate, relay, words};
 use crate::{
     Error, Plan,
     classpath::KAFKA,
@@ -19,7 +19,6 @@ const COMMON: &str = "\
 process.roles=broker,controller
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,DETOUR:PLAINTEXT,CONTROLLER:PLAINTEXT
 num.partitions=16
 auto.create.topics.enable=false
 unclean.leader.election.enable=false
@@ -56,6 +55,9 @@ const LOGGING: &str = r#"<Configuration status="WARN">
 "#;
 const LOGGING_FILE: &str = "kafka-log4j2.xml";
 
+/// Who relay nodes are to it, where they have to say.
+pub(crate) const USER: &str = "relay";
+
 pub(crate) fn name(n: u16) -> String {
     format!("kafka-{n}")
 }
@@ -68,14 +70,18 @@ pub(crate) fn controller(plan: &Plan, n: u16) -> SocketAddr {
     plan.address(14 + n)
 }
 
-/// Where a detour leads: clients that come here are told of the detour's port, not of the broker's own.
+/// The listener of relay nodes that do not come straight: who comes here is told of the port that they know.
 pub(crate) fn detour(plan: &Plan, n: u16) -> SocketAddr {
     plan.address(56 + n)
 }
 
 /// Where relay nodes look for it.
 pub(crate) fn reached(plan: &Plan, n: u16) -> SocketAddr {
-    plan.address(if plan.detour { 52 } else { 9 } + n)
+    match plan.detour {
+        true => plan.address(52 + n),
+        false if plan.secure => detour(plan, n),
+        false => broker(plan, n),
+    }
 }
 
 /// For a client's `bootstrap.servers`.
@@ -138,17 +144,33 @@ fn properties(plan: &Plan, n: u16) -> String {
     let (client, control) = (broker(plan, n), controller(plan, n));
     let mut listeners = format!("PLAINTEXT://{client},CONTROLLER://{control}");
     let mut advertised = listeners.clone();
-    if plan.detour {
-        listeners += &format!(",DETOUR://{}", detour(plan, n));
-        advertised += &format!(",DETOUR://{}", reached(plan, n));
+    if plan.detour || plan.secure {
+        listeners += &format!(",RELAYS://{}", detour(plan, n));
+        advertised += &format!(",RELAYS://{}", reached(plan, n));
     }
+    let (protocol, secure) = match plan.secure {
+        true => ("SASL_SSL", security(&plan.place())),
+        false => ("PLAINTEXT", String::new()),
+    };
     let quorum = list((1..=plan.brokers).map(|n| controller(plan, n).to_string()));
     let logs = plan.place().data(&name(n)).join("log");
     let replication = if plan.brokers == 1 { ONE } else { THREE };
     format!(
         "node.id={n}\nlisteners={listeners}\nadvertised.listeners={advertised}\n\
-         controller.quorum.bootstrap.servers={quorum}\nlog.dirs={}\n{COMMON}{replication}",
+         controller.quorum.bootstrap.servers={quorum}\nlog.dirs={}\n\
+         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,RELAYS:{protocol},CONTROLLER:PLAINTEXT\n\
+         {COMMON}{replication}{secure}",
         logs.display()
+    )
+}
+
+/// The listener of the relay nodes.
+fn security(place: &Place) -> String {
+    format!(
+        "ssl.keystore.type=PEM\nssl.keystore.location={}\n\
+         listener.name.relays.sasl.enabled.mechanisms=SCRAM-SHA-512\n\
+         listener.name.relays.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;\n",
+        certificate::file(place).display()
     )
 }
 
@@ -162,6 +184,11 @@ fn format_storage(plan: &Plan, place: &Place) -> Result<(), Error> {
             "--initial-controllers".to_owned(),
             list((1..=plan.brokers).map(voter)),
         ];
+    }
+    if plan.secure {
+        let password = relay::password(place)?;
+        quorum.push("--add-scram".to_owned());
+        quorum.push(format!("SCRAM-SHA-512=[name={USER},password={password}]"));
     }
     for n in 1..=plan.brokers {
         let logs = place.data(&name(n)).join("log");

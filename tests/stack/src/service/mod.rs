@@ -1,5 +1,6 @@
 //! The servers: each file says how one is prepared and what its processes are.
 pub(crate) mod cassandra;
+pub(crate) mod certificate;
 pub(crate) mod haproxy;
 pub(crate) mod kafka;
 pub(crate) mod postgres;

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::words;
+use super::{certificate, words};
 use crate::{
     Error, Plan, packages, pid,
     place::{self, Place},
@@ -40,6 +40,16 @@ pub(crate) fn url(plan: &Plan, address: SocketAddr) -> Result<String, Error> {
     Ok(format!("postgres://{USER}:{password}@{address}/{USER}"))
 }
 
+/// The same for relay nodes.
+pub(crate) fn url_of_relays(plan: &Plan) -> Result<String, Error> {
+    let mut url = url(plan, reached(plan))?;
+    if plan.secure {
+        let authority = certificate::authority(&plan.place());
+        url += &format!("?sslmode=verify-full&sslrootcert={}", authority.display());
+    }
+    Ok(url)
+}
+
 pub(crate) fn process(plan: &Plan) -> Result<Process, Error> {
     let address = address(plan);
     let data = cluster(&plan.place());
@@ -47,6 +57,16 @@ pub(crate) fn process(plan: &Plan) -> Result<Process, Error> {
     args.extend(words(&format!("-p {} -h {}", address.port(), address.ip())));
     // Twenty relay nodes and the tests; no socket in a directory that it may not be allowed to write to.
     args.extend(words("-c max_connections=300 -c unix_socket_directories="));
+    if plan.secure {
+        let file = certificate_file(&plan.place());
+        for setting in [
+            "ssl=on".into(),
+            format!("ssl_cert_file={file}"),
+            format!("ssl_key_file={file}"),
+        ] {
+            args.extend(["-c".into(), setting.into()]);
+        }
+    }
     Ok(Process {
         name: NAME.to_owned(),
         program: packages::POSTGRES.path()?,
@@ -69,7 +89,26 @@ pub(crate) fn bring_up(plan: &Plan, context: &Context<'_>) -> Result<(), Error> 
         init(place)?;
         place.write(&made, b"")?;
     }
+    if plan.secure {
+        give_certificate(place)?;
+    }
     process(plan)?.ensure(context)
+}
+
+/// A copy of its own: it insists that the key is its user's.
+fn certificate_file(place: &Place) -> String {
+    let cluster = cluster(place);
+    cluster.with_file_name("server.pem").display().to_string()
+}
+
+fn give_certificate(place: &Place) -> Result<(), Error> {
+    let file = PathBuf::from(certificate_file(place));
+    let pem = fs::read(certificate::file(place)).map_err(Error::io("read a certificate"))?;
+    place.write(&file, &pem)?;
+    if let Some((user, group)) = user()? {
+        chown(&file, Some(user), Some(group)).map_err(Error::io("give away a file"))?;
+    }
+    Ok(())
 }
 
 /// Removes what it keeps, if that lies elsewhere.

@@ -1,6 +1,7 @@
 //! The relay nodes: the same program several times, each with its own configuration, all on the same servers.
 use std::{net::SocketAddr, path::PathBuf, process::Command, time::Duration};
 
+use super::{certificate, kafka};
 use crate::{
     Addresses, Error, Plan, Relays,
     place::Place,
@@ -44,7 +45,7 @@ pub(crate) fn bring_up(plan: &Plan, relays: &Relays, context: &Context<'_>) -> R
     let key = place.etc("token.key");
     place.secret(&key, || hex::encode(rand::random::<[u8; 32]>()))?;
     for n in plan.relay_numbers() {
-        let settings = settings(plan, &addresses, n);
+        let settings = settings(plan, &addresses, n)?;
         place.write(&settings_file(place, n), settings.as_bytes())?;
     }
     migrate(relays, &settings_file(place, 1), context)?;
@@ -71,24 +72,44 @@ fn settings_file(place: &Place, n: u16) -> PathBuf {
     place.etc(&format!("{}.toml", name(n)))
 }
 
-fn settings(plan: &Plan, addresses: &Addresses, n: u16) -> String {
+/// What relay nodes prove themselves with to Redis and Kafka.
+pub(crate) fn password(place: &Place) -> Result<String, Error> {
+    place.secret(&place.etc("relay.password"), || {
+        hex::encode(rand::random::<[u8; 16]>())
+    })
+}
+
+fn settings(plan: &Plan, addresses: &Addresses, n: u16) -> Result<String, Error> {
     let place = plan.place();
     let nodes: Vec<_> = addresses
         .cassandra
         .iter()
         .map(|node| format!("\"{node}\""))
         .collect();
+    let authority = format!("ca_file = {:?}\n", certificate::authority(&place));
+    let login = |user: &str, password: &str| {
+        format!("tls = true\n{authority}username = \"{user}\"\npassword = \"{password}\"\n")
+    };
+    let [redis_secure, kafka_secure, cassandra_secure] = match plan.secure {
+        true => [
+            authority.clone(),
+            login(kafka::USER, &password(&place)?),
+            // The user that it makes by itself.
+            login("cassandra", "cassandra"),
+        ],
+        false => Default::default(),
+    };
     let roles = plan.relays.as_ref().and_then(|all| all.roles.get(&n));
     let roles = roles.map_or_else(String::new, |roles| format!("roles = {roles:?}\n"));
-    format!(
+    Ok(format!(
         "[server]\nlisten = \"{listen}\"\nname = \"localhost\"\ntrusted_proxies = [\"127.0.0.0/8\"]\n{roles}\n\
          [auth]\ntoken_key_file = {key:?}\n\n\
          [ops]\nlisten = \"{ops}\"\n\n\
          [store]\ndata = {data:?}\n\n\
          [postgres]\nurl = \"{postgres}\"\n\n\
-         [redis]\nurl = \"{redis}\"\n\n\
-         [kafka]\nbrokers = \"{kafka}\"\ntopic = \"messages\"\nreplication = {brokers}\ndev = {dev}\n\n\
-         [cassandra]\nnodes = [{nodes}]\nkeyspace = \"sordino\"\nreplication = {replication}\n\n{more}\n",
+         [redis]\nurl = \"{redis}\"\n{redis_secure}\n\
+         [kafka]\nbrokers = \"{kafka}\"\ntopic = \"messages\"\nreplication = {brokers}\ndev = {dev}\n{kafka_secure}\n\
+         [cassandra]\nnodes = [{nodes}]\nkeyspace = \"sordino\"\nreplication = {replication}\n{cassandra_secure}\n{more}\n",
         listen = address(plan, n),
         key = place.etc("token.key"),
         ops = ops(plan, n),
@@ -102,7 +123,7 @@ fn settings(plan: &Plan, addresses: &Addresses, n: u16) -> String {
         nodes = nodes.join(", "),
         replication = plan.nodes,
         more = plan.relays.as_ref().map_or("", |relays| &relays.settings),
-    )
+    ))
 }
 
 #[cfg(test)]
@@ -127,7 +148,7 @@ mod tests {
             ops: Vec::new(),
             relays: Vec::new(),
         };
-        let settings = settings(&plan, &addresses, 2);
+        let settings = settings(&plan, &addresses, 2).unwrap();
         for line in [
             "listen = \"127.0.0.1:17332\"",
             "listen = \"127.0.0.1:17362\"",

@@ -6,7 +6,7 @@ use ::redis::{Client, FromRedisValue, cmd};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
-use super::super::{Options, RedisSessions, Timings, client};
+use super::super::{Options, RedisSessions, Timings};
 use crate::session::conformance::eventually;
 
 /// Where a test's keys stand.
@@ -64,7 +64,7 @@ impl Place {
     }
 
     async fn try_ask<T: FromRedisValue>(&self, words: &[&str]) -> Option<T> {
-        let client: Client = client(&self.url).expect("an address");
+        let client = Client::open(self.url.as_str()).expect("an address");
         let mut connection = client.get_multiplexed_async_connection().await.ok()?;
         let (name, arguments) = words.split_first().expect("a command");
         let mut command = cmd(name);
