@@ -37,7 +37,7 @@ pub(crate) enum Command {
         #[arg(long, default_value = ".")]
         dir: PathBuf,
     },
-    /// Say what keeps the relay from starting, and what to do about it.
+    /// Say what keeps the relay from starting, where it was set, and what to do about it.
     Check {
         #[command(flatten)]
         settings: Settings,
@@ -119,7 +119,11 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn load(self) -> Result<Config, Failure> {
-        let sources = Sources {
+        Ok(self.sources()?.load()?)
+    }
+
+    pub(crate) fn sources(self) -> Result<Sources, Failure> {
+        Ok(Sources {
             file: self.config,
             env: environment()?,
             data: self.data,
@@ -127,8 +131,7 @@ impl Settings {
             name: self.name,
             log_format: self.log_format,
             roles: self.roles,
-        };
-        Ok(sources.load()?)
+        })
     }
 }
 

@@ -14,15 +14,18 @@ use std::{
 use clap::Parser;
 use sordino_relay::{
     backup::{self, Counts},
-    config::Config,
+    config::{Config, Problem, Sources},
     init, inspect,
     ops::files::raise_limit,
-    relay::{Relay, start},
+    relay::{self, Relay, start},
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     task::spawn_blocking,
 };
+
+#[cfg(feature = "cluster")]
+use sordino_relay::stores::cluster::ClusterError;
 
 use crate::cli::{Cli, Command, Show};
 
@@ -60,8 +63,8 @@ async fn run() -> ExitCode {
             Err(error) => Err(error),
         },
         Command::Init { dir } => begin(&dir),
-        Command::Check { settings } => match settings.load() {
-            Ok(config) => check(&config).await,
+        Command::Check { settings } => match settings.sources() {
+            Ok(sources) => check(&sources).await,
             Err(error) => Err(error),
         },
         Command::Migrate { settings, from } => match settings.load() {
@@ -168,21 +171,29 @@ fn begin(dir: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn check(config: &Config) -> Result<(), Failure> {
-    let problems: Vec<_> = config.check().iter().map(ToString::to_string).collect();
-    #[cfg(feature = "cluster")]
-    let problems = match problems.is_empty() {
-        true => {
-            let errors = sordino_relay::stores::cluster::check(config).await;
-            errors.iter().map(ToString::to_string).collect()
-        }
-        false => problems,
+async fn check(sources: &Sources) -> Result<(), Failure> {
+    let config = &sources.load()?;
+    let placed = |problem: &Problem| match sources.place(problem.key) {
+        Some(place) => format!("{place}: {problem}"),
+        None => problem.to_string(),
     };
+    let mut problems: Vec<_> = config.check().iter().map(placed).collect();
+    // What cannot work is not dialled.
+    if problems.is_empty() {
+        #[cfg(feature = "cluster")]
+        for error in sordino_relay::stores::cluster::check(config).await {
+            problems.push(match &error {
+                ClusterError::Config(problem) => placed(problem),
+                error => error.to_string(),
+            });
+        }
+        problems.extend(config.dial_push().await.err().as_ref().map(placed));
+    }
     for problem in &problems {
         eprintln!("{problem}");
     }
     for warning in config.warnings() {
-        eprintln!("warning: {warning}");
+        eprintln!("warning: {}", placed(&warning));
     }
     if config.is_running() {
         println!(
@@ -260,7 +271,8 @@ async fn migrate(config: &Config, from: Option<&Path>) -> Result<(), Failure> {
         let _ = from;
     }
     if !config.has_postgres() {
-        println!("SQLite: the tables are made, and brought up to date, whenever the relay starts");
+        let file = relay::migrate(config).await?;
+        println!("SQLite: the tables in {} are up to date", file.display());
     }
     Ok(())
 }

@@ -206,6 +206,14 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
     })
 }
 
+/// Makes the tables of users in the data directory, or brings them up to date, and does nothing else there. Returns the file.
+pub async fn migrate(config: &Config) -> Result<PathBuf, StartError> {
+    let data = &config.store.data;
+    let _lock = lock(data)?;
+    let migrated = stores::migrate_users(data).await;
+    migrated.map_err(|error| stores::OpenError::Users(error).into())
+}
+
 /// Takes the data directory, and makes it where there is none.
 pub(crate) fn lock(data: &Path) -> Result<File, StartError> {
     fs::create_dir_all(data)?;

@@ -156,15 +156,27 @@ impl Stores {
     }
 }
 
+/// Makes, or brings up to date, the tables of users in a data directory. The file, for people.
+pub(crate) async fn migrate_users(data: &Path) -> Result<PathBuf, UserError> {
+    let file = users(data);
+    SqliteUsers::open(&file).await?.close().await;
+    Ok(file)
+}
+
 impl UserStore {
     async fn open(config: &Config) -> Result<Self, OpenError> {
         #[cfg(feature = "cluster")]
         if config.has_postgres() {
             return Ok(Self::Postgres(cluster::users(config).await?));
         }
-        let file = config.store.data.join("users.sqlite");
+        let file = users(&config.store.data);
         Ok(Self::Sqlite(SqliteUsers::open(&file).await?))
     }
+}
+
+/// The file of the users.
+fn users(data: &Path) -> PathBuf {
+    data.join("users.sqlite")
 }
 
 /// The directory of the messages.

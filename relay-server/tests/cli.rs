@@ -14,6 +14,8 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
+use sqlx::Connection;
+
 fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sordino-relay"));
     // Only what a test sets itself.
@@ -123,6 +125,83 @@ fn check_says_what_is_wrong_and_what_helps() {
         "2 problems",
     ] {
         assert!(errors.contains(part), "{part} in\n{errors}");
+    }
+}
+
+#[test]
+fn check_names_where_a_problem_was_set() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("relay.toml");
+    let text = "[server]\nlisten = '0.0.0.0:0'\n[limits]\nheader_bytes = 1\n[log]\n";
+    std::fs::write(&file, text).expect("written");
+    let (success, _, errors) = run(program()
+        .args(["check", "--config"])
+        .arg(&file)
+        .env("SORDINO__LIMITS__REQUEST_SECONDS", "0"));
+    assert!(!success);
+    let file = file.display();
+    for begin in [
+        format!("{file}, line 2: server.listen: "),
+        format!("{file}, line 4: limits.header_bytes: "),
+        "SORDINO__LIMITS__REQUEST_SECONDS: limits.request_seconds: ".to_owned(),
+    ] {
+        assert!(
+            errors.lines().any(|l| l.starts_with(&begin)),
+            "{begin} in\n{errors}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn users_of_another_relay_are_refused_with_the_way_on() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data = dir.path().join("data");
+    let migrate = || run(program().args(["migrate", "--data"]).arg(&data));
+    for _ in 0..2 {
+        let (success, said, errors) = migrate();
+        assert!(
+            success && said.contains("users.sqlite are up to date"),
+            "{said}{errors}"
+        );
+    }
+    // A key or messages are made by the relay alone.
+    let names = std::fs::read_dir(&data).expect("read");
+    let mut names: Vec<_> = names.map(|e| e.expect("an entry").file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["lock", "users.sqlite"]);
+
+    let lock = std::fs::File::open(data.join("lock")).expect("there");
+    lock.lock().expect("locked");
+    let (success, _, errors) = migrate();
+    assert!(!success && errors.contains("another relay"), "{errors}");
+    drop(lock);
+
+    let url = format!("sqlite://{}", data.join("users.sqlite").display());
+    for (change, why) in [
+        (
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+             VALUES (9999, 'later', TRUE, x'', 0)",
+            "version 9999, made by a later relay: use that relay",
+        ),
+        ("DELETE FROM _sqlx_migrations WHERE version = 9999", ""),
+        (
+            "UPDATE _sqlx_migrations SET checksum = x'00' WHERE version = 1",
+            "version 1 of the tables",
+        ),
+    ] {
+        let mut users = sqlx::SqliteConnection::connect(&url).await.expect("opened");
+        sqlx::query(change).execute(&mut users).await.expect("done");
+        users.close().await.expect("closed");
+        if why.is_empty() {
+            assert!(migrate().0);
+            continue;
+        }
+        let serve = run(program()
+            .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+            .arg(&data));
+        for (success, _, errors) in [migrate(), serve] {
+            assert!(!success && errors.contains(why), "{why} in\n{errors}");
+        }
     }
 }
 

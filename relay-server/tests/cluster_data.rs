@@ -10,7 +10,7 @@
 
 mod data_support;
 
-use std::{env, sync::Arc};
+use std::{env, sync::Arc, time::Duration};
 
 use data_support::{
     Recorder,
@@ -19,7 +19,10 @@ use data_support::{
 };
 use futures_util::future::join_all;
 use sordino_relay::{
-    broker::kafka::{self, Topic},
+    broker::{
+        AppendError,
+        kafka::{self, Topic},
+    },
     delivery::cluster::{Options, Running, StartError, start},
     history::cassandra::{self, MigrateError, migrate},
     session::Event,
@@ -259,6 +262,40 @@ async fn buckets_follow_each_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_accepted_while_delivery_is_far_behind() {
+    let Some(mut options) = fresh(4).await else {
+        return;
+    };
+    options.most_lag = Duration::from_secs(1);
+    options.look_at_lag = Duration::from_millis(50);
+    options.delivers = false;
+    let (accepts, _) = node(&options).await;
+    let mut next = 1;
+    let append_until = async |next: &mut u64, wanted: Result<(), AppendError>| {
+        let appended = async {
+            loop {
+                let appended = accepts.log.append(record(1, 2, 1, *next)).await;
+                *next += u64::from(appended.is_ok());
+                assert!(matches!(appended, Ok(()) | Err(AppendError::Busy)));
+                if appended == wanted {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let within = Duration::from_secs(60);
+        tokio::time::timeout(within, appended).await.unwrap();
+    };
+    append_until(&mut next, Err(AppendError::Busy)).await;
+    assert!(next > 1, "young records are no reason");
+    options.delivers = true;
+    let (mut delivers, _) = node(&options).await;
+    append_until(&mut next, Ok(())).await;
+    settled(&*delivers.history, 1, 2, next - 1).await;
+    delivers.handle.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_topic_that_is_not_the_recorded_one_is_refused() {
     let Some(options) = fresh(2).await else {
         return;
@@ -294,6 +331,17 @@ async fn a_topic_that_is_not_the_recorded_one_is_refused() {
     ));
     let mut strict = options.clone();
     strict.dev = false;
-    let refused = start_with(strict).await.unwrap().to_string();
+    let refused = start_with(strict.clone()).await.unwrap().to_string();
     assert!(refused.contains("min.insync.replicas"), "{refused}");
+    strict.dev = true;
+    strict.history.least_replicas = 3;
+    let refused = start_with(strict).await;
+    assert!(matches!(
+        refused,
+        Some(StartError::Tables(MigrateError::Replicas {
+            found: 1,
+            least: 3,
+            ..
+        }))
+    ));
 }

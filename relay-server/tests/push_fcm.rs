@@ -124,6 +124,55 @@ async fn another_key_gets_no_access_and_asks_not_for_every_wake() {
 }
 
 #[tokio::test]
+async fn check_asks_for_access_and_says_why_there_is_none() {
+    let (server, _, dir) = server().await;
+    let file = dir.path().join("relay.toml");
+    let text = format!(
+        "[server]\nlisten = '127.0.0.1:0'\n[push]\nfcm_service_account_file = '{}'\nfcm_endpoint = '{}'\n",
+        dir.path().join("account.json").display(),
+        server.endpoint(),
+    );
+    std::fs::write(&file, text).unwrap();
+    let check = async || {
+        let mut program = tokio::process::Command::new(env!("CARGO_BIN_EXE_sordino-relay"));
+        program
+            .env_clear()
+            .args(["check", "--data"])
+            .arg(dir.path());
+        let done = program.arg("--config").arg(&file).output().await.unwrap();
+        let said = String::from_utf8(done.stderr).unwrap();
+        (done.status.success(), said)
+    };
+    let begin = format!(
+        "{}, line 4: push.fcm_service_account_file: no access token for FCM: ",
+        file.display()
+    );
+    let (success, said) = check().await;
+    assert!(success, "{said}");
+    assert_eq!(server.grants(), (1, 0));
+    assert!(server.seen().is_empty(), "nobody is woken");
+
+    let mut account = server.account();
+    account["private_key"] = Server::start().await.account()["private_key"].clone();
+    client(&server, &dir, account);
+    let (success, said) = check().await;
+    assert!(
+        !success && said.starts_with(&format!("{begin}400")),
+        "{said}"
+    );
+    assert_eq!(server.grants(), (1, 1));
+
+    client(&server, &dir, server.account());
+    let token_uri = format!("{}/token", server.endpoint());
+    drop(server);
+    let (success, said) = check().await;
+    assert!(
+        !success && said.starts_with(&format!("{begin}{token_uri} gives none now")),
+        "{said}"
+    );
+}
+
+#[tokio::test]
 async fn nobody_there_is_later() {
     let (server, _, dir) = server().await;
     let account = server.account();

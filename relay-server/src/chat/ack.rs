@@ -3,7 +3,7 @@
 //! They are cumulative, so the highest of a conversation stands for the others. A device may not claim what does not exist:
 //! up to what this connection was told, that is known, and so is the peer; beyond it history is asked.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use sordino_protocol::{ConversationId, DeviceId, Header, UserId};
 use tokio::{sync::Semaphore, time::Instant};
@@ -23,8 +23,6 @@ const MOST: usize = 256;
 const AT_ONCE: usize = 256;
 /// Conversations of which is remembered what a connection was told and has not acknowledged. Of others history is asked.
 const TOLD: usize = 64;
-/// Of them, places kept once none is left: an idle connection holds no more.
-const KEPT: usize = 3;
 
 /// The acknowledgements of all connections that are being written.
 pub(super) struct Writes {
@@ -49,14 +47,14 @@ impl Writes {
     }
 }
 
-/// The acknowledgements of one connection that are not written yet.
+/// The acknowledgements of one connection that are not written yet. Trees, which take next to nothing while they are empty.
 #[derive(Default)]
 pub(super) struct Acks {
-    told: HashMap<ConversationId, Told>,
-    waiting: HashMap<ConversationId, Acked>,
+    told: BTreeMap<ConversationId, Told>,
+    waiting: BTreeMap<ConversationId, Acked>,
     /// Of what the user wrote alone: nobody waits for these. They are written with what is acknowledged next of the
     /// conversation, or at the end.
-    own: HashMap<ConversationId, Acked>,
+    own: BTreeMap<ConversationId, Acked>,
     written: Option<Instant>,
     /// Shared with the task that writes, as long as one does.
     writing: Option<Arc<()>>,
@@ -110,7 +108,7 @@ impl Acks {
         let Some((acked, own)) = self.known(conversation, seq) else {
             return;
         };
-        let full = |map: &HashMap<_, _>| map.len() >= MOST && !map.contains_key(&conversation);
+        let full = |map: &BTreeMap<_, _>| map.len() >= MOST && !map.contains_key(&conversation);
         if own && !self.waiting.contains_key(&conversation) && !full(&self.own) {
             let highest = self.own.entry(conversation).or_insert(acked);
             if seq > highest.seq {
@@ -148,9 +146,6 @@ impl Acks {
         }
         if seq == told.last {
             self.told.remove(&conversation);
-            if self.told.is_empty() {
-                self.told.shrink_to(KEPT);
-            }
         }
         Some((acked, own))
     }
@@ -196,7 +191,7 @@ impl Acks {
     /// The same at the connection's end, though others may still be being written: marks only rise.
     pub(super) fn finish(&mut self, api: &Arc<Api>, identity: &Identity, writes: &Writes) {
         self.writing = None;
-        self.waiting.extend(self.own.drain());
+        self.waiting.append(&mut self.own);
         self.write(api, identity, writes);
     }
 }

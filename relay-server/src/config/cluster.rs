@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Config, Problem, Secret};
 
+/// Copies of each record and of each row, in production: two of them make a quorum, and one may be lost with its disk.
+const LEAST_REPLICAS: u16 = 3;
+
 /// Users in PostgreSQL instead of SQLite.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -256,19 +259,30 @@ impl Config {
             "it is not set, and what one node signs the others must accept",
             "give all nodes the same key, for instance of `openssl rand -hex 32`",
         );
+        need(
+            (1..=1024).contains(&self.kafka.partitions),
+            "kafka.partitions",
+            "it is out of range",
+            "use 1 to 1024",
+        );
+        let least = self.least_replicas();
         for (key, value) in [
-            ("kafka.partitions", self.kafka.partitions),
-            ("kafka.replication", self.kafka.replication.into()),
-            ("cassandra.replication", self.cassandra.replication.into()),
+            ("kafka.replication", self.kafka.replication),
+            ("cassandra.replication", self.cassandra.replication),
         ] {
             need(
-                (1..=1024).contains(&value),
+                (least..=1024).contains(&value),
                 key,
                 "it is out of range",
-                "use 1 to 1024",
+                "use 3 to 1024 (or set kafka.dev, on a machine of your own, and use 1)",
             );
         }
         problems
+    }
+
+    /// How many replicas a keyspace must have.
+    pub(crate) fn least_replicas(&self) -> u16 {
+        if self.kafka.dev { 1 } else { LEAST_REPLICAS }
     }
 
     /// The URL of PostgreSQL, from wherever it is to be had.
@@ -385,6 +399,9 @@ mod tests {
             keys(&format!("{all}kafka.partitions = 0")),
             ["kafka.partitions"]
         );
+        let few = format!("{all}kafka.replication = 1\ncassandra.replication = 2\n");
+        assert_eq!(keys(&few), ["kafka.replication", "cassandra.replication"]);
+        assert_eq!(keys(&format!("{few}kafka.dev = true")), [""; 0]);
         assert_eq!(keys(&format!("{all}redis.url_file = 'f'")), ["redis.url"]);
         assert_eq!(keys("postgres.url_file = 'f'"), [""; 0]);
         for (more, key) in [

@@ -63,7 +63,7 @@ pub struct Sources {
 
 impl Sources {
     /// The effective configuration.
-    pub fn load(self) -> Result<Config, LoadError> {
+    pub fn load(&self) -> Result<Config, LoadError> {
         let mut table = match &self.file {
             Some(file) => read(file)?,
             None => Table::new(),
@@ -82,23 +82,23 @@ impl Sources {
         }
         // Every part of it was read before.
         let mut config: Config = table.try_into().map_err(|error| LoadError::Content {
-            file: self.file.unwrap_or_default(),
+            file: self.file.clone().unwrap_or_default(),
             cause: toml::de::Error::message(&error).to_owned(),
         })?;
-        if let Some(data) = self.data {
-            config.store.data = data;
+        if let Some(data) = &self.data {
+            config.store.data.clone_from(data);
         }
         if let Some(listen) = self.listen {
             config.server.listen = listen;
         }
-        if let Some(name) = self.name {
-            config.server.name = name;
+        if let Some(name) = &self.name {
+            config.server.name.clone_from(name);
         }
         if let Some(format) = self.log_format {
             config.log.format = format;
         }
-        if let Some(roles) = self.roles {
-            config.server.roles = roles.into_iter().collect();
+        if let Some(roles) = &self.roles {
+            config.server.roles = roles.iter().copied().collect();
         }
         Ok(config)
     }

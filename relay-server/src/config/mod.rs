@@ -3,6 +3,7 @@
 mod check;
 mod cluster;
 mod load;
+mod place;
 mod push;
 mod roles;
 mod secret;

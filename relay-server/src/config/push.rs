@@ -11,6 +11,8 @@ use crate::notify::{
     fcm::{self, Fcm},
 };
 
+const ACCOUNT: &str = "push.fcm_service_account_file";
+
 /// Who wakes devices that sleep. With none, nobody does: they hear of messages when they connect.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -57,13 +59,34 @@ impl Config {
     /// The providers that are configured.
     pub(crate) fn push_providers(&self) -> Result<Providers, Problem> {
         let providers = Providers::default();
+        Ok(match self.fcm()? {
+            Some(fcm) => providers.with(PushProvider::Fcm, Arc::new(fcm)),
+            None => providers,
+        })
+    }
+
+    /// Asks the provider, if there is one, to let the relay in, as the first wake would. Wakes nobody.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn dial_push(&self) -> Result<(), Problem> {
+        let Some(fcm) = self.fcm()? else {
+            return Ok(());
+        };
+        fcm.dial().await.map_err(|why| Problem {
+            key: ACCOUNT,
+            what: why,
+            fix: "see that the account's key stands in the Firebase console, that this machine's clock is right, and that the relay reaches the token_uri in the file",
+        })
+    }
+
+    fn fcm(&self) -> Result<Option<Fcm>, Problem> {
         let Some(file) = &self.push.fcm_service_account_file else {
-            return Ok(providers);
+            return Ok(None);
         };
         let fcm = Fcm::open(file, &self.push.fcm_endpoint);
-        let fcm = fcm.map(|fcm| providers.with(PushProvider::Fcm, Arc::new(fcm)));
-        fcm.map_err(|error| Problem {
-            key: "push.fcm_service_account_file",
+        fcm.map(Some).map_err(|error| Problem {
+            key: ACCOUNT,
             what: format!("{}: {error}", file.display()),
             fix: "name the JSON file that the Firebase console gives for a service account, readable by the relay",
         })

@@ -12,7 +12,7 @@ pub(crate) async fn alive() -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// `GET /readyz`: it is not about to end, and both stores can be written to. Else 503, with the reason in the body.
+/// `GET /readyz`: it is not about to end, and users and messages can be written to (on a cluster: users). Else 503, with the reason in the body.
 pub(crate) async fn ready(State(api): State<Arc<Api>>) -> Result<StatusCode, ApiError> {
     if api.draining.is_cancelled() {
         return Err(Code::Draining.into());

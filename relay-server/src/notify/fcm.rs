@@ -49,6 +49,21 @@ impl Fcm {
         })
     }
 
+    /// Gets an access token, as the first wake would.
+    ///
+    /// # Errors
+    /// Why there is none, for the operator.
+    pub async fn dial(&self) -> Result<(), String> {
+        match self.access.token().await {
+            Ok(_) => Ok(()),
+            Err(Outcome::Refused(why)) => Err(why),
+            Err(_) => Err(format!(
+                "no access token for FCM: {} gives none now",
+                self.access.from()
+            )),
+        }
+    }
+
     async fn attempt(&self, message: &[u8]) -> Result<Answer, Outcome> {
         let access = self.access.token().await?;
         let sent = self

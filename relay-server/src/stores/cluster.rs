@@ -123,6 +123,7 @@ pub async fn migrate(config: &Config) -> Result<Vec<String>, ClusterError> {
         let kafka = &config.kafka;
         let topic = Topic::new(log(config)?);
         let partitions = topic.create(kafka.partitions, kafka.replication).await?;
+        topic.check(kafka.dev).await?;
         done.push(format!(
             "Kafka: the topic {} has {partitions} partitions",
             kafka.topic
@@ -169,15 +170,25 @@ async fn check_sessions(config: &Config) -> Result<(), ClusterError> {
     options.ca_file.clone_from(&config.redis.ca_file);
     let sessions = RedisSessions::start(options).await?;
     let healthy = sessions.healthy();
+    let eviction = sessions.eviction().await;
     sessions.shutdown().await;
-    healthy.map_err(|error| {
-        Problem {
-            key: "redis.url",
-            what: error.to_string(),
-            fix: "check the address, and that Redis runs",
-        }
-        .into()
-    })
+    let problem = |what, fix| Problem {
+        key: "redis.url",
+        what,
+        fix,
+    };
+    healthy
+        .map_err(|error| problem(error.to_string(), "check the address, and that Redis runs"))?;
+    match eviction {
+        // Not every server tells.
+        None => Ok(()),
+        Some(policy) if policy == "noeviction" => Ok(()),
+        Some(policy) => Err(problem(
+            format!("this Redis has maxmemory-policy {policy}: full, it forgets who is connected"),
+            "set its maxmemory-policy to noeviction",
+        )
+        .into()),
+    }
 }
 
 fn log(config: &Config) -> Result<kafka::Options, ClusterError> {
@@ -196,6 +207,7 @@ fn log(config: &Config) -> Result<kafka::Options, ClusterError> {
 fn history(config: &Config) -> Result<cassandra::Options, ClusterError> {
     let cassandra = &config.cassandra;
     Ok(cassandra::Options {
+        least_replicas: config.least_replicas(),
         tls: cassandra.tls.then(|| ServerTls {
             ca_file: cassandra.ca_file.clone(),
         }),

@@ -10,6 +10,7 @@ use sordino_protocol::{
 };
 use sqlx::{
     Connection, Row, Sqlite, SqliteConnection, SqlitePool, Transaction,
+    migrate::MigrateError,
     sqlite::{
         SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
     },
@@ -80,6 +81,20 @@ pub(super) async fn open_to_read(file: &Path) -> Result<SqliteConnection, UserEr
     Ok(SqliteConnection::connect_with(&options).await?)
 }
 
+/// Why the tables in this file are not brought up to date.
+fn refused(file: &Path, error: &MigrateError) -> UserError {
+    let file = file.display();
+    UserError::Failed(match error {
+        MigrateError::VersionMissing(found) => format!(
+            "the tables in {file} are of version {found}, made by a later relay: use that relay, or a newer one"
+        ),
+        MigrateError::VersionMismatch(changed) => format!(
+            "version {changed} of the tables in {file} is not the one that this relay knows: use the relay that made them"
+        ),
+        error => format!("{file}: {error}"),
+    })
+}
+
 impl SqliteUsers {
     /// Opens the file, creates it where there is none, and brings its tables up to date.
     pub async fn open(file: &Path) -> Result<Self, UserError> {
@@ -98,7 +113,7 @@ impl SqliteUsers {
         sqlx::migrate!("../migrations/sqlite")
             .run(&writer)
             .await
-            .map_err(|error| UserError::Failed(error.to_string()))?;
+            .map_err(|error| refused(file, &error))?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .connect_with(options.read_only(true))

@@ -1,6 +1,9 @@
 //! Appending to the topic.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{
+    Arc, PoisonError, RwLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use rdkafka::{
@@ -16,6 +19,7 @@ pub struct KafkaLog {
     options: Options,
     partitions: u32,
     producer: RwLock<Arc<FutureProducer>>,
+    closed: AtomicBool,
 }
 
 impl KafkaLog {
@@ -26,7 +30,13 @@ impl KafkaLog {
             options,
             partitions,
             producer,
+            closed: AtomicBool::new(false),
         })
+    }
+
+    /// Answers busy to everything, or takes in again. What it was before.
+    pub(crate) fn close(&self, closed: bool) -> bool {
+        self.closed.swap(closed, Ordering::Relaxed)
     }
 
     fn current(&self) -> Arc<FutureProducer> {
@@ -35,6 +45,9 @@ impl KafkaLog {
     }
 
     fn push(&self, record: &Record) -> Result<DeliveryFuture, AppendError> {
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(AppendError::Busy);
+        }
         let producer = self.current();
         let conversation = record.header.conversation;
         let payload = codec::encode(record);

@@ -27,7 +27,7 @@ const SETTINGS: [(&str, &str); 4] = [
     ("retention.bytes", "-1"),
 ];
 /// A week: how long Cassandra may be away.
-const RETENTION_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+const RETENTION_MS: i64 = 7 * 24 * 60 * 60 * 1000;
 
 /// Why the topic does not serve.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +57,13 @@ pub enum TopicError {
         /// What it must be.
         want: String,
     },
+}
+
+/// Whether records stay for as long as they may be the only copy. -1: for ever.
+fn outlasts_cassandra(retention_ms: &str) -> bool {
+    retention_ms
+        .parse::<i64>()
+        .is_ok_and(|ms| ms == -1 || ms >= RETENTION_MS)
 }
 
 /// An administrator of one topic.
@@ -158,7 +165,7 @@ impl Topic {
         unused.map_err(|error| self.kafka(error))
     }
 
-    /// Refuses settings under which something acknowledged may be lost. `dev`: one broker may be enough.
+    /// Refuses settings under which something acknowledged may be lost. `dev`: one broker, and less than a week, may be enough.
     pub async fn check(&self, dev: bool) -> Result<(), TopicError> {
         let name = &self.options.topic;
         let options = AdminOptions::new().request_timeout(Some(PATIENCE));
@@ -187,6 +194,10 @@ impl Topic {
         let in_sync = value("min.insync.replicas");
         if !dev && in_sync.parse().unwrap_or(0) < 2 {
             return Err(weak("min.insync.replicas", in_sync, "2"));
+        }
+        let retention = value("retention.ms");
+        if !dev && !outlasts_cassandra(retention) {
+            return Err(weak("retention.ms", retention, &RETENTION_MS.to_string()));
         }
         Ok(())
     }

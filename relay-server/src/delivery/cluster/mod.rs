@@ -6,19 +6,20 @@
 
 mod consumer;
 mod conversation;
+mod lag;
 mod load;
 pub(crate) mod offsets;
 mod partition;
 mod persist;
 mod tell;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use rdkafka::error::KafkaError;
 use tokio::{sync::Semaphore, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
-use self::consumer::Consumer;
+use self::{consumer::Consumer, lag::Lag};
 use crate::{
     broker::{
         Log,
@@ -51,6 +52,10 @@ pub struct Options {
     pub cached_states: usize,
     /// The consumer group; nodes that share it share the work.
     pub group: String,
+    /// Nothing more is accepted while a record waits for longer than this to be delivered.
+    pub most_lag: Duration,
+    /// How often is looked whether one does.
+    pub look_at_lag: Duration,
 }
 
 impl Options {
@@ -65,6 +70,8 @@ impl Options {
             batches: 256,
             cached_states: 20_000,
             group: "delivery".to_owned(),
+            most_lag: Duration::from_secs(24 * 60 * 60),
+            look_at_lag: Duration::from_secs(60),
         }
     }
 }
@@ -129,6 +136,9 @@ pub async fn start(options: Options, sessions: Arc<dyn Sessions>) -> Result<Runn
         epoch: log_of.epoch,
     });
     let stop = CancellationToken::new();
+    let lag = Lag::new(&options, log_of.partitions).follow(Arc::clone(&log));
+    let stop_lag = stop.clone();
+    tokio::spawn(async move { stop_lag.run_until_cancelled(lag).await });
     let consumer = match options.delivers {
         true => Some(Consumer::join(&options, shared)?),
         false => None,

@@ -4,6 +4,7 @@ use scylla::{client::session::Session, errors::ExecutionError};
 
 use super::{
     Options,
+    keyspace::{check_replicas, has_table},
     session::{ConnectError, check_name},
 };
 
@@ -11,6 +12,12 @@ use super::{
 const MIGRATIONS: [&str; 1] = [include_str!(
     "../../../../migrations/cassandra/0001_messages.cql"
 )];
+
+/// How a statement that makes a table begins.
+const CREATE: &str = "CREATE TABLE IF NOT EXISTS ";
+
+/// The table in which versions are recorded.
+const VERSIONS: &str = "schema_versions";
 
 /// Its row is 1 during a move into the cluster.
 const MOVING: &str = "moving";
@@ -29,7 +36,7 @@ pub enum MigrateError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// A statement failed.
-    #[error("Cassandra refused a change of its tables: {0}")]
+    #[error("Cassandra refused to read or change its tables: {0}")]
     Refused(String),
     /// Made by a later version.
     #[error(
@@ -43,6 +50,28 @@ pub enum MigrateError {
     /// Not made, or by an earlier version.
     #[error("Cassandra's tables are not those of this relay: run `sordino-relay migrate`")]
     Earlier,
+    /// The loss of one disk may lose messages.
+    #[error(
+        "Cassandra's keyspace {keyspace} holds each row {found} times, where {least} are needed to lose none with a disk: ALTER KEYSPACE {keyspace} WITH replication = {{'class': 'NetworkTopologyStrategy', 'replication_factor': {least}}}, then run `nodetool repair --full` on every node (or set kafka.dev, on a machine of your own)"
+    )]
+    Replicas {
+        /// Its name.
+        keyspace: String,
+        /// How often it holds each row, in the datacenter where that is least.
+        found: usize,
+        /// How often it has to.
+        least: u16,
+    },
+    /// Tables that no relay made.
+    #[error(
+        "Cassandra's keyspace {keyspace} has a table {table} and no record in schema_versions of who made it: name another keyspace in cassandra.keyspace; if it is a restored one, restore schema_versions too"
+    )]
+    Foreign {
+        /// Its name.
+        keyspace: String,
+        /// The table.
+        table: String,
+    },
     /// Not all of a former relay is here yet.
     #[error(
         "a move into this cluster is under way, or was interrupted: no node may serve before `sordino-relay migrate --from` has come to its end"
@@ -94,12 +123,17 @@ pub async fn migrate(
     .await?;
     let used = session.use_keyspace(keyspace, false).await;
     used.map_err(|error| MigrateError::Refused(error.to_string()))?;
+    check_replicas(&session, options)?;
     run(
         &session,
         "CREATE TABLE IF NOT EXISTS schema_versions (name text PRIMARY KEY, version int)",
     )
     .await?;
-    let version = version(&session, VERSION).await?.unwrap_or(0);
+    let found = version(&session, VERSION).await?;
+    if found.is_none() {
+        refuse_foreign(&session, keyspace).await?;
+    }
+    let version = found.unwrap_or(0);
     let known = i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX);
     if version > known {
         readable(&session, version, known).await?;
@@ -144,11 +178,20 @@ pub async fn log_of(
     let used = session.use_keyspace(&options.keyspace, false).await;
     used.map_err(|_| MigrateError::Earlier)?;
     let known = i32::try_from(MIGRATIONS.len()).unwrap_or(i32::MAX);
-    match version(&session, VERSION).await {
-        Ok(Some(found)) if found == known => {}
-        Ok(Some(found)) if found > known => readable(&session, found, known).await?,
-        _ => return Err(MigrateError::Earlier),
+    let found = match has_table(&session, &options.keyspace, VERSIONS) {
+        true => version(&session, VERSION).await?,
+        false => None,
+    };
+    match found {
+        Some(found) if found == known => {}
+        Some(found) if found > known => readable(&session, found, known).await?,
+        Some(_) => return Err(MigrateError::Earlier),
+        None => {
+            refuse_foreign(&session, &options.keyspace).await?;
+            return Err(MigrateError::Earlier);
+        }
     }
+    check_replicas(&session, options)?;
     if version(&session, MOVING).await? == Some(1) {
         return Err(MigrateError::Moving);
     }
@@ -241,6 +284,30 @@ fn unreadable(error: impl std::fmt::Display) -> MigrateError {
     MigrateError::Refused(error.to_string())
 }
 
+/// Refuses tables of ours in a keyspace where no version of them is recorded: somebody else made them.
+async fn refuse_foreign(session: &Session, keyspace: &str) -> Result<(), MigrateError> {
+    // Recorded before the first table is made: a run that was interrupted has left it.
+    if has_table(session, keyspace, VERSIONS) && version(session, READER).await?.is_some() {
+        return Ok(());
+    }
+    match tables().find(|table| has_table(session, keyspace, table)) {
+        Some(table) => Err(MigrateError::Foreign {
+            keyspace: keyspace.to_owned(),
+            table,
+        }),
+        None => Ok(()),
+    }
+}
+
+/// The tables that migrations make.
+fn tables() -> impl Iterator<Item = String> {
+    let made = |statement: String| {
+        let table = statement.strip_prefix(CREATE)?;
+        table.split_whitespace().next().map(str::to_owned)
+    };
+    MIGRATIONS.into_iter().flat_map(statements).filter_map(made)
+}
+
 /// The statements of a file, without its comments.
 fn statements(file: &str) -> Vec<String> {
     let lines = file.lines().filter(|line| !line.starts_with("--"));
@@ -251,55 +318,4 @@ fn statements(file: &str) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_are_divided_into_statements() {
-        for file in MIGRATIONS {
-            let statements = statements(file);
-            assert!(!statements.is_empty());
-            for statement in statements {
-                assert!(statement.starts_with("CREATE TABLE IF NOT EXISTS"));
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn later_tables_serve_whoever_can_live_with_them() {
-        let Ok(nodes) = std::env::var("SORDINO_TEST_CASSANDRA") else {
-            eprintln!("not run: SORDINO_TEST_CASSANDRA names no servers");
-            return;
-        };
-        let nodes = nodes
-            .split(',')
-            .map(|node| node.parse().expect("an address"));
-        let keyspace = format!("test_{:016x}", rand::random::<u64>());
-        let mut options = Options::new(nodes.collect(), &keyspace);
-        options.timeout = std::time::Duration::from_secs(60);
-        migrate(&options, 1, "log", 4).await.expect("made");
-        let session = options.session().await.expect("connected");
-        let set = async |name: &str, version: i32| {
-            let text = format!(
-                "INSERT INTO {keyspace}.schema_versions (name, version) VALUES ('{name}', {version})"
-            );
-            run(&session, &text).await.expect("set");
-        };
-        set(VERSION, 9999).await;
-        assert!(log_of(&options, "log", 4).await.is_ok());
-        assert!(migrate(&options, 1, "log", 4).await.is_ok());
-        set(READER, 9999).await;
-        for refused in [
-            log_of(&options, "log", 4).await,
-            migrate(&options, 1, "log", 4).await,
-        ] {
-            assert!(
-                matches!(refused, Err(MigrateError::Later { found: 9999 })),
-                "{refused:?}"
-            );
-        }
-        run(&session, &format!("DROP KEYSPACE {keyspace}"))
-            .await
-            .expect("dropped");
-    }
-}
+mod tests;

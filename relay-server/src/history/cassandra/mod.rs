@@ -4,6 +4,7 @@
 //! number as its write timestamp). So a replay, or a node that does not know yet that another took over, writes what is
 //! there already, or loses.
 
+mod keyspace;
 mod marks;
 mod migrate;
 mod read;

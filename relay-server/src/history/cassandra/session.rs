@@ -40,10 +40,12 @@ pub struct Options {
     pub tls: Option<ServerTls>,
     /// Who the relay is to them.
     pub login: Option<Arc<Login>>,
+    /// A keyspace with fewer replicas is refused. 3 in production: what a quorum of two has then survives the loss of a disk.
+    pub least_replicas: u16,
 }
 
 impl Options {
-    /// The defaults.
+    /// The defaults, for which one replica is enough.
     pub fn new(nodes: Vec<SocketAddr>, keyspace: impl Into<String>) -> Self {
         Self {
             nodes,
@@ -51,6 +53,7 @@ impl Options {
             timeout: Duration::from_secs(5),
             tls: None,
             login: None,
+            least_replicas: 1,
         }
     }
 

@@ -56,6 +56,11 @@ impl Access {
         }
     }
 
+    /// Who gives tokens.
+    pub(super) fn from(&self) -> &str {
+        &self.account.token_uri
+    }
+
     /// A token that is good, or what becomes of a wake without one.
     pub(super) async fn token(&self) -> Result<Token, Outcome> {
         let mut held = self.held.lock().await;

@@ -2,9 +2,10 @@
 //! node puts back what is its own.
 //!
 //! `Node` is what a node knows of itself; `keeper` is the task that keeps it known to the others, over a `link`
-//! (two connections that live and die together); `fleet` asks what all nodes count together; `registry` writes its connections and `publish` finds those of all
+//! (two connections that live and die together); `fleet` asks what all nodes count together, `eviction` what Redis does when it is full; `registry` writes its connections and `publish` finds those of all
 //! nodes. What is written stands in `keys`, what nodes say to each other in `wire`.
 
+mod eviction;
 mod fleet;
 mod keeper;
 mod keys;

@@ -55,6 +55,26 @@ async fn what_stands_in_redis() {
 }
 
 #[tokio::test]
+async fn what_redis_does_when_it_is_full_is_known() {
+    let Some(server) = Server::start().await else {
+        return;
+    };
+    let node = server.place.node("one").await;
+    assert_eq!(node.eviction().await.as_deref(), Some("noeviction"));
+    let set = ["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"];
+    let _: String = server.place.ask(&set).await;
+    assert_eq!(node.eviction().await.as_deref(), Some("allkeys-lru"));
+    // Who may not ask is told nothing, and misses nothing else.
+    let _: String = server
+        .place
+        .ask(&["ACL", "SETUSER", "default", "-info"])
+        .await;
+    assert_eq!(node.eviction().await, None);
+    assert!(node.healthy().is_ok());
+    node.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_node_that_does_not_hear_is_unknown_until_its_key_is_gone() {
     let Some(place) = Place::shared() else { return };
     let node = place.node("one").await;

@@ -117,9 +117,9 @@ fn settings(plan: &Plan, addresses: &Addresses, n: u16) -> Result<String, Error>
         postgres = addresses.postgres,
         redis = addresses.redis,
         kafka = addresses.kafka,
-        // One broker keeps a record once, which the relay refuses otherwise.
+        // One broker keeps a record once, and one node a row, which the relay refuses otherwise.
         brokers = plan.brokers,
-        dev = plan.brokers == 1,
+        dev = plan.brokers == 1 || plan.nodes == 1,
         nodes = nodes.join(", "),
         replication = plan.nodes,
         more = plan.relays.as_ref().map_or("", |relays| &relays.settings),
