@@ -44,13 +44,39 @@ fn existing() -> BTreeMap<String, String> {
     config.postgres.url_file = Some("x".into());
     config.redis.url_file = Some("x".into());
     config.push.fcm_service_account_file = Some("x".into());
+    let (kafka, cassandra) = (&mut config.kafka, &mut config.cassandra);
+    for (username, password) in [
+        (&mut kafka.username, &mut kafka.password),
+        (&mut cassandra.username, &mut cassandra.password),
+    ] {
+        *username = Some("x".to_owned());
+        *password = secret();
+    }
+    for file in [
+        &mut config.redis.ca_file,
+        &mut kafka.ca_file,
+        &mut kafka.password_file,
+        &mut cassandra.ca_file,
+        &mut cassandra.password_file,
+    ] {
+        *file = Some("x".into());
+    }
     let table = toml::Table::try_from(config).expect("a table");
     let none = [
         "auth.token_key",
         "auth.token_key_file",
+        "cassandra.ca_file",
+        "cassandra.password",
+        "cassandra.password_file",
+        "cassandra.username",
+        "kafka.ca_file",
+        "kafka.password",
+        "kafka.password_file",
+        "kafka.username",
         "ops.listen",
         "postgres.url",
         "postgres.url_file",
+        "redis.ca_file",
         "redis.url",
         "redis.url_file",
         "tls.certificate",
