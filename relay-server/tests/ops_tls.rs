@@ -239,7 +239,10 @@ fn check_tells_what_is_wrong_with_a_certificate() {
     assert!(good && said.is_empty(), "{said}");
     mode(0o644);
     let (good, said) = check(&place, dir.path());
-    assert!(good && said.starts_with("warning: ") && said.contains("tls.key: "), "{said}");
+    assert!(
+        good && said.starts_with("warning: ") && said.contains("tls.key: "),
+        "{said}"
+    );
     fs::write(
         place.key(),
         KeyPair::generate().expect("a key").serialize_pem(),

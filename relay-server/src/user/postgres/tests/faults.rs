@@ -172,6 +172,12 @@ async fn connections_that_fell_silent_are_replaced() {
         .expect("created");
     listening(&node).await;
     assert_eq!(cached_version(&node, user).await, 1);
+    // One that falls silent on its way back into the pool keeps its place there until TCP gives up: the pool asks it once
+    // more, after our own question, and sets no limit to that.
+    until("the connection is back", async || {
+        node.inner.pool.num_idle() == 1
+    })
+    .await;
 
     wire.silence();
     assert!(node.by_id(user).await.is_err());
