@@ -76,11 +76,11 @@ pub struct Relays {
 /// How HAProxy spreads connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Balance {
-    /// To one node after the other, and to the same again after that, by a cookie.
-    #[default]
-    RoundRobin,
     /// To the node with the fewest; a node that has just started gets its share little by little.
+    #[default]
     LeastConn,
+    /// To one node after the other, and to the same again after that, by a cookie.
+    RoundRobin,
 }
 
 impl Relays {
