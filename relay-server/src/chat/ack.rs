@@ -109,18 +109,15 @@ impl Acks {
             return;
         };
         let full = |map: &BTreeMap<_, _>| map.len() >= MOST && !map.contains_key(&conversation);
-        if own && !self.waiting.contains_key(&conversation) && !full(&self.own) {
-            let highest = self.own.entry(conversation).or_insert(acked);
-            if seq > highest.seq {
-                *highest = acked;
-            }
+        let among = if own && !self.waiting.contains_key(&conversation) && !full(&self.own) {
+            &mut self.own
+        } else if full(&self.waiting) {
             return;
-        }
-        if full(&self.waiting) {
-            return;
-        }
-        self.own.remove(&conversation);
-        let highest = self.waiting.entry(conversation).or_insert(acked);
+        } else {
+            self.own.remove(&conversation);
+            &mut self.waiting
+        };
+        let highest = among.entry(conversation).or_insert(acked);
         if seq > highest.seq {
             *highest = acked;
         }

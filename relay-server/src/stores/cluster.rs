@@ -2,7 +2,7 @@
 
 mod moving;
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 pub use self::moving::{MoveError, Moved, move_in};
 use super::{Messages as Kind, Stores, UserStore};
@@ -86,8 +86,7 @@ pub(super) async fn users(config: &Config) -> Result<PostgresUsers, ClusterError
 
 pub(super) async fn open(config: &Config, users: UserStore) -> Result<Stores, ClusterError> {
     let roles = &config.server.roles;
-    let mut sessions = redis::Options::new(config.redis_url()?, node(config));
-    sessions.ca_file.clone_from(&config.redis.ca_file);
+    let mut sessions = registry(config, node(config))?;
     sessions.listens = roles.has(Role::Chat);
     let sessions = RedisSessions::start(sessions).await?;
     let delivery = &config.delivery;
@@ -163,11 +162,9 @@ async fn check_messages(config: &Config) -> Result<(), ClusterError> {
 }
 
 async fn check_sessions(config: &Config) -> Result<(), ClusterError> {
-    let url = config.redis_url()?;
-    let mut options = redis::Options::new(url, "check");
+    let mut options = registry(config, "check".to_owned())?;
     // A prefix of its own: it must not look like a node to the others.
     options.prefix = "check:".to_owned();
-    options.ca_file.clone_from(&config.redis.ca_file);
     let sessions = RedisSessions::start(options).await?;
     let healthy = sessions.healthy();
     let eviction = sessions.eviction().await;
@@ -191,14 +188,19 @@ async fn check_sessions(config: &Config) -> Result<(), ClusterError> {
     }
 }
 
+fn registry(config: &Config, node: String) -> Result<redis::Options, ClusterError> {
+    Ok(redis::Options {
+        ca_file: config.redis.ca_file.clone(),
+        ..redis::Options::new(config.redis_url()?, node)
+    })
+}
+
 fn log(config: &Config) -> Result<kafka::Options, ClusterError> {
     let kafka = &config.kafka;
     let login = config.kafka_login()?;
     Ok(kafka::Options {
         queue_bytes: config.delivery.queue_bytes,
-        tls: kafka.tls.then(|| ServerTls {
-            ca_file: kafka.ca_file.clone(),
-        }),
+        tls: tls(kafka.tls, &kafka.ca_file),
         login: login.map(|login| Arc::new((login, kafka.sasl_mechanism))),
         ..kafka::Options::new(&kafka.brokers, &kafka.topic)
     })
@@ -208,11 +210,15 @@ fn history(config: &Config) -> Result<cassandra::Options, ClusterError> {
     let cassandra = &config.cassandra;
     Ok(cassandra::Options {
         least_replicas: config.least_replicas(),
-        tls: cassandra.tls.then(|| ServerTls {
-            ca_file: cassandra.ca_file.clone(),
-        }),
+        tls: tls(cassandra.tls, &cassandra.ca_file),
         login: config.cassandra_login()?.map(Arc::new),
         ..cassandra::Options::new(cassandra.nodes.clone(), &cassandra.keyspace)
+    })
+}
+
+fn tls(is_on: bool, ca_file: &Option<PathBuf>) -> Option<ServerTls> {
+    is_on.then(|| ServerTls {
+        ca_file: ca_file.clone(),
     })
 }
 

@@ -47,9 +47,9 @@ pub struct Plan {
     pub from_rate: f64,
     /// Whether the servers have just been started.
     pub cold: bool,
-    /// How long each rate is measured, and half of the highest.
+    /// How long each rate is measured.
     pub measured: Duration,
-    /// See `measured`.
+    /// How long half of the highest is.
     pub measured_half: Duration,
 }
 
@@ -69,9 +69,9 @@ pub struct Cell {
     pub plan: Plan,
     /// To log in and connect all, in seconds.
     pub connect_seconds: f64,
-    /// The rates that were tried.
+    /// The rates that were tried, without the highest that was held.
     pub steps: Vec<Step>,
-    /// The highest of them that was held.
+    /// That one.
     pub full: Phase,
     /// At half the rate of `full`.
     pub half: Phase,
@@ -96,14 +96,18 @@ impl Cell {
 
     /// All messages that were sent, measured or not.
     pub fn sent(&self) -> u64 {
-        let steps = self.steps.iter().map(|step| step.phase.stats.sent);
-        self.unmeasured + steps.sum::<u64>() + self.full.stats.sent + self.half.stats.sent
+        self.unmeasured + self.phases().map(|phase| phase.stats.sent).sum::<u64>()
     }
 
     /// How many were told to wait.
     pub fn refusals(&self) -> u64 {
-        let steps = self.steps.iter().map(|step| step.phase.stats.refusals);
-        steps.sum::<u64>() + self.full.stats.refusals + self.half.stats.refusals
+        self.phases().map(|phase| phase.stats.refusals).sum()
+    }
+
+    /// All that was measured.
+    fn phases(&self) -> impl Iterator<Item = &Phase> {
+        let others = self.steps.iter().map(|step| &step.phase);
+        others.chain([&self.full, &self.half])
     }
 }
 
@@ -140,42 +144,17 @@ pub async fn measure(
     };
     let connections = crowd.connections() as f64;
     let pace = |rate: f64| Duration::from_secs_f64(connections / rate);
-    let warmed = if plan.cold {
-        let _step = step("warming up", 0);
-        let nothing = || Ok(());
-        let run = crowd.run(
-            Load::Closed(2),
-            BUSY_PAIRS,
-            COMPILE,
-            Duration::ZERO,
-            nothing,
-        );
-        run.await?.0.stats.sent
-    } else {
-        0
-    };
-    let first = {
-        let _step = step("everybody writes once", 0);
-        let every = pace(FIRST_PER_S).max(LEAST_FIRST);
-        let run = crowd.run(
-            Load::Paced(every),
-            usize::MAX,
-            Duration::ZERO,
-            every,
-            || Ok(()),
-        );
-        run.await?.0
-    };
+    let unmeasured = warm_up(&mut crowd, plan.cold, pace(FIRST_PER_S)).await?;
     let mut search = Search::default();
     let mut full = None;
     let mut steps = Vec::new();
     while let Some(offered) = search.next(plan.from_rate) {
-        let phase = {
+        let (phase, before, after) = {
             let _step = step(&format!("{offered:.0} messages/s"), 0);
             let load = Load::Paced(pace(offered));
-            crowd.run(load, usize::MAX, WARM, plan.measured, meter)
+            let run = crowd.run(load, usize::MAX, WARM, plan.measured, meter);
+            run.await?
         };
-        let (phase, before, after) = phase.await?;
         let held = phase.rate() >= HELD * offered && phase.latency_ms(0.99) <= SLOWEST_MS;
         search.tried(offered, held);
         let step = Step {
@@ -206,10 +185,27 @@ pub async fn measure(
         steps,
         full: highest.phase,
         half,
-        unmeasured: warmed + first.stats.sent,
+        unmeasured,
         cpu,
         memory: last.0.into_iter().map(|u| (u.name, u.memory)).collect(),
     })
+}
+
+/// Java machines compile, if they are cold, and everybody writes once within `every` or longer. How many messages that were.
+async fn warm_up(crowd: &mut Crowd, cold: bool, every: Duration) -> Result<u64> {
+    let nothing = || Ok(());
+    let mut sent = 0;
+    if cold {
+        let _step = step("warming up", 0);
+        let load = Load::Closed(2);
+        let run = crowd.run(load, BUSY_PAIRS, COMPILE, Duration::ZERO, nothing);
+        sent += run.await?.0.stats.sent;
+    }
+    let _step = step("everybody writes once", 0);
+    let every = every.max(LEAST_FIRST);
+    let load = Load::Paced(every);
+    let run = crowd.run(load, usize::MAX, Duration::ZERO, every, nothing);
+    Ok(sent + run.await?.0.stats.sent)
 }
 
 /// Looks for the highest rate that is held.

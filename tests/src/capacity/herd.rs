@@ -8,16 +8,18 @@ use sordino_stack::{Addresses, Stack};
 use tokio::time::{Instant, sleep};
 
 use super::{Result, failed};
-use crate::load::{
-    account::{Account, Api},
-    crowd::{Crowd, Habit},
-    envelope::Noise,
-    pair::Load,
-    phase::Phase,
-    progress::step,
-    target::Target,
+use crate::{
+    load::{
+        account::{Account, Api},
+        crowd::{Crowd, Habit},
+        envelope::Noise,
+        pair::Load,
+        phase::Phase,
+        progress::step,
+        target::Target,
+    },
+    metrics,
 };
-use crate::metrics;
 
 /// Each device of the pairs that talk sends a message so often.
 const PACE: Duration = Duration::from_millis(500);

@@ -162,6 +162,19 @@ pub(crate) fn kill(name: &str, identity: &Identity) -> Result<(), Error> {
     Ok(())
 }
 
+/// Runs a tool to its end. `what` it does, for the error, which has the last of what it said.
+pub(crate) fn run(command: &mut Command, what: &str) -> Result<(), Error> {
+    let output = command.output().map_err(Error::io(what))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = [output.stdout, output.stderr].concat();
+    Err(Error::Failed {
+        what: what.to_owned(),
+        detail: tail(&String::from_utf8_lossy(&said)),
+    })
+}
+
 /// A text's last lines.
 pub(crate) fn tail(text: &str) -> String {
     let lines: Vec<_> = text.lines().collect();

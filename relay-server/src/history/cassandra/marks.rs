@@ -158,10 +158,8 @@ impl Cassandra {
             peer.as_bytes().as_slice(),
             conversation.as_bytes().as_slice(),
         );
-        let now = self.now();
-        let put = &now.statements.put_peer_acked;
-        let done = now.session.execute_unpaged(put, values).await;
-        done.map(drop).map_err(failed)
+        self.put(|statements| &statements.put_peer_acked, values)
+            .await
     }
 
     /// Raises a device's own mark.
@@ -180,10 +178,7 @@ impl Cassandra {
             user.as_bytes().as_slice(),
             conversation.as_bytes().as_slice(),
         );
-        let now = self.now();
-        let put = &now.statements.put_acked;
-        let done = now.session.execute_unpaged(put, values).await;
-        done.map(drop).map_err(failed)
+        self.put(|statements| &statements.put_acked, values).await
     }
 }
 

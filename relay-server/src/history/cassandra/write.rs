@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use scylla::{
-    statement::batch::{Batch, BatchType},
+    serialize::row::SerializeRow,
+    statement::{
+        batch::{Batch, BatchType},
+        prepared::PreparedStatement,
+    },
     value::CqlValue,
 };
 use sordino_protocol::{ConversationId, UserId};
 
-use super::{Cassandra, bucket, session::failed};
+use super::{Cassandra, bucket, session::failed, statements::Statements};
 use crate::{
     delivery::apply::State,
     history::{HistoryError, StoredRow},
@@ -72,7 +76,6 @@ impl Cassandra {
         people: [UserId; 2],
         last_seq: u64,
     ) -> Result<(), HistoryError> {
-        let now = &self.now();
         let raise = |user: UserId, peer: UserId| async move {
             let values = (
                 user.as_bytes().as_slice(),
@@ -81,16 +84,15 @@ impl Cassandra {
                 last_seq.cast_signed(),
                 last_seq.cast_signed(),
             );
-            let put = &now.statements.put_register;
-            now.session.execute_unpaged(put, values).await
+            self.put(|statements| &statements.put_register, values)
+                .await
         };
         let [one, other] = people;
-        let raised = if one == other {
-            raise(one, other).await.map(drop)
+        if one == other {
+            raise(one, other).await
         } else {
             futures_util::try_join!(raise(one, other), raise(other, one)).map(drop)
-        };
-        raised.map_err(failed)
+        }
     }
 
     /// Empties a stored row, for a record that the log took in at `unix_ms`. The row's own cells lose against it, also
@@ -108,8 +110,17 @@ impl Cassandra {
             bucket_number(row.seq),
             row.seq.cast_signed(),
         );
+        self.put(|statements| &statements.put_empty, values).await
+    }
+
+    /// Carries out a statement that writes.
+    pub(super) async fn put(
+        &self,
+        statement: impl Fn(&Statements) -> &PreparedStatement,
+        values: impl SerializeRow,
+    ) -> Result<(), HistoryError> {
         let now = self.now();
-        let put = &now.statements.put_empty;
+        let put = statement(&now.statements);
         let done = now.session.execute_unpaged(put, values).await;
         done.map(drop).map_err(failed)
     }

@@ -2,7 +2,7 @@
 use std::{fs, path::PathBuf, process::Command};
 
 use super::words;
-use crate::{Error, packages::OPENSSL, place::Place, process::tail};
+use crate::{Error, packages::OPENSSL, place::Place, process::run};
 
 /// Certificate and key.
 pub(crate) fn file(place: &Place) -> PathBuf {
@@ -65,16 +65,4 @@ fn make(place: &Place) -> Result<(), Error> {
         .iter()
         .try_for_each(fs::remove_file)
         .map_err(Error::io("remove a key"))
-}
-
-pub(super) fn run(command: &mut Command, what: &str) -> Result<(), Error> {
-    let output = command.output().map_err(Error::io(what))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = [output.stdout, output.stderr].concat();
-    Err(Error::Failed {
-        what: what.to_owned(),
-        detail: tail(&String::from_utf8_lossy(&said)),
-    })
 }

@@ -5,8 +5,13 @@ use rustix::process::{Resource, getrlimit};
 
 use super::{certificate, relay};
 use crate::{
-    Balance, Error, Plan, Silent, down::stop, packages::HAPROXY, place::Place, probe::Probe,
-    process::Process, up::Context,
+    Balance, Error, Plan, Silent,
+    down::stop,
+    packages::HAPROXY,
+    place::Place,
+    probe::Probe,
+    process::{Process, run},
+    up::Context,
 };
 
 const TEMPLATE: &str = include_str!("../../../../deploy/haproxy/haproxy.cfg");
@@ -57,7 +62,7 @@ pub(crate) fn bring_up(plan: &Plan, context: &Context<'_>) -> Result<(), Error> 
         let known = fs::read_to_string(&file).is_ok_and(|old| old == settings);
         place.write(&file, settings.as_bytes())?;
         let mut check = Command::new(HAPROXY.path()?);
-        certificate::run(
+        run(
             check.args(["-c", "-q", "-f"]).arg(&file),
             "checking HAProxy's configuration",
         )?;

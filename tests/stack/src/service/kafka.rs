@@ -10,7 +10,7 @@ use crate::{
     packages::JAVA,
     place::Place,
     probe::Probe,
-    process::{Process, tail},
+    process::{Process, run},
     up::Context,
 };
 
@@ -202,22 +202,13 @@ fn format_storage(plan: &Plan, place: &Place) -> Result<(), Error> {
 }
 
 fn format_one(cluster: &str, quorum: &[String], properties: &Path) -> Result<(), Error> {
-    let output = Command::new(JAVA.path()?)
-        .arg("-cp")
+    let mut tool = Command::new(JAVA.path()?);
+    tool.arg("-cp")
         .arg(KAFKA.argument())
         .args(["kafka.tools.StorageTool", "format", "-t", cluster, "-c"])
         .arg(properties)
-        .args(quorum)
-        .output()
-        .map_err(Error::io("start java"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = [output.stdout, output.stderr].concat();
-    Err(Error::Failed {
-        what: "formatting Kafka's storage".to_owned(),
-        detail: tail(&String::from_utf8_lossy(&said)),
-    })
+        .args(quorum);
+    run(&mut tool, "formatting Kafka's storage")
 }
 
 /// As Kafka writes one.

@@ -18,7 +18,7 @@ use crate::{
     Error, Plan, packages, pid,
     place::{self, Place},
     probe::Probe,
-    process::{Process, tail},
+    process::{Process, run},
     up::Context,
 };
 
@@ -153,7 +153,7 @@ fn init(place: &Place) -> Result<(), Error> {
     let mut command = Command::new(initdb);
     command.args(words(&options));
     command.arg("--pwfile").arg(&file).arg("-D").arg(&cluster);
-    run(&mut command, user, "making PostgreSQL's files")?;
+    run_as(&mut command, user, "making PostgreSQL's files")?;
     fs::remove_file(&file).map_err(Error::io("remove a file"))?;
     // By itself, before it listens: nobody else is there yet, so no password is needed.
     let mut command = Command::new(packages::POSTGRES.path()?);
@@ -164,21 +164,14 @@ fn init(place: &Place) -> Result<(), Error> {
     let statement = place.etc("postgres.sql");
     place.write(&statement, format!("CREATE DATABASE {USER}\n").as_bytes())?;
     command.stdin(File::open(&statement).map_err(Error::io("open a file"))?);
-    run(&mut command, user, "creating the database")
+    run_as(&mut command, user, "creating the database")
 }
 
-fn run(command: &mut Command, user: Option<(u32, u32)>, what: &str) -> Result<(), Error> {
+fn run_as(command: &mut Command, user: Option<(u32, u32)>, what: &str) -> Result<(), Error> {
     if let Some((user, group)) = user {
         command.uid(user).gid(group);
     }
-    let output = command.current_dir("/").output().map_err(Error::io(what))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    Err(Error::Failed {
-        what: what.to_owned(),
-        detail: tail(&String::from_utf8_lossy(&output.stderr)),
-    })
+    run(command.current_dir("/"), what)
 }
 
 /// The directory for its files, which it owns and can reach.
