@@ -19,7 +19,10 @@ const CAP: Duration = Duration::from_secs(30);
 /// A relay that moves connections gets them back spread over this.
 const SPREAD: Duration = Duration::from_millis(250);
 /// A connection that lasted so long begins a new series of attempts.
-const STEADY: Duration = Duration::from_secs(10);
+const STEADY: Duration = Duration::from_secs(3);
+/// Where the series stands at most after a connection that the relay took: it is not the relay that is overloaded, but the
+/// way that breaks, and waits of half a minute would only add to that.
+const TAKEN: u32 = 2;
 
 /// Keeps the client connected while that is wished; returns once its end is.
 pub(crate) async fn supervise(core: Arc<Core>, mut wish: watch::Receiver<Wish>) {
@@ -60,14 +63,12 @@ async fn stay_connected(
         core.shared
             .views()
             .set_connection(ConnectionState::Connecting);
-        let began = Instant::now();
-        let end = once(core, wish).await;
+        let (began, mut taken) = (Instant::now(), false);
+        let end = once(core, wish, &mut taken).await;
         if *wish.borrow() != Wish::Online {
             return None;
         }
-        if began.elapsed() >= STEADY {
-            attempt = 0;
-        }
+        attempt = after(attempt, taken.then(|| began.elapsed()));
         let wait = match end {
             End::Stop(why) => return Some(why),
             End::Login if attempt == 0 => Duration::ZERO,
@@ -91,8 +92,17 @@ async fn stay_connected(
     }
 }
 
-/// One connection, from the login to its end.
-async fn once(core: &Arc<Core>, wish: &mut watch::Receiver<Wish>) -> End {
+/// Where the series of attempts stands after one of them, which became a connection that lasted so long, or none.
+fn after(attempt: u32, lasted: Option<Duration>) -> u32 {
+    match lasted {
+        Some(lasted) if lasted >= STEADY => 0,
+        Some(_) => attempt.min(TAKEN),
+        None => attempt,
+    }
+}
+
+/// One connection, from the login to its end; whether the relay took it.
+async fn once(core: &Arc<Core>, wish: &mut watch::Receiver<Wish>, taken: &mut bool) -> End {
     let connect = async {
         let token = core
             .http
@@ -111,6 +121,7 @@ async fn once(core: &Arc<Core>, wish: &mut watch::Receiver<Wish>) -> End {
     };
     match connected {
         Ok((token, reader, writer)) => {
+            *taken = true;
             let end = session::run(core, wish, token.clone(), reader, writer).await;
             if end == End::Login {
                 core.http.token_refused(&token).await;
@@ -118,5 +129,19 @@ async fn once(core: &Arc<Core>, wish: &mut watch::Receiver<Wish>) -> End {
             end
         }
         Err(end) => end,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_stay_short_while_the_relay_takes_connections() {
+        let short = Some(Duration::from_millis(10));
+        assert_eq!(after(9, None), 9);
+        assert_eq!(after(9, short), TAKEN);
+        assert_eq!(after(1, short), 1);
+        assert_eq!(after(9, Some(STEADY)), 0);
     }
 }

@@ -16,9 +16,12 @@ use sordino_protocol::{
 };
 use tokio::{
     net::TcpStream,
-    sync::mpsc::{self, error::TrySendError},
+    sync::{
+        mpsc::{self, error::TrySendError},
+        watch,
+    },
     task::JoinHandle,
-    time::{Instant, interval, timeout, timeout_at},
+    time::{Instant, sleep_until, timeout},
 };
 use tokio_tungstenite::{
     Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
@@ -44,8 +47,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// A question to the relay whether it is still there.
 const PING: Duration = Duration::from_secs(20);
-/// No word, not even an answer to two pings: the connection is dead.
-const SILENCE: Duration = Duration::from_secs(50);
+/// So soon after something was written: whoever waits for an answer should not wait long for a dead connection.
+const PING_AFTER_WRITE: Duration = Duration::from_secs(3);
+/// No word, not even an answer to a ping, for so long after it was written: the connection is dead. On a slow one the ping
+/// stands behind messages, each of which is answered.
+const ANSWER: Duration = Duration::from_secs(15);
 /// Frames that wait to be written.
 const QUEUE: usize = 256;
 
@@ -136,10 +142,12 @@ pub(crate) async fn connect(
         .map_err(|error| not_opened(&error))?;
     let (write, read) = stream.split();
     let (queue, queued) = mpsc::channel(QUEUE);
-    let writing = tokio::spawn(write_all(write, queued));
+    let (asks, asked) = watch::channel(());
+    let writing = tokio::spawn(write_all(write, queued, asks));
     let reader = Reader {
         stream: read,
-        heard: Instant::now(),
+        asked,
+        asked_at: None,
     };
     Ok((reader, Writer { queue, writing }))
 }
@@ -181,19 +189,34 @@ fn not_opened(error: &tungstenite::Error) -> End {
 /// The side that reads.
 pub(crate) struct Reader {
     stream: SplitStream<Stream>,
-    /// When anything last came. Kept here and not in [`Self::next`], which is called anew whenever anything else happens.
-    heard: Instant,
+    /// Told of every ping.
+    asked: watch::Receiver<()>,
+    /// The first ping since anything last came. Kept here and not in [`Self::next`], which is called anew whenever anything
+    /// else happens.
+    asked_at: Option<Instant>,
 }
 
 impl Reader {
     /// The next frame. Frames of later versions are passed over. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Result<relay_frame::Frame, End> {
         loop {
-            let message = match timeout_at(self.heard + SILENCE, self.stream.next()).await {
-                Ok(Some(Ok(message))) => message,
-                Ok(Some(Err(_)) | None) | Err(_) => return Err(End::LOST),
+            let dead = self.asked_at.map(|at| at + ANSWER);
+            let message = tokio::select! {
+                biased;
+                message = self.stream.next() => match message {
+                    Some(Ok(message)) => message,
+                    Some(Err(_)) | None => return Err(End::LOST),
+                },
+                // Its end is the writer's, which the stream tells of.
+                Ok(()) = self.asked.changed() => {
+                    self.asked_at.get_or_insert_with(Instant::now);
+                    continue;
+                }
+                () = sleep_until(dead.unwrap_or_else(Instant::now)), if dead.is_some() => {
+                    return Err(End::LOST);
+                }
             };
-            self.heard = Instant::now();
+            self.asked_at = None;
             match message {
                 Message::Binary(bytes) => match decode_relay(bytes) {
                     Ok(frame) => return Ok(frame),
@@ -242,17 +265,21 @@ impl Writer {
     }
 }
 
-async fn write_all(mut stream: SplitSink<Stream, Message>, mut queue: mpsc::Receiver<Bytes>) {
-    let mut ping = interval(PING);
-    ping.tick().await;
+async fn write_all(
+    mut stream: SplitSink<Stream, Message>,
+    mut queue: mpsc::Receiver<Bytes>,
+    asks: watch::Sender<()>,
+) {
+    let mut ping_at = Instant::now() + PING;
     loop {
         let message = tokio::select! {
             frame = queue.recv() => match frame {
                 Some(frame) => Message::Binary(frame),
                 None => break,
             },
-            _ = ping.tick() => Message::Ping(Bytes::new()),
+            () = sleep_until(ping_at) => Message::Ping(Bytes::new()),
         };
+        let asking = message.is_ping();
         let write = async {
             stream.feed(message).await?;
             // What is queued goes out together.
@@ -266,6 +293,12 @@ async fn write_all(mut stream: SplitSink<Stream, Message>, mut queue: mpsc::Rece
         };
         if !matches!(timeout(WRITE_TIMEOUT, write).await, Ok(Ok(()))) {
             return;
+        }
+        if asking {
+            ping_at = Instant::now() + PING;
+            asks.send_replace(());
+        } else {
+            ping_at = ping_at.min(Instant::now() + PING_AFTER_WRITE);
         }
     }
     let _ = timeout(Duration::from_secs(1), stream.close()).await;

@@ -11,7 +11,7 @@ use sordino_protocol::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_tungstenite::{
     WebSocketStream, accept_hdr_async,
@@ -205,18 +205,23 @@ async fn no_subprotocol_is_no_relay() {
     assert!(matches!(end, Some(End::Stop(error)) if error.code() == Code::UnsupportedVersion));
 }
 
-/// A relay that is gone without a word. Whoever reads asks anew whenever anything else happens.
-#[tokio::test]
-async fn silence_is_noticed_although_other_things_happen() {
+/// A connection to a relay that is gone without a word: it reads nothing and answers no ping. From here on the clock jumps to
+/// whatever waits next.
+async fn silent() -> (socket::Reader, socket::Writer) {
     let relay = plays(|stream| async move {
-        // Reads nothing, answers no ping.
         std::future::pending::<()>().await;
         drop(stream);
     })
     .await;
-    let (mut reader, _writer) = connect(&relay).await.expect("connected");
-    // From here on the clock jumps to whatever waits next.
+    let both = connect(&relay).await.expect("connected");
     tokio::time::pause();
+    both
+}
+
+/// Whoever reads asks anew whenever anything else happens.
+#[tokio::test]
+async fn silence_is_noticed_although_other_things_happen() {
+    let (mut reader, _writer) = silent().await;
     let mut waits = 0;
     let end = loop {
         if let Ok(end) = timeout(Duration::from_secs(9), reader.next()).await {
@@ -226,5 +231,15 @@ async fn silence_is_noticed_although_other_things_happen() {
         assert!(waits < 10, "not noticed");
     };
     assert_eq!(end.err(), Some(End::LOST));
-    assert_eq!(waits, 5);
+    assert_eq!(waits, 3);
+}
+
+#[tokio::test]
+async fn silence_after_something_was_written_is_noticed_sooner() {
+    let (mut reader, writer) = silent().await;
+    let began = Instant::now();
+    assert!(writer.send(client_frame::Frame::Ack(pb::Ack::default())));
+    assert_eq!(reader.next().await.map(drop), Err(End::LOST));
+    let seconds = began.elapsed().as_secs();
+    assert!((15..20).contains(&seconds), "{seconds}");
 }
