@@ -4,9 +4,9 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u16)]
 pub enum CloseCode {
-    /// Connect again at once (the relay moved the connection, or lost a part).
+    /// Connect again at once (the relay drains and spreads its devices by itself, or lost a part).
     RetryNow = 4000,
-    /// Connect again after the milliseconds in the reason, with jitter (drain, overload).
+    /// Connect again after the milliseconds in the reason, with jitter (overload).
     RetryLater = 4001,
     /// The token expired: get a new one, connect again.
     RefreshToken = 4002,

@@ -84,6 +84,8 @@ pub struct Relay {
     api: Arc<Api>,
     chat: Arc<Chat>,
     ops: config::Ops,
+    /// No other node takes its sockets when it ends.
+    alone: bool,
     notifier: Option<Notifier>,
     /// Held until the end: dropped, it closes the log.
     stores: Stores,
@@ -160,6 +162,7 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         .merge(sockets)
         .layer(from_fn_with_state(within, request::bounded));
     let listen = config.server.listen;
+    let alone = !config.is_cluster();
     let proxies = Proxies::new(config.server.trusted_proxies);
     let server = match serves {
         true => Some(
@@ -198,6 +201,7 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         admin,
         api,
         chat,
+        alone,
         ops: config.ops,
         notifier,
         stores,
@@ -264,16 +268,16 @@ impl Relay {
         self.api.draining.cancel();
         // First: while its sockets still live, other nodes deliver already.
         self.stores.leave().await;
-        // For the load balancer to hear of it before it meets a closed door.
-        sleep(Duration::from_secs(self.ops.unready_seconds)).await;
         if let Some(server) = &self.server {
+            // For the load balancer to hear of it before it meets a closed door.
+            sleep(Duration::from_secs(self.ops.unready_seconds)).await;
             server.stop();
         }
         let within = Duration::from_secs(self.ops.drain_seconds);
         let sockets = self.chat.open();
         tracing::info!(sockets, ?within, "draining");
         let drained = async {
-            let drain::Pace { batch, pause } = drain::pace(sockets, within);
+            let drain::Pace { batch, pause } = drain::pace(sockets, within, self.alone);
             self.chat.drain(batch, pause).await;
             if let Some(server) = &self.server {
                 server.ended().await;

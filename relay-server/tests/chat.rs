@@ -309,8 +309,7 @@ async fn what_was_accepted_is_there_after_a_restart_and_a_retry_is_not_doubled()
             Err(closed) => break closed,
         }
     };
-    assert_eq!(close.0, 4001);
-    close.1.parse::<u64>().expect("milliseconds to wait");
+    assert_eq!(close.0, 4000);
     stop.await.expect("stopped");
 
     let relay = chat_support::Relay::start(dir.path(), Settings::default()).await;

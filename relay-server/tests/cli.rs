@@ -49,7 +49,7 @@ fn the_effective_configuration_is_printed_without_secrets() {
         "listen = \"127.0.0.1:9\"",
         "half_open = 7",
         "token_key = \"(secret)\"",
-        "drain_seconds = 10",
+        "drain_seconds = 30",
     ] {
         assert!(printed.lines().any(|l| l == line), "{line} in\n{printed}");
     }

@@ -75,22 +75,20 @@ impl Connections {
         self.state().open
     }
 
-    /// Closes everything in batches and waits for the last one. Each is asked to wait at random up to `retry`.
-    pub(super) async fn drain(&self, batch: usize, pause: Duration, retry: Duration) {
+    /// Closes everything in batches and waits for the last one. The batches spread them, so each may come back at once.
+    pub(super) async fn drain(&self, batch: usize, pause: Duration) {
         let open: Vec<_> = {
             let mut state = self.state();
             state.draining = true;
             let seats = state.devices.values().flatten();
             seats.map(|(_, mailbox)| Arc::clone(mailbox)).collect()
         };
-        let longest = u64::try_from(retry.as_millis()).unwrap_or(u64::MAX);
         for (at, mailboxes) in open.chunks(batch.max(1)).enumerate() {
             if at > 0 {
                 sleep(pause).await;
             }
             for mailbox in mailboxes {
-                let wait = rand::random_range(0..=longest);
-                mailbox.close(Close::RetryLater(Duration::from_millis(wait)));
+                mailbox.close(Close::RetryNow);
             }
         }
         loop {
@@ -158,17 +156,15 @@ mod tests {
         let seats: Vec<_> = (0..5u8)
             .map(|n| connections.enter(USER, DeviceId::from_bytes([n; 16])))
             .collect();
-        let retry = Duration::from_millis(50);
         let leave = async {
             for seat in seats.into_iter().flatten() {
-                let Next::Close(Close::RetryLater(wait)) = seat.mailbox.next().await else {
-                    panic!("not told to come back later")
+                let Next::Close(Close::RetryNow) = seat.mailbox.next().await else {
+                    panic!("not told to come back")
                 };
-                assert!(wait <= retry);
                 drop(seat);
             }
         };
-        let drain = connections.drain(2, Duration::from_millis(1), retry);
+        let drain = connections.drain(2, Duration::from_millis(1));
         tokio::join!(drain, leave);
         assert!(connections.enter(USER, DEVICE).is_none());
         assert_eq!(connections.open(), 0);

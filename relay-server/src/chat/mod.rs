@@ -48,7 +48,7 @@ pub struct Settings {
     pub token_warning: Duration,
     /// Connections of one address (IPv6: of one /64).
     pub sockets_per_address: usize,
-    /// Longest wait that a drained device is asked to make before it connects again.
+    /// How long a device waits that comes when this node takes no more connections.
     pub drain_retry: Duration,
 }
 
@@ -61,7 +61,7 @@ impl Default for Settings {
             ack_every: Duration::from_secs(1),
             token_warning: Duration::from_secs(60),
             sockets_per_address: 2_000,
-            // The batches spread them already, and what is accepted for them meanwhile should not wait for a second.
+            // What is accepted for it meanwhile should not wait for a second.
             drain_retry: Duration::from_millis(250),
         }
     }
@@ -103,9 +103,7 @@ impl Chat {
     /// Takes no new connection and closes those that are open, `batch` at a time and `pause` between, so that they do not all
     /// come back at once. Returns when the last one is gone and what they acknowledged is written.
     pub async fn drain(&self, batch: usize, pause: Duration) {
-        self.connections
-            .drain(batch, pause, self.settings.drain_retry)
-            .await;
+        self.connections.drain(batch, pause).await;
         self.acks.ended().await;
     }
 }

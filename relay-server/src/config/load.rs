@@ -221,7 +221,7 @@ mod tests {
             (config.limits.half_open, config.limits.connections),
             (8, 70)
         );
-        assert_eq!(config.ops.drain_seconds, 10);
+        assert_eq!(config.ops.drain_seconds, 30);
         let flags = Sources {
             name: Some("flag".to_owned()),
             listen: Some("127.0.0.1:2".parse().expect("one")),

@@ -320,7 +320,7 @@ impl Default for Ops {
         Self {
             listen: None,
             unready_seconds: 0,
-            drain_seconds: 10,
+            drain_seconds: 30,
         }
     }
 }

@@ -62,8 +62,8 @@ impl Kind {
     /// How long it may take to end by itself.
     pub(crate) fn stop_within(self) -> Duration {
         Duration::from_secs(match self {
-            // Drains its connections.
-            Self::Relay => 30,
+            // Waits for HAProxy, and drains its connections.
+            Self::Relay => 40,
             // The last broker of three waits in vain for a quorum to hand over to.
             Self::Kafka => 15,
             Self::Cassandra | Self::Postgres => 20,
