@@ -8,12 +8,18 @@ use std::{
 };
 
 use clap::Parser;
-use sordino_relay::relay::{Config, start};
+use sordino_relay::{
+    config::Sources,
+    relay::{Config, start},
+};
 use tokio::io::{AsyncReadExt, stdin};
 
 /// A relay that may be killed.
 #[derive(Parser)]
 struct Args {
+    /// What is not said here, and not about rates.
+    #[arg(long)]
+    config: Option<PathBuf>,
     /// Where it keeps its data.
     #[arg(long)]
     data: PathBuf,
@@ -36,7 +42,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .with_ansi(false)
         .init();
     let loopback = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let mut config = Config::new(args.data);
+    let mut config = match args.config {
+        Some(file) => Sources {
+            file: Some(file),
+            data: Some(args.data),
+            ..Sources::default()
+        }
+        .load()?,
+        None => Config::new(args.data),
+    };
     config.server.listen = loopback(args.port);
     config.ops.listen = args.ops.map(loopback);
     config.store.reserve_bytes = args.reserve;

@@ -7,7 +7,10 @@ use std::{
 
 use sordino::{ConversationId, MessageId, UserId};
 use sordino_protocol::{Class, Header};
-use sordino_relay::history::embedded::{Store, StoreError, StoreOptions};
+use sordino_relay::history::{
+    StoredRow,
+    embedded::{Store, StoreError, StoreOptions},
+};
 
 use super::note::{Item, Note};
 
@@ -17,8 +20,11 @@ pub struct Outcome {
     /// Everybody.
     pub people: BTreeMap<UserId, Person>,
     /// What the relay holds, by seq. Empty if that was not read: then the people are compared with each other alone.
-    pub rows: BTreeMap<ConversationId, Vec<Row>>,
+    pub rows: Rows,
 }
+
+/// The rows of conversations, by seq.
+pub type Rows = BTreeMap<ConversationId, Vec<Row>>;
 
 /// What one person's client wrote down, over all its lives.
 #[derive(Debug, Clone, Default)]
@@ -73,10 +79,17 @@ impl Person {
 }
 
 /// What the data directory of a relay that was stopped or killed holds.
-pub fn rows(data: &Path) -> Result<BTreeMap<ConversationId, Vec<Row>>, StoreError> {
+pub fn rows(data: &Path) -> Result<Rows, StoreError> {
     let store = Store::open(StoreOptions::new(data.join("messages")))?;
-    let mut rows = BTreeMap::<_, Vec<_>>::new();
-    for row in store.every_row() {
+    sorted(store.every_row())
+}
+
+/// The rows that a relay's history holds.
+pub fn sorted(
+    stored: impl IntoIterator<Item = Result<StoredRow, StoreError>>,
+) -> Result<Rows, StoreError> {
+    let mut rows = Rows::new();
+    for row in stored {
         let row = row?;
         let header = Header::parse(&row.header)
             .map_err(|_| StoreError::Damaged(format!("the header of row {}", row.seq)))?;

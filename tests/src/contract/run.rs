@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     error::Error,
+    ffi::OsString,
     fs, io,
     path::{Path, PathBuf},
     thread,
@@ -14,7 +15,7 @@ use sordino::UserId;
 
 use super::{
     note::{Note, Reader},
-    outcome::{self, Outcome, Person},
+    outcome::{Outcome, Person, Rows},
     process::{ClientPlace, Process, RelayPlace, free_port},
 };
 
@@ -34,6 +35,8 @@ const TWICE: usize = 4;
 pub struct Programs<'a> {
     /// The relay.
     pub relay: &'a Path,
+    /// Its first arguments.
+    pub relay_args: &'a [OsString],
     /// The client.
     pub client: &'a Path,
 }
@@ -65,13 +68,24 @@ pub struct Report {
 }
 
 /// Lets everybody talk, kills at random, waits until everything is delivered, and collects what is known. The relay ends
-/// with a kill, too.
-pub fn run(programs: Programs<'_>, plan: &Plan, dir: &Path) -> Result<Report, Box<dyn Error>> {
+/// with a kill, too; then `rows` reads what the stores hold of what these people said, or, of an embedded relay, what its data
+/// directory holds.
+pub fn run(
+    programs: Programs<'_>,
+    plan: &Plan,
+    dir: &Path,
+    rows: impl FnOnce(&Path, &[UserId]) -> Result<Rows, Box<dyn Error>>,
+) -> Result<Report, Box<dyn Error>> {
     let mut random = StdRng::seed_from_u64(plan.seed);
-    let place = RelayPlace::new(programs.relay, dir, free_port(&mut random)?);
+    let mut place = RelayPlace::new(programs.relay, dir, free_port(&mut random)?);
+    place.before = programs.relay_args.to_vec();
     let mut world = World::new(programs, plan, dir, place, random)?;
     world.talk(plan)?;
-    world.end()
+    let data = world.relay.place.data.clone();
+    let mut report = world.end()?;
+    let people: Vec<_> = report.outcome.people.keys().copied().collect();
+    report.outcome.rows = rows(&data, &people)?;
+    Ok(report)
 }
 
 struct World {
@@ -288,7 +302,7 @@ impl World {
         Ok(())
     }
 
-    /// Lets go of the clients, reads their last notes, kills the relay and opens its store.
+    /// Lets go of the clients, reads their last notes, and kills the relay.
     fn end(mut self) -> Result<Report, Box<dyn Error>> {
         for client in &mut self.clients {
             if let Some(process) = client.party.process.take() {
@@ -306,7 +320,7 @@ impl World {
         Ok(Report {
             outcome: Outcome {
                 people,
-                rows: outcome::rows(&self.relay.place.data)?,
+                rows: Rows::new(),
             },
             relay_kills: self.relay_kills,
             client_kills: self.client_kills,
