@@ -8,7 +8,7 @@ use clap::Parser;
 use sordino_stack::{Plan, Relays, Stack};
 use sordino_tests::{
     faults::{
-        Failure,
+        Failure, address,
         front::Front,
         matrix::{Fault, MATRIX},
         people::People,
@@ -105,8 +105,11 @@ fn perform(
 ) -> Result<Report, Failure> {
     let detours = runtime.block_on(detours(plan))?;
     let addresses = sordino_stack::up(plan, &mut watch)?;
-    let front = Front::new(addresses.fronts);
     let authority = addresses.authority.ok_or("the cluster has no HAProxy")?;
+    let first = addresses.fronts.first();
+    let first = first.ok_or("the cluster has no HAProxy")?;
+    runtime.block_on(address::look(*first, &authority))?;
+    let front = Front::new(addresses.fronts);
     let scene = Scene {
         stack: Stack::open(&plan.dir)?,
         front,

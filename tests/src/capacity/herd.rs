@@ -39,6 +39,8 @@ pub struct Event {
     pub returned: usize,
     /// When the last of them was back.
     pub all_back: Duration,
+    /// The longest that one of them was away.
+    pub longest_away: Duration,
     /// Connections of each node afterwards; none if it does not run.
     pub spread: Vec<Option<u64>>,
     /// The messages meanwhile.
@@ -148,11 +150,12 @@ impl Herd {
         let (messages, (), ()) = run.await?;
         doing.await.map_err(|error| failed(what)(&error))??;
         let returned = self.crowd.returned();
-        let last = returned.iter().max().copied().unwrap_or(begun);
+        let last = returned.iter().map(|back| back.at).max();
         Ok(Event {
             what,
             returned: returned.len(),
-            all_back: last - begun,
+            all_back: last.map_or(Duration::ZERO, |last| last - begun),
+            longest_away: returned.iter().map(|b| b.away).max().unwrap_or_default(),
             spread: self.spread().await?,
             messages,
             in_order: matches!(deed, Some(Deed::Roll)),
@@ -205,17 +208,26 @@ impl Deed {
 /// One line for each event.
 pub fn table(balance: &str, events: &[Event]) -> String {
     let mut out = format!(
-        "{balance}\n{:<30} {:>8} {:>10} {:>9} {:>8} {:>8} {:>8} {:>10}  connections of the nodes\n",
-        "", "returned", "all back s", "imbalance", "p50 ms", "p99 ms", "max ms", "accepted+"
+        "{balance}\n{:<30} {:>8} {:>10} {:>7} {:>9} {:>8} {:>8} {:>8} {:>10}  connections of the nodes\n",
+        "",
+        "returned",
+        "all back s",
+        "away s",
+        "imbalance",
+        "p50 ms",
+        "p99 ms",
+        "max ms",
+        "accepted+"
     );
     for event in events {
         let messages = &event.messages;
         let _ = writeln!(
             out,
-            "{:<30} {:>8} {:>10.1} {:>9.2} {:>8.1} {:>8.0} {:>8.0} {:>10.0}  {}",
+            "{:<30} {:>8} {:>10.1} {:>7.1} {:>9.2} {:>8.1} {:>8.0} {:>8.0} {:>10.0}  {}",
             event.what,
             event.returned,
             event.all_back.as_secs_f64(),
+            event.longest_away.as_secs_f64(),
             event.imbalance(),
             messages.latency_ms(0.5),
             messages.latency_ms(0.99),
@@ -247,6 +259,7 @@ pub fn json(balance: &str, events: &[Event]) -> Value {
             "event": event.what,
             "returned": event.returned,
             "all_back_s": event.all_back.as_secs_f64(),
+            "longest_away_s": event.longest_away.as_secs_f64(),
             "imbalance": event.imbalance(),
             "messages": messages.stats.micros.len(),
             "p50_ms": messages.latency_ms(0.5),
@@ -269,6 +282,7 @@ mod tests {
             what: "",
             returned: 0,
             all_back: Duration::ZERO,
+            longest_away: Duration::ZERO,
             spread,
             messages: Phase::default(),
             in_order: false,

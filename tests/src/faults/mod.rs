@@ -5,6 +5,7 @@
 //! and waits until traffic flows again. What was lost, doubled or reordered is judged at the end by the judge of the delivery
 //! contract ([`crate::contract::check`]); [`report`] counts it by fault.
 
+pub mod address;
 pub mod front;
 pub mod matrix;
 pub mod people;

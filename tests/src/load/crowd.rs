@@ -13,7 +13,7 @@ use super::{
     Error, Result,
     account::Account,
     envelope::Noise,
-    pair::{Load, Pair, Span, Stats},
+    pair::{Back, Load, Pair, Span, Stats},
     phase::{self, HANDSHAKES, Phase},
     target::Target,
     wire::Dialect,
@@ -43,7 +43,7 @@ pub struct Crowd {
     _tasks: JoinSet<()>,
     orders: watch::Sender<Option<Order>>,
     answers: mpsc::UnboundedReceiver<Result<Stats>>,
-    returned: mpsc::UnboundedReceiver<Instant>,
+    returned: mpsc::UnboundedReceiver<Back>,
     pairs: usize,
 }
 
@@ -137,8 +137,8 @@ impl Crowd {
         Ok((phase, before, after))
     }
 
-    /// When connections were back that had ended, since this was asked last.
-    pub fn returned(&mut self) -> Vec<Instant> {
+    /// The connections that had ended and were made again, since this was asked last.
+    pub fn returned(&mut self) -> Vec<Back> {
         std::iter::from_fn(|| self.returned.try_recv().ok()).collect()
     }
 }
@@ -148,7 +148,7 @@ struct Member {
     pair: Pair,
     number: usize,
     habit: Habit,
-    returning: mpsc::UnboundedSender<Instant>,
+    returning: mpsc::UnboundedSender<Back>,
 }
 
 impl Member {
@@ -199,8 +199,8 @@ impl Member {
         let Some(back) = self.pair.reconnect().await else {
             return false;
         };
-        for at in back {
-            let _ = self.returning.send(at);
+        for back in back {
+            let _ = self.returning.send(back);
         }
         true
     }

@@ -10,7 +10,9 @@ use std::{
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use sordino_protocol::{
-    SUBPROTOCOL, frame,
+    SUBPROTOCOL,
+    close::CloseCode,
+    frame,
     pb::{Ack, ListConversations, Pull, client_frame::Frame},
 };
 use tokio::{
@@ -63,6 +65,8 @@ pub struct End {
     way: Way,
     /// The connection has ended.
     down: bool,
+    /// It ended because the server moved it: it may come back at once.
+    moved: bool,
     dialect: Dialect,
     lane: Lane,
     /// The counter of the last message made.
@@ -101,6 +105,7 @@ impl End {
             socket: way.dial().await?,
             way,
             down: false,
+            moved: false,
             dialect,
             lane,
             made: 0,
@@ -125,11 +130,16 @@ impl End {
         self.down
     }
 
+    /// Whether the server ended the connection and said to come back at once.
+    pub(super) fn is_moved(&self) -> bool {
+        self.moved
+    }
+
     /// Connects again, and sends again what was not accepted. What it missed the server tells it, as it tells every new
     /// connection.
     pub(super) async fn reconnect(&mut self) -> Result<()> {
         self.socket = self.way.dial().await?;
-        self.down = false;
+        (self.down, self.moved) = (false, false);
         (self.unanswered, self.unflushed) = (0, false);
         (self.pulling, self.ask) = (false, false);
         self.retry_at = Some(Instant::now());
@@ -162,6 +172,8 @@ impl End {
             Ok(Message::Binary(bytes)) => self.take(to, bytes, arrived),
             Ok(Message::Close(why)) => {
                 self.down = true;
+                let code = why.as_ref().map(|why| u16::from(why.code));
+                self.moved = code == Some(CloseCode::RetryNow as u16);
                 Err(Error::Broken(format!(
                     "the server closed the socket: {why:?}"
                 )))

@@ -56,6 +56,15 @@ pub struct Stats {
     pub sent: u64,
 }
 
+/// A connection that had ended and was made again.
+#[derive(Debug, Clone, Copy)]
+pub struct Back {
+    /// When.
+    pub at: Instant,
+    /// How long it was away.
+    pub away: Duration,
+}
+
 /// Two devices.
 pub struct Pair {
     /// One.
@@ -197,7 +206,7 @@ impl Pair {
     }
 
     /// Connects the ends again whose connections have ended, with a client's patience; when each was back. `None`: none had.
-    pub(super) async fn reconnect(&mut self) -> Option<Vec<Instant>> {
+    pub(super) async fn reconnect(&mut self) -> Option<Vec<Back>> {
         if !self.a.is_down() && !self.b.is_down() {
             return None;
         }
@@ -249,16 +258,26 @@ impl Pair {
     }
 }
 
-/// The client's own waits: full jitter up to half a second at first, twice that after each failure.
-async fn patiently(end: &mut End) -> Option<Instant> {
+/// The client's own waits: full jitter up to half a second at first (half of that if the server moved it), then up to a second,
+/// and twice that after each failure.
+async fn patiently(end: &mut End) -> Option<Back> {
     if !end.is_down() {
         return None;
     }
+    let gone = Instant::now();
     let mut longest = Duration::from_millis(500);
-    while end.is_down() {
+    if end.is_moved() {
+        sleep((longest / 2).mul_f64(rand::random())).await;
+    } else {
         sleep(longest.mul_f64(rand::random())).await;
-        let _ = end.reconnect().await;
-        longest = (longest * 2).min(Duration::from_secs(30));
     }
-    Some(Instant::now())
+    while end.reconnect().await.is_err() {
+        longest = (longest * 2).min(Duration::from_secs(30));
+        sleep(longest.mul_f64(rand::random())).await;
+    }
+    let at = Instant::now();
+    Some(Back {
+        at,
+        away: at - gone,
+    })
 }
