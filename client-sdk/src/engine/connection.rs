@@ -20,8 +20,8 @@ const CAP: Duration = Duration::from_secs(30);
 const SPREAD: Duration = Duration::from_millis(250);
 /// A connection that lasted so long begins a new series of attempts.
 const STEADY: Duration = Duration::from_secs(3);
-/// Where the series stands at most after a connection that the relay took: it is not the relay that is overloaded, but the
-/// way that breaks, and waits of half a minute would only add to that.
+/// Where the series stands at most after a connection that the relay took, and that was lost without a word from it: it is not
+/// the relay that is overloaded, but the way that breaks, and waits of half a minute would only add to that.
 const TAKEN: u32 = 2;
 
 /// Keeps the client connected while that is wished; returns once its end is.
@@ -63,12 +63,12 @@ async fn stay_connected(
         core.shared
             .views()
             .set_connection(ConnectionState::Connecting);
-        let (began, mut taken) = (Instant::now(), false);
+        let mut taken = None;
         let end = once(core, wish, &mut taken).await;
         if *wish.borrow() != Wish::Online {
             return None;
         }
-        attempt = after(attempt, taken.then(|| began.elapsed()));
+        attempt = after(attempt, &end, taken.map(|at: Instant| at.elapsed()));
         let wait = match end {
             End::Stop(why) => return Some(why),
             End::Login if attempt == 0 => Duration::ZERO,
@@ -92,17 +92,21 @@ async fn stay_connected(
     }
 }
 
-/// Where the series of attempts stands after one of them, which became a connection that lasted so long, or none.
-fn after(attempt: u32, lasted: Option<Duration>) -> u32 {
+/// Where the series of attempts stands after one that came to this end; it may have become a connection that lasted so long.
+fn after(attempt: u32, end: &End, lasted: Option<Duration>) -> u32 {
     match lasted {
         Some(lasted) if lasted >= STEADY => 0,
-        Some(_) => attempt.min(TAKEN),
-        None => attempt,
+        Some(_) if *end == End::LOST => attempt.min(TAKEN),
+        _ => attempt,
     }
 }
 
-/// One connection, from the login to its end; whether the relay took it.
-async fn once(core: &Arc<Core>, wish: &mut watch::Receiver<Wish>, taken: &mut bool) -> End {
+/// One connection, from the login to its end; and when the relay took it, if it did.
+async fn once(
+    core: &Arc<Core>,
+    wish: &mut watch::Receiver<Wish>,
+    taken: &mut Option<Instant>,
+) -> End {
     let connect = async {
         let token = core
             .http
@@ -121,7 +125,7 @@ async fn once(core: &Arc<Core>, wish: &mut watch::Receiver<Wish>, taken: &mut bo
     };
     match connected {
         Ok((token, reader, writer)) => {
-            *taken = true;
+            *taken = Some(Instant::now());
             let end = session::run(core, wish, token.clone(), reader, writer).await;
             if end == End::Login {
                 core.http.token_refused(&token).await;
@@ -137,11 +141,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_stay_short_while_the_relay_takes_connections() {
+    fn waits_stay_short_while_the_relay_takes_connections_that_are_lost() {
         let short = Some(Duration::from_millis(10));
-        assert_eq!(after(9, None), 9);
-        assert_eq!(after(9, short), TAKEN);
-        assert_eq!(after(1, short), 1);
-        assert_eq!(after(9, Some(STEADY)), 0);
+        let told = End::Again {
+            floor: Duration::ZERO,
+            backoff: false,
+        };
+        assert_eq!(after(9, &End::LOST, None), 9);
+        assert_eq!(after(9, &End::LOST, short), TAKEN);
+        assert_eq!(after(1, &End::LOST, short), 1);
+        assert_eq!(after(9, &told, short), 9);
+        assert_eq!(after(9, &told, Some(STEADY)), 0);
     }
 }

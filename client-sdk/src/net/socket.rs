@@ -49,9 +49,11 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const PING: Duration = Duration::from_secs(20);
 /// So soon after something was written: whoever waits for an answer should not wait long for a dead connection.
 const PING_AFTER_WRITE: Duration = Duration::from_secs(3);
-/// No word, not even an answer to a ping, for so long after it was written: the connection is dead. On a slow one the ping
-/// stands behind messages, each of which is answered.
-const ANSWER: Duration = Duration::from_secs(15);
+/// No word, not even an answer to a ping, for so long: the connection is dead. On a slow one the ping stands behind messages,
+/// each of which is answered: the largest takes so long at 26 kbit/s.
+const ANSWER: Duration = Duration::from_secs(20);
+/// What the relay said before the writer gave up is here by then.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Frames that wait to be written.
 const QUEUE: usize = 256;
 
@@ -148,6 +150,7 @@ pub(crate) async fn connect(
         stream: read,
         asked,
         asked_at: None,
+        mute_at: None,
     };
     Ok((reader, Writer { queue, writing }))
 }
@@ -194,22 +197,29 @@ pub(crate) struct Reader {
     /// The first ping since anything last came. Kept here and not in [`Self::next`], which is called anew whenever anything
     /// else happens.
     asked_at: Option<Instant>,
+    /// Since when there is no writer any more, which gives up where nothing can be written: half a connection is none.
+    mute_at: Option<Instant>,
 }
 
 impl Reader {
     /// The next frame. Frames of later versions are passed over. Cancel-safe.
     pub(crate) async fn next(&mut self) -> Result<relay_frame::Frame, End> {
         loop {
-            let dead = self.asked_at.map(|at| at + ANSWER);
+            let unanswered = self.asked_at.map(|at| at + ANSWER);
+            let mute = self.mute_at.map(|at| at + LAST_WORDS);
+            let dead = unanswered.into_iter().chain(mute).min();
             let message = tokio::select! {
                 biased;
                 message = self.stream.next() => match message {
                     Some(Ok(message)) => message,
                     Some(Err(_)) | None => return Err(End::LOST),
                 },
-                // Its end is the writer's, which the stream tells of.
-                Ok(()) = self.asked.changed() => {
-                    self.asked_at.get_or_insert_with(Instant::now);
+                asked = self.asked.changed(), if self.mute_at.is_none() => {
+                    let since = match asked {
+                        Ok(()) => &mut self.asked_at,
+                        Err(_) => &mut self.mute_at,
+                    };
+                    since.get_or_insert_with(Instant::now);
                     continue;
                 }
                 () = sleep_until(dead.unwrap_or_else(Instant::now)), if dead.is_some() => {
@@ -280,6 +290,10 @@ async fn write_all(
             () = sleep_until(ping_at) => Message::Ping(Bytes::new()),
         };
         let asking = message.is_ping();
+        if asking {
+            // Before it is written: its answer must not come before it is known.
+            asks.send_replace(());
+        }
         let write = async {
             stream.feed(message).await?;
             // What is queued goes out together.
@@ -294,12 +308,11 @@ async fn write_all(
         if !matches!(timeout(WRITE_TIMEOUT, write).await, Ok(Ok(()))) {
             return;
         }
-        if asking {
-            ping_at = Instant::now() + PING;
-            asks.send_replace(());
-        } else {
-            ping_at = ping_at.min(Instant::now() + PING_AFTER_WRITE);
-        }
+        let now = Instant::now();
+        ping_at = match asking {
+            true => now + PING,
+            false => ping_at.min(now + PING_AFTER_WRITE),
+        };
     }
     let _ = timeout(Duration::from_secs(1), stream.close()).await;
 }

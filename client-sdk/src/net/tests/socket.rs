@@ -11,7 +11,7 @@ use sordino_protocol::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 use tokio_tungstenite::{
     WebSocketStream, accept_hdr_async,
@@ -231,7 +231,7 @@ async fn silence_is_noticed_although_other_things_happen() {
         assert!(waits < 10, "not noticed");
     };
     assert_eq!(end.err(), Some(End::LOST));
-    assert_eq!(waits, 3);
+    assert_eq!(waits, 4);
 }
 
 #[tokio::test]
@@ -241,5 +241,23 @@ async fn silence_after_something_was_written_is_noticed_sooner() {
     assert!(writer.send(client_frame::Frame::Ack(pb::Ack::default())));
     assert_eq!(reader.next().await.map(drop), Err(End::LOST));
     let seconds = began.elapsed().as_secs();
-    assert!((15..20).contains(&seconds), "{seconds}");
+    assert!((20..25).contains(&seconds), "{seconds}");
+}
+
+#[tokio::test]
+async fn a_connection_that_cannot_be_written_to_ends() {
+    let (mut reader, writer) = silent().await;
+    // More than any system keeps for a socket; then not even a ping can be written.
+    let frame = Bytes::from(vec![0; 60 * 1024]);
+    let full = || sleep(Duration::from_millis(1));
+    let mut refused = 0;
+    while refused < 100 {
+        if writer.send_encoded(frame.clone()) {
+            refused = 0;
+        } else {
+            refused += 1;
+            full().await;
+        }
+    }
+    assert_eq!(reader.next().await.map(drop), Err(End::LOST));
 }
