@@ -19,7 +19,8 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Options, Shared, conversation,
+    Options, Shared,
+    conversation::{self, Backoff},
     load::Load,
     partition::{Partition, Placed},
     persist::Stopped,
@@ -194,19 +195,25 @@ impl Work {
         partition: &Partition,
         offset: u64,
     ) -> Result<(), Stopped> {
-        if partition.ends_behind(offset) {
-            return Ok(());
-        }
-        let Some(client) = self.client.get().and_then(Weak::upgrade) else {
-            return Err(Stopped);
-        };
-        let (topic, number) = (self.topic.clone(), partition.number);
-        let asked =
-            tokio::task::spawn_blocking(move || client.fetch_watermarks(&topic, number, PATIENCE));
-        match asked.await {
-            Ok(Ok((_, end))) => partition.found_end(u64::try_from(end).unwrap_or(0)),
-            Ok(Err(error)) => said(&error),
-            Err(_) => return Err(Stopped),
+        let mut backoff = Backoff::new();
+        // Only an answer tells of another log: a broker that does not answer may be about to die, or its successor not ready.
+        while !partition.ends_behind(offset) {
+            let Some(client) = self.client.get().and_then(Weak::upgrade) else {
+                return Err(Stopped);
+            };
+            let (topic, number) = (self.topic.clone(), partition.number);
+            let asked = tokio::task::spawn_blocking(move || {
+                client.fetch_watermarks(&topic, number, PATIENCE)
+            });
+            match asked.await {
+                Ok(Ok((_, end))) => {
+                    partition.found_end(u64::try_from(end).unwrap_or(0));
+                    break;
+                }
+                Ok(Err(error)) => said(&error),
+                Err(_) => return Err(Stopped),
+            }
+            backoff.wait(partition).await?;
         }
         if partition.ends_behind(offset) {
             return Ok(());
