@@ -173,10 +173,11 @@ fn begin(dir: &Path) -> Result<(), Failure> {
 
 async fn check(sources: &Sources) -> Result<(), Failure> {
     let config = &sources.load()?;
-    let placed = |problem: &Problem| match sources.place(problem.key) {
-        Some(place) => format!("{place}: {problem}"),
-        None => problem.to_string(),
+    let at = |key, what: String| match sources.place(key) {
+        Some(place) => format!("{place}: {what}"),
+        None => what,
     };
+    let placed = |problem: &Problem| at(problem.key, problem.to_string());
     let mut problems: Vec<_> = config.check().iter().map(placed).collect();
     // What cannot work is not dialled.
     if problems.is_empty() {
@@ -184,7 +185,7 @@ async fn check(sources: &Sources) -> Result<(), Failure> {
         for error in sordino_relay::stores::cluster::check(config).await {
             problems.push(match &error {
                 ClusterError::Config(problem) => placed(problem),
-                error => error.to_string(),
+                error => at(error.key(), format!("{}: {error}", error.key())),
             });
         }
         problems.extend(config.dial_push().await.err().as_ref().map(placed));

@@ -152,6 +152,21 @@ fn check_names_where_a_problem_was_set() {
     }
 }
 
+#[cfg(feature = "cluster")]
+#[test]
+fn check_names_where_a_server_is_set_that_does_not_answer() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("relay.toml");
+    let text =
+        "[server]\nlisten = '127.0.0.1:0'\n[postgres]\nurl = 'postgres://a:b@127.0.0.1:1/c'\n";
+    std::fs::write(&file, text).expect("written");
+    let (success, _, errors) = run(program().args(["check", "--config"]).arg(&file));
+    assert!(!success);
+    let begin = format!("{}, line 4: postgres.url: ", file.display());
+    assert!(errors.lines().any(|l| l.starts_with(&begin)), "{errors}");
+    assert!(!errors.contains("a:b"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn users_of_another_relay_are_refused_with_the_way_on() {
     let dir = tempfile::tempdir().expect("a directory");

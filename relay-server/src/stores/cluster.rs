@@ -42,6 +42,20 @@ pub enum ClusterError {
     Messages(#[from] cluster::StartError),
 }
 
+impl ClusterError {
+    /// The setting that says where what failed is to be found.
+    #[must_use]
+    pub fn key(&self) -> &'static str {
+        match self {
+            Self::Config(problem) => problem.key,
+            Self::Users(_) => "postgres.url",
+            Self::Sessions(_) => "redis.url",
+            Self::Topic(_) | Self::Messages(_) => "kafka.brokers",
+            Self::Tables(_) => "cassandra.nodes",
+        }
+    }
+}
+
 impl From<Problem> for ClusterError {
     fn from(problem: Problem) -> Self {
         Self::Config(problem)
