@@ -42,6 +42,9 @@ const ANSWERED_CHALLENGES: usize = 1 << 20;
 /// Pairs of users whose claims are counted, about 64 bytes each.
 const CLAIM_PAIRS: usize = 262_144;
 
+/// How long `deploy/haproxy` takes to see that a node is not ready, in seconds: two checks a second apart, and a bit.
+const NOTICED: u64 = 3;
+
 /// Whoever has locked this file of the data directory has all of it.
 pub(crate) const LOCK: &str = "lock";
 
@@ -270,7 +273,9 @@ impl Relay {
         self.stores.leave().await;
         if let Some(server) = &self.server {
             // For the load balancer to hear of it before it meets a closed door.
-            sleep(Duration::from_secs(self.ops.unready_seconds)).await;
+            let unset = if self.alone { 0 } else { NOTICED };
+            let unready = self.ops.unready_seconds.unwrap_or(unset);
+            sleep(Duration::from_secs(unready)).await;
             server.stop();
         }
         let within = Duration::from_secs(self.ops.drain_seconds);

@@ -37,6 +37,7 @@ fn existing() -> BTreeMap<String, String> {
     config.tls.certificate = Some("x".into());
     config.tls.key = Some("x".into());
     config.ops.listen = Some(([127, 0, 0, 1], 0).into());
+    config.ops.unready_seconds = Some(1);
     let secret = || Some("x".to_owned().into());
     config.auth.token_key = secret();
     config.postgres.url = secret();
@@ -74,6 +75,7 @@ fn existing() -> BTreeMap<String, String> {
         "kafka.password_file",
         "kafka.username",
         "ops.listen",
+        "ops.unready_seconds",
         "postgres.url",
         "postgres.url_file",
         "redis.ca_file",

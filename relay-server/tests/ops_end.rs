@@ -41,7 +41,7 @@ async fn observed(unready_seconds: u64) -> (Relay, SocketAddr, TempDir) {
     let dir = tempfile::tempdir().expect("a directory");
     let relay = relay_in(dir.path(), |config| {
         config.ops.listen = Some(([127, 0, 0, 1], 0).into());
-        config.ops.unready_seconds = unready_seconds;
+        config.ops.unready_seconds = Some(unready_seconds);
     })
     .await;
     let ops = relay.ops_addr().expect("it listens");

@@ -104,9 +104,11 @@ impl Config {
             );
         }
         need(
-            self.ops.unready_seconds <= 86_400,
+            self.ops
+                .unready_seconds
+                .is_none_or(|seconds| seconds <= 86_400),
             "ops.unready_seconds",
-            format!("{} seconds", self.ops.unready_seconds),
+            format!("{} seconds", self.ops.unready_seconds.unwrap_or(0)),
             "use 0 to 86400",
         );
         for (key, value) in [

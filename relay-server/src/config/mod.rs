@@ -309,8 +309,9 @@ impl Default for Log {
 pub struct Ops {
     /// Where `/metrics`, `/healthz` and `/readyz` are served for the operator alone; without it there are no metrics.
     pub listen: Option<SocketAddr>,
-    /// How long connections are still accepted after `/readyz` has begun to say that the relay ends.
-    pub unready_seconds: u64,
+    /// How long connections are still accepted after `/readyz` has begun to say that the relay ends. Unset: as long as our
+    /// HAProxy takes to notice, on a node of a cluster; else not at all.
+    pub unready_seconds: Option<u64>,
     /// How long sockets and requests may take to end.
     pub drain_seconds: u64,
 }
@@ -319,7 +320,7 @@ impl Default for Ops {
     fn default() -> Self {
         Self {
             listen: None,
-            unready_seconds: 0,
+            unready_seconds: None,
             drain_seconds: 30,
         }
     }

@@ -37,6 +37,7 @@ pub struct Row {
     /// Seconds until the last message had come that took longer than one second; none if that never ended.
     pub recovery_s: Option<f64>,
     /// What these seconds are counted from: the `fault`, or the moment when the part was `back`.
+    #[serde(skip)]
     pub since: &'static str,
 }
 

@@ -102,6 +102,11 @@ async fn live(node: &Node, link: &Link, stop: &CancellationToken) -> Result<(), 
             _ = renew.tick() => node.owe_all(Write::Renew),
             () = debts => {
                 let paid = node.pay().await;
+                if let Err(error) = &paid {
+                    // Full, as a rule: a Redis that is away ends the connection.
+                    metrics::counter!("sordino_sessions_refused_total").increment(1);
+                    tracing::warn!(%error, "sessions: Redis does not take who is connected here; other nodes cannot reach them");
+                }
                 next_debts = Instant::now() + if paid.is_ok() { timings.pause } else { timings.beat };
             }
         }

@@ -16,9 +16,6 @@ use crate::{
 
 const TEMPLATE: &str = include_str!("../../../../deploy/haproxy/haproxy.cfg");
 
-/// How long it takes, by its configuration, to see that a node is not ready: two checks a second apart, and a bit.
-pub(crate) const NOTICES: Duration = Duration::from_secs(3);
-
 /// The first is `haproxy` alone: a stack has one, as a rule.
 pub(crate) fn name(n: u16) -> String {
     match n {

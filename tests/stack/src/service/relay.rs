@@ -1,7 +1,7 @@
 //! The relay nodes: the same program several times, each with its own configuration, all on the same servers.
 use std::{net::SocketAddr, path::PathBuf, process::Command, time::Duration};
 
-use super::{certificate, haproxy, kafka};
+use super::{certificate, kafka};
 use crate::{
     Addresses, Error, Plan, Relays,
     place::Place,
@@ -102,9 +102,9 @@ fn settings(plan: &Plan, addresses: &Addresses, n: u16) -> Result<String, Error>
     let roles = plan.relays.as_ref().and_then(|all| all.roles.get(&n));
     let roles = roles.map_or_else(String::new, |roles| format!("roles = {roles:?}\n"));
     Ok(format!(
-        "[server]\nlisten = \"{listen}\"\nname = \"localhost\"\ntrusted_proxies = [\"127.0.0.1\"]\n{roles}\n\
+        "[server]\nlisten = \"{listen}\"\nname = \"localhost\"\ntrusted_proxies = [\"127.0.0.1/32\"]\n{roles}\n\
          [auth]\ntoken_key_file = {key:?}\n\n\
-         [ops]\nlisten = \"{ops}\"\nunready_seconds = {unready}\n\n\
+         [ops]\nlisten = \"{ops}\"\n\n\
          [store]\ndata = {data:?}\n\n\
          [postgres]\nurl = \"{postgres}\"\n\n\
          [redis]\nurl = \"{redis}\"\n{redis_secure}\n\
@@ -113,7 +113,6 @@ fn settings(plan: &Plan, addresses: &Addresses, n: u16) -> Result<String, Error>
         listen = address(plan, n),
         key = place.etc("token.key"),
         ops = ops(plan, n),
-        unready = haproxy::NOTICES.as_secs(),
         data = place.data(&name(n)),
         postgres = addresses.postgres,
         redis = addresses.redis,
