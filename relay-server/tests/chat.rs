@@ -20,7 +20,7 @@ use sordino_protocol::{
 use sordino_relay::chat::Settings;
 
 #[tokio::test]
-async fn messages_travel_both_ways_and_own_rows_come_back_without_content() {
+async fn contract_p5_messages_are_pushed_both_ways_and_own_rows_come_back_without_content() {
     let (relay, _dir) = relay().await;
     let (alice, bob) = (Person::new(1), Person::new(2));
     relay.register(&alice, &[1]).await;

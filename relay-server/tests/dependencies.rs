@@ -5,7 +5,7 @@
 use std::process::Command;
 
 #[test]
-fn the_relay_links_no_message_cryptography() {
+fn contract_p6_the_relay_links_no_message_cryptography() {
     let output = Command::new(env!("CARGO"))
         .args([
             "tree",

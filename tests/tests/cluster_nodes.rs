@@ -19,7 +19,7 @@ use sordino_relay::{config::Config, relay::start};
 use support::{Person, Reading, all, received, texts, within};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn people_on_different_nodes_talk() {
+async fn contract_p5_people_on_different_nodes_talk() {
     let Some(shared) = cluster().await else {
         return;
     };

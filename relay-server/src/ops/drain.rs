@@ -4,9 +4,9 @@ use std::time::Duration;
 
 /// What lies between two batches.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Where other nodes take them, 200 a second, whose TLS handshakes one core does beside its other work: the others go on
-/// delivering, and each device is away only as long as it takes to connect.
-const LEAST_ELSEWHERE: usize = 10;
+/// Where other nodes take them there is no hurry: the fewer at a time, the less do handshakes and catching up keep the others
+/// from delivering, and each device is away only as long as it takes to connect.
+const LEAST_ELSEWHERE: usize = 1;
 /// Where nobody else takes them they wait for this node, and fewer at a time would only make its end slow.
 const LEAST_ALONE: usize = 64;
 

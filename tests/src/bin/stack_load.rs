@@ -268,8 +268,18 @@ async fn herd(args: &Args, options: &HerdOptions, watch: &mut Watch) -> Result<O
         }
         let pairs = strangers(&accounts, most, round);
         let stack = Stack::open(&args.dir)?;
-        let mut herd =
-            Herd::gather(stack, addresses, &targets, &pairs, options.talking, &noise).await?;
+        let interrupted = Arc::clone(&watch.interrupted);
+        let (talking, noise) = (options.talking, &noise);
+        let herd = Herd::gather(
+            stack,
+            addresses,
+            &targets,
+            &pairs,
+            talking,
+            noise,
+            interrupted,
+        );
+        let mut herd = herd.await?;
         let events = herd.disturb().await?;
         well &= events.iter().all(herd::Event::is_well);
         tables.push(herd::table(name, &events));

@@ -1,7 +1,14 @@
 //! What a herd of clients does when a node dies, comes back, or all nodes are restarted one after another: how long until all
 //! are connected again, how evenly, and what happened to messages meanwhile.
 
-use std::{fmt::Write, sync::Arc, time::Duration};
+use std::{
+    fmt::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use serde_json::{Value, json};
 use sordino_stack::{Addresses, Stack};
@@ -75,6 +82,7 @@ pub struct Herd {
     stack: Stack,
     addresses: Addresses,
     talking: usize,
+    interrupted: Arc<AtomicBool>,
 }
 
 impl Herd {
@@ -89,6 +97,7 @@ impl Herd {
         accounts: &[Arc<Account>],
         talking: usize,
         noise: &Noise,
+        interrupted: Arc<AtomicBool>,
     ) -> Result<Self> {
         let first = targets.first().ok_or_else(super::no_front)?;
         let api = Arc::new(Api::new(first)?);
@@ -104,6 +113,7 @@ impl Herd {
             stack,
             addresses,
             talking,
+            interrupted,
         })
     }
 
@@ -140,9 +150,10 @@ impl Herd {
         let _step = step(what, 0);
         drop(self.crowd.returned());
         let begun = Instant::now();
-        let stack = self.stack.clone();
-        let doing =
-            tokio::task::spawn_blocking(move || deed.map_or(Ok(()), |deed| deed.of(&stack)));
+        let (stack, interrupted) = (self.stack.clone(), Arc::clone(&self.interrupted));
+        let doing = tokio::task::spawn_blocking(move || {
+            deed.map_or(Ok(()), |deed| deed.of(&stack, &interrupted))
+        });
         let load = Load::Paced(PACE);
         let run = self
             .crowd
@@ -163,8 +174,8 @@ impl Herd {
     }
 
     async fn deed(&self, deed: Deed) -> Result<()> {
-        let stack = self.stack.clone();
-        let done = tokio::task::spawn_blocking(move || deed.of(&stack)).await;
+        let (stack, interrupted) = (self.stack.clone(), Arc::clone(&self.interrupted));
+        let done = tokio::task::spawn_blocking(move || deed.of(&stack, &interrupted)).await;
         done.map_err(|error| failed("a node")(&error))?
     }
 
@@ -189,7 +200,8 @@ enum Deed {
 }
 
 impl Deed {
-    fn of(self, stack: &Stack) -> Result<()> {
+    /// Once `interrupted`, nothing more is started: the cluster is being stopped.
+    fn of(self, stack: &Stack, interrupted: &AtomicBool) -> Result<()> {
         match self {
             Self::Kill(name) => Ok(stack.kill(name)?),
             Self::Start(name) => Ok(stack.start(name)?),
@@ -197,7 +209,11 @@ impl Deed {
                 let mut names = stack.names()?;
                 names.retain(|name| name.starts_with("relay-"));
                 for name in names {
-                    stack.restart(&name)?;
+                    stack.stop(&name)?;
+                    if interrupted.load(Ordering::SeqCst) {
+                        break;
+                    }
+                    stack.start(&name)?;
                 }
                 Ok(())
             }
