@@ -1,11 +1,12 @@
 //! Whether the relay nodes know clients by their own addresses, though all come through HAProxy and may write what they like.
 
-use std::{fs, net::SocketAddr, path::Path};
+use std::{net::SocketAddr, path::Path};
 
 use futures_util::{StreamExt, stream};
-use reqwest::{Certificate, Client, StatusCode};
+use reqwest::{Client, StatusCode};
 
 use super::Failure;
+use crate::load::target::Target;
 
 /// More requests than one address may make at once, and as many as are under way together.
 const MANY: usize = 5_000;
@@ -19,8 +20,9 @@ const AGAIN: usize = 16;
 /// # Errors
 /// The first may do what it likes, or the other pays for it.
 pub async fn look(front: SocketAddr, authority: &Path) -> Result<(), Failure> {
-    let url = format!("https://localhost:{}/v1/auth/challenge", front.port());
-    let (one, other) = (client(9, front, authority)?, client(8, front, authority)?);
+    let front = Target::tls(front, authority)?;
+    let url = format!("{}/v1/auth/challenge", front.base);
+    let (one, other) = (client(9, &front)?, client(8, &front)?);
     let mut asked = stream::iter(0..MANY)
         .map(|n| ask(&one, &url, format!("198.51.100.{}", n % 250)))
         .buffer_unordered(TOGETHER);
@@ -43,13 +45,9 @@ pub async fn look(front: SocketAddr, authority: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn client(last: u8, front: SocketAddr, authority: &Path) -> Result<Client, Failure> {
-    let client = Client::builder()
-        .no_proxy()
-        .local_address(Some([127, 0, 0, last].into()))
-        .resolve("localhost", front)
-        .tls_certs_only([Certificate::from_pem(&fs::read(authority)?)?]);
-    Ok(client.build()?)
+fn client(last: u8, front: &Target) -> Result<Client, Failure> {
+    let own = [127, 0, 0, last].into();
+    Ok(front.builder().local_address(Some(own)).build()?)
 }
 
 async fn ask(client: &Client, url: &str, claimed: String) -> Result<StatusCode, Failure> {

@@ -266,11 +266,8 @@ async fn patiently(end: &mut End) -> Option<Back> {
     }
     let gone = Instant::now();
     let mut longest = Duration::from_millis(500);
-    if end.is_moved() {
-        sleep((longest / 2).mul_f64(rand::random())).await;
-    } else {
-        sleep(longest.mul_f64(rand::random())).await;
-    }
+    let first = if end.is_moved() { longest / 2 } else { longest };
+    sleep(first.mul_f64(rand::random())).await;
     while end.reconnect().await.is_err() {
         longest = (longest * 2).min(Duration::from_secs(30));
         sleep(longest.mul_f64(rand::random())).await;

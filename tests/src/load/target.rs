@@ -16,7 +16,7 @@ pub struct Target {
     /// Its address.
     pub addr: SocketAddr,
     /// `http://…`, for requests.
-    pub(super) base: String,
+    pub(crate) base: String,
     /// `ws://…`
     pub(super) socket: String,
     tls: Option<Tls>,
@@ -75,12 +75,17 @@ impl Target {
     }
 
     pub(super) fn http(&self) -> Result<reqwest::Client> {
+        Ok(self.builder().build()?)
+    }
+
+    /// A client of it, yet to be built.
+    pub(crate) fn builder(&self) -> reqwest::ClientBuilder {
         let mut builder = reqwest::Client::builder()
             .no_proxy()
             .resolve("localhost", self.addr);
         if let Some(tls) = &self.tls {
             builder = builder.tls_certs_merge([tls.authority.clone()]);
         }
-        Ok(builder.build()?)
+        builder
     }
 }
