@@ -10,7 +10,8 @@
 
 mod support;
 
-use sordino::{ConnectionState, SendState, TimelineItem};
+use futures_util::FutureExt as _;
+use sordino::{ConnectionState, Event, SendState, TimelineItem};
 use sordino_protocol::{
     hash,
     pb::{self, client_frame, relay_frame},
@@ -119,6 +120,66 @@ async fn next_send(play: &mut script::Play) -> pb::Send {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_device_that_is_moved_is_served_until_the_next_connection_is() {
+    let mut script = Script::start().await;
+    let (alice, mut old) = with_messages(&mut script, 2).await;
+    old.begin(Vec::new()).await;
+    alice.until_live().await;
+    let mut events = alice.client.events();
+    let (_, first) = old.hear_send().await;
+    let (_, second) = old.hear_send().await;
+    old.say(relay_frame::Frame::Moving(pb::Moving {})).await;
+    old.say(relay_frame::Frame::Moving(pb::Moving {})).await;
+    let mut new = script.accept().await;
+    let welcome = relay_frame::Frame::Welcome(pb::Welcome::default());
+    new.say(welcome).await;
+    // It is open, and not registered yet.
+    old.say(accepted(&first)).await;
+    alice.with(&alice).send("2").await.expect("sent");
+    let third = next_send(&mut old).await;
+    // Its answer, and that of the second, are lost with the connection.
+    new.say(relay_frame::Frame::Sync(pb::Sync {})).await;
+    old.until_closed().await;
+    let client_frame::Frame::ListConversations(ask) = new.hear().await else {
+        panic!("not the list")
+    };
+    new.say(relay_frame::Frame::Conversations(pb::Conversations {
+        request: ask.request,
+        marks: Vec::new(),
+        more: false,
+    }))
+    .await;
+    for send in [second, third] {
+        assert_eq!(next_send(&mut new).await, send);
+        new.say(accepted(&send)).await;
+    }
+    until_state(&alice, 3, SendState::Accepted).await;
+    assert!(!script.has_connection(), "moved once");
+    while let Some(event) = events.next().now_or_never() {
+        // Nobody has to know.
+        assert!(!matches!(event, Some(Event::Connection(_))), "{event:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_move_that_fails_leaves_the_connection_as_it_is() {
+    let mut script = Script::start().await;
+    let (alice, mut old) = with_messages(&mut script, 0).await;
+    old.begin(Vec::new()).await;
+    alice.until_live().await;
+    old.say(relay_frame::Frame::Moving(pb::Moving {})).await;
+    // It drains as well.
+    script.accept().await.close(4001).await;
+    alice.with(&alice).send("0").await.expect("sent");
+    let send = next_send(&mut old).await;
+    old.say(accepted(&send)).await;
+    until_state(&alice, 1, SendState::Accepted).await;
+    old.close(4000).await;
+    script.accept().await.begin(Vec::new()).await;
+    alice.until_live().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -191,6 +191,7 @@ static RELAY_FRAME: Shape = Shape(&[
     message(10, 64, &TWO_SCALARS),
     message(11, 64, &TWO_SCALARS),
     message(12, 2 * DETAIL, &PROBLEM),
+    field(13, 64),
 ]);
 static TWO_SCALARS: Shape = Shape(&[field(1, 0), field(2, 0)]);
 static ACCEPTED: Shape = Shape(&[field(1, ID), field(2, ID), field(3, 0)]);

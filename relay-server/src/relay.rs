@@ -282,8 +282,8 @@ impl Relay {
         let sockets = self.chat.open();
         tracing::info!(sockets, ?within, "draining");
         let drained = async {
-            let drain::Pace { batch, pause } = drain::pace(sockets, within, self.alone);
-            self.chat.drain(batch, pause).await;
+            let pace = drain::pace(sockets, within, self.alone);
+            self.chat.drain(pace).await;
             if let Some(server) = &self.server {
                 server.ended().await;
             }

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chat_support::{
-    Device, Person, device_id, now_ms, people, relay, relay_with, serves, soon, until,
+    AT_ONCE, Device, Person, device_id, now_ms, people, relay, relay_with, serves, soon, until,
 };
 use futures_util::StreamExt;
 use sordino_protocol::{
@@ -25,6 +25,7 @@ use sordino_protocol::{
 use sordino_relay::{
     auth::{signing_key::TokenKey, token::Tokens},
     chat::Settings,
+    ops::drain::Pace,
 };
 use tokio_tungstenite::tungstenite::Message;
 
@@ -204,7 +205,7 @@ async fn a_relay_that_drains_lets_nobody_in() {
     let mut a = relay.connect(&alice, 1).await;
     let drain = tokio::spawn({
         let chat = relay.chat.clone();
-        async move { chat.drain(256, Duration::ZERO).await }
+        async move { chat.drain(AT_ONCE).await }
     });
     assert_eq!(a.closed().await, (4000, String::new()));
     let token = relay.token(&bob, 2, 0);
@@ -212,6 +213,26 @@ async fn a_relay_that_drains_lets_nobody_in() {
     assert_eq!(refused, Err((503, "draining".to_owned())));
     soon(drain).await.expect("drained");
     assert_eq!(relay.chat.open(), 0);
+    relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_device_that_is_told_to_move_is_served_until_it_leaves() {
+    let (relay, _dir) = relay().await;
+    let (alice, bob) = people(&relay).await;
+    let mut a = relay.connect(&alice, 1).await;
+    let b = relay.connect(&bob, 2).await;
+    let drain = tokio::spawn({
+        let chat = relay.chat.clone();
+        let grace = Duration::from_secs(3600);
+        async move { chat.drain(Pace { grace, ..AT_ONCE }).await }
+    });
+    let moving = async { while !matches!(a.frame().await, Frame::Moving(_)) {} };
+    soon(moving).await;
+    serves(&mut a).await;
+    drop((a, b));
+    until(async || relay.chat.open() == 0).await;
+    drain.abort();
     relay.shutdown().await;
 }
 

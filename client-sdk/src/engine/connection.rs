@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use sordino_protocol::pb::relay_frame;
 use tokio::{
     sync::watch,
     time::{Instant, sleep},
@@ -10,7 +11,7 @@ use tokio::{
 use super::{Core, Wish, not_online, session};
 use crate::{
     events::ConnectionState,
-    net::socket::{self, End},
+    net::socket::{self, End, Open},
     sync::backoff,
 };
 
@@ -19,7 +20,7 @@ const CAP: Duration = Duration::from_secs(30);
 /// A relay that moves connections gets them back spread over this.
 const SPREAD: Duration = Duration::from_millis(250);
 /// A connection that lasted so long begins a new series of attempts.
-const STEADY: Duration = Duration::from_secs(3);
+pub(super) const STEADY: Duration = Duration::from_secs(3);
 /// Where the series stands at most after a connection that the relay took, and that was lost without a word from it: it is not
 /// the relay that is overloaded, but the way that breaks, and waits of half a minute would only add to that.
 const TAKEN: u32 = 2;
@@ -101,39 +102,58 @@ fn after(attempt: u32, end: &End, lasted: Option<Duration>) -> u32 {
     }
 }
 
-/// One connection, from the login to its end; and when the relay took it, if it did.
+/// One connection, from the login to its end, however often the relay moves it; and when it was last taken, if it was.
 async fn once(
     core: &Arc<Core>,
     wish: &mut watch::Receiver<Wish>,
     taken: &mut Option<Instant>,
 ) -> End {
-    let connect = async {
-        let token = core
-            .http
-            .token()
-            .await
-            .map_err(|error| End::from_error(&error))?;
-        let opened = socket::connect(&core.relay, &core.tls, &token).await;
-        if matches!(opened, Err(End::Login)) {
-            core.http.token_refused(&token).await;
-        }
-        opened.map(|(reader, writer)| (token, reader, writer))
-    };
     let connected = tokio::select! {
-        connected = connect => connected,
+        connected = open(core) => connected,
         () = not_online(wish) => return End::LOST,
     };
-    match connected {
-        Ok((token, reader, writer)) => {
-            *taken = Some(Instant::now());
-            let end = session::run(core, wish, token.clone(), reader, writer).await;
-            if end == End::Login {
-                core.http.token_refused(&token).await;
+    let mut open = match connected {
+        Ok(open) => open,
+        Err(end) => return end,
+    };
+    let mut moved = false;
+    loop {
+        *taken = Some(Instant::now());
+        let token = open.token.clone();
+        match session::run(core, wish, open, moved).await {
+            Ok(another) => (open, moved) = (another, true),
+            Err(end) => {
+                if end == End::Login {
+                    core.http.token_refused(&token).await;
+                }
+                return end;
             }
-            end
         }
-        Err(end) => end,
     }
+}
+
+/// Logs in where needed, and connects.
+async fn open(core: &Core) -> Result<Open, End> {
+    let token = core.http.token().await;
+    let token = token.map_err(|error| End::from_error(&error))?;
+    let opened = socket::connect(&core.relay, &core.tls, &token).await;
+    if matches!(opened, Err(End::Login)) {
+        core.http.token_refused(&token).await;
+    }
+    let (reader, writer) = opened?;
+    Ok(Open {
+        token,
+        reader,
+        writer,
+    })
+}
+
+/// Connects once more while a connection is served, and waits until the relay has taken the new one: what comes from then on
+/// comes there.
+pub(super) async fn open_another(core: &Core) -> Result<Open, End> {
+    let mut open = open(core).await?;
+    while !matches!(open.reader.next().await?, relay_frame::Frame::Sync(_)) {}
+    Ok(open)
 }
 
 #[cfg(test)]

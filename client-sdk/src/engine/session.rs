@@ -18,7 +18,13 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use super::{Core, Wish, flight::Flight, not_online, now_ms, pulls::Pulls};
+use super::{
+    Core, Wish,
+    connection::{self, STEADY},
+    flight::Flight,
+    not_online, now_ms,
+    pulls::Pulls,
+};
 use crate::{
     error::Error,
     events::ConnectionState,
@@ -26,7 +32,7 @@ use crate::{
     net::{
         LONGEST_WAIT,
         auth::AccessToken,
-        socket::{End, Reader, Writer},
+        socket::{End, Open, Reader, Writer},
     },
 };
 
@@ -71,8 +77,13 @@ pub(super) struct Session<'a> {
     pub(super) to_send: HashSet<ConversationId>,
     /// Acknowledgements that are due.
     pub(super) acks: HashMap<ConversationId, u64>,
+    begun: Instant,
+    /// Everything was here once.
+    settled: bool,
     /// A rollback was found: what waits is looked at again once everything is here.
     rolled_back: bool,
+    /// The connection that is to take this one's place, on the way.
+    moving: JoinSet<Result<Open, End>>,
     pub(super) token: Arc<AccessToken>,
     pub(super) errands: JoinSet<(Errand, Result<(), Error>)>,
     /// Errands under way, so that none runs twice at a time.
@@ -106,21 +117,26 @@ pub(super) struct Listing {
     pub(super) retry_at: Option<Instant>,
 }
 
-/// Runs until the socket ends, or is wished no more.
+/// Runs until the socket ends, is wished no more, or the relay moved the device: to the connection that is returned. `moved`:
+/// this is one such, and has said [`Sync`](relay_frame::Frame::Sync) already.
 pub(super) async fn run(
     core: &Arc<Core>,
     wish: &mut watch::Receiver<Wish>,
-    token: Arc<AccessToken>,
-    mut reader: Reader,
-    writer: Writer,
-) -> End {
+    open: Open,
+    moved: bool,
+) -> Result<Open, End> {
+    let Open {
+        token,
+        mut reader,
+        writer,
+    } = open;
     let account = core.shared.run(|machine| {
         let account = machine.account();
         account.ok_or_else(|| Error::new(Code::NotRegistered, ""))
     });
     let me = match account.await {
         Ok(account) => account.user,
-        Err(error) => return End::from_error(&error),
+        Err(error) => return Err(End::from_error(&error)),
     };
     let mut session = Session {
         core,
@@ -133,7 +149,10 @@ pub(super) async fn run(
         peers: HashMap::new(),
         to_send: HashSet::new(),
         acks: HashMap::new(),
+        begun: Instant::now(),
+        settled: false,
         rolled_back: false,
+        moving: JoinSet::new(),
         token,
         errands: JoinSet::new(),
         running: HashSet::new(),
@@ -144,29 +163,37 @@ pub(super) async fn run(
         cut_off: HashSet::new(),
     };
     session.start(Errand::Prekeys);
+    if moved {
+        session.list();
+    }
     let end = session.until_end(wish, &mut reader).await;
     // What was committed is acknowledged, or the peer waits for the next connection to learn it.
     session.write_acks();
     session.errands.abort_all();
-    session.writer.close().await;
+    let leave = session.writer.close();
+    if end.is_ok() {
+        // The other connection does not wait for it.
+        tokio::spawn(leave);
+    } else {
+        leave.await;
+    }
     end
 }
 
 impl Session<'_> {
-    async fn until_end(&mut self, wish: &mut watch::Receiver<Wish>, reader: &mut Reader) -> End {
+    async fn until_end(
+        &mut self,
+        wish: &mut watch::Receiver<Wish>,
+        reader: &mut Reader,
+    ) -> Result<Open, End> {
         loop {
-            if let Err(end) = self.write_out().await {
-                return end;
-            }
+            self.write_out().await?;
             let alarm = self.alarm();
             tokio::select! {
                 frame = reader.next() => {
                     let mut frames = Vec::with_capacity(FRAMES);
                     let mut end = None;
-                    match frame {
-                        Ok(frame) => frames.push(frame),
-                        Err(ended) => return ended,
-                    }
+                    frames.push(frame?);
                     while frames.len() < FRAMES {
                         match reader.next().now_or_never() {
                             Some(Ok(frame)) => frames.push(frame),
@@ -177,28 +204,28 @@ impl Session<'_> {
                             None => break,
                         }
                     }
-                    if let Err(failed) = self.frames(frames).await {
-                        return failed;
-                    }
+                    self.frames(frames).await?;
                     if let Some(end) = end {
-                        return end;
+                        return Err(end);
                     }
                 }
                 Some(done) = self.errands.join_next() => {
-                    if let Ok((errand, result)) = done
-                        && let Err(end) = self.finished(errand, result).await
-                    {
-                        return end;
+                    if let Ok((errand, result)) = done {
+                        self.finished(errand, result).await?;
+                    }
+                }
+                // Where it failed, this connection's end begins the usual attempts.
+                Some(opened) = self.moving.join_next() => {
+                    if let Ok(Ok(another)) = opened {
+                        return Ok(another);
                     }
                 }
                 () = self.core.something_waits.notified() => self.look_at_waiting(),
                 () = sleep_until(alarm.unwrap_or_else(Instant::now)), if alarm.is_some() => {
-                    if let Err(end) = self.alarm_rang() {
-                        return end;
-                    }
+                    self.alarm_rang()?;
                 }
                 () = sleep(NO_ROOM), if !self.to_send.is_empty() && self.may_send() => {}
-                () = not_online(wish) => return End::LOST,
+                () = not_online(wish) => return Err(End::LOST),
             }
         }
     }
@@ -236,8 +263,23 @@ impl Session<'_> {
             relay_frame::Frame::Refused(refused) => self.refused(refused).await?,
             relay_frame::Frame::TokenExpiring(_) => self.start(Errand::Token),
             relay_frame::Frame::Problem(problem) => self.problem(&problem),
+            relay_frame::Frame::Moving(_) => self.open_another(),
         }
         Ok(())
+    }
+
+    /// The relay wants to be rid of the device, and this connection goes on until there is another.
+    fn open_another(&mut self) {
+        if !self.moving.is_empty() {
+            return;
+        }
+        let core = self.core.clone();
+        let not_before = self.begun + STEADY;
+        self.moving.spawn(async move {
+            // A relay that moves a device without end must not keep it busy.
+            sleep_until(not_before).await;
+            connection::open_another(&core).await
+        });
     }
 
     fn problem(&mut self, problem: &pb::Problem) {
@@ -346,9 +388,10 @@ impl Session<'_> {
             }
             return Ok(());
         }
-        if views.connection() == ConnectionState::Live && !self.rolled_back {
+        if self.settled && !self.rolled_back {
             return Ok(());
         }
+        self.settled = true;
         self.rolled_back = false;
         let (waiting, nameless) = self
             .work(|machine| {

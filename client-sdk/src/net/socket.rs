@@ -125,6 +125,13 @@ impl End {
     }
 }
 
+/// A connection and the token that opened it.
+pub(crate) struct Open {
+    pub(crate) token: Arc<AccessToken>,
+    pub(crate) reader: Reader,
+    pub(crate) writer: Writer,
+}
+
 /// Opens a socket.
 pub(crate) async fn connect(
     relay: &RelayUrl,

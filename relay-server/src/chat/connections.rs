@@ -6,13 +6,13 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use sordino_protocol::{DeviceId, UserId};
 use tokio::{sync::Notify, time::sleep};
 
 use super::{CONNECTIONS_PER_DEVICE, close::Close, mailbox::Mailbox};
+use crate::ops::drain::Pace;
 
 type Key = (UserId, DeviceId);
 
@@ -75,22 +75,26 @@ impl Connections {
         self.state().open
     }
 
-    /// Closes everything in batches and waits for the last one. The batches spread them, so each may come back at once.
-    pub(super) async fn drain(&self, batch: usize, pause: Duration) {
+    /// Tells everybody to move, closes who has not after the grace, and waits for the last one. The batches spread them, so
+    /// each may connect at once.
+    pub(super) async fn drain(&self, pace: Pace) {
         let open: Vec<_> = {
             let mut state = self.state();
             state.draining = true;
             let seats = state.devices.values().flatten();
             seats.map(|(_, mailbox)| Arc::clone(mailbox)).collect()
         };
-        for (at, mailboxes) in open.chunks(batch.max(1)).enumerate() {
-            if at > 0 {
-                sleep(pause).await;
+        let grace = pace.grace;
+        let tell = async {
+            if !grace.is_zero() {
+                spread(&open, pace, Mailbox::move_away).await;
             }
-            for mailbox in mailboxes {
-                mailbox.close(Close::RetryNow);
-            }
-        }
+        };
+        let close = async {
+            sleep(grace).await;
+            spread(&open, pace, |mailbox| mailbox.close(Close::RetryNow)).await;
+        };
+        tokio::join!(tell, close);
         loop {
             let left = self.left.notified();
             if self.open() == 0 {
@@ -103,6 +107,16 @@ impl Connections {
     fn state(&self) -> MutexGuard<'_, State> {
         // Count and table change together, without a step in between that could panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Does something with all of them, one batch after the other.
+async fn spread(all: &[Arc<Mailbox>], pace: Pace, act: impl Fn(&Mailbox)) {
+    for (at, batch) in all.chunks(pace.batch.max(1)).enumerate() {
+        if at > 0 {
+            sleep(pace.pause).await;
+        }
+        batch.iter().for_each(|mailbox| act(mailbox));
     }
 }
 
@@ -125,7 +139,12 @@ impl Drop for Seat<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::time::Instant;
+
     use super::{super::mailbox::Next, *};
+    use crate::session::{Deliver as _, Event};
 
     const USER: UserId = UserId::from_bytes([1; 16]);
     const DEVICE: DeviceId = DeviceId::from_bytes([2; 16]);
@@ -150,7 +169,15 @@ mod tests {
         assert!(connections.state().devices.is_empty());
     }
 
-    #[tokio::test]
+    fn two_at_a_time(grace: Duration) -> Pace {
+        Pace {
+            batch: 2,
+            pause: Duration::from_millis(1),
+            grace,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_drain_closes_all_and_waits_for_the_last() {
         let connections = Connections::default();
         let seats: Vec<_> = (0..5u8)
@@ -164,9 +191,38 @@ mod tests {
                 drop(seat);
             }
         };
-        let drain = connections.drain(2, Duration::from_millis(1));
+        let drain = connections.drain(two_at_a_time(Duration::ZERO));
         tokio::join!(drain, leave);
         assert!(connections.enter(USER, DEVICE).is_none());
+        assert_eq!(connections.open(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_told_to_move_is_served_until_it_has_or_the_grace_is_over() {
+        let connections = Connections::default();
+        let mut seats: Vec<_> = (0..3u8)
+            .filter_map(|n| connections.enter(USER, DeviceId::from_bytes([n; 16])))
+            .collect();
+        let grace = Duration::from_secs(5);
+        let begun = Instant::now();
+        let leave = async {
+            for seat in &seats {
+                assert!(matches!(seat.mailbox.next().await, Next::Moving));
+            }
+            assert!(begun.elapsed() < grace);
+            drop(seats.pop());
+            for seat in seats.drain(..) {
+                seat.mailbox.deliver(&Event::Sync);
+                assert!(matches!(seat.mailbox.next().await, Next::ListChanged));
+                assert!(matches!(seat.mailbox.next().await, Next::Sync));
+                assert!(matches!(
+                    seat.mailbox.next().await,
+                    Next::Close(Close::RetryNow)
+                ));
+                assert!(begun.elapsed() >= grace);
+            }
+        };
+        tokio::join!(connections.drain(two_at_a_time(grace)), leave);
         assert_eq!(connections.open(), 0);
     }
 }

@@ -25,6 +25,7 @@ struct State {
     events: VecDeque<Event>,
     window: Window,
     list_changed: bool,
+    moving: bool,
     close: Option<Close>,
     gone: bool,
 }
@@ -34,6 +35,8 @@ struct State {
 pub(super) enum Next {
     /// End.
     Close(Close),
+    /// Tell the device to connect elsewhere.
+    Moving,
     /// Look whether the device is still listed.
     ListChanged,
     /// Tell the device, then say [`Mailbox::written`].
@@ -60,6 +63,9 @@ impl Mailbox {
         if let Some(close) = state.close {
             return Some(Next::Close(close));
         }
+        if std::mem::take(&mut state.moving) {
+            return Some(Next::Moving);
+        }
         if std::mem::take(&mut state.list_changed) {
             return Some(Next::ListChanged);
         }
@@ -75,6 +81,12 @@ impl Mailbox {
     /// The event was handed to the socket.
     pub(super) fn written(&self, event: &Event) {
         self.state().window.written(size(event));
+    }
+
+    /// Asks the device to connect elsewhere; until it has, this connection serves it.
+    pub(super) fn move_away(&self) {
+        self.state().moving = true;
+        self.changed.notify_one();
     }
 
     /// Ends the connection. The first reason stands.

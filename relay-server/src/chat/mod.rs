@@ -28,7 +28,7 @@ use axum::{Router, routing::get};
 
 pub use self::close::Close;
 use self::{ack::Writes, connections::Connections, places::Places};
-use crate::http::Api;
+use crate::{http::Api, ops::drain::Pace};
 
 /// Connections that one device may have; one more closes the oldest.
 pub const CONNECTIONS_PER_DEVICE: usize = 4;
@@ -100,10 +100,10 @@ impl Chat {
         self.connections.open()
     }
 
-    /// Takes no new connection and closes those that are open, `batch` at a time and `pause` between, so that they do not all
-    /// come back at once. Returns when the last one is gone and what they acknowledged is written.
-    pub async fn drain(&self, batch: usize, pause: Duration) {
-        self.connections.drain(batch, pause).await;
+    /// Takes no new connection, and sends those that are open elsewhere at this pace, so that they do not all connect at once.
+    /// Returns when the last one is gone and what they acknowledged is written.
+    pub async fn drain(&self, pace: Pace) {
+        self.connections.drain(pace).await;
         self.acks.ended().await;
     }
 }

@@ -162,6 +162,7 @@ impl Connection<'_> {
         while let Some(what) = next {
             match what {
                 Next::Close(close) => return Err(close.into()),
+                Next::Moving => self.write(Frame::Moving(pb::Moving {})).await?,
                 Next::ListChanged => self.must_be_listed().await?,
                 Next::Sync => self.write(Frame::Sync(pb::Sync {})).await?,
                 Next::Tell(event) => {

@@ -10,13 +10,18 @@ const LEAST_ELSEWHERE: usize = 1;
 /// Where nobody else takes them they wait for this node, and fewer at a time would only make its end slow.
 const LEAST_ALONE: usize = 64;
 
-/// How many sockets are closed together, and what lies between two such batches.
+/// How long a device that was told to move has for it at most, where other nodes take it.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How many sockets are told together, what lies between two such batches, and when they are closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
     /// At least one.
     pub batch: usize,
     /// Between the batches.
     pub pause: Duration,
+    /// How long a socket lives on after it was told to move. Zero: it is closed instead.
+    pub grace: Duration,
 }
 
 /// The pace at which `sockets` are told within the first half of `within`; the other half is for their answers. `alone`: no
@@ -28,6 +33,10 @@ pub fn pace(sockets: usize, within: Duration, alone: bool) -> Pace {
     Pace {
         batch: sockets.div_ceil(batches).max(least),
         pause: PAUSE,
+        grace: match alone {
+            true => Duration::ZERO,
+            false => GRACE.min(within / 4),
+        },
     }
 }
 
@@ -50,7 +59,7 @@ mod tests {
         #[test]
         fn nobody_is_told_in_larger_batches_than_needed(sockets in 0usize..5_000_000, seconds in 1u64..86_400, alone: bool) {
             let within = Duration::from_secs(seconds);
-            let Pace { batch, pause } = pace(sockets, within, alone);
+            let Pace { batch, pause, .. } = pace(sockets, within, alone);
             let fewer = batch - 1;
             let least = if alone { LEAST_ALONE } else { LEAST_ELSEWHERE };
             // One less in a batch would be below the least, or take too long.
@@ -64,11 +73,12 @@ mod tests {
 
     #[test]
     fn ten_thousand_in_ten_seconds() {
-        let expected = Pace {
-            batch: 100,
-            pause: PAUSE,
-        };
-        for alone in [false, true] {
+        for (alone, grace) in [(false, 2_500), (true, 0)] {
+            let expected = Pace {
+                batch: 100,
+                pause: PAUSE,
+                grace: Duration::from_millis(grace),
+            };
             assert_eq!(pace(10_000, Duration::from_secs(10), alone), expected);
         }
     }

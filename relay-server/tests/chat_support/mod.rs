@@ -30,7 +30,7 @@ use sordino_relay::{
     chat::{Chat, Settings},
     delivery::embedded::{DeliveryHandle, Options, start},
     http::{Api, ClaimQuota, routes::router},
-    ops::rates::Rates,
+    ops::{drain::Pace, rates::Rates},
     session::memory::MemorySessions,
     user::sqlite::SqliteUsers,
 };
@@ -45,6 +45,13 @@ use tokio_util::sync::CancellationToken;
 pub const NAME: &str = "relay.example";
 /// No test waits longer for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A drain that spreads nothing over time.
+pub const AT_ONCE: Pace = Pace {
+    batch: 256,
+    pause: Duration::ZERO,
+    grace: Duration::ZERO,
+};
 
 /// What must come, comes.
 pub async fn soon<T>(what: impl Future<Output = T>) -> T {
@@ -144,7 +151,7 @@ impl Relay {
 
     pub async fn shutdown(self) {
         let _ = self.stop.send(());
-        soon(self.chat.drain(256, Duration::ZERO)).await;
+        soon(self.chat.drain(AT_ONCE)).await;
         soon(self.served).await.expect("ended").expect("served");
         soon(self.delivery.shutdown()).await.expect("stored");
         self.users.close().await;

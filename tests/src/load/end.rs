@@ -17,6 +17,7 @@ use sordino_protocol::{
 };
 use tokio::{
     net::{TcpSocket, TcpStream},
+    task::JoinSet,
     time::Instant,
 };
 use tokio_tungstenite::{
@@ -63,6 +64,8 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 pub struct End {
     socket: Socket,
     way: Way,
+    /// The next connection, while this one is still served.
+    moving: JoinSet<Result<(Socket, Way)>>,
     /// The connection has ended.
     down: bool,
     /// It ended because the server moved it: it may come back at once.
@@ -104,6 +107,7 @@ impl End {
         Ok(Self {
             socket: way.dial().await?,
             way,
+            moving: JoinSet::new(),
             down: false,
             moved: false,
             dialect,
@@ -138,12 +142,29 @@ impl End {
     /// Connects again, and sends again what was not accepted. What it missed the server tells it, as it tells every new
     /// connection.
     pub(super) async fn reconnect(&mut self) -> Result<()> {
-        self.socket = self.way.dial().await?;
+        let socket = self.way.dial().await?;
+        self.begin(socket);
+        Ok(())
+    }
+
+    /// Goes on with this connection; the one before.
+    fn begin(&mut self, socket: Socket) -> Socket {
         (self.down, self.moved) = (false, false);
         (self.unanswered, self.unflushed) = (0, false);
         (self.pulling, self.ask) = (false, false);
         self.retry_at = Some(Instant::now());
-        Ok(())
+        self.moving.abort_all();
+        std::mem::replace(&mut self.socket, socket)
+    }
+
+    /// Goes on with the connection that the server asked for, once it serves.
+    fn poll_move(&mut self, cx: &mut Context<'_>) {
+        if let Poll::Ready(Some(Ok(Ok((socket, way))))) = self.moving.poll_join_next(cx) {
+            self.way = way;
+            let mut old = self.begin(socket);
+            self.ask = true;
+            tokio::spawn(async move { old.close(None).await });
+        }
     }
 
     /// Messages on the way.
@@ -163,6 +184,7 @@ impl End {
         cx: &mut Context<'_>,
         arrived: &mut impl FnMut(Arrived),
     ) -> Poll<Result<()>> {
+        self.poll_move(cx);
         let message = match self.socket.poll_next_unpin(cx) {
             Poll::Pending => return Poll::Pending,
             Poll::Ready(None) => Err(SocketError::ConnectionClosed),
@@ -228,6 +250,10 @@ impl End {
                 self.last_seq = self.last_seq.max(reached.unwrap_or(0));
             }
             Incoming::Sync => self.ask = true,
+            Incoming::Moving => {
+                let (way, dialect) = (self.way.clone(), self.dialect);
+                self.moving.spawn(way.dial_another(dialect));
+            }
             Incoming::Other => {}
         }
         Ok(())
@@ -371,6 +397,7 @@ impl End {
 }
 
 /// How a device connects, the first time and again.
+#[derive(Clone)]
 struct Way {
     target: Target,
     source: Ipv4Addr,
@@ -423,5 +450,20 @@ impl Way {
             self.cookie = named.and_then(|named| HeaderValue::from_bytes(named).ok());
         }
         Ok(socket)
+    }
+
+    /// Connects, and waits until the server has taken the connection.
+    async fn dial_another(mut self, dialect: Dialect) -> Result<(Socket, Self)> {
+        let mut socket = self.dial().await?;
+        while let Some(message) = socket.next().await {
+            if let Message::Binary(bytes) = message?
+                && matches!(wire::read(dialect, bytes)?, Incoming::Sync)
+            {
+                return Ok((socket, self));
+            }
+        }
+        Err(Error::Broken(
+            "the next connection ended at once".to_owned(),
+        ))
     }
 }

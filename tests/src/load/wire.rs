@@ -39,6 +39,8 @@ pub(super) enum Incoming {
     Reached(Vec<(Bytes, u64)>),
     /// Ask what has grown.
     Sync,
+    /// Connect once more, and use that.
+    Moving,
     Other,
 }
 
@@ -85,6 +87,7 @@ pub(super) fn read(dialect: Dialect, bytes: Bytes) -> Result<Incoming> {
             )
         }
         relay_frame::Frame::Sync(_) => Incoming::Sync,
+        relay_frame::Frame::Moving(_) => Incoming::Moving,
         relay_frame::Frame::Problem(problem) => {
             let (code, detail) = (problem.code, problem.detail);
             return Err(Error::Broken(format!(
