@@ -18,6 +18,7 @@ use data_support::{
     content, conversation, erase, record, user,
 };
 use futures_util::future::join_all;
+use scylla::client::session_builder::SessionBuilder;
 use sordino_relay::{
     broker::{
         AppendError,
@@ -231,6 +232,58 @@ async fn devices_that_could_not_be_told_are_told_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn records_in_work_are_bounded_and_those_that_wait_come_in_their_order() {
+    let Some(mut options) = fresh(4).await else {
+        return;
+    };
+    // About twenty records; 400 come.
+    options.work_bytes = 8 * 1024;
+    let (mut running, told) = node(&options).await;
+    told.held.send_replace(true);
+    let (pairs, each) = (1..=100_u8, 4_u64);
+    for p in pairs.clone() {
+        append_all(&*running.log, p, p + 100, 1..=each).await;
+    }
+    let persisted = async || {
+        let last = pairs.clone().map(|p| {
+            let history = Arc::clone(&running.history);
+            async move {
+                let c = conversation(p, p + 100);
+                history.rows(c, 1, 1, 1, ALL).await.unwrap().last_seq
+            }
+        });
+        join_all(last).await.into_iter().sum::<u64>()
+    };
+    // Several times over what it takes to persist all of them, if nothing kept it from that.
+    let before_long = async {
+        while persisted().await < u64::from(*pairs.end()) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let all_at_once = tokio::time::timeout(Duration::from_secs(5), before_long).await;
+    assert!(all_at_once.is_err(), "the consumer did not pause");
+    assert!(persisted().await > 0);
+    told.held.send_replace(false);
+    for p in pairs.clone() {
+        settled(&*running.history, p, p + 100, each).await;
+    }
+    told.wait_for(usize::from(*pairs.end()) * 4).await;
+    for p in pairs {
+        let c = conversation(p, p + 100);
+        let told = told.told.lock().unwrap();
+        let seqs: Vec<_> = told
+            .iter()
+            .filter_map(|(_, event)| match event {
+                Event::Row { conversation, row } if *conversation == c => Some(row.seq),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(seqs, (1..=each).collect::<Vec<_>>());
+    }
+    running.handle.leave().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn buckets_follow_each_other() {
     let Some(options) = fresh(1).await else {
         return;
@@ -344,4 +397,44 @@ async fn a_topic_that_is_not_the_recorded_one_is_refused() {
             ..
         }))
     ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_that_may_break_batches_apart_or_forget_erasures_are_refused() {
+    let Some(options) = fresh(1).await else {
+        return;
+    };
+    let session = SessionBuilder::new()
+        .known_nodes_addr(&options.history.nodes)
+        .build()
+        .await
+        .unwrap();
+    let keyspace = &options.history.keyspace;
+    let refused = || async {
+        let started = start(options.clone(), Arc::new(Recorder::default())).await;
+        let migrated = migrate(&options.history, 1, &options.log.topic, 1).await;
+        assert!(matches!(migrated, Err(MigrateError::Setting { .. })));
+        started.err().unwrap().to_string()
+    };
+    for (table, wrong, right) in [
+        (
+            "chat_histories",
+            "read_repair = 'BLOCKING'",
+            "read_repair = 'NONE'",
+        ),
+        (
+            "conversations_by_user",
+            "gc_grace_seconds = 60",
+            "gc_grace_seconds = 10800",
+        ),
+    ] {
+        let change = |how| format!("ALTER TABLE {keyspace}.{table} WITH {how}");
+        session.query_unpaged(change(wrong), ()).await.unwrap();
+        // It says what makes it good again.
+        let said = refused().await;
+        assert!(said.ends_with(&change(right)), "{said}");
+        session.query_unpaged(change(right), ()).await.unwrap();
+    }
+    let (mut running, _) = node(&options).await;
+    running.handle.leave().await;
 }

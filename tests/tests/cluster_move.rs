@@ -10,13 +10,20 @@
 
 #[allow(dead_code, reason = "each test program uses a part")]
 mod cluster_support;
+#[path = "../../relay-server/tests/data_support/mod.rs"]
+mod data_support;
 #[path = "../../client-sdk/tests/support/mod.rs"]
 mod support;
 
 use std::{path::Path, process::Command};
 
+use data_support::conformance::append_all;
 use sordino_relay::{
     config::Config,
+    history::{
+        History, StoredRow,
+        cassandra::{self, Cassandra},
+    },
     relay::{Relay, start},
     stores::cluster::{MoveError, Moved, move_in},
 };
@@ -190,6 +197,55 @@ async fn contract_p2_people_go_on_where_they_were() {
     let refused = cluster.moved(source.data()).await;
     assert!(matches!(refused, Err(MoveError::InUse(_))), "{refused:?}");
     node.shutdown().await;
+}
+
+/// Longer than what Cassandra has in one partition.
+#[tokio::test(flavor = "multi_thread")]
+async fn long_conversations_and_what_was_erased_move_as_they_are() {
+    let Some(cluster) = cluster().await else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    start(Config::new(&data)).await.unwrap().shutdown().await;
+    const LAST: u64 = 10_050;
+    const ALL: usize = usize::MAX;
+    let id = data_support::conversation(1, 2);
+    let parts = [(1, 40), (9_980, 10_020), (LAST - 40, LAST + 1)];
+    let read = async |history: &dyn History| {
+        let mut rows = Vec::new();
+        for (from, to) in parts {
+            rows.extend(history.rows(id, from, to, ALL, ALL).await.unwrap().rows);
+        }
+        rows
+    };
+    let (source, _) = data_support::run(&data.join("messages")).await;
+    for first in (1..=LAST).step_by(50) {
+        append_all(&*source.log, 1, 2, first..=first + 49).await;
+    }
+    let erasure = data_support::erase(1, 2, 1, LAST + 1, vec![7, 10_001]);
+    source.log.append(erasure).await.unwrap();
+    let before = read(&*source.history).await;
+    let erased = before.iter().filter(|row| row.content.is_none());
+    assert_eq!(erased.map(|row| row.seq).collect::<Vec<_>>(), [7, 10_001]);
+    source.handle.shutdown().await.unwrap();
+
+    let moved = cluster.moved(&data).await.unwrap();
+    assert_eq!((moved.conversations, moved.rows), (1, LAST + 1));
+    let config = cluster.config().cassandra;
+    let options = cassandra::Options::new(config.nodes, config.keyspace);
+    let target = Cassandra::connect(&options).await.unwrap();
+    for (row, there) in before.iter().zip(read(&target).await) {
+        // Of what was erased no wraps are left, which are empty in Cassandra.
+        let wraps = |row: &StoredRow| row.wraps.clone().unwrap_or_default();
+        assert_eq!((row.seq, &row.content), (there.seq, &there.content));
+        assert_eq!(wraps(row), wraps(&there));
+        assert_eq!(
+            (&row.header, row.message_id),
+            (&there.header, there.message_id)
+        );
+    }
+    assert_eq!(cluster.moved(&data).await.unwrap(), moved);
 }
 
 #[tokio::test(flavor = "multi_thread")]

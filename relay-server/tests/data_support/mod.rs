@@ -85,6 +85,8 @@ fn build(from: u8, to: u8, dev: u8, counter: u64, class: Class, erase: Vec<u64>)
 pub struct Recorder {
     pub told: Mutex<Vec<(Vec<UserId>, Event)>>,
     pub failures: Mutex<u32>,
+    /// Whoever tells has to wait.
+    pub held: tokio::sync::watch::Sender<bool>,
     grew: tokio::sync::Notify,
 }
 
@@ -105,6 +107,7 @@ impl Sessions for Recorder {
         Ok(())
     }
     async fn publish(&self, users: &[UserId], event: Event) -> Result<usize, SessionError> {
+        let _ = self.held.subscribe().wait_for(|held| !held).await;
         let mut failures = self.failures.lock().unwrap();
         if *failures > 0 {
             *failures -= 1;

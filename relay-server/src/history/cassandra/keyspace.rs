@@ -2,7 +2,14 @@
 
 use scylla::{client::session::Session, cluster::metadata::Strategy};
 
-use super::{MigrateError, Options};
+use super::{
+    MigrateError, Options,
+    migrate::{refused, unreadable},
+};
+
+/// How long Cassandra keeps hints for a node that is away, unless told otherwise, in seconds. A deletion that is forgotten
+/// earlier can come to life again.
+const HINTS: i32 = 3 * 60 * 60;
 
 /// Refuses a keyspace that holds each row less often than the options ask for.
 pub(super) fn check_replicas(session: &Session, options: &Options) -> Result<(), MigrateError> {
@@ -15,6 +22,34 @@ pub(super) fn check_replicas(session: &Session, options: &Options) -> Result<(),
             keyspace: options.keyspace.clone(),
             found,
             least,
+        });
+    }
+    Ok(())
+}
+
+/// Refuses tables whose settings somebody has changed so that replicas may come to hold half a batch, or what was erased.
+pub(super) async fn check_settings(session: &Session, keyspace: &str) -> Result<(), MigrateError> {
+    let text = "SELECT table_name, read_repair, gc_grace_seconds FROM system_schema.tables WHERE keyspace_name = ?";
+    let found = session.query_unpaged(text, (keyspace,)).await;
+    let found = found.map_err(refused)?.into_rows_result();
+    let found = found.map_err(unreadable)?;
+    for row in found.rows::<(String, String, i32)>().map_err(unreadable)? {
+        let (table, read_repair, gc_grace) = row.map_err(unreadable)?;
+        let (why, remedy) = match table.as_str() {
+            "chat_histories" if read_repair != "NONE" => (
+                "read repair copies the cells that were read, and breaks a batch apart",
+                "read_repair = 'NONE'".to_owned(),
+            ),
+            "chat_histories" | "conversations_by_user" if gc_grace < HINTS => (
+                "a deletion is forgotten before a node that was away has heard of it",
+                format!("gc_grace_seconds = {HINTS}"),
+            ),
+            _ => continue,
+        };
+        return Err(MigrateError::Setting {
+            table: format!("{keyspace}.{table}"),
+            why,
+            remedy,
         });
     }
     Ok(())

@@ -4,7 +4,7 @@ use scylla::{client::session::Session, errors::ExecutionError};
 
 use super::{
     Options,
-    keyspace::{check_replicas, has_table},
+    keyspace::{check_replicas, check_settings, has_table},
     session::{ConnectError, check_name},
 };
 
@@ -61,6 +61,18 @@ pub enum MigrateError {
         found: usize,
         /// How often it has to.
         least: u16,
+    },
+    /// A table was changed so that replicas may come to hold what they must not.
+    #[error(
+        "Cassandra's table {table} is not as the relay needs it ({why}): ALTER TABLE {table} WITH {remedy}"
+    )]
+    Setting {
+        /// Its name, with the keyspace's.
+        table: String,
+        /// What may happen.
+        why: &'static str,
+        /// How it has to be.
+        remedy: String,
     },
     /// Tables that no relay made.
     #[error(
@@ -155,6 +167,7 @@ pub async fn migrate(
             format!("INSERT INTO schema_versions (name, version) VALUES ('messages', {number})");
         run(&session, &record).await?;
     }
+    check_settings(&session, keyspace).await?;
     if let Some(log) = recorded(&session, topic).await? {
         return same(topic, log, partitions);
     }
@@ -192,6 +205,7 @@ pub async fn log_of(
         }
     }
     check_replicas(&session, options)?;
+    check_settings(&session, &options.keyspace).await?;
     if version(&session, MOVING).await? == Some(1) {
         return Err(MigrateError::Moving);
     }
@@ -276,11 +290,11 @@ async fn recorded(session: &Session, topic: &str) -> Result<Option<LogOf>, Migra
     Ok(log.map(|(_, log)| log))
 }
 
-fn refused(error: ExecutionError) -> MigrateError {
+pub(super) fn refused(error: ExecutionError) -> MigrateError {
     MigrateError::Refused(error.to_string())
 }
 
-fn unreadable(error: impl std::fmt::Display) -> MigrateError {
+pub(super) fn unreadable(error: impl std::fmt::Display) -> MigrateError {
     MigrateError::Refused(error.to_string())
 }
 
