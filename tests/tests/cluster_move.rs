@@ -229,6 +229,7 @@ async fn long_conversations_and_what_was_erased_move_as_they_are() {
     let erased = before.iter().filter(|row| row.content.is_none());
     assert_eq!(erased.map(|row| row.seq).collect::<Vec<_>>(), [7, 10_001]);
     source.handle.shutdown().await.unwrap();
+    drop((source.log, source.history));
 
     let moved = cluster.moved(&data).await.unwrap();
     assert_eq!((moved.conversations, moved.rows), (1, LAST + 1));
