@@ -165,6 +165,52 @@ async fn a_device_that_is_moved_is_served_until_the_next_connection_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_move_is_completed_where_the_old_connection_ends_first() {
+    let mut script = Script::start().await;
+    let (alice, mut old) = with_messages(&mut script, 0).await;
+    old.begin(Vec::new()).await;
+    alice.until_live().await;
+    let mut events = alice.client.events();
+    old.say(relay_frame::Frame::Moving(pb::Moving {})).await;
+    // The first attempt meets a relay that is busy, the second is under way when the old connection ends.
+    script.accept().await.close(4001).await;
+    let mut new = script.accept().await;
+    old.close(4000).await;
+    new.begin(Vec::new()).await;
+    alice.with(&alice).send("0").await.expect("sent");
+    let send = next_send(&mut new).await;
+    new.say(accepted(&send)).await;
+    until_state(&alice, 1, SendState::Accepted).await;
+    assert!(!script.has_connection(), "no third");
+    while let Some(event) = events.next().now_or_never() {
+        assert!(!matches!(event, Some(Event::Connection(_))), "{event:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_asks_again_and_again_moves_a_device_once() {
+    let mut script = Script::start().await;
+    let (alice, mut old) = with_messages(&mut script, 0).await;
+    old.begin(Vec::new()).await;
+    alice.until_live().await;
+    for _ in 0..4 {
+        old.say(relay_frame::Frame::Moving(pb::Moving {})).await;
+        script.accept().await.close(4001).await;
+    }
+    for _ in 0..8 {
+        old.say(relay_frame::Frame::Moving(pb::Moving {})).await;
+    }
+    // What it says after that it says having read them.
+    old.hear_the_rest().await;
+    assert!(!script.has_connection());
+    alice.with(&alice).send("0").await.expect("sent");
+    let send = next_send(&mut old).await;
+    old.say(accepted(&send)).await;
+    until_state(&alice, 1, SendState::Accepted).await;
+    assert!(!script.has_connection());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_move_that_fails_leaves_the_connection_as_it_is() {
     let mut script = Script::start().await;
     let (alice, mut old) = with_messages(&mut script, 0).await;

@@ -39,13 +39,20 @@ type Failure = Box<dyn std::error::Error>;
 /// hundreds when every device asks at once.
 const BLOCKING_THREADS: usize = 16;
 
+/// For what still waits on a thread of its own, such as an answer of a server that is away.
+const LAST: Duration = Duration::from_secs(2);
+
 fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
         .build();
     match runtime {
-        Ok(runtime) => runtime.block_on(run()),
+        Ok(runtime) => {
+            let code = runtime.block_on(run());
+            runtime.shutdown_timeout(LAST);
+            code
+        }
         Err(error) => {
             eprintln!("sordino-relay: {error}");
             ExitCode::FAILURE

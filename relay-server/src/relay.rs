@@ -45,6 +45,9 @@ const CLAIM_PAIRS: usize = 262_144;
 /// How long `deploy/haproxy` takes to see that a node is not ready, in seconds: two checks a second apart, and a bit.
 const NOTICED: u64 = 3;
 
+/// How long the log may take to let go of the partitions of a node that ends. Longer, and its sockets would wait for that.
+const LEAVE: Duration = Duration::from_secs(10);
+
 /// Whoever has locked this file of the data directory has all of it.
 pub(crate) const LOCK: &str = "lock";
 
@@ -270,7 +273,11 @@ impl Relay {
     pub async fn shutdown(mut self) {
         self.api.draining.cancel();
         // First: while its sockets still live, other nodes deliver already.
-        self.stores.leave().await;
+        if timeout(LEAVE, self.stores.leave()).await.is_err() {
+            tracing::warn!(
+                "Kafka does not let go of this node's partitions: others get them once it notices"
+            );
+        }
         if let Some(server) = &self.server {
             // For the load balancer to hear of it before it meets a closed door.
             let unset = if self.alone { 0 } else { NOTICED };

@@ -1,11 +1,18 @@
 //! What relay nodes say of themselves.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
-/// The value of a series, by its name and labels as they are written; `None`: the node does not run, or has no such series.
-pub async fn read(ops: SocketAddr, series: &str) -> Option<f64> {
-    let answer = reqwest::get(format!("http://{ops}/metrics")).await.ok()?;
-    value(&answer.text().await.ok()?, series)
+/// No node that lives takes longer to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The value of a series, by its name and labels as they are written; `None`: the node has no such series.
+///
+/// # Errors
+/// The node does not answer.
+pub async fn read(ops: SocketAddr, series: &str) -> Result<Option<f64>, reqwest::Error> {
+    let client = reqwest::Client::builder().timeout(PATIENCE).build()?;
+    let answer = client.get(format!("http://{ops}/metrics")).send().await?;
+    Ok(value(&answer.text().await?, series))
 }
 
 fn value(text: &str, series: &str) -> Option<f64> {

@@ -236,11 +236,13 @@ async fn long_conversations_and_what_was_erased_move_as_they_are() {
     let config = cluster.config().cassandra;
     let options = cassandra::Options::new(config.nodes, config.keyspace);
     let target = Cassandra::connect(&options).await.unwrap();
-    for (row, there) in before.iter().zip(read(&target).await) {
+    let after = read(&target).await;
+    assert_eq!(after.len(), before.len());
+    for (row, there) in before.iter().zip(&after) {
         // Of what was erased no wraps are left, which are empty in Cassandra.
         let wraps = |row: &StoredRow| row.wraps.clone().unwrap_or_default();
         assert_eq!((row.seq, &row.content), (there.seq, &there.content));
-        assert_eq!(wraps(row), wraps(&there));
+        assert_eq!(wraps(row), wraps(there));
         assert_eq!(
             (&row.header, row.message_id),
             (&there.header, there.message_id)

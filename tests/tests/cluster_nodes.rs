@@ -14,8 +14,10 @@ mod cluster_support;
 mod support;
 
 use cluster_support::{any, cluster, name, node, url};
-use sordino::SendState;
+use futures_util::FutureExt;
+use sordino::{Event, SendState};
 use sordino_relay::{config::Config, relay::start};
+use sordino_tests::faults::front::Front;
 use support::{Person, Reading, all, received, texts, within};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -51,6 +53,53 @@ async fn contract_p5_people_on_different_nodes_talk() {
     let (hers, his) = (all(&alice.with(&bob)).await, all(&bob.with(&alice)).await);
     assert_eq!(texts(&hers), texts(&his));
     one.shutdown().await;
+    two.shutdown().await;
+}
+
+/// Behind one address, as behind a load balancer.
+#[tokio::test(flavor = "multi_thread")]
+async fn contract_p5_a_node_that_ends_hands_its_devices_to_another_and_nobody_notices() {
+    let Some(shared) = cluster().await else {
+        return;
+    };
+    let shared = shared.replace("ops.unready_seconds = 0", "ops.unready_seconds = 1");
+    let one = node(&shared, "one", any()).await;
+    let two = node(&shared, "two", any()).await;
+    // To the first that takes the connection.
+    let front = Front::new(vec![one.addr(), two.addr()]);
+    let address = format!("http://{}", front.open(0).await.unwrap());
+    let alice = Person::online(&address, &name("alice")).await;
+    let bob = Person::online(&address, &name("bob")).await;
+    let mut heard = bob.client.events();
+    let mut at_alice = alice.client.events();
+    let ended = std::sync::atomic::AtomicBool::new(false);
+    let over = || ended.load(std::sync::atomic::Ordering::SeqCst);
+    let talk = async {
+        // A few more once it has ended.
+        let (mut n, mut more) = (0, 20);
+        while more > 0 {
+            alice.with(&bob).send(n.to_string()).await.unwrap();
+            let text = within(async {
+                loop {
+                    match heard.next().await.unwrap() {
+                        Event::Received(message) => return message.text,
+                        Event::Connection(state) => panic!("{state:?}"),
+                        _ => {}
+                    }
+                }
+            });
+            assert_eq!(text.await, n.to_string());
+            (n, more) = (n + 1, more - usize::from(over()));
+        }
+    };
+    let end = async {
+        one.shutdown().await;
+        ended.store(true, std::sync::atomic::Ordering::SeqCst);
+    };
+    tokio::join!(talk, end);
+    while let Some(event) = at_alice.next().now_or_never() {
+        assert!(!matches!(event, Some(Event::Connection(_))), "{event:?}");
+    }
     two.shutdown().await;
 }
 

@@ -152,24 +152,11 @@ mod cluster {
         let config: Config = toml::from_str(&shared).unwrap();
         // Each death of the relay leaves its partitions to nobody until the group notices.
         let judged = judge(12, &["--config".into(), file.into()], |_, people| {
-            runtime.block_on(rows(&config, people))
+            let settings = &config.cassandra;
+            let options = cassandra::Options::new(settings.nodes.clone(), &settings.keyspace);
+            Ok(runtime.block_on(rows_of_cluster(&options, people))?)
         });
         Some(judged)
-    }
-
-    async fn rows(config: &Config, people: &[UserId]) -> Result<Rows, Box<dyn Error>> {
-        let settings = &config.cassandra;
-        let options = cassandra::Options::new(settings.nodes.clone(), &settings.keyspace);
-        let history = cassandra::Cassandra::connect(&options).await?;
-        let mut all = Vec::new();
-        for (at, one) in people.iter().enumerate() {
-            for other in people.iter().skip(at + 1) {
-                let conversation = conversation_id(*one, *other);
-                let read = history.rows(conversation, 1, u64::MAX, usize::MAX, usize::MAX);
-                all.extend(read.await?.rows.into_iter().map(Ok));
-            }
-        }
-        Ok(outcome::sorted(all)?)
     }
 
     promises!(judged);

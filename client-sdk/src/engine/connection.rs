@@ -24,6 +24,8 @@ pub(super) const STEADY: Duration = Duration::from_secs(3);
 /// Where the series stands at most after a connection that the relay took, and that was lost without a word from it: it is not
 /// the relay that is overloaded, but the way that breaks, and waits of half a minute would only add to that.
 const TAKEN: u32 = 2;
+/// How often a device that is moved tries to connect elsewhere.
+const MOVES: u32 = 4;
 
 /// Keeps the client connected while that is wished; returns once its end is.
 pub(crate) async fn supervise(core: Arc<Core>, mut wish: watch::Receiver<Wish>) {
@@ -149,8 +151,22 @@ async fn open(core: &Core) -> Result<Open, End> {
 }
 
 /// Connects once more while a connection is served, and waits until the relay has taken the new one: what comes from then on
-/// comes there.
-pub(super) async fn open_another(core: &Core) -> Result<Open, End> {
+/// comes there. `None`: it was tried a few times, and the end of the old connection begins the usual attempts.
+pub(super) async fn open_another(core: &Core) -> Option<Open> {
+    for attempt in 0..MOVES {
+        let floor = match taken(core).await {
+            Ok(open) => return Some(open),
+            // The old connection will be told the same.
+            Err(End::Stop(_)) => return None,
+            Err(End::Login) => Duration::ZERO,
+            Err(End::Again { floor, .. }) => floor,
+        };
+        sleep(floor.saturating_add(backoff(BASE, CAP, attempt, rand::random()))).await;
+    }
+    None
+}
+
+async fn taken(core: &Core) -> Result<Open, End> {
     let mut open = open(core).await?;
     while !matches!(open.reader.next().await?, relay_frame::Frame::Sync(_)) {}
     Ok(open)

@@ -42,6 +42,8 @@ const NAMES: u32 = 256;
 const FRAMES: usize = 64;
 /// Before a request that was refused is made again, at least.
 const PROBLEM: Duration = Duration::from_secs(1);
+/// For the next connection to be taken, where the relay ends this one first.
+const NEARLY: Duration = Duration::from_secs(5);
 /// Before the outbox is looked at again when the socket had no room.
 const NO_ROOM: Duration = Duration::from_millis(50);
 
@@ -83,7 +85,9 @@ pub(super) struct Session<'a> {
     /// A rollback was found: what waits is looked at again once everything is here.
     rolled_back: bool,
     /// The connection that is to take this one's place, on the way.
-    moving: JoinSet<Result<Open, End>>,
+    moving: JoinSet<Option<Open>>,
+    /// The relay asked for it. Once: one that asks without end must not keep the device busy.
+    asked_to_move: bool,
     pub(super) token: Arc<AccessToken>,
     pub(super) errands: JoinSet<(Errand, Result<(), Error>)>,
     /// Errands under way, so that none runs twice at a time.
@@ -153,6 +157,7 @@ pub(super) async fn run(
         settled: false,
         rolled_back: false,
         moving: JoinSet::new(),
+        asked_to_move: false,
         token,
         errands: JoinSet::new(),
         running: HashSet::new(),
@@ -166,16 +171,25 @@ pub(super) async fn run(
     if moved {
         session.list();
     }
-    let end = session.until_end(wish, &mut reader).await;
+    let mut end = session.until_end(wish, &mut reader).await;
     // What was committed is acknowledged, or the peer waits for the next connection to learn it.
     session.write_acks();
     session.errands.abort_all();
     let leave = session.writer.close();
-    if end.is_ok() {
-        // The other connection does not wait for it.
-        tokio::spawn(leave);
-    } else {
+    if session.moving.is_empty() && end.is_err() {
         leave.await;
+        return end;
+    }
+    // The other connection does not wait for it.
+    tokio::spawn(leave);
+    if matches!(end, Err(End::Again { .. })) {
+        // Nearly there: to begin anew would double the work where there is too much of it already.
+        tokio::select! {
+            Some(Ok(Some(another))) = session.moving.join_next() => end = Ok(another),
+            () = sleep(NEARLY) => {}
+            () = not_online(wish) => {}
+            else => {}
+        }
     }
     end
 }
@@ -216,7 +230,7 @@ impl Session<'_> {
                 }
                 // Where it failed, this connection's end begins the usual attempts.
                 Some(opened) = self.moving.join_next() => {
-                    if let Ok(Ok(another)) = opened {
+                    if let Ok(Some(another)) = opened {
                         return Ok(another);
                     }
                 }
@@ -270,13 +284,13 @@ impl Session<'_> {
 
     /// The relay wants to be rid of the device, and this connection goes on until there is another.
     fn open_another(&mut self) {
-        if !self.moving.is_empty() {
+        if std::mem::replace(&mut self.asked_to_move, true) {
             return;
         }
         let core = self.core.clone();
         let not_before = self.begun + STEADY;
         self.moving.spawn(async move {
-            // A relay that moves a device without end must not keep it busy.
+            // Nor must one that moves it from connection to connection.
             sleep_until(not_before).await;
             connection::open_another(&core).await
         });

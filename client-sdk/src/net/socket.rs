@@ -217,10 +217,7 @@ impl Reader {
             let dead = unanswered.into_iter().chain(mute).min();
             let message = tokio::select! {
                 biased;
-                message = self.stream.next() => match message {
-                    Some(Ok(message)) => message,
-                    Some(Err(_)) | None => return Err(End::LOST),
-                },
+                // Before what came: else the answer is taken first, and the question seems to come after it.
                 asked = self.asked.changed(), if self.mute_at.is_none() => {
                     let since = match asked {
                         Ok(()) => &mut self.asked_at,
@@ -229,6 +226,10 @@ impl Reader {
                     since.get_or_insert_with(Instant::now);
                     continue;
                 }
+                message = self.stream.next() => match message {
+                    Some(Ok(message)) => message,
+                    Some(Err(_)) | None => return Err(End::LOST),
+                },
                 () = sleep_until(dead.unwrap_or_else(Instant::now)), if dead.is_some() => {
                     return Err(End::LOST);
                 }

@@ -21,7 +21,7 @@ use crate::{
 const MOST: usize = 256;
 /// Connections whose acknowledgements are written at the same time: what they wait for is wanted for messages, too.
 const AT_ONCE: usize = 256;
-/// Conversations of which is remembered what a connection was told and has not acknowledged. Of others history is asked.
+/// Conversations of which is remembered what a connection was told and has acknowledged. Of others history is asked.
 const TOLD: usize = 64;
 
 /// The acknowledgements of all connections that are being written.
@@ -64,7 +64,8 @@ pub(super) struct Acks {
 struct Told {
     peer: UserId,
     last: u64,
-    /// The highest that the peer wrote and the device has not acknowledged; 0: none.
+    /// The highest that the peer wrote, or may have written for all that was told here, and the device has not acknowledged;
+    /// 0: none.
     of_peer: u64,
     acked: u64,
 }
@@ -90,7 +91,11 @@ impl Acks {
             header.recipient
         };
         if self.told.len() >= TOLD && !self.told.contains_key(&conversation) {
-            return;
+            // What is acknowledged to its end tells nothing but that.
+            self.told.retain(|_, told| told.acked < told.last);
+            if self.told.len() >= TOLD {
+                return;
+            }
         }
         let told = self.told.entry(conversation).or_insert(Told {
             peer,
@@ -98,10 +103,13 @@ impl Acks {
             of_peer: 0,
             acked: 0,
         });
-        told.last = told.last.max(row.seq);
         if of_peer {
             told.of_peer = told.of_peer.max(row.seq);
+        } else if row.seq > told.last + 1 {
+            // The device pulls what is between, or has it from another connection.
+            told.of_peer = told.of_peer.max(row.seq - 1);
         }
+        told.last = told.last.max(row.seq);
     }
 
     pub(super) fn add(&mut self, conversation: ConversationId, seq: u64) {
@@ -140,9 +148,6 @@ impl Acks {
         let own = told.of_peer == 0;
         if seq >= told.of_peer {
             told.of_peer = 0;
-        }
-        if seq == told.last {
-            self.told.remove(&conversation);
         }
         Some((acked, own))
     }
@@ -296,7 +301,29 @@ mod tests {
         assert!(acks.own.is_empty());
         acks.add(conversation(1), 3);
         assert_eq!(acks.waiting[&conversation(1)].seq, 3);
-        assert!(acks.told.is_empty());
+        acks.waiting.clear();
+        told(&mut acks, 4, own);
+        acks.add(conversation(1), 4);
+        assert_eq!(due(&acks), None);
+    }
+
+    /// A device that catches up pulls what the peer wrote, while it is told of what it writes itself.
+    #[test]
+    fn what_was_not_told_may_be_the_peers() {
+        let [user, peer] = [1, 2].map(|n| UserId::from_bytes([n; 16]));
+        for first in [1, 8] {
+            let mut acks = Acks::default();
+            acks.told(conversation(1), &row(first, peer, user), user);
+            acks.add(conversation(1), first);
+            acks.waiting.clear();
+            acks.told(conversation(1), &row(15, user, peer), user);
+            acks.add(conversation(1), 15);
+            assert_eq!(due(&acks), Some(Some(peer)));
+        }
+        let mut acks = Acks::default();
+        acks.told(conversation(1), &row(15, user, peer), user);
+        acks.add(conversation(1), 15);
+        assert_eq!(due(&acks), Some(Some(peer)));
     }
 
     #[test]
@@ -331,6 +358,11 @@ mod tests {
             acks.told(conversation(n), &row(1, peer, user), user);
         }
         assert_eq!(acks.told.len(), TOLD);
+        let unknown = conversation(TOLD as u64);
+        assert!(!acks.told.contains_key(&unknown));
+        acks.add(conversation(0), 1);
+        acks.told(unknown, &row(1, peer, user), user);
+        assert!(acks.told.contains_key(&unknown));
     }
 
     #[test]

@@ -86,6 +86,7 @@ impl Messages {
 
     pub(super) async fn close(mut self) {
         self.delivery.leave().await;
+        self.delivery.flush().await;
         self.sessions.shutdown().await;
     }
 }

@@ -5,8 +5,10 @@ use std::{
 };
 
 use clap::Parser;
-use sordino_stack::{Plan, Relays, Stack};
+use sordino_relay::history::cassandra;
+use sordino_stack::{KEYSPACE, Plan, Relays, Stack};
 use sordino_tests::{
+    contract::outcome::rows_of_cluster,
     faults::{
         Failure, address,
         front::Front,
@@ -155,7 +157,10 @@ fn perform(
     if !hush(&scene, &mut people)? {
         watch.say(&format!("{} messages never came", people.under_way()));
     }
-    let (outcome, trips) = people.end()?;
+    let (mut outcome, trips) = people.end()?;
+    let everybody: Vec<_> = outcome.people.keys().copied().collect();
+    let options = cassandra::Options::new(addresses.cassandra, KEYSPACE);
+    outcome.rows = runtime.block_on(rows_of_cluster(&options, &everybody))?;
     Ok(Report::new(&windows, &outcome, &trips))
 }
 

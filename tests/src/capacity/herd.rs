@@ -186,7 +186,7 @@ impl Herd {
         let mut spread = Vec::new();
         for ops in &self.addresses.ops {
             let open = metrics::read(*ops, "sordino_connections").await;
-            spread.push(open.map(|open| open as u64));
+            spread.push(open.ok().flatten().map(|open| open as u64));
         }
         Ok(spread)
     }

@@ -91,7 +91,6 @@ impl Report {
             "cassandra_gb_per_year_and_replica": round(year(cassandra), 1),
             "multiple_of_asked_messages": round(self.multiple(), 0),
             "registrations_per_s": round(self.registered.0 as f64 / self.registered.1, 0),
-            "lost": 0, "duplicated": 0, "reordered": 0,
             "failures": self.failures(),
             "machine": self.machine,
             "notes": self.notes,

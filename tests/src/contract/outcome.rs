@@ -6,7 +6,11 @@ use std::{
 };
 
 use sordino::{ConversationId, MessageId, UserId};
+#[cfg(feature = "cluster")]
+use sordino_protocol::hash;
 use sordino_protocol::{Class, Header};
+#[cfg(feature = "cluster")]
+use sordino_relay::history::{History as _, cassandra};
 use sordino_relay::history::{
     StoredRow,
     embedded::{Store, StoreError, StoreOptions},
@@ -84,8 +88,29 @@ pub fn rows(data: &Path) -> Result<Rows, StoreError> {
     sorted(store.every_row())
 }
 
+/// What a cluster's history holds of what these people said to each other.
+///
+/// # Errors
+/// Cassandra cannot be read, or a row is damaged.
+#[cfg(feature = "cluster")]
+pub async fn rows_of_cluster(
+    options: &cassandra::Options,
+    people: &[UserId],
+) -> Result<Rows, Box<dyn std::error::Error + Send + Sync>> {
+    let history = cassandra::Cassandra::connect(options).await?;
+    let mut all = Vec::new();
+    for (at, one) in people.iter().enumerate() {
+        for other in people.iter().skip(at + 1) {
+            let conversation = hash::conversation_id(*one, *other);
+            let read = history.rows(conversation, 1, u64::MAX, usize::MAX, usize::MAX);
+            all.extend(read.await?.rows.into_iter().map(Ok));
+        }
+    }
+    Ok(sorted(all)?)
+}
+
 /// The rows that a relay's history holds.
-pub fn sorted(
+fn sorted(
     stored: impl IntoIterator<Item = Result<StoredRow, StoreError>>,
 ) -> Result<Rows, StoreError> {
     let mut rows = Rows::new();

@@ -109,9 +109,14 @@ impl Scene {
         }
         // What was under way when it died may still count.
         self.pause(Duration::from_secs(2))?;
-        let before = self.count(counter)?;
+        let before = self.counts(counter)?;
         self.pause(time)?;
-        if self.count(counter)? <= before {
+        let after = self.counts(counter)?;
+        if !before
+            .iter()
+            .zip(&after)
+            .any(|(before, after)| after > before)
+        {
             return Err(format!("{counter} did not rise while {kind} was away").into());
         }
         // All that is missing at once: none of three brokers is ready without another.
@@ -119,12 +124,15 @@ impl Scene {
         Ok((Since::Back, Instant::now()))
     }
 
-    /// A counter of all relay nodes together.
-    fn count(&self, counter: &str) -> Result<f64, Failure> {
+    /// A counter of each relay node; 0 where nothing was counted yet.
+    fn counts(&self, counter: &str) -> Result<Vec<f64>, Failure> {
         let nodes = Addresses::of(self.stack.plan())?.ops;
         let read = nodes.into_iter().map(|ops| metrics::read(ops, counter));
         let values = self.runtime.block_on(join_all(read));
-        Ok(values.into_iter().flatten().sum())
+        let values = values
+            .into_iter()
+            .map(|value| value.map(Option::unwrap_or_default));
+        Ok(values.collect::<Result<_, _>>()?)
     }
 
     /// SIGSTOP to the last of a kind for a while.

@@ -198,14 +198,23 @@ fn down(dir: &Path, wipe: bool) -> Result<(), Error> {
 fn tend(dir: &Path) -> Result<(), Error> {
     let stack = Stack::open(dir)?;
     eprintln!("stack: starting again whatever dies; Ctrl-C ends that, and nothing else");
-    loop {
-        for row in sordino_stack::status(dir)? {
-            if row.health == Health::Down {
-                eprintln!("stack: {} is down, starting it", row.name);
-                stack.start(&row.name)?;
-                eprintln!("stack: {} is back", row.name);
-            }
+    let start = |name: &str| {
+        eprintln!("stack: {name} is down, starting it");
+        match stack.start(name) {
+            Ok(()) => eprintln!("stack: {name} is back"),
+            // It may need another that is down as well.
+            Err(error) => eprintln!("stack: {error}; trying again"),
         }
+    };
+    loop {
+        let mut rows = sordino_stack::status(dir)?;
+        rows.retain(|row| row.health == Health::Down);
+        // Together: of three brokers none is ready without another.
+        thread::scope(|scope| {
+            for row in &rows {
+                scope.spawn(|| start(&row.name));
+            }
+        });
         thread::sleep(Duration::from_millis(500));
     }
 }

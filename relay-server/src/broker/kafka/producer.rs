@@ -39,6 +39,15 @@ impl KafkaLog {
         self.closed.swap(closed, Ordering::Relaxed)
     }
 
+    /// Waits until everything that was taken in is answered for. What is dropped before has to be sent again.
+    pub(crate) async fn flush(&self) {
+        let (producer, deadline) = (self.current(), self.options.send_deadline);
+        let flushed = tokio::task::spawn_blocking(move || producer.flush(deadline));
+        if let Ok(Err(error)) = flushed.await {
+            tracing::warn!("not all that was taken in is in the log: {error}");
+        }
+    }
+
     fn current(&self) -> Arc<FutureProducer> {
         let producer = self.producer.read();
         Arc::clone(&producer.unwrap_or_else(PoisonError::into_inner))

@@ -198,6 +198,10 @@ impl Work {
         let mut backoff = Backoff::new();
         // Only an answer tells of another log: a broker that does not answer may be about to die, or its successor not ready.
         while !partition.ends_behind(offset) {
+            let _asking = partition.asking.lock().await;
+            if partition.ends_behind(offset) {
+                break;
+            }
             let Some(client) = self.client.get().and_then(Weak::upgrade) else {
                 return Err(Stopped);
             };

@@ -108,6 +108,7 @@ pub struct Running {
 /// Ends delivery. Dropped, it stops consuming; another node takes over when the group notices.
 pub struct ClusterHandle {
     stop: CancellationToken,
+    log: Arc<KafkaLog>,
     consumer: Option<JoinHandle<()>>,
 }
 
@@ -144,6 +145,11 @@ pub async fn start(options: Options, sessions: Arc<dyn Sessions>) -> Result<Runn
         false => None,
     };
     let consumer = consumer.map(|consumer| tokio::spawn(consumer.run(stop.clone())));
+    let handle = ClusterHandle {
+        stop,
+        log: Arc::clone(&log),
+        consumer,
+    };
     let source = Source {
         log: options.log.clone(),
         delivery: options.group.clone(),
@@ -154,7 +160,7 @@ pub async fn start(options: Options, sessions: Arc<dyn Sessions>) -> Result<Runn
         log,
         history,
         source,
-        handle: ClusterHandle { stop, consumer },
+        handle,
     })
 }
 
@@ -166,6 +172,11 @@ impl ClusterHandle {
             // It ends in whatever way.
             let _ = consumer.await;
         }
+    }
+
+    /// Waits until the log has answered for all that was appended, as long as an append may take.
+    pub async fn flush(&self) {
+        self.log.flush().await;
     }
 }
 

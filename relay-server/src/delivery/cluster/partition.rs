@@ -34,6 +34,8 @@ pub(super) struct Partition {
     pub(super) untold: Untold,
     /// Every record below is surely in the log; see [`Self::ends_behind`].
     end: AtomicU64,
+    /// Whoever holds it asks the broker where the log ends, for all who want to know: each question takes a thread.
+    pub(super) asking: tokio::sync::Mutex<()>,
     inner: Mutex<Inner>,
 }
 
@@ -55,6 +57,7 @@ impl Partition {
             lost: CancellationToken::new(),
             untold: Untold::default(),
             end: AtomicU64::new(0),
+            asking: tokio::sync::Mutex::default(),
             inner: Mutex::new(Inner {
                 begin: None,
                 stopped: false,

@@ -20,7 +20,9 @@ mod wire;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use ::redis::{Client, IntoConnectionInfo, ProtocolVersion, RedisError, TlsCertificates};
+use ::redis::{
+    Client, ConnectionAddr, IntoConnectionInfo, ProtocolVersion, RedisError, TlsCertificates,
+};
 use async_trait::async_trait;
 use sordino_protocol::UserId;
 use tokio::{task::JoinHandle, time::timeout};
@@ -142,6 +144,9 @@ fn client(options: &Options) -> Result<Client, StartError> {
     let Some(file) = &options.ca_file else {
         return Client::open(info).map_err(address);
     };
+    if !matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+        return Err(StartError::Plain);
+    }
     let refused = |error: &dyn std::fmt::Display| {
         StartError::Authority(file.display().to_string(), error.to_string())
     };

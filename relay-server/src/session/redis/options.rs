@@ -99,6 +99,11 @@ pub enum StartError {
         "the address of Redis is not one: redis://[user:password@]host:port[/db], or rediss:// by TLS"
     )]
     Address,
+    /// There would be no TLS, whatever the certificates.
+    #[error(
+        "redis.ca_file is set, and redis.url does not ask for TLS: it has to begin with rediss://"
+    )]
+    Plain,
     /// The certificates cannot be read.
     #[error("redis.ca_file, {0}: {1}")]
     Authority(String, String),

@@ -288,6 +288,11 @@ async fn options_that_cannot_be_used_are_refused_and_not_shown() {
     assert!(!format!("{refused} {refused:?}").contains("hunter2"));
     let refused = start("redis://localhost", "one:two").await;
     assert_eq!(refused, StartError::NodeName);
+    let url = serde_json::from_value("redis://localhost".into()).expect("a text");
+    let mut options = Options::new(url, "one");
+    options.ca_file = Some("ca.pem".into());
+    let refused = RedisSessions::start(options).await.err();
+    assert_eq!(refused, Some(StartError::Plain));
 }
 
 /// Two nodes, with connections on both; more than are registered together.

@@ -109,7 +109,7 @@ fn settings(plan: &Plan, addresses: &Addresses, n: u16) -> Result<String, Error>
          [postgres]\nurl = \"{postgres}\"\n\n\
          [redis]\nurl = \"{redis}\"\n{redis_secure}\n\
          [kafka]\nbrokers = \"{kafka}\"\ntopic = \"messages\"\nreplication = {brokers}\ndev = {dev}\n{kafka_secure}\n\
-         [cassandra]\nnodes = [{nodes}]\nkeyspace = \"sordino\"\nreplication = {replication}\n{cassandra_secure}\n{more}\n",
+         [cassandra]\nnodes = [{nodes}]\nkeyspace = \"{KEYSPACE}\"\nreplication = {replication}\n{cassandra_secure}\n{more}\n",
         listen = address(plan, n),
         key = place.etc("token.key"),
         ops = ops(plan, n),
