@@ -130,11 +130,7 @@ mod embedded {
 /// Users in PostgreSQL, sessions in Redis, the log in Kafka, history in Cassandra (`SORDINO_TEST_…`).
 #[cfg(feature = "cluster")]
 mod cluster {
-    use sordino_protocol::hash::conversation_id;
-    use sordino_relay::{
-        config::Config,
-        history::{History, cassandra},
-    };
+    use sordino_relay::{config::Config, history::cassandra};
 
     use super::*;
 
@@ -154,7 +150,8 @@ mod cluster {
         let judged = judge(12, &["--config".into(), file.into()], |_, people| {
             let settings = &config.cassandra;
             let options = cassandra::Options::new(settings.nodes.clone(), &settings.keyspace);
-            Ok(runtime.block_on(rows_of_cluster(&options, people))?)
+            let rows = runtime.block_on(outcome::rows_of_cluster(&options, people));
+            rows.map_err(|error| error as Box<dyn Error>)
         });
         Some(judged)
     }

@@ -10,6 +10,9 @@ use crate::{
     up::Context,
 };
 
+/// The keyspace of the relays' messages.
+pub const KEYSPACE: &str = "sordino";
+
 pub(crate) fn name(n: u16) -> String {
     format!("relay-{n}")
 }
