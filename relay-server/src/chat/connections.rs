@@ -211,10 +211,13 @@ mod tests {
             }
             assert!(begun.elapsed() < grace);
             drop(seats.pop());
-            for seat in seats.drain(..) {
+            for seat in &seats {
                 seat.mailbox.deliver(&Event::Sync);
                 assert!(matches!(seat.mailbox.next().await, Next::ListChanged));
                 assert!(matches!(seat.mailbox.next().await, Next::Sync));
+            }
+            assert!(begun.elapsed() < grace);
+            for seat in seats.drain(..) {
                 assert!(matches!(
                     seat.mailbox.next().await,
                     Next::Close(Close::RetryNow)
