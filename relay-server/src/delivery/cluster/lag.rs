@@ -64,22 +64,20 @@ impl Lag {
             .set("group.id", &self.group)
             .set("enable.auto.commit", "false");
         let client: BaseConsumer = client.create()?;
+        // The ends first: a record that comes meanwhile is beyond them. Asked for last, it would seem to be one of the old ones
+        // where none was recent a moment before.
+        let ends = self
+            .numbers()
+            .map(|partition| client.fetch_watermarks(&self.log.topic, partition, PATIENCE));
+        let ends = ends.collect::<Result<Vec<_>, _>>()?;
         let next = client.committed_offsets(self.all(Offset::Invalid)?, PATIENCE)?;
         let most = u64::try_from(self.most.as_millis()).unwrap_or(u64::MAX);
         let since = i64::try_from(now_ms().saturating_sub(most)).unwrap_or(0);
         let recent = client.offsets_for_times(self.all(Offset::Offset(since))?, PATIENCE)?;
-        for partition in self.numbers() {
-            let next = self.offset(&next, partition)?;
-            let recent = self.offset(&recent, partition)?;
-            if let (Some(next), Some(recent)) = (next, recent)
-                && next >= recent
-            {
-                continue;
-            }
-            let (first, end) = client.fetch_watermarks(&self.log.topic, partition, PATIENCE)?;
+        for (partition, (first, end)) in self.numbers().zip(ends) {
             // What nobody committed begins with the first record; where none is recent, all that is there is old.
-            let next = next.unwrap_or(first).max(first);
-            if next < recent.unwrap_or(end) {
+            let next = self.offset(&next, partition)?.unwrap_or(first).max(first);
+            if next < self.offset(&recent, partition)?.unwrap_or(end) {
                 return Ok(true);
             }
         }
