@@ -148,8 +148,8 @@ async fn run(args: &Args) -> Result<Outcome> {
     eprintln!("bench: stopping the cluster");
     sordino_stack::down(&args.dir, &mut sordino_stack::Silent)?;
     match &outcome {
-        Ok(_) => sordino_stack::wipe(&args.dir)?,
-        Err(_) => eprintln!("bench: traces are in {}", args.dir.display()),
+        Ok(outcome) if outcome.well => sordino_stack::wipe(&args.dir)?,
+        _ => eprintln!("bench: traces are in {}", args.dir.display()),
     }
     outcome
 }
