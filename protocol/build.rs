@@ -1,9 +1,10 @@
 //! Compiles `proto/` with protox, so that no `protoc` needs to be installed.
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    const FILES: [&str; 3] = [
+    const FILES: [&str; 4] = [
         "proto/sordino/v1/frames.proto",
         "proto/sordino/v1/message.proto",
         "proto/sordino/v1/content.proto",
+        "proto/sordino/v1/vault.proto",
     ];
     println!("cargo:rerun-if-changed=proto");
     let descriptors = protox::compile(FILES, ["proto"])?;

@@ -136,6 +136,14 @@ pub static PREKEY: Shape = Shape(&[
     field(7, 0),
     field(8, HASH),
 ]);
+/// [`pb::Vault`].
+pub static VAULT: Shape = Shape(&[
+    field(1, 0),
+    field(2, 0),
+    field(3, limits::VAULT_BYTES),
+    messages(4, limits::VAULT_OPENERS, 2 * 1024, &WRAPPED_VAULT_KEY),
+]);
+static WRAPPED_VAULT_KEY: Shape = Shape(&[field(1, 0), field(2, 1120), field(3, 48)]);
 /// [`pb::Content`].
 pub static CONTENT: Shape = Shape(&[
     field(1, 0),

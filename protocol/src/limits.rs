@@ -14,6 +14,14 @@ pub const WRAP_BYTES: usize = 2 * 1024;
 pub const DEVICES: usize = 10;
 /// Wraps of one message: all devices of the recipient, the sender's others.
 pub const WRAPS: usize = 2 * DEVICES - 1;
+/// Secrets that open one vault: one of each kind.
+pub const VAULT_OPENERS: usize = 2;
+/// Largest sealed vault, in bytes: its keys, and 64 versions of backup keys with the ends of ten devices' chains.
+pub const VAULT_BYTES: usize = 48 * 1024;
+/// Content keys in one batch of the key backup.
+pub const BATCH_ENTRIES: usize = 512;
+/// Largest batch of the key backup, in bytes.
+pub const BATCH_BYTES: usize = 48 * 1024;
 /// Seqs that one message may ask to erase.
 pub const ERASE_SEQS: usize = 16;
 /// Largest signed body, in bytes: a list of ten devices is about 3.5 KiB.

@@ -108,9 +108,47 @@ def signed():
     })
 
 
+def people():
+    """Safety number and recovery key."""
+    one, other = (ed25519_public(rep(1)), rep(5, 16)), (ed25519_public(rep(2)), rep(6, 16))
+    return {
+        "safety_number": safety_number(one, other),
+        "recovery_keys": {secret.hex(): recovery_text(secret) for secret in [rep(0, 20), rep(255, 20), bytes(range(20))]},
+    }
+
+
+def vault():
+    """Keys are one byte repeated; the vault key is wrapped for the recovery key with fresh randomness elsewhere."""
+    user, uik, vault_key = rep(5, 16), ed25519_public(rep(1)), rep(7)
+    openers = {name: opener(kind, secret, user) for name, kind, secret in [
+        ("recovery_key", 1, bytes(range(20))), ("password", 2, rep(9, 64)),
+    ]}
+    listed = [(kind, xwing_public(seed), psk) for kind, (seed, psk) in zip([1, 2], openers.values())]
+    heads = [(rep(7, 16), 7, rep(7)), (rep(8, 16), 8, rep(8))]
+    contents = vault_contents(rep(1), rep(2), 3, listed, [(1, rep(11), rep(12), heads), (2, rep(13), rep(14), [])])
+    sealed = seal_vault(vault_key, user, 4, vault_bound(user, uik, 4, 2), contents)
+    return hexed({
+        "recovery_public_key": sha256(listed[0][1]), "recovery_psk": listed[0][2],
+        "password_public_key": sha256(listed[1][1]), "password_psk": listed[1][2],
+        "contents": contents, "sealed": sealed,
+    })
+
+
+def link():
+    """Ephemeral secrets are 1 (new device) and 2 (old device) repeated."""
+    channel, hello = rep(9, 16), rep(5, 16) + rep(6, 16) + rep(3) + rep(4) + x25519_public(rep(1))
+    old = x25519_public(rep(2))
+    from_old, from_new, digits = link_keys(channel, dh(rep(2), x25519_public(rep(1))), hello, old)
+    return hexed({
+        "hello": hello, "hello_hash": sha256(hello), "digits": digits,
+        "from_old": link_message(from_old, 0, b"one") + link_message(from_old, 1, b"two"),
+        "from_new": link_message(from_new, 0, b"three"),
+    })
+
+
 def main():
     failed = False
-    for compute in [pqxdh, content, padding, signed]:
+    for compute in [pqxdh, content, padding, signed, people, vault, link]:
         text = json.dumps(compute(), indent=2) + "\n"
         path = HERE / f"{compute.__name__}.json"
         if "--write" in sys.argv:

@@ -2,7 +2,9 @@
 
 import hashlib
 import hmac
+import os
 
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -178,3 +180,164 @@ def root_and_signal(dhs, shared, th):
 def ratchet_step(root, shared):
     okm = hkdf(root, shared, b"OLM_RATCHET", 64)
     return okm[:32], okm[32:]
+
+
+# ---- Safety number, recovery key -------------------------------------------------------------------------------------
+
+
+def safety_number(one, other):
+    """Each: (UIK, user)."""
+
+    def half(uik, user):
+        digest = hashlib.sha512(b"\0\1" + uik + user).digest()
+        for _ in range(5199):
+            digest = hashlib.sha512(digest + uik).digest()
+        return "".join(f"{int.from_bytes(digest[at : at + 5], 'big') % 100_000:05}" for at in range(0, 30, 5))
+
+    return "".join(sorted([half(*one), half(*other)]))
+
+
+def recovery_text(secret):
+    bits = int.from_bytes(secret, "big") << 20 | int.from_bytes(sha256(LBL, b"rk", secret)[:3], "big") >> 4
+    chars = ["0123456789ABCDEFGHJKMNPQRSTVWXYZ"[bits >> 5 * at & 31] for at in reversed(range(36))]
+    return "-".join("".join(chars[at : at + 4]) for at in range(0, 36, 4))
+
+
+# ---- HPKE (RFC 9180), mode_psk: X-Wing, HKDF-SHA256, AES-256-GCM ------------------------------------------------------
+
+HPKE_SUITE = b"HPKE" + bytes.fromhex("647a00010002")
+XWING_LABEL = bytes.fromhex("5c2e2f2f5e5c")
+
+
+def xwing_secrets(seed):
+    expanded = hashlib.shake_256(seed).digest(96)
+    return MLKEM768PrivateKey.from_seed_bytes(expanded[:64]), expanded[64:]
+
+
+def xwing_public(seed):
+    pq, x25519 = xwing_secrets(seed)
+    return pq.public_key().public_bytes_raw() + x25519_public(x25519)
+
+
+def xwing_combine(pq_shared, x25519_shared, x25519_ciphertext, x25519_key):
+    return hashlib.sha3_256(pq_shared + x25519_shared + x25519_ciphertext + x25519_key + XWING_LABEL).digest()
+
+
+def xwing_decapsulate(seed, ciphertext):
+    pq, x25519 = xwing_secrets(seed)
+    return xwing_combine(
+        pq.decapsulate(ciphertext[:1088]), dh(x25519, ciphertext[1088:]), ciphertext[1088:], x25519_public(x25519)
+    )
+
+
+def xwing_encapsulate(public):
+    """Shared secret and ciphertext."""
+    pq_shared, pq_ciphertext = MLKEM768PublicKey.from_public_bytes(public[:1184]).encapsulate()
+    ephemeral = os.urandom(32)
+    ciphertext = x25519_public(ephemeral)
+    shared = xwing_combine(pq_shared, dh(ephemeral, public[1184:]), ciphertext, public[1184:])
+    return shared, pq_ciphertext + ciphertext
+
+
+def hpke_psk_key(shared, psk, psk_id, info):
+    """Key and nonce of the first, and only, message."""
+
+    def extract(salt, label, ikm):
+        return mac(salt or bytes(32), b"HPKE-v1" + HPKE_SUITE + label + ikm)
+
+    def expand(prk, label, info, length):
+        labelled, out, block = length.to_bytes(2, "big") + b"HPKE-v1" + HPKE_SUITE + label + info, b"", b""
+        for count in range(1, 3):
+            block = mac(prk, block + labelled + bytes([count]))
+            out += block
+        return out[:length]
+
+    context = b"\1" + extract(b"", b"psk_id_hash", psk_id) + extract(b"", b"info_hash", info)
+    secret = extract(shared, b"secret", psk)
+    return expand(secret, b"key", context, 32), expand(secret, b"base_nonce", context, 12)
+
+
+# ---- Vault -----------------------------------------------------------------------------------------------------------
+
+
+def opener(kind, secret, user):
+    """X-Wing seed and PSK."""
+    okm = hkdf(b"", secret, LBL + b"opener" + bytes([kind]) + user, 64)
+    return okm[:32], okm[32:]
+
+
+def vault_bound(user, uik, version, backup_version):
+    return user + uik + u32(version) + u32(backup_version)
+
+
+def vault_keys(vault_key, user, version):
+    okm = hkdf(b"", vault_key, LBL + b"vault" + user + u32(version), 76)
+    return okm[:32], okm[32:44], okm[44:]
+
+
+def seal_vault(vault_key, user, version, bound, contents):
+    key, nonce, commit = vault_keys(vault_key, user, version)
+    return commit + AESGCM(key).encrypt(nonce, pad(contents), bound)
+
+
+def unseal_vault(vault_key, user, version, bound, sealed):
+    key, nonce, commit = vault_keys(vault_key, user, version)
+    assert sealed[:32] == commit
+    padded = AESGCM(key).decrypt(nonce, sealed[32:], bound)
+    return padded[4 : 4 + int.from_bytes(padded[:4], "big")]
+
+
+def wrap_vault_key(kind, public, psk, user, version, bound, vault_key):
+    """Encapsulated key and sealed vault key."""
+    info = LBL + b"vault key" + bytes([kind]) + user + u32(version)
+    shared, encapsulated = xwing_encapsulate(public)
+    key, nonce = hpke_psk_key(shared, psk, info, info)
+    return encapsulated, AESGCM(key).encrypt(nonce, vault_key, bound)
+
+
+def unwrap_vault_key(kind, opener_keys, user, version, bound, encapsulated, sealed):
+    seed, psk = opener_keys
+    info = LBL + b"vault key" + bytes([kind]) + user + u32(version)
+    key, nonce = hpke_psk_key(xwing_decapsulate(seed, encapsulated), psk, info, info)
+    return AESGCM(key).decrypt(nonce, sealed, bound)
+
+
+def vault_contents(uik, lsk, lsk_version, openers, backup_keys):
+    """Openers: (kind, public key, PSK); backup keys: (version, BSK, BPSK, [(device, number, hash)])."""
+    out = b"\1" + uik + lsk + u32(lsk_version) + bytes([len(openers)])
+    out += b"".join(bytes([kind]) + public + psk for kind, public, psk in openers)
+    out += len(backup_keys).to_bytes(2, "big")
+    for version, bsk, bpsk, heads in backup_keys:
+        out += u32(version) + bsk + bpsk + bytes([len(heads)])
+        out += b"".join(device + u64(number) + digest for device, number, digest in heads)
+    return out
+
+
+# ---- Link, backup ----------------------------------------------------------------------------------------------------
+
+
+def link_keys(channel, shared, hello, old_ephemeral):
+    """Keys of what the old and of what the new device says, and the digits that both show."""
+    okm = hkdf(channel, shared, LBL + b"link" + sha256(hello, old_ephemeral), 68)
+    return okm[:32], okm[32:64], f"{int.from_bytes(okm[64:], 'big') % 1_000_000:06}"
+
+
+def link_message(key, count, message):
+    return AESGCM(key).encrypt(bytes(4) + u64(count), message, None)
+
+
+def batch_hash(batch):
+    return sha256(LBL, b"batch", batch)
+
+
+def seal_batch(public, bpsk, user, version, place, entries):
+    """Place: (device, number, hash of the batch before); entries: [(conversation, [(seq, env_hash, CK)])]."""
+    clear = b"\1" + place[0] + u64(place[1]) + place[2]
+    plain = b"".join(
+        conversation + len(keys).to_bytes(2, "big") + b"".join(u64(seq) + env + ck for seq, env, ck in keys)
+        for conversation, keys in entries
+    )
+    info = LBL + b"backup" + user + u32(version)
+    shared, encapsulated = xwing_encapsulate(public)
+    key, nonce = hpke_psk_key(shared, bpsk, info, info)
+    return clear + encapsulated + AESGCM(key).encrypt(nonce, plain, clear)

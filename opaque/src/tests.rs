@@ -1,0 +1,126 @@
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+use super::*;
+
+const ALICE: Realm<'static> = Realm {
+    relay: "relay.example",
+    username: "alice",
+};
+const PASSWORD: &[u8] = b"correct horse battery staple";
+
+fn registered(server: &Server) -> Registered {
+    let (registration, request) = Registration::start(PASSWORD).unwrap();
+    let response = server.register(ALICE, &request).unwrap();
+    registration.finish(ALICE, &response).unwrap()
+}
+
+/// What the client and the server come to.
+fn log_in(
+    server: &Server,
+    record: Option<&[u8]>,
+    password: &[u8],
+    at_server: Realm<'_>,
+    at_client: Realm<'_>,
+) -> (Result<LoggedIn, LoginError>, Option<Key>) {
+    let (login, ke1) = Login::start(password).unwrap();
+    let (attempt, ke2) = server.log_in(at_server, record, &ke1).unwrap();
+    // Another process may go on.
+    let attempt = Attempt::from_bytes(&attempt.to_bytes()).unwrap();
+    let logged_in = login.finish(at_client, &ke2);
+    let key = match &logged_in {
+        Ok(logged_in) => attempt.finish(at_server, &logged_in.finalization),
+        Err(_) => None,
+    };
+    (logged_in, key)
+}
+
+#[test]
+fn the_right_password_yields_the_same_keys_on_both_sides_and_each_time() {
+    let server = Server::generate();
+    let registered = registered(&server);
+    assert!(Server::is_record(&registered.record));
+    let server = Server::from_bytes(&server.to_bytes()).unwrap();
+    let mut sessions = Vec::new();
+    for _ in 0..2 {
+        let (client, key) = log_in(&server, Some(&registered.record), PASSWORD, ALICE, ALICE);
+        let client = client.unwrap();
+        assert_eq!(*client.export_key, *registered.export_key);
+        assert_eq!(*client.session_key, *key.unwrap());
+        sessions.push(client.session_key);
+    }
+    assert_ne!(*sessions[0], *sessions[1]);
+}
+
+#[test]
+fn a_wrong_password_an_unknown_user_and_another_relay_look_the_same() {
+    let server = Server::generate();
+    let record = registered(&server).record;
+    let other = Realm {
+        relay: "other.example",
+        ..ALICE
+    };
+    let bob = Realm {
+        username: "bob",
+        ..ALICE
+    };
+    for (record, password, at_server, at_client) in [
+        (Some(record.as_slice()), b"wrong".as_slice(), ALICE, ALICE),
+        (None, PASSWORD, ALICE, ALICE),
+        (Some(&record), PASSWORD, other, ALICE),
+        (Some(&record), PASSWORD, ALICE, other),
+        (Some(&record), PASSWORD, bob, bob),
+    ] {
+        let (client, key) = log_in(&server, record, password, at_server, at_client);
+        assert_eq!(client.err(), Some(LoginError::Refused));
+        assert!(key.is_none());
+    }
+}
+
+#[test]
+fn answers_to_known_and_unknown_users_are_equally_long_and_steady() {
+    let server = Server::generate();
+    let record = registered(&server).record;
+    let (_, ke1) = Login::start(PASSWORD).unwrap();
+    let answer = |record| server.log_in(ALICE, record, &ke1).unwrap().1;
+    let (known, unknown) = (answer(Some(record.as_slice())), answer(None));
+    assert_eq!(known.len(), unknown.len());
+    // The OPRF's part, which a prober could compare, is a function of name and request alone.
+    assert_eq!(known[..32], unknown[..32]);
+    assert_eq!(unknown[..32], answer(None)[..32]);
+}
+
+#[test]
+fn a_finalization_of_another_login_is_refused() {
+    let server = Server::generate();
+    let record = registered(&server).record;
+    let (first, _) = log_in(&server, Some(&record), PASSWORD, ALICE, ALICE);
+    let (_, ke1) = Login::start(PASSWORD).unwrap();
+    let (attempt, _) = server.log_in(ALICE, Some(&record), &ke1).unwrap();
+    assert!(
+        attempt
+            .finish(ALICE, &first.unwrap().finalization)
+            .is_none()
+    );
+}
+
+#[test]
+fn a_relay_that_lost_its_seed_lets_nobody_in() {
+    let record = registered(&Server::generate()).record;
+    let (client, _) = log_in(&Server::generate(), Some(&record), PASSWORD, ALICE, ALICE);
+    assert_eq!(client.err(), Some(LoginError::Refused));
+}
+
+#[test]
+fn nonsense_is_refused_whatever_it_stands_for() {
+    let server = Server::generate();
+    for bytes in [&[][..], &[0; 32], &[0xFF; 96], &[0; 192], &[7; 320]] {
+        assert!(server.register(ALICE, bytes).is_err());
+        assert!(server.log_in(ALICE, None, bytes).is_err());
+        assert!(!Server::is_record(bytes));
+        assert!(Server::from_bytes(&bytes[..bytes.len().min(96)]).is_err());
+        let (login, _) = Login::start(PASSWORD).unwrap();
+        assert!(login.finish(ALICE, bytes).is_err());
+        let (registration, _) = Registration::start(PASSWORD).unwrap();
+        assert!(registration.finish(ALICE, bytes).is_err());
+    }
+}
