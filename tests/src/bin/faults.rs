@@ -1,12 +1,17 @@
 //! Does every fault to a cluster of its own while people talk over it, and counts what was lost, doubled, reordered and late.
 
 use std::{
-    env, net::SocketAddr, path::PathBuf, process::ExitCode, sync::atomic::Ordering, time::Duration,
+    env,
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use clap::Parser;
-use sordino_relay::history::cassandra;
-use sordino_stack::{KEYSPACE, Plan, Relays, Stack};
+use sordino_relay::{config::Login, history::cassandra};
+use sordino_stack::{CASSANDRA_LOGIN, KEYSPACE, Plan, Relays, Stack};
 use sordino_tests::{
     contract::outcome::rows_of_cluster,
     faults::{
@@ -159,7 +164,14 @@ fn perform(
     }
     let (mut outcome, trips) = people.end()?;
     let everybody: Vec<_> = outcome.people.keys().copied().collect();
-    let options = cassandra::Options::new(addresses.cassandra, KEYSPACE);
+    let mut options = cassandra::Options::new(addresses.cassandra, KEYSPACE);
+    options.login = plan.secure.then(|| {
+        let (username, password) = CASSANDRA_LOGIN;
+        Arc::new(Login {
+            username: username.to_owned(),
+            password: password.to_owned().into(),
+        })
+    });
     outcome.rows = runtime.block_on(rows_of_cluster(&options, &everybody))?;
     Ok(Report::new(&windows, &outcome, &trips))
 }

@@ -40,6 +40,6 @@ pub use measure::Usage;
 pub use packages::{Program, ensure};
 pub use plan::{Balance, Detour, Plan, Relays};
 pub use progress::{Event, Progress, Silent};
-pub use service::relay::KEYSPACE;
+pub use service::relay::{CASSANDRA_LOGIN, KEYSPACE};
 pub use status::{Health, Row, log, status};
 pub use up::up;

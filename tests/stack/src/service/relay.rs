@@ -10,6 +10,9 @@ use crate::{
     up::Context,
 };
 
+/// User and password of Cassandra where it asks for them: those that it makes by itself.
+pub const CASSANDRA_LOGIN: (&str, &str) = ("cassandra", "cassandra");
+
 /// The keyspace of the relays' messages.
 pub const KEYSPACE: &str = "sordino";
 
@@ -97,8 +100,7 @@ fn settings(plan: &Plan, addresses: &Addresses, n: u16) -> Result<String, Error>
         true => [
             authority.clone(),
             login(kafka::USER, &password(&place)?),
-            // The user that it makes by itself.
-            login("cassandra", "cassandra"),
+            login(CASSANDRA_LOGIN.0, CASSANDRA_LOGIN.1),
         ],
         false => Default::default(),
     };
