@@ -26,8 +26,8 @@ cluster_name: sordino
 partitioner: org.apache.cassandra.dht.Murmur3Partitioner
 endpoint_snitch: SimpleSnitch
 num_tokens: 16
-commitlog_sync: periodic
-commitlog_sync_period: 10000ms
+commitlog_sync: group
+commitlog_sync_group_window: 2ms
 disk_failure_policy: die
 commit_failure_policy: die
 auto_snapshot: false
