@@ -1,5 +1,6 @@
 //! The cryptography of Sordino, without I/O, clock or storage: callers bring randomness, time and stored bytes.
 
+mod committing;
 mod hpke;
 mod kdf;
 mod mlkem;

@@ -3,10 +3,6 @@
 //! CK is wrapped for every device by its ratchet; here it only encrypts. AES-GCM does not commit to its key, so the header
 //! carries a commitment: a sender cannot make one ciphertext that opens to two texts on two devices.
 
-use aes_gcm::{
-    Aes256Gcm,
-    aead::{Aead, KeyInit, Payload},
-};
 use bytes::Bytes;
 use prost::Message;
 use rand::CryptoRng;
@@ -15,12 +11,11 @@ use sordino_protocol::{
     hash::{self, Hash},
     limits, pb, scan,
 };
-use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use crate::{
     Secret,
-    kdf::hkdf,
+    committing::Derived,
     padding::{pad, unpad},
 };
 
@@ -84,20 +79,14 @@ fn seal_under(
     let body = Zeroizing::new(content.encode_to_vec());
     scan::check(&body, &frame::CONTENT).map_err(|_| SealError::TooLarge)?;
     let padded = pad(&body).ok_or(SealError::TooLarge)?;
-    let derived = Derived::new(
+    let derived = derive(
         &content_key,
         header.client_message_id,
         &header.encode_without_commit(),
     );
     header.commit = derived.commit;
     let header = header.encode();
-    let payload = Payload {
-        msg: &padded,
-        aad: &header,
-    };
-    let content = Aes256Gcm::new(derived.key.expose().into())
-        .encrypt(&derived.nonce.into(), payload)
-        .map_err(|_| SealError::TooLarge)?;
+    let content = derived.seal(&padded, &header).ok_or(SealError::TooLarge)?;
     if content.len() > limits::CONTENT_BYTES {
         return Err(SealError::TooLarge);
     }
@@ -120,22 +109,15 @@ pub fn open_content(
     if parsed.conversation != hash::conversation_id(parsed.sender, parsed.recipient) {
         return Err(OpenError::Conversation);
     }
-    let derived = Derived::new(
+    let derived = derive(
         content_key,
         parsed.client_message_id,
         &parsed.encode_without_commit(),
     );
-    if !bool::from(derived.commit.ct_eq(&parsed.commit)) {
+    if !derived.is_committed_to(&parsed.commit) {
         return Err(OpenError::Commit);
     }
-    let payload = Payload {
-        msg: content,
-        aad: header,
-    };
-    let padded = Aes256Gcm::new(derived.key.expose().into())
-        .decrypt(&derived.nonce.into(), payload)
-        .map(Zeroizing::new)
-        .map_err(|_| OpenError::Ciphertext)?;
+    let padded = derived.open(content, header).ok_or(OpenError::Ciphertext)?;
     let body = unpad(&padded).map_err(|_| OpenError::Malformed)?;
     let content: pb::Content = frame::decode(Bytes::copy_from_slice(body), &frame::CONTENT)
         .map_err(|_| OpenError::Malformed)?;
@@ -169,27 +151,8 @@ pub fn read_wrap_payload(payload: &[u8]) -> Option<(Secret<32>, Hash)> {
 }
 
 /// `HKDF(salt = client_message_id, ikm = CK, info = lbl("content") ‖ Hd without commit, 76)`.
-struct Derived {
-    key: Secret<32>,
-    nonce: [u8; 12],
-    commit: [u8; 32],
-}
-
-impl Derived {
-    fn new(content_key: &Secret<32>, id: ClientMessageId, header: &[u8]) -> Self {
-        let okm: Secret<76> = hkdf(
-            id.as_bytes(),
-            content_key.expose(),
-            &[b"sordino/1/content", header],
-        );
-        let (key, rest) = okm.split::<32, 44>();
-        let (nonce, commit) = rest.split::<12, 32>();
-        Self {
-            key,
-            nonce: *nonce.expose(),
-            commit: *commit.expose(),
-        }
-    }
+fn derive(content_key: &Secret<32>, id: ClientMessageId, header: &[u8]) -> Derived {
+    Derived::new(id.as_bytes(), content_key, &[b"sordino/1/content", header])
 }
 
 #[cfg(test)]

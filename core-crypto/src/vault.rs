@@ -8,17 +8,13 @@ mod contents;
 #[cfg(test)]
 mod tests;
 
-use aes_gcm::{
-    Aes256Gcm,
-    aead::{Aead, KeyInit, Payload},
-};
 use rand::CryptoRng;
 use sordino_protocol::{DeviceId, UserId, hash::Hash, limits, pb};
-use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
 
 use crate::{
-    Secret, hpke,
+    Secret,
+    committing::Derived,
+    hpke,
     kdf::hkdf,
     keys::{IdentityKey, ListSigningKey},
     padding::{pad, unpad},
@@ -246,13 +242,8 @@ impl VaultId<'_> {
         let padded = contents.encode().and_then(|encoded| pad(&encoded));
         let padded = padded.ok_or(WriteError::TooLarge)?;
         let derived = self.derive(key);
-        let payload = Payload {
-            msg: &padded,
-            aad: &self.bound(),
-        };
-        let sealed = Aes256Gcm::new(derived.key.expose().into())
-            .encrypt(&derived.nonce.into(), payload)
-            .map_err(|_| WriteError::TooLarge)?;
+        let sealed = derived.seal(&padded, &self.bound());
+        let sealed = sealed.ok_or(WriteError::TooLarge)?;
         let sealed = [derived.commit.as_slice(), &sealed].concat();
         match sealed.len() <= limits::VAULT_BYTES {
             true => Ok(sealed),
@@ -265,17 +256,11 @@ impl VaultId<'_> {
         let (commit, sealed) = sealed
             .split_first_chunk::<COMMIT>()
             .ok_or(OpenError::Changed)?;
-        if !bool::from(derived.commit.ct_eq(commit)) {
+        if !derived.is_committed_to(commit) {
             return Err(OpenError::Changed);
         }
-        let payload = Payload {
-            msg: sealed,
-            aad: &self.bound(),
-        };
-        let padded = Aes256Gcm::new(derived.key.expose().into())
-            .decrypt(&derived.nonce.into(), payload)
-            .map(Zeroizing::new)
-            .map_err(|_| OpenError::Changed)?;
+        let padded = derived.open(sealed, &self.bound());
+        let padded = padded.ok_or(OpenError::Changed)?;
         let encoded = unpad(&padded).map_err(|_| OpenError::Malformed)?;
         let contents = Contents::decode(encoded).ok_or(OpenError::Malformed)?;
         match contents.identity_key.public() == *self.identity_key {
@@ -284,18 +269,11 @@ impl VaultId<'_> {
         }
     }
 
-    /// K ‖ N ‖ commit, as for messages: AES-GCM alone does not commit to its key.
+    /// `HKDF(no salt, VK, info = lbl("vault") ‖ user ‖ version, 76)`.
     fn derive(self, key: &Secret<32>) -> Derived {
         let version = self.version.to_be_bytes();
         let info: [&[u8]; 3] = [b"sordino/1/vault", self.user.as_bytes(), &version];
-        let derived = hkdf::<76>(&[], key.expose(), &info);
-        let (key, rest) = derived.split::<32, 44>();
-        let (nonce, commit) = rest.split::<12, 32>();
-        Derived {
-            key,
-            nonce: *nonce.expose(),
-            commit: *commit.expose(),
-        }
+        Derived::new(&[], key, &info)
     }
 
     /// user ‖ UIK ‖ version ‖ backup version.
@@ -320,10 +298,4 @@ impl VaultId<'_> {
         info.extend_from_slice(&self.version.to_be_bytes());
         info
     }
-}
-
-struct Derived {
-    key: Secret<32>,
-    nonce: [u8; 12],
-    commit: [u8; COMMIT],
 }
