@@ -1,6 +1,7 @@
 //! The routes, called without a network.
 
 mod attacks;
+mod health;
 mod history;
 mod lists;
 mod prekeys;
@@ -45,7 +46,7 @@ struct Relay {
     router: Router,
     api: Arc<Api>,
     _delivery: DeliveryHandle,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 /// A device that is logged in.
@@ -91,7 +92,7 @@ impl Relay {
             router: router(api.clone()),
             api,
             _delivery: delivery.handle,
-            _dir: dir,
+            dir,
         }
     }
 
@@ -112,6 +113,11 @@ impl Relay {
             false => serde_json::from_slice(&body).expect("JSON"),
         };
         (status, json)
+    }
+
+    async fn get(&self, path: &str) -> (StatusCode, Value) {
+        let request = Request::get(path).body(Body::empty());
+        self.call(request.expect("a request")).await
     }
 
     async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {

@@ -41,6 +41,8 @@ const ACK_AFTER: Duration = Duration::from_millis(100);
 /// A client keeps no more messages of a conversation on the way.
 pub(super) const MOST_IN_FLIGHT: usize = sordino_protocol::limits::IN_FLIGHT;
 const LEAST_WAIT: Duration = Duration::from_millis(20);
+/// A client waits so long before it asks again what the relay could not answer.
+const LEAST_PROBLEM: Duration = Duration::from_secs(1);
 
 /// A message on its way.
 struct Flight {
@@ -88,8 +90,10 @@ pub struct End {
     acked_at: Instant,
     unanswered: usize,
     retry_at: Option<Instant>,
+    /// When to ask again what could not be answered.
+    ask_at: Option<Instant>,
     unflushed: bool,
-    /// How often the server refused for now, and how often rows had to be asked for.
+    /// How often the server refused for now or had no answer, and how often rows had to be asked for.
     pub(super) refusals: u64,
     pub(super) pulls: u64,
 }
@@ -123,6 +127,7 @@ impl End {
             acked_at: Instant::now(),
             unanswered: 0,
             retry_at: None,
+            ask_at: None,
             unflushed: false,
             refusals: 0,
             pulls: 0,
@@ -151,7 +156,7 @@ impl End {
     fn begin(&mut self, socket: Socket) -> Socket {
         (self.down, self.moved) = (false, false);
         (self.unanswered, self.unflushed) = (0, false);
-        (self.pulling, self.ask) = (false, false);
+        (self.pulling, self.ask, self.ask_at) = (false, false, None);
         self.retry_at = Some(Instant::now());
         self.moving.abort_all();
         std::mem::replace(&mut self.socket, socket)
@@ -173,8 +178,8 @@ impl End {
     }
 
     /// When something is to be done without being told.
-    pub(super) fn wake(&self) -> Option<Instant> {
-        self.retry_at
+    pub(super) fn wakes(&self) -> impl Iterator<Item = Instant> {
+        self.retry_at.into_iter().chain(self.ask_at)
     }
 
     /// Takes a frame, if one is there. `to` made the messages that arrive here; `arrived` is told when each of them began.
@@ -248,6 +253,10 @@ impl End {
                 let reached = conversations.iter().filter(|(id, _)| *id == own);
                 let reached = reached.map(|(_, last_seq)| *last_seq).max();
                 self.last_seq = self.last_seq.max(reached.unwrap_or(0));
+            }
+            Incoming::Unanswered { after } => {
+                self.refusals += 1;
+                self.ask_at = Some(Instant::now() + after.max(LEAST_PROBLEM));
             }
             Incoming::Sync => self.ask = true,
             Incoming::Moving => {
@@ -348,6 +357,10 @@ impl End {
                 self.unanswered += 1;
                 self.write(frame).await?;
             }
+        }
+        if self.ask_at.is_some_and(|at| at <= now) {
+            // Which of the two it was does not matter: what has grown leads to the rows.
+            (self.pulling, self.ask, self.ask_at) = (false, true, None);
         }
         if std::mem::take(&mut self.ask) {
             let frame = Frame::ListConversations(ListConversations::default());

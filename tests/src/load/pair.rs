@@ -168,7 +168,7 @@ impl Pair {
             if matches!(load, Load::Paced(_)) && !over && self.has_room() {
                 wake = wake.min(due);
             }
-            for at in [self.a.wake(), self.b.wake()].into_iter().flatten() {
+            for at in self.a.wakes().chain(self.b.wakes()) {
                 // A retry that waits for answers is woken by them.
                 if at > now {
                     wake = wake.min(at);

@@ -37,6 +37,10 @@ pub(super) enum Incoming {
     Pulled(Vec<Place>),
     /// Conversations, and how far each has grown.
     Reached(Vec<(Bytes, u64)>),
+    /// Rows, or what has grown, cannot be said now.
+    Unanswered {
+        after: Duration,
+    },
     /// Ask what has grown.
     Sync,
     /// Connect once more, and use that.
@@ -90,9 +94,14 @@ pub(super) fn read(dialect: Dialect, bytes: Bytes) -> Result<Incoming> {
         relay_frame::Frame::Moving(_) => Incoming::Moving,
         relay_frame::Frame::Problem(problem) => {
             let (code, detail) = (problem.code, problem.detail);
-            return Err(Error::Broken(format!(
-                "the relay answered {code}: {detail}"
-            )));
+            // What a client asks again, too; anything else is a mistake of ours.
+            if !matches!(code.as_str(), "internal" | "busy" | "rate_limited") {
+                return Err(Error::Broken(format!(
+                    "the relay answered {code}: {detail}"
+                )));
+            }
+            let after = Duration::from_millis(problem.retry_after_ms.into());
+            Incoming::Unanswered { after }
         }
         _ => Incoming::Other,
     })
