@@ -21,7 +21,7 @@ use sordino_tests::{
         people::People,
         report::Report,
         run::{hush, suffer, warm_up},
-        scene::Scene,
+        scene::{Scene, detours},
     },
     watch::{Watch, remove},
 };
@@ -174,17 +174,6 @@ fn perform(
     });
     outcome.rows = runtime.block_on(rows_of_cluster(&options, &everybody))?;
     Ok(Report::new(&windows, &outcome, &trips))
-}
-
-/// The ways of the relay nodes to the servers.
-async fn detours(plan: &Plan) -> Result<Vec<(String, Front)>, Failure> {
-    let mut opened = Vec::new();
-    for detour in plan.detours() {
-        let front = Front::new(vec![detour.to]);
-        front.listen(detour.from, 0).await?;
-        opened.push((detour.name, front));
-    }
-    Ok(opened)
 }
 
 fn what(name: &str) -> &'static str {

@@ -164,8 +164,20 @@ pub const MATRIX: &[Fault] = &[
         inject: |scene| stall(scene, &scene.to("postgres"), secs(15)),
     },
     Fault {
+        name: "relay-cut",
+        what: "every connection of HAProxy to relay nodes cut, each second for 10 s",
+        short: false,
+        inject: |scene| cut(scene, &scene.to("relay")),
+    },
+    Fault {
+        name: "relay-stall",
+        what: "connections of HAProxy to relay nodes stalled, 15 s",
+        short: false,
+        inject: |scene| stall(scene, &scene.to("relay"), secs(15)),
+    },
+    Fault {
         name: "servers-delay",
-        what: "connections to all servers delayed by 50 ms each way, 15 s",
+        what: "connections to all servers and relay nodes delayed by 50 ms each way, 15 s",
         short: false,
         inject: |scene| {
             let all = scene.detours.iter().map(|(_, front)| front);

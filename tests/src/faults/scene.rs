@@ -1,6 +1,7 @@
 //! A stack with people on it, to which faults are done.
 
 use std::{
+    io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -10,7 +11,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use sordino_stack::{Addresses, Silent, Stack};
+use sordino_stack::{Addresses, Plan, Silent, Stack};
 use tokio::runtime::Handle;
 
 use super::{Failure, front::Front};
@@ -45,7 +46,7 @@ pub struct Scene {
     pub stack: Stack,
     /// The way of the people to HAProxy.
     pub front: Front,
-    /// The ways of the relay nodes to the servers, by the servers' names.
+    /// The ways of the relay nodes to the servers and of HAProxy to the relay nodes, by the names of where they lead.
     pub detours: Vec<(String, Front)>,
     /// What asks the nodes.
     pub runtime: Handle,
@@ -61,7 +62,7 @@ impl Scene {
         Ok(names)
     }
 
-    /// The ways of the relay nodes to the servers of a kind.
+    /// The ways to the servers of a kind.
     pub fn to(&self, kind: &str) -> Vec<&Front> {
         let detours = self.detours.iter().filter(|(name, _)| is_a(name, kind));
         detours.map(|(_, front)| front).collect()
@@ -170,12 +171,8 @@ impl Scene {
     /// One relay node more, for a while.
     pub fn one_more(&self, time: Duration) -> Result<Done, Failure> {
         let before = self.stack.plan();
-        let mut more = before.clone();
-        if let Some(relays) = &mut more.relays {
-            relays.count += 1;
-        }
         let begun = Instant::now();
-        sordino_stack::up(&more, &mut Silent)?;
+        sordino_stack::up(&with_one_more(before), &mut Silent)?;
         self.pause(time)?;
         sordino_stack::up(before, &mut Silent)?;
         Ok((Since::Fault, begun))
@@ -198,6 +195,28 @@ impl Scene {
             false => Ok(()),
         }
     }
+}
+
+/// The ways of a plan's nodes to its servers and of its HAProxy to its nodes, also to [one more](Scene::one_more).
+///
+/// # Errors
+/// An address is in use.
+pub async fn detours(plan: &Plan) -> io::Result<Vec<(String, Front)>> {
+    let mut opened = Vec::new();
+    for detour in with_one_more(plan).detours() {
+        let front = Front::new(vec![detour.to]);
+        front.listen(detour.from, 0).await?;
+        opened.push((detour.name, front));
+    }
+    Ok(opened)
+}
+
+fn with_one_more(plan: &Plan) -> Plan {
+    let mut more = plan.clone();
+    if let Some(relays) = &mut more.relays {
+        relays.count += 1;
+    }
+    more
 }
 
 /// Whether `kafka-1` is a `kafka`.

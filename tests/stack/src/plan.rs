@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Error,
     place::Place,
-    service::{cassandra, kafka, postgres, redis},
+    service::{cassandra, kafka, postgres, redis, relay},
 };
 
 /// Ports that one stack takes, from its base port on.
@@ -35,7 +35,8 @@ pub struct Plan {
     pub nodes: u16,
     /// Relay nodes and HAProxy before them; without it, the services alone.
     pub relays: Option<Relays>,
-    /// Relay nodes reach the servers by other ports. Somebody has to forward from there before they start: [`Plan::detours`].
+    /// Relay nodes reach the servers by other ports, and HAProxy the relay nodes. Somebody has to forward from there before they
+    /// start: [`Plan::detours`].
     #[serde(default)]
     pub detour: bool,
     /// Relay nodes come to the servers by TLS and with passwords; everybody else of this machine still need not. One Cassandra
@@ -44,12 +45,12 @@ pub struct Plan {
     pub secure: bool,
 }
 
-/// A way by which relay nodes reach a server.
+/// A way by which relay nodes reach a server, or HAProxy a relay node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Detour {
     /// The server's name.
     pub name: String,
-    /// Where relay nodes look for it.
+    /// Where it is looked for.
     pub from: SocketAddr,
     /// Where that has to lead.
     pub to: SocketAddr,
@@ -192,7 +193,7 @@ impl Plan {
         }
     }
 
-    /// The ways by which relay nodes reach the servers, if they do not go there straight.
+    /// The ways by which relay nodes reach the servers and HAProxy the relay nodes, if they do not go there straight.
     pub fn detours(&self) -> Vec<Detour> {
         if !self.detour {
             return Vec::new();
@@ -218,6 +219,11 @@ impl Plan {
             name: cassandra::name(n),
             from: cassandra::reached(self, n),
             to: cassandra::address(self, n),
+        }));
+        detours.extend(self.relay_numbers().map(|n| Detour {
+            name: relay::name(n),
+            from: relay::reached(self, n),
+            to: relay::address(self, n),
         }));
         detours
     }
@@ -246,7 +252,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service::{haproxy, relay};
+    use crate::service::haproxy;
 
     #[test]
     fn a_recorded_plan_comes_back_and_binds_the_next() {
@@ -275,6 +281,7 @@ mod tests {
         let plan = Plan {
             brokers: 3,
             nodes: 3,
+            relays: Some(Relays::new(MOST_RELAYS, "relay".into())),
             detour: true,
             ..Plan::new(Path::new("/stack")).unwrap()
         };

@@ -157,7 +157,7 @@ fn unlike(what: &str) -> Error {
 }
 
 fn server(plan: &Plan, n: u16) -> String {
-    let (name, address, ops) = (relay::name(n), relay::address(plan, n), relay::ops(plan, n));
+    let (name, address, ops) = (relay::name(n), relay::reached(plan, n), relay::ops(plan, n));
     let sticky = plan
         .relays
         .as_ref()
@@ -167,7 +167,12 @@ fn server(plan: &Plan, n: u16) -> String {
     } else {
         String::new()
     };
-    format!("    server {name} {address} port {}{cookie}\n", ops.port())
+    // The check goes to the node itself, also where what people send takes a detour.
+    format!(
+        "    server {name} {address} addr {} port {}{cookie}\n",
+        ops.ip(),
+        ops.port()
+    )
 }
 
 /// As many as the open files that we may have allow, two for each.
@@ -199,7 +204,7 @@ mod tests {
         for line in [
             "bind 127.0.0.1:17300 ssl crt /stack/etc/server.pem alpn h2,http/1.1",
             "bind 127.0.0.1:17301",
-            "server relay-3 127.0.0.1:17333 port 17363 cookie relay-3",
+            "server relay-3 127.0.0.1:17333 addr 127.0.0.1 port 17363 cookie relay-3",
             "http-request set-header X-Forwarded-For %[src]",
         ] {
             assert!(text.lines().any(|l| l.trim() == line), "{line}");

@@ -24,6 +24,15 @@ pub(crate) fn address(plan: &Plan, n: u16) -> SocketAddr {
     plan.address(30 + n)
 }
 
+/// Where HAProxy looks for it.
+pub(crate) fn reached(plan: &Plan, n: u16) -> SocketAddr {
+    let mut address = address(plan, n);
+    if plan.detour {
+        address.set_ip([127, 0, 0, 2].into());
+    }
+    address
+}
+
 /// Health and metrics.
 pub(crate) fn ops(plan: &Plan, n: u16) -> SocketAddr {
     plan.address(60 + n)
