@@ -3,6 +3,9 @@
 //!
 //! mode_psk, because with the public key alone anybody could seal: the relay, too.
 
+#[cfg(test)]
+mod tests;
+
 use hpke::{
     Deserializable, Kem as _, OpModeR, OpModeS, PskBundle, Serializable, aead::AesGcm256,
     kdf::HkdfSha256, kem::XWing, single_shot_open, single_shot_seal_with_rng,

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+mod rfc9807;
+
 use super::*;
 
 const ALICE: Realm<'static> = Realm {
