@@ -177,6 +177,24 @@ impl End {
         self.flights.len()
     }
 
+    /// What it waits for, to be read by a person.
+    pub(super) fn state(&self) -> String {
+        let of = |what: fn(&Flight) -> bool| self.flights.iter().filter(|one| what(one)).count();
+        format!(
+            "{} sent, {} of them on the way ({} not accepted, {} unanswered, to be sent again: {}); shown {} of {} rows, pulling: {}, \
+             told to ask later: {}",
+            self.made,
+            self.in_flight(),
+            of(|flight| flight.accepted.is_none()),
+            self.unanswered,
+            self.retry_at.is_some(),
+            self.cursor,
+            self.last_seq,
+            self.pulling,
+            self.ask_at.is_some(),
+        )
+    }
+
     /// When something is to be done without being told.
     pub(super) fn wakes(&self) -> impl Iterator<Item = Instant> {
         self.retry_at.into_iter().chain(self.ask_at)

@@ -160,8 +160,10 @@ impl Pair {
                 break;
             }
             if now >= span.until + DRAIN {
-                let left = self.a.in_flight() + self.b.in_flight();
-                return Err(Error::Broken(format!("{left} messages did not arrive")));
+                let (a, b) = (self.a.state(), self.b.state());
+                return Err(Error::Broken(format!(
+                    "messages of a pair did not arrive; one end: {a}; the other: {b}"
+                )));
             }
             let end = if over { span.until + DRAIN } else { span.until };
             let mut wake = end;
