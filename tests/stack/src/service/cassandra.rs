@@ -20,7 +20,8 @@ const OPENS: &str = "
     jdk.management/com.sun.management.internal";
 const MACHINE: &str = "-Xss512k -XX:MaxDirectMemorySize=256m -XX:+ExitOnOutOfMemoryError -Djdk.attach.allowAttachSelf=true
     -Dcassandra.superuser_setup_delay_ms=0 -Dcassandra-foreground=yes -Dcassandra.skip_wait_for_gossip_to_settle=0 -Dcassandra.consistent.rangemovement=false";
-/// On every node. A commit log or a disk that fails ends the process: it must not go on acknowledging.
+/// On every node. A commit log or a disk that fails ends the process: it must not go on acknowledging. A writing thread waits until
+/// the commit log is synced, so the number of threads, 32 unless said, bounds how many writes one sync takes.
 const COMMON: &str = "\
 cluster_name: sordino
 partitioner: org.apache.cassandra.dht.Murmur3Partitioner
@@ -28,6 +29,7 @@ endpoint_snitch: SimpleSnitch
 num_tokens: 16
 commitlog_sync: group
 commitlog_sync_group_window: 2ms
+concurrent_writes: 256
 disk_failure_policy: die
 commit_failure_policy: die
 auto_snapshot: false
