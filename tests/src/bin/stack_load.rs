@@ -322,6 +322,8 @@ fn start(
     };
     let plan = StackPlan {
         relays: Some(relays),
+        // As a node runs of three with a replica each, which the one here stands for.
+        synced: false,
         ..StackPlan::new(&args.dir)?.base_port(args.base_port)
     };
     Ok(tokio::task::block_in_place(|| {

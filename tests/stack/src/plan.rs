@@ -43,6 +43,10 @@ pub struct Plan {
     /// node: who may log in there is kept once.
     #[serde(default)]
     pub secure: bool,
+    /// Cassandra syncs its commit log before it acknowledges. Else a node that is killed may lose what it acknowledged last, which
+    /// does no harm where replicas on other machines have it.
+    #[serde(default)]
+    pub synced: bool,
 }
 
 /// A way by which relay nodes reach a server, or HAProxy a relay node.
@@ -119,6 +123,7 @@ impl Plan {
             relays: None,
             detour: false,
             secure: false,
+            synced: true,
         })
     }
 

@@ -20,16 +20,12 @@ const OPENS: &str = "
     jdk.management/com.sun.management.internal";
 const MACHINE: &str = "-Xss512k -XX:MaxDirectMemorySize=256m -XX:+ExitOnOutOfMemoryError -Djdk.attach.allowAttachSelf=true
     -Dcassandra.superuser_setup_delay_ms=0 -Dcassandra-foreground=yes -Dcassandra.skip_wait_for_gossip_to_settle=0 -Dcassandra.consistent.rangemovement=false";
-/// On every node. A commit log or a disk that fails ends the process: it must not go on acknowledging. A writing thread waits until
-/// the commit log is synced, so the number of threads, 32 unless said, bounds how many writes one sync takes.
+/// On every node. A commit log or a disk that fails ends the process: it must not go on acknowledging.
 const COMMON: &str = "\
 cluster_name: sordino
 partitioner: org.apache.cassandra.dht.Murmur3Partitioner
 endpoint_snitch: SimpleSnitch
 num_tokens: 16
-commitlog_sync: group
-commitlog_sync_group_window: 2ms
-concurrent_writes: 256
 disk_failure_policy: die
 commit_failure_policy: die
 auto_snapshot: false
@@ -38,6 +34,16 @@ memtable_offheap_space: 128MiB
 file_cache_size: 64MiB
 hinted_handoff_enabled: true
 start_native_transport: true
+";
+/// A write waits until the commit log is synced, with a thread: their number, 32 unless said, bounds how many one sync takes.
+const SYNCED: &str = "\
+commitlog_sync: group
+commitlog_sync_group_window: 10ms
+concurrent_writes: 256
+";
+const NOT_SYNCED: &str = "\
+commitlog_sync: periodic
+commitlog_sync_period: 10s
 ";
 const LOGGING: &str = r#"<configuration>
   <appender name="OUT" class="ch.qos.logback.core.ConsoleAppender">
@@ -115,9 +121,10 @@ fn settings_file(place: &Place, n: u16) -> std::path::PathBuf {
 fn settings(plan: &Plan, n: u16) -> String {
     let own = address(plan, n);
     format!(
-        "{COMMON}listen_address: {ip}\nrpc_address: {ip}\nnative_transport_port: {port}\nstorage_port: {storage}\n\
+        "{COMMON}{commit_log}listen_address: {ip}\nrpc_address: {ip}\nnative_transport_port: {port}\nstorage_port: {storage}\n\
          seed_provider:\n  - class_name: org.apache.cassandra.locator.SimpleSeedProvider\n    parameters:\n      \
          - seeds: \"{seed}\"\n{secure}",
+        commit_log = if plan.synced { SYNCED } else { NOT_SYNCED },
         ip = own.ip(),
         port = own.port(),
         storage = storage(plan, n).port(),
