@@ -43,10 +43,10 @@ pub struct Plan {
     /// node: who may log in there is kept once.
     #[serde(default)]
     pub secure: bool,
-    /// Cassandra syncs its commit log before it acknowledges. Else a node that is killed may lose what it acknowledged last, which
-    /// does no harm where replicas on other machines have it.
+    /// It has to carry as much as it can: Cassandra has 2 GiB of heap, and its one node stands for one of three replicas, which
+    /// need not sync its commit log before it acknowledges. Else it does, and has a quarter of that.
     #[serde(default)]
-    pub synced: bool,
+    pub loaded: bool,
 }
 
 /// A way by which relay nodes reach a server, or HAProxy a relay node.
@@ -123,7 +123,7 @@ impl Plan {
             relays: None,
             detour: false,
             secure: false,
-            synced: true,
+            loaded: false,
         })
     }
 
