@@ -190,7 +190,11 @@ impl Talk {
                     Some(diff) => self.take(&mut shown, peer.id, diff)?,
                     None => return Ok(()),
                 },
-                _ = pace.tick(), if sent < self.messages && !*self.quiet.borrow() => {
+                _ = pace.tick(), if sent < self.messages => {
+                    // Asked here: when this began to wait for its turn it was not yet to be quiet.
+                    if *self.quiet.borrow() {
+                        continue;
+                    }
                     let text = talk::text(&self.me.username, &name, sent + 1);
                     let id = conversation.send(text.as_str()).await?;
                     self.notes.write(&Note::Sent { peer: peer.id, id, text })?;
