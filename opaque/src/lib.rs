@@ -5,6 +5,7 @@
 //! earlier generation of the cryptographic crates than everything else here: none of its types leave this crate.
 
 mod client;
+mod derived;
 mod server;
 mod suite;
 #[cfg(test)]

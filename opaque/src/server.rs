@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     Key, Malformed, Realm,
+    derived::Derived,
     suite::{Suite, key},
 };
 
@@ -19,24 +20,9 @@ pub struct Server(ServerSetup<Suite>);
 pub struct Attempt(ServerLogin<Suite>);
 
 impl Server {
-    /// Fresh secrets.
-    pub fn generate() -> Self {
-        Self(ServerSetup::new(&mut OsRng))
-    }
-
-    /// For the operator to keep.
-    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
-        self.0.serialize().to_vec().into()
-    }
-
-    /// As they were kept.
-    ///
-    /// # Errors
-    /// They are none.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Malformed> {
-        ServerSetup::deserialize(bytes)
-            .map(Self)
-            .map_err(|_| Malformed)
+    /// All of them follow from one random key, the same whenever it is asked: what an operator keeps is 32 bytes.
+    pub fn from_key(key: &[u8; 32]) -> Self {
+        Self(ServerSetup::new(&mut Derived::new(key)))
     }
 
     /// Answers the first message of a registration, or of a change of password.

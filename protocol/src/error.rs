@@ -83,6 +83,7 @@ codes! {
     TokenExpired = "token_expired", 401, Caller, Retry::Now, "The access token has expired; get a new one and repeat the request.";
     BadProof = "bad_proof", 401, Caller, Retry::Never, "The signature is not by this device's key over this request.";
     ChallengeExpired = "challenge_expired", 401, Caller, Retry::Now, "The nonce is unknown, used or too old; ask for a new challenge.";
+    WrongPassword = "wrong_password", 401, Caller, Retry::Never, "User name or password is wrong.";
     Forbidden = "forbidden", 403, Caller, Retry::Never, "This belongs to another user or device.";
     DeviceRevoked = "device_revoked", 403, Caller, Retry::Never, "The relay knows no such device: it was removed from its account and must be linked again, or this is another relay, or one that lost its data.";
     NotFound = "not_found", 404, Caller, Retry::Never, "There is no such resource.";
@@ -90,6 +91,7 @@ codes! {
     NameTaken = "name_taken", 409, Caller, Retry::Never, "Another user has this name; choose another.";
     UserExists = "user_exists", 409, Caller, Retry::Never, "This user id is registered already.";
     BadList = "bad_list", 422, Caller, Retry::Never, "The device list does not verify or does not follow from the one before it.";
+    BadVault = "bad_vault", 422, Caller, Retry::Never, "The vault cannot be read, or is not the version that the device list names.";
     ListConflict = "list_conflict", 409, Caller, Retry::Now, "Another device changed the list first; fetch it, apply the change again.";
     BadPrekey = "bad_prekey", 422, Caller, Retry::Never, "A prekey is not signed by this device, has expired or repeats an id.";
     ListsChanged = "lists_changed", 409, Caller, Retry::Now, "The device lists moved on; encrypt again for the lists in the answer, same counter and id.";

@@ -83,6 +83,112 @@ pub struct Register {
     pub username: String,
     /// The first device list (version 1, one device); names the user id and the identity key.
     pub list: Signed,
+    /// The vault that the list names, if it names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vault: Option<Base64>,
+    /// What a new device logs in with, if it is a password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<NewPassword>,
+}
+
+/// `POST /v1/passwords` → [`PasswordAnswer`]: the first step towards a [`NewPassword`] of OPAQUE (RFC 9807).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordRequest {
+    /// Whose it will be. A name that is taken is answered only if a [`PasswordToken`] of its owner comes along.
+    pub username: String,
+    /// OPAQUE's registration request.
+    pub request: Base64,
+}
+
+/// What the relay adds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PasswordAnswer {
+    /// OPAQUE's registration response.
+    pub response: Base64,
+    /// Names the relay's secrets that went into it.
+    pub seed: String,
+}
+
+/// A password, as the relay keeps it: as secret as a password's hash.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewPassword {
+    /// As in [`PasswordAnswer`].
+    pub seed: String,
+    /// OPAQUE's record.
+    pub record: Base64,
+}
+
+impl std::fmt::Debug for NewPassword {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewPassword")
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `POST /v1/auth/password` → [`PasswordChallenge`]: a device that is on no list says who it will be. Answered for anyone: it does
+/// not say who is registered.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordLogin {
+    /// Whose password.
+    pub username: String,
+    /// The device that asks.
+    pub device: DeviceId,
+    /// OPAQUE's KE1.
+    pub request: Base64,
+}
+
+/// What the relay asks.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PasswordChallenge {
+    /// 32 bytes, good once, within a minute.
+    pub nonce: Base64,
+    /// The relay's own note of this attempt, sealed: to be sent back as it is.
+    pub attempt: Base64,
+    /// OPAQUE's KE2.
+    pub response: Base64,
+    /// The relay's name, part of what a password is bound to. The client checks it against the one that it knows.
+    pub relay: String,
+}
+
+/// `POST /v1/auth/password/finish` → [`PasswordToken`].
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordFinish {
+    /// As in [`PasswordLogin`].
+    pub username: String,
+    /// As in [`PasswordLogin`].
+    pub device: DeviceId,
+    /// DSK of the device, 32 bytes: what it writes with the token it signs with this key.
+    pub signing_key: Base64,
+    /// As in [`PasswordChallenge`].
+    pub nonce: Base64,
+    /// As in [`PasswordChallenge`].
+    pub attempt: Base64,
+    /// OPAQUE's KE3.
+    pub finalization: Base64,
+}
+
+/// A token of five minutes for whoever knew the password: it reads the user's lists and vault and replaces them, and
+/// nothing else.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct PasswordToken {
+    /// Who logged in.
+    pub user: UserId,
+    /// The token. A secret.
+    pub access_token: String,
+    /// Seconds until it expires.
+    pub expires_in: u64,
+}
+
+/// `GET /v1/users/{user}/vault` (own).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StoredVault {
+    /// As it was put.
+    pub vault: Base64,
 }
 
 /// A user, as others may see them. `GET /v1/users/by-name/{username}`, `GET /v1/users/{user}`.
@@ -151,6 +257,12 @@ pub struct Lists {
 pub struct PutList {
     /// Version + 1.
     pub list: Signed,
+    /// The next version of the vault, if the list names it. Stored with the list, or neither is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vault: Option<Base64>,
+    /// Another password; only with a [`PasswordToken`]. Stored with the list, or neither is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<NewPassword>,
 }
 
 /// `PUT /v1/users/{user}/devices/{device}/prekeys` (proof) → [`PrekeyCount`]. Adds one-time keys, replaces the others.

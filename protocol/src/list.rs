@@ -32,6 +32,9 @@ pub enum ListError {
     /// For another user than asked for.
     #[error("the device list is another user's")]
     User,
+    /// The version of the vault or of the key backup is neither the one before nor the next.
+    #[error("the device list names a vault or a key backup that does not follow the one before it")]
+    Vault,
     /// The certificate's version fell.
     #[error("the device list is signed with a list-signing key that was replaced")]
     LskVersion,
@@ -77,6 +80,21 @@ pub struct DeviceList {
     pub lsk: [u8; 32],
     /// 1 to 10 devices, in the owner's order.
     pub devices: Vec<Device>,
+    /// Of the vault that belongs to this version; 0: none.
+    pub vault_version: u32,
+    /// The key backup that goes on from this version.
+    pub backup: Option<Backup>,
+}
+
+/// A version of the key backup, as a list names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backup {
+    /// From 1, dense.
+    pub version: u32,
+    /// Hash of its public key.
+    pub key_hash: Hash,
+    /// Hash of BPSK.
+    pub psk_hash: Hash,
 }
 
 /// Parses a list and checks every signature that stands in it, except co-signatures: those need the version before.
@@ -144,6 +162,16 @@ pub fn parse(
         lsk_version: lsk_body.version,
         lsk,
         devices,
+        vault_version: body.vault_version,
+        backup: match body.backup_version {
+            0 if body.backup_key_hash.is_empty() && body.bpsk_hash.is_empty() => None,
+            0 => return Err(ListError::Malformed),
+            version => Some(Backup {
+                version,
+                key_hash: array(&body.backup_key_hash)?,
+                psk_hash: array(&body.bpsk_hash)?,
+            }),
+        },
     })
 }
 
@@ -173,6 +201,16 @@ impl DeviceList {
                 return Err(ListError::LskVersion);
             }
         }
+        if next.vault_version != self.vault_version
+            && self.vault_version.checked_add(1) != Some(next.vault_version)
+        {
+            return Err(ListError::Vault);
+        }
+        let (version, next_version) = (backup_version(self), backup_version(next));
+        let kept = next.backup == self.backup;
+        if !kept && version.checked_add(1) != Some(next_version) {
+            return Err(ListError::Vault);
+        }
         for device in &next.devices {
             if self.device(device.device).is_some() {
                 continue;
@@ -199,6 +237,11 @@ impl DeviceList {
         }
         Ok(())
     }
+}
+
+/// 0: there is none.
+fn backup_version(list: &DeviceList) -> u32 {
+    list.backup.map_or(0, |backup| backup.version)
 }
 
 /// The stored or transmitted form of a signed object, bounded.

@@ -43,6 +43,10 @@ struct Plan {
     lsk_version: u32,
     list_signer: u8,
     devices: Vec<Entry>,
+    vault_version: u32,
+    backup_version: u32,
+    /// What stands for both hashes; `None`: nothing.
+    backup: Option<u8>,
 }
 
 /// A device: its id, its DSK, its DIK, who really signs for it, and who vouches for it with which key.
@@ -80,6 +84,9 @@ fn first() -> Plan {
         lsk_version: 2,
         list_signer: LSK,
         devices: vec![entry(1), entry(2)],
+        vault_version: 4,
+        backup_version: 6,
+        backup: Some(9),
     }
 }
 
@@ -140,7 +147,10 @@ impl Plan {
                 body: certificate.into(),
             }),
             devices: self.devices.iter().map(listed).collect(),
-            ..Default::default()
+            vault_version: self.vault_version,
+            backup_version: self.backup_version,
+            backup_key_hash: self.backup.map_or(vec![], |hash| vec![hash; 32]).into(),
+            bpsk_hash: self.backup.map_or(vec![], |hash| vec![hash; 32]).into(),
         }
         .encode_to_vec();
         let signed = pb::Signed {
@@ -229,6 +239,47 @@ fn the_list_signing_key_never_falls_back() {
         Err(ListError::LskVersion),
         "two keys under one version"
     );
+}
+
+#[test]
+fn vault_and_backup_stay_or_are_the_next() {
+    assert_eq!(second(|p| p.vault_version = 5), Ok(()));
+    assert_eq!(
+        second(|p| (p.backup_version, p.backup) = (7, Some(8))),
+        Ok(())
+    );
+    for version in [0, 3, 6, u32::MAX] {
+        assert_eq!(
+            second(|p| p.vault_version = version),
+            Err(ListError::Vault),
+            "{version}"
+        );
+    }
+    for (version, backup) in [
+        (6, Some(8)),
+        (5, Some(9)),
+        (8, Some(8)),
+        (u32::MAX, Some(8)),
+        (0, None),
+    ] {
+        assert_eq!(
+            second(|p| (p.backup_version, p.backup) = (version, backup)),
+            Err(ListError::Vault),
+            "{version}"
+        );
+    }
+}
+
+#[test]
+fn a_backup_has_a_version_and_its_hashes_or_neither() {
+    let none = alone(|p| (p.backup_version, p.backup) = (0, None)).unwrap();
+    assert_eq!(none.backup, None);
+    for (version, backup) in [(0, Some(9)), (1, None)] {
+        assert_eq!(
+            alone(|p| (p.backup_version, p.backup) = (version, backup)),
+            Err(ListError::Malformed)
+        );
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a relay begins with: a configuration file and the key of its access tokens.
+//! What a relay begins with: a configuration file, the key of its access tokens and the key of its passwords.
 
 use std::{
     fs::{self, DirBuilder, OpenOptions},
@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    auth::signing_key::TokenKey,
+    auth::{password::PasswordKey, signing_key::TokenKey},
     config::{Config, template},
 };
 
@@ -36,6 +36,8 @@ pub struct Made {
     pub data: PathBuf,
     /// The key of the access tokens.
     pub token_key: PathBuf,
+    /// The key of the passwords.
+    pub password_key: PathBuf,
 }
 
 /// Makes the files in a directory, and the directory. What is there is never overwritten.
@@ -48,9 +50,10 @@ pub fn init(dir: &Path) -> Result<Made, InitError> {
     let made = Made {
         config: dir.join("relay.toml"),
         token_key: data.join("token.key"),
+        password_key: data.join("password.key"),
         data,
     };
-    for file in [&made.config, &made.token_key] {
+    for file in [&made.config, &made.token_key, &made.password_key] {
         // A link that leads nowhere is something, too.
         if file.symlink_metadata().is_ok() {
             return Err(InitError::Exists(file.clone()));
@@ -61,6 +64,7 @@ pub fn init(dir: &Path) -> Result<Made, InitError> {
     private.create(&made.data).map_err(of(&made.data))?;
     write_new(&made.config, &template()).map_err(of(&made.config))?;
     TokenKey::load_or_create(&made.token_key).map_err(of(&made.token_key))?;
+    PasswordKey::load_or_create(&made.password_key).map_err(of(&made.password_key))?;
     Ok(made)
 }
 
@@ -84,7 +88,7 @@ impl Made {
     /// What there is now, and what it means to lose or to leak it.
     pub fn explain(&self) -> String {
         let (config, data) = (self.config.display(), self.data.display());
-        let key = self.token_key.display();
+        let (key, passwords) = (self.token_key.display(), self.password_key.display());
         format!(
             "\
 {config}
@@ -98,17 +102,23 @@ impl Made {
     use up prekeys, and add noise to conversations. They can read no message, and write none that a device takes
     for another's. Stop the relay, remove the file, start the relay.
 
+{passwords}
+    What passwords are checked with. Only its owner may read it.
+    Lost: nobody logs in on a new device by password any more; devices that are logged in set a new one. Keep a copy.
+    Leaked: whoever also has the accounts can try passwords on them as fast as they can compute.
+
 {data}
     Everything that the relay will keep: accounts, public keys, ciphertext. No key that opens a message.
     Lost: everybody signs up again, and what was not delivered is gone. An older copy put back is worse than it looks:
     read docs/recovery.md first, and keep the directory on storage that survives a disk.
-    Leaked: who writes to whom, when and how much, no content; and the key above with it.
+    Leaked: who writes to whom, when and how much, no content; and the keys above with it.
 
 A certificate (tls.certificate, tls.key) is yours to get, for instance with certbot.
     Lost: get another. Leaked key: whoever sits between a device and the relay can pass for the relay; messages stay
     closed to them. Revoke it and get another.
 
-Nodes of a cluster share one key: `openssl rand -hex 32`, in a file that auth.token_key_file names.
+Nodes of a cluster share both keys: `openssl rand -hex 32` for each, in files that auth.token_key_file and
+auth.password_key_file name.
 
 Now set server.name, server.listen and a certificate, and in {dir}:
     sordino-relay check --config {name}

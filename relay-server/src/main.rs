@@ -234,6 +234,9 @@ async fn put_back(from: &Path, data: &Path) -> Result<(), Failure> {
     if !counts.token_key {
         println!("no key for tokens: what auth.token_key names is still needed");
     }
+    if !counts.password_key {
+        println!("no key for passwords: what auth.password_key_file names is still needed");
+    }
     Ok(())
 }
 

@@ -18,7 +18,12 @@ use tokio_util::sync::CancellationToken;
 
 pub use crate::config::Config;
 use crate::{
-    auth::{challenge::Challenges, signing_key::TokenKey, token::Tokens},
+    auth::{
+        challenge::Challenges,
+        password::{PasswordKey, Passwords},
+        signing_key::TokenKey,
+        token::Tokens,
+    },
     backup::Backups,
     chat::{self, Chat},
     config::{self, Problem, Role},
@@ -109,6 +114,9 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
     let token_key = config
         .token_key()
         .map_err(|problem| StartError::Config(vec![problem]))?;
+    let password_key = config
+        .password_key()
+        .map_err(|problem| StartError::Config(vec![problem]))?;
     let serves = config.server.roles.has(Role::Chat);
     let tls = match config.tls.files().filter(|_| serves) {
         Some(files) => Some(Tls::load(files).map_err(|problem| StartError::Config(vec![problem]))?),
@@ -134,12 +142,17 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         Some(key) => key,
         None => TokenKey::load_or_create(&data.join("token.key"))?,
     };
+    let password_key = match password_key {
+        Some(key) => key,
+        None => PasswordKey::load_or_create(&data.join("password.key"))?,
+    };
     let notifier = match config.server.roles.has(Role::Notify) {
         true => stores.notifier(providers)?,
         false => None,
     };
     let api = Arc::new(Api {
         tokens: Tokens::new(&config.server.name, &key),
+        passwords: Passwords::new(&config.server.name, &password_key),
         name: config.server.name.clone(),
         users: stores.users(),
         sessions: Arc::clone(&stores.sessions),

@@ -34,12 +34,14 @@ fn documented() -> BTreeMap<String, String> {
 fn existing() -> BTreeMap<String, String> {
     let mut config = Config::default();
     config.auth.token_key_file = Some("x".into());
+    config.auth.password_key_file = Some("x".into());
     config.tls.certificate = Some("x".into());
     config.tls.key = Some("x".into());
     config.ops.listen = Some(([127, 0, 0, 1], 0).into());
     config.ops.unready_seconds = Some(1);
     let secret = || Some("x".to_owned().into());
     config.auth.token_key = secret();
+    config.auth.password_key = secret();
     config.postgres.url = secret();
     config.redis.url = secret();
     config.postgres.url_file = Some("x".into());
@@ -66,6 +68,8 @@ fn existing() -> BTreeMap<String, String> {
     let none = [
         "auth.token_key",
         "auth.token_key_file",
+        "auth.password_key",
+        "auth.password_key_file",
         "cassandra.ca_file",
         "cassandra.password",
         "cassandra.password_file",

@@ -3,6 +3,8 @@
 //! Nothing here asks whether the device is still on its owner's newest list: every caller does, for each request.
 
 pub mod challenge;
+mod key_file;
+pub mod password;
 pub mod proof;
 pub mod signing_key;
 pub mod token;

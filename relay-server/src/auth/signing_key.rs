@@ -1,70 +1,26 @@
 //! The key that signs access tokens, in a file of the data directory.
 
-use std::{
-    fs::{self, OpenOptions},
-    io::{self, Read, Write},
-    path::Path,
-};
+use std::{io, path::Path};
 
-use zeroize::Zeroizing;
+use super::key_file;
 
 /// The seed of an Ed25519 key.
-pub struct TokenKey(Zeroizing<[u8; 32]>);
+pub struct TokenKey(key_file::Key);
 
 impl TokenKey {
     /// Reads the file, or draws a key and writes it where there is none.
     pub fn load_or_create(file: &Path) -> io::Result<Self> {
-        match OpenOptions::new().read(true).open(file) {
-            Ok(opened) => Self::read(opened),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::create(file),
-            Err(error) => Err(error),
-        }
+        key_file::load_or_create(file).map(Self)
     }
 
     /// From 64 hexadecimal digits; `None` for anything else.
     pub fn from_hex(digits: &str) -> Option<Self> {
-        let mut seed = Zeroizing::new([0; 32]);
-        hex::decode_to_slice(digits.trim(), seed.as_mut_slice()).ok()?;
-        Some(Self(seed))
+        key_file::from_hex(digits).map(Self)
     }
 
     /// To be used within the call, never kept.
     pub(super) fn expose(&self) -> &[u8; 32] {
         &self.0
-    }
-
-    fn read(mut opened: std::fs::File) -> io::Result<Self> {
-        let mut seed = Zeroizing::new([0; 32]);
-        opened.read_exact(seed.as_mut_slice())?;
-        // A longer file is some other file: better to stop than to sign with its beginning.
-        if opened.read(&mut [0])? != 0 {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the token key must be 32 bytes",
-            ));
-        }
-        Ok(Self(seed))
-    }
-
-    fn create(file: &Path) -> io::Result<Self> {
-        let seed = Zeroizing::new(rand::random::<[u8; 32]>());
-        // Whole or not at all: what a crash leaves of it is not read as the key.
-        let new = file.with_extension("new");
-        if let Err(error) = fs::remove_file(&new)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            return Err(error);
-        }
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        // The mode is part of the creation: a chmod afterwards would leave a moment in which others may open it.
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut created = options.open(&new)?;
-        created.write_all(seed.as_slice())?;
-        created.sync_all()?;
-        fs::rename(&new, file)?;
-        Ok(Self(seed))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Access tokens: JWT, EdDSA, ten minutes, for one device.
+//! Access tokens: JWT, EdDSA, ten minutes, for one device; and those of five minutes for who knew a password.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use ed25519_dalek::SigningKey;
@@ -11,6 +11,8 @@ use super::signing_key::TokenKey;
 
 /// How long a token is good.
 pub const LIFETIME_S: u64 = 600;
+/// How long one for a password is.
+pub const PASSWORD_LIFETIME_S: u64 = 300;
 
 /// What comes before the seed in the PKCS #8 form of an Ed25519 key (RFC 8410).
 const PKCS8_PREFIX: [u8; 16] = [
@@ -50,6 +52,40 @@ pub struct Claims {
     pub exp: u64,
     /// The device's key.
     pub cnf: Confirmation,
+    /// What it is good for, if not for everything that a device may do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
+}
+
+/// What a token is good for (RFC 8693, 4.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Lists and vault of the user. The device need not be on the list: its owner knew the password.
+    Account,
+}
+
+/// Whom a token is for, and what for.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The user.
+    pub user: UserId,
+    /// The device.
+    pub device: DeviceId,
+    /// DSK.
+    pub signing_key: &'a [u8; 32],
+    /// As in [`Claims`].
+    pub scope: Option<Scope>,
+}
+
+impl Subject<'_> {
+    /// Seconds.
+    pub fn lifetime(&self) -> u64 {
+        match self.scope {
+            None => LIFETIME_S,
+            Some(Scope::Account) => PASSWORD_LIFETIME_S,
+        }
+    }
 }
 
 /// The key that the caller proved to hold (RFC 7800).
@@ -82,25 +118,20 @@ impl Tokens {
         }
     }
 
-    /// A token for a device that has just proved to hold `signing_key`.
-    pub fn issue(
-        &self,
-        user: UserId,
-        device: DeviceId,
-        signing_key: &[u8; 32],
-        now_s: u64,
-    ) -> Result<String, TokenError> {
+    /// A token for who has just proved to be that.
+    pub fn issue(&self, subject: Subject<'_>, now_s: u64) -> Result<String, TokenError> {
         let claims = Claims {
             iss: self.relay.clone(),
             aud: self.relay.clone(),
-            sub: user,
-            did: device,
+            sub: subject.user,
+            did: subject.device,
             jti: hex::encode(rand::random::<[u8; 16]>()),
             iat: now_s,
-            exp: now_s.saturating_add(LIFETIME_S),
+            exp: now_s.saturating_add(subject.lifetime()),
             cnf: Confirmation {
-                jkt: thumbprint(signing_key),
+                jkt: thumbprint(subject.signing_key),
             },
+            scope: subject.scope,
         };
         let mut header = Header::new(Algorithm::EdDSA);
         header.kid = Some(thumbprint(&self.public));
@@ -156,6 +187,12 @@ mod tests {
     const DEVICE: DeviceId = DeviceId::from_bytes([2; 16]);
     const DSK: [u8; 32] = [3; 32];
     const NOW: u64 = 1_700_000_000;
+    const SUBJECT: Subject<'static> = Subject {
+        user: USER,
+        device: DEVICE,
+        signing_key: &DSK,
+        scope: None,
+    };
 
     fn tokens(relay: &str) -> Tokens {
         let dir = tempfile::tempdir().expect("a directory");
@@ -173,7 +210,7 @@ mod tests {
     #[test]
     fn a_token_says_who_and_ends_after_ten_minutes() {
         let tokens = tokens("relay.example");
-        let token = tokens.issue(USER, DEVICE, &DSK, NOW).expect("signed");
+        let token = tokens.issue(SUBJECT, NOW).expect("signed");
         let claims = tokens.verify(&token, NOW + LIFETIME_S - 1).expect("good");
         assert_eq!((claims.sub, claims.did), (USER, DEVICE));
         assert_eq!(claims.cnf.jkt, thumbprint(&DSK));
@@ -189,17 +226,17 @@ mod tests {
         let key = TokenKey::load_or_create(&dir.path().join("token.key")).expect("a key");
         let here = Tokens::new("here.example", &key);
         let there = Tokens::new("there.example", &key);
-        let token = there.issue(USER, DEVICE, &DSK, NOW).expect("signed");
+        let token = there.issue(SUBJECT, NOW).expect("signed");
         assert_eq!(here.verify(&token, NOW), Err(TokenError::Invalid));
         let other_key = tokens("here.example");
-        let token = other_key.issue(USER, DEVICE, &DSK, NOW).expect("signed");
+        let token = other_key.issue(SUBJECT, NOW).expect("signed");
         assert_eq!(here.verify(&token, NOW), Err(TokenError::Invalid));
     }
 
     #[test]
     fn the_token_never_chooses_the_algorithm() {
         let tokens = tokens("relay.example");
-        let token = tokens.issue(USER, DEVICE, &DSK, NOW).expect("signed");
+        let token = tokens.issue(SUBJECT, NOW).expect("signed");
         for algorithm in ["none", "None", "HS256", "ES256"] {
             let header = format!(r#"{{"typ":"JWT","alg":"{algorithm}"}}"#);
             let forged = with_part(&token, 0, &header);
@@ -223,7 +260,7 @@ mod tests {
     #[test]
     fn changed_claims_and_rubbish_are_refused() {
         let tokens = tokens("relay.example");
-        let token = tokens.issue(USER, DEVICE, &DSK, NOW).expect("signed");
+        let token = tokens.issue(SUBJECT, NOW).expect("signed");
         let mut claims = tokens.verify(&token, NOW).expect("good");
         claims.sub = UserId::from_bytes([9; 16]);
         let json = serde_json::to_string(&claims).expect("json");

@@ -35,13 +35,20 @@ pub(super) enum Kind {
     TokenKey = 3,
     /// The last frame: what was counted, in JSON.
     End = 4,
+    /// The key that passwords are checked with.
+    PasswordKey = 5,
 }
 
 impl Kind {
     fn read(byte: u8) -> Option<Self> {
-        [Self::Entries, Self::Users, Self::TokenKey, Self::End]
-            .into_iter()
-            .find(|kind| *kind as u8 == byte)
+        let all = [
+            Self::Entries,
+            Self::Users,
+            Self::TokenKey,
+            Self::End,
+            Self::PasswordKey,
+        ];
+        all.into_iter().find(|kind| *kind as u8 == byte)
     }
 }
 
@@ -221,7 +228,7 @@ mod tests {
     }
 
     fn frames() -> impl Strategy<Value = Vec<(Kind, Vec<u8>)>> {
-        let kind = prop::sample::select(vec![Kind::Entries, Kind::Users, Kind::TokenKey]);
+        let kind = prop::sample::select(vec![Kind::Entries, Kind::Users, Kind::TokenKey, Kind::PasswordKey]);
         let payload = prop::collection::vec(any::<u8>(), 0..60);
         prop::collection::vec((kind, payload), 0..6)
     }

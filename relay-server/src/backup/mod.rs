@@ -33,6 +33,8 @@ use crate::{
 const USERS: &str = "users.sqlite";
 /// The file of the key that signs access tokens.
 const TOKEN_KEY: &str = "token.key";
+/// The file of the key that passwords are checked with.
+const PASSWORD_KEY: &str = "password.key";
 
 /// What a backup holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +47,9 @@ pub struct Counts {
     pub rows: u64,
     /// Whether the key that signs access tokens is in it.
     pub token_key: bool,
+    /// Whether the key that passwords are checked with is in it.
+    #[serde(default)]
+    pub password_key: bool,
 }
 
 /// Why there is no backup, or no restored relay.
@@ -116,7 +121,7 @@ pub async fn backup(
     let file = OpenOptions::new()
         .write(true)
         .create_new(true)
-        // The key that signs tokens is in it.
+        // The keys for tokens and passwords are in it.
         .mode(0o600)
         .open(&part)?;
     let counted = match write(data, &file, &mut progress).await {

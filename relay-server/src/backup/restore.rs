@@ -10,7 +10,7 @@ use std::{
 use zeroize::Zeroizing;
 
 use super::{
-    BackupError, Counts, Progress, TOKEN_KEY, USERS, beside,
+    BackupError, Counts, PASSWORD_KEY, Progress, TOKEN_KEY, USERS, beside,
     format::{Kind, Reader, entries},
     sync_parent,
 };
@@ -72,6 +72,7 @@ async fn fill(from: &Path, place: PathBuf, progress: Progress) -> Result<Counts,
                     users.write_all(payload)?;
                 }
                 Kind::TokenKey => write_key(&place.join(TOKEN_KEY), payload)?,
+                Kind::PasswordKey => write_key(&place.join(PASSWORD_KEY), payload)?,
                 Kind::End => {}
             }
             Ok(())
@@ -118,6 +119,7 @@ fn read(
                 found.conversations += of(STATES);
             }
             Kind::TokenKey => found.token_key = true,
+            Kind::PasswordKey => found.password_key = true,
             Kind::Users => {}
             Kind::End => {
                 let counts: Counts = serde_json::from_slice(&payload)

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::{
-    BackupError, Counts, TOKEN_KEY, USERS,
+    BackupError, Counts, PASSWORD_KEY, TOKEN_KEY, USERS,
     format::{GATHERED, Kind, Writer, put_entry},
     read_bounded, remove,
 };
@@ -33,11 +33,14 @@ pub(super) async fn take(
     // Messages first, then users: see the module.
     let moment = store.moment()?;
     let users = Users::copy(data).await?;
-    let key = token_key(data)?;
+    let keys = [
+        (Kind::TokenKey, key(&data.join(TOKEN_KEY))?),
+        (Kind::PasswordKey, key(&data.join(PASSWORD_KEY))?),
+    ];
     let written = tokio::task::spawn_blocking(move || {
         // The moment is the store's.
         let _store = store;
-        write(&moment, users.as_ref(), key.as_ref(), out, &stop)
+        write(&moment, users.as_ref(), &keys, out, &stop)
     });
     written.await.map_err(io::Error::other)?
 }
@@ -45,16 +48,21 @@ pub(super) async fn take(
 fn write(
     moment: &Moment,
     users: Option<&Users>,
-    key: Option<&Zeroizing<Vec<u8>>>,
+    keys: &[(Kind, Option<Zeroizing<Vec<u8>>>)],
     out: impl Write,
     stop: &CancellationToken,
 ) -> Result<Counts, BackupError> {
     let mut writer = Writer::begin(BufWriter::new(out))?;
     let mut counts = Counts {
         users: users.map_or(0, |users| users.count),
-        token_key: key.is_some(),
         ..Counts::default()
     };
+    for (kind, key) in keys {
+        match kind {
+            Kind::PasswordKey => counts.password_key = key.is_some(),
+            _ => counts.token_key = key.is_some(),
+        }
+    }
     let mut gathered = Vec::new();
     for entry in moment.entries() {
         let entry = entry?;
@@ -80,8 +88,10 @@ fn write(
             writer.frame(Kind::Users, &part)?;
         }
     }
-    if let Some(key) = key {
-        writer.frame(Kind::TokenKey, key)?;
+    for (kind, key) in keys {
+        if let Some(key) = key {
+            writer.frame(*kind, key)?;
+        }
     }
     let counted = serde_json::to_vec(&counts).map_err(io::Error::other)?;
     writer.end(&counted)?;
@@ -117,8 +127,8 @@ impl Drop for Users {
     }
 }
 
-fn token_key(data: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    match std::fs::read(data.join(TOKEN_KEY)) {
+fn key(file: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    match std::fs::read(file) {
         Ok(key) => Ok(Some(Zeroizing::new(key))),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),

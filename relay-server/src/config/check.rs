@@ -9,8 +9,11 @@ use std::{
 use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
 
-use super::{Config, Role};
-use crate::{auth::signing_key::TokenKey, relay};
+use super::{Auth, Config, Role, Secret};
+use crate::{
+    auth::{password::PasswordKey, signing_key::TokenKey},
+    relay,
+};
 
 /// Something that keeps the relay from starting.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +34,32 @@ impl fmt::Display for Problem {
 
 /// Hyper's own least.
 const LEAST_HEADER_BYTES: usize = 8 * 1024;
+
+/// A key of 64 hexadecimal digits: written there, or in a file.
+fn configured<K>(
+    (key, key_file): (&'static str, &'static str),
+    digits: Option<&Secret>,
+    file: Option<&Path>,
+    from_hex: impl Fn(&str) -> Option<K>,
+) -> Result<Option<K>, Problem> {
+    let problem = |key, what| Problem {
+        key,
+        what,
+        fix: "give 64 hexadecimal digits, for instance of `openssl rand -hex 32`",
+    };
+    if let Some(digits) = digits {
+        let bad = || problem(key, "it is not a key".to_owned());
+        return from_hex(digits.expose()).ok_or_else(bad).map(Some);
+    }
+    let Some(file) = file else {
+        return Ok(None);
+    };
+    let bad = |what| problem(key_file, format!("{}: {what}", file.display()));
+    let digits = std::fs::read_to_string(file).map_err(|error| bad(error.to_string()))?;
+    let read = from_hex(&Zeroizing::new(digits));
+    read.ok_or_else(|| bad("it holds no key".to_owned()))
+        .map(Some)
+}
 
 impl Config {
     /// What is wrong with the values alone. Nothing is opened.
@@ -71,12 +100,23 @@ impl Config {
             format!("it has {} bytes", self.server.name.len()),
             "use the host name by which clients know the relay, at most 255 bytes",
         );
-        need(
-            self.auth.token_key.is_none() || self.auth.token_key_file.is_none(),
-            "auth.token_key",
-            "auth.token_key_file is set as well".to_owned(),
-            "keep one of the two",
-        );
+        for (key, twice) in [
+            (
+                "auth.token_key",
+                self.auth.token_key.is_some() && self.auth.token_key_file.is_some(),
+            ),
+            (
+                "auth.password_key",
+                self.auth.password_key.is_some() && self.auth.password_key_file.is_some(),
+            ),
+        ] {
+            need(
+                !twice,
+                key,
+                format!("{key}_file is set as well"),
+                "keep one of the two",
+            );
+        }
         let limits = &self.limits;
         need(
             limits.half_open >= 1 && limits.half_open < limits.connections,
@@ -129,28 +169,36 @@ impl Config {
         problems
     }
 
-    /// The configured key; `None` where it is to be kept in the data directory.
+    /// The configured key of the tokens; `None` where it is to be kept in the data directory.
     pub(crate) fn token_key(&self) -> Result<Option<TokenKey>, Problem> {
-        const DIGITS: &str = "give 64 hexadecimal digits, for instance of `openssl rand -hex 32`";
-        let problem = |key, what| Problem {
-            key,
-            what,
-            fix: DIGITS,
-        };
-        if let Some(digits) = &self.auth.token_key {
-            let bad = || problem("auth.token_key", "it is not a key".to_owned());
-            return TokenKey::from_hex(digits.expose())
-                .ok_or_else(bad)
-                .map(Some);
-        }
-        let Some(file) = &self.auth.token_key_file else {
-            return Ok(None);
-        };
-        let bad = |what| problem("auth.token_key_file", format!("{}: {what}", file.display()));
-        let digits = std::fs::read_to_string(file).map_err(|error| bad(error.to_string()))?;
-        let key = TokenKey::from_hex(&Zeroizing::new(digits));
-        key.ok_or_else(|| bad("it holds no key".to_owned()))
-            .map(Some)
+        let Auth {
+            token_key,
+            token_key_file,
+            ..
+        } = &self.auth;
+        let keys = ("auth.token_key", "auth.token_key_file");
+        configured(
+            keys,
+            token_key.as_ref(),
+            token_key_file.as_deref(),
+            TokenKey::from_hex,
+        )
+    }
+
+    /// The configured key of the passwords; `None` where it is to be kept in the data directory.
+    pub(crate) fn password_key(&self) -> Result<Option<PasswordKey>, Problem> {
+        let Auth {
+            password_key,
+            password_key_file,
+            ..
+        } = &self.auth;
+        let keys = ("auth.password_key", "auth.password_key_file");
+        configured(
+            keys,
+            password_key.as_ref(),
+            password_key_file.as_deref(),
+            PasswordKey::from_hex,
+        )
     }
 
     /// Whether a relay runs on the data directory now. Its addresses are taken then, by itself.
@@ -169,9 +217,8 @@ impl Config {
     /// [`Self::problems`], the key, the certificate, whether the data directory can be written to, and whether the addresses are free.
     pub fn check(&self) -> Vec<Problem> {
         let mut problems = self.problems();
-        if let Err(problem) = self.token_key() {
-            problems.push(problem);
-        }
+        problems.extend(self.token_key().err());
+        problems.extend(self.password_key().err());
         problems.extend(self.certificate_problem());
         problems.extend(self.push_providers().err());
         if self.keeps_data()

@@ -260,6 +260,12 @@ impl Config {
             "give all nodes the same key, for instance of `openssl rand -hex 32`",
         );
         need(
+            self.auth.password_key.is_some() || self.auth.password_key_file.is_some(),
+            "auth.password_key_file",
+            "it is not set, and a password that one node took the others must check",
+            "give all nodes the same key, made once: `openssl rand -hex 32`",
+        );
+        need(
             (1..=1024).contains(&self.kafka.partitions),
             "kafka.partitions",
             "it is out of range",
@@ -389,11 +395,12 @@ mod tests {
                 "postgres.url",
                 "redis.url",
                 "cassandra.nodes",
-                "auth.token_key_file"
+                "auth.token_key_file",
+                "auth.password_key_file"
             ]
         );
         let all = "kafka.brokers = 'a:1'\nredis.url = 'redis://a'\npostgres.url = 'postgres://a'\n\
-                   cassandra.nodes = ['127.0.0.1:1']\nauth.token_key_file = 'k'\n";
+                   cassandra.nodes = ['127.0.0.1:1']\nauth.token_key_file = 'k'\nauth.password_key_file = 'p'\n";
         assert_eq!(keys(all), [""; 0]);
         assert_eq!(
             keys(&format!("{all}kafka.partitions = 0")),

@@ -105,7 +105,7 @@ impl Default for Server {
     }
 }
 
-/// Who signs access tokens. With neither key, `token.key` in the data directory is read, or made.
+/// Who signs access tokens, and what passwords are checked with. With neither key for tokens, `token.key` in the data directory is read, or made.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Auth {
@@ -113,6 +113,11 @@ pub struct Auth {
     pub token_key: Option<Secret>,
     /// A file with the same digits.
     pub token_key_file: Option<PathBuf>,
+    /// The key that OPAQUE's secrets follow from, 64 hexadecimal digits.
+    pub password_key: Option<Secret>,
+    /// A file with the same digits. With neither, `password.key` in the data directory is
+    /// read, or made.
+    pub password_key_file: Option<PathBuf>,
 }
 
 /// Where the relay keeps what it keeps.
@@ -211,6 +216,14 @@ pub struct Rates {
     pub address_sign_ups_per_hour: NonZeroU32,
     /// Its burst.
     pub address_sign_ups_burst: NonZeroU32,
+    /// Passwords that are tried, or asked for, from one address (IPv6: from one /64).
+    pub address_passwords_per_hour: NonZeroU32,
+    /// Its burst.
+    pub address_passwords_burst: NonZeroU32,
+    /// Passwords that are tried, or asked for, with one user name, right ones included.
+    pub passwords_per_hour: NonZeroU32,
+    /// Its burst.
+    pub passwords_burst: NonZeroU32,
     /// Sign-ups of all. Each costs the disk a sync, and those who are registered wait behind it.
     pub sign_ups_per_second: NonZeroU32,
     /// Its burst.
@@ -254,6 +267,10 @@ impl Default for Rates {
             address_burst: per(200),
             address_sign_ups_per_hour: per(120),
             address_sign_ups_burst: per(40),
+            address_passwords_per_hour: per(120),
+            address_passwords_burst: per(40),
+            passwords_per_hour: per(12),
+            passwords_burst: per(12),
             sign_ups_per_second: per(20),
             sign_ups_burst: per(200),
             user_per_second: per(50),

@@ -16,10 +16,21 @@ impl Config {
     /// Secrets that more than the relay's user may read.
     pub(super) fn secret_file_warnings(&self) -> Vec<Problem> {
         let own = self.store.data.join("token.key");
-        let files: [(&'static str, Option<&PathBuf>, u32); 8] = [
+        let passwords = self.store.data.join("password.key");
+        let files: [(&'static str, Option<&PathBuf>, u32); 10] = [
             (
                 "store.data",
                 Some(&own).filter(|_| self.keeps_data()),
+                OTHERS,
+            ),
+            (
+                "store.data",
+                Some(&passwords).filter(|_| self.keeps_data()),
+                OTHERS,
+            ),
+            (
+                "auth.password_key_file",
+                self.auth.password_key_file.as_ref(),
                 OTHERS,
             ),
             (

@@ -16,6 +16,7 @@ use sordino_protocol::{
 use super::{
     Api, ApiError,
     caller::Caller,
+    lists::credentials,
     request::{Body, Ids},
 };
 use crate::{
@@ -32,7 +33,12 @@ pub(super) async fn register(
     extensions: Extensions,
     body: Body,
 ) -> Result<(StatusCode, Json<User>), ApiError> {
-    let Register { username, list } = body.json()?;
+    let Register {
+        username,
+        list,
+        vault,
+        password,
+    } = body.json()?;
     if !limits::is_username(&username) {
         return Err(ApiError::new(Code::BadRequest, "username"));
     }
@@ -51,13 +57,14 @@ pub(super) async fn register(
             "the first list is version 1 and names one device",
         ));
     }
+    let with = credentials(&api, &list, 0, vault, password)?;
     api.rates.sign_up()?;
     let share = api.rates.sign_ups();
     let taken = api.fleet.take(Bucket::SignUps, share, 1).await;
     taken
         .unwrap_or(Ok(()))
         .map_err(|Wait(wait)| ApiError::after(Code::Busy, wait))?;
-    api.users.create(&username, &list).await?;
+    api.users.create(&username, &list, &with).await?;
     let user = list.user;
     Ok((StatusCode::CREATED, Json(User { user, username })))
 }

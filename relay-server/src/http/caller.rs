@@ -6,13 +6,13 @@ use axum::{
     extract::FromRequestParts,
     http::{HeaderMap, Method, Uri, header, request::Parts},
 };
-use sordino_protocol::{Code, DeviceId, UserId, http::PROOF_HEADER};
+use sordino_protocol::{Code, DeviceId, UserId, http::PROOF_HEADER, list::DeviceList};
 
 use super::{Api, ApiError, error::code_of_users, request::Body};
 use crate::{
     auth::{
         proof::Proof,
-        token::{TokenError, thumbprint},
+        token::{Claims, Scope, TokenError, thumbprint},
     },
     ops::rates::client_of,
 };
@@ -47,23 +47,18 @@ impl FromRequestParts<Arc<Api>> for Caller {
 impl Caller {
     /// Whose token the headers carry.
     pub(crate) async fn of_headers(api: &Api, headers: &HeaderMap) -> Result<Self, Code> {
-        let token = headers
-            .get(header::AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.strip_prefix("Bearer "))
-            .ok_or(Code::NotAuthenticated)?;
-        Self::of_token(api, token).await
+        Self::of_token(api, bearer(headers)?).await
     }
 
     /// Whose token it is.
     pub(crate) async fn of_token(api: &Api, token: &str) -> Result<Self, Code> {
-        let claims =
-            api.tokens
-                .verify(token, (api.now_ms)() / 1000)
-                .map_err(|error| match error {
-                    TokenError::Expired => Code::TokenExpired,
-                    TokenError::Invalid | TokenError::Sign => Code::NotAuthenticated,
-                })?;
+        Self::of_claims(api, claims(api, token)?).await
+    }
+
+    async fn of_claims(api: &Api, claims: Claims) -> Result<Self, Code> {
+        if claims.scope.is_some() {
+            return Err(Code::Forbidden);
+        }
         let list = (api.users)
             .newest_list(claims.sub)
             .await
@@ -103,18 +98,128 @@ impl Caller {
         (method, uri, headers): (&Method, &Uri, &HeaderMap),
         body: &Body,
     ) -> Result<(), ApiError> {
-        let proof = headers
-            .get(PROOF_HEADER)
-            .and_then(|value| Proof::parse(value.to_str().ok()?))
-            .ok_or(Code::BadProof)?;
-        if !proof.verify(&self.signing_key, method.as_str(), uri.path(), &body.0) {
-            return Err(Code::BadProof.into());
-        }
-        api.rates.write(self.user)?;
-        api.redeem(&proof.nonce, self.user, self.device).await
+        let who = (self.user, self.device, &self.signing_key);
+        signed(api, who, (method, uri, headers), body).await
     }
 
     pub(crate) fn signing_key(&self) -> &[u8; 32] {
         &self.signing_key
     }
+}
+
+/// Who may read what an account is and replace it: a device of it, or one that is on no list yet and whose owner knew the
+/// password.
+pub(super) struct Owner {
+    pub(super) user: UserId,
+    device: DeviceId,
+    key: Key,
+}
+
+/// The key by which an owner signs.
+enum Key {
+    Listed([u8; 32]),
+    /// [`thumbprint`] of it; the key itself is on the list that the device wants to store.
+    Named(String),
+}
+
+impl FromRequestParts<Arc<Api>> for Owner {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
+        match Self::of_headers(api, &parts.headers).await {
+            Ok(owner) => {
+                api.rates.user(owner.user)?;
+                Ok(owner)
+            }
+            Err(code) => {
+                api.rates.address(client_of(&parts.extensions))?;
+                Err(code.into())
+            }
+        }
+    }
+}
+
+impl Owner {
+    /// Whose token the headers carry.
+    pub(super) async fn of_headers(api: &Api, headers: &HeaderMap) -> Result<Self, Code> {
+        let claims = claims(api, bearer(headers)?)?;
+        if claims.scope == Some(Scope::Account) {
+            return Ok(Self {
+                user: claims.sub,
+                device: claims.did,
+                key: Key::Named(claims.cnf.jkt),
+            });
+        }
+        let caller = Caller::of_claims(api, claims).await?;
+        Ok(Self {
+            user: caller.user,
+            device: caller.device,
+            key: Key::Listed(caller.signing_key),
+        })
+    }
+
+    /// Refuses what belongs to another user.
+    pub(super) fn must_be_user(&self, user: UserId) -> Result<(), ApiError> {
+        (self.user == user)
+            .then_some(())
+            .ok_or(Code::Forbidden.into())
+    }
+
+    /// Whether it is here because it knew the password.
+    pub(super) fn knew_the_password(&self) -> bool {
+        matches!(self.key, Key::Named(_))
+    }
+
+    /// Refuses a list that this device did not sign the request for, or not now.
+    pub(super) async fn must_have_signed(
+        &self,
+        api: &Api,
+        parts: (&Method, &Uri, &HeaderMap),
+        body: &Body,
+        list: &DeviceList,
+    ) -> Result<(), ApiError> {
+        let key = match &self.key {
+            Key::Listed(key) => *key,
+            Key::Named(name) => list
+                .device(self.device)
+                .map(|device| device.signing_key)
+                .filter(|key| thumbprint(key) == *name)
+                .ok_or(Code::Forbidden)?,
+        };
+        signed(api, (self.user, self.device, &key), parts, body).await
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Result<&str, Code> {
+    headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .ok_or(Code::NotAuthenticated)
+}
+
+fn claims(api: &Api, token: &str) -> Result<Claims, Code> {
+    let claims = api.tokens.verify(token, (api.now_ms)() / 1000);
+    claims.map_err(|error| match error {
+        TokenError::Expired => Code::TokenExpired,
+        TokenError::Invalid | TokenError::Sign => Code::NotAuthenticated,
+    })
+}
+
+/// Refuses a write that the device did not sign with its key, or that was made before.
+async fn signed(
+    api: &Api,
+    (user, device, key): (UserId, DeviceId, &[u8; 32]),
+    (method, uri, headers): (&Method, &Uri, &HeaderMap),
+    body: &Body,
+) -> Result<(), ApiError> {
+    let proof = headers
+        .get(PROOF_HEADER)
+        .and_then(|value| Proof::parse(value.to_str().ok()?))
+        .ok_or(Code::BadProof)?;
+    if !proof.verify(key, method.as_str(), uri.path(), &body.0) {
+        return Err(Code::BadProof.into());
+    }
+    api.rates.write(user)?;
+    api.redeem(&proof.nonce, user, device).await
 }

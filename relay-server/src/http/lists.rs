@@ -9,17 +9,21 @@ use axum::{
 };
 use serde::Deserialize;
 use sordino_protocol::{
-    Code, UserId,
-    http::{Lists, PutList},
+    Code, UserId, frame,
+    http::{Base64, Lists, NewPassword, PutList},
     list::{self, DeviceList},
+    pb,
 };
 
 use super::{
     Api, ApiError,
-    caller::Caller,
+    caller::Owner,
     request::{Body, Ids, Params},
 };
-use crate::{session::Event, user::verify::verify};
+use crate::{
+    session::Event,
+    user::{Credentials, PasswordRecord, verify::verify},
+};
 
 /// Versions of one page.
 const PAGE: usize = 100;
@@ -34,7 +38,7 @@ pub(super) struct Range {
 /// `GET /v1/users/{user}/lists`
 pub(super) async fn read(
     State(api): State<Arc<Api>>,
-    _: Caller,
+    _: Owner,
     Ids(user): Ids<UserId>,
     Params(range): Params<Range>,
 ) -> Result<Json<Lists>, ApiError> {
@@ -59,20 +63,28 @@ pub(super) async fn read(
 /// `PUT /v1/users/{user}/list`
 pub(super) async fn replace(
     State(api): State<Arc<Api>>,
-    caller: Caller,
+    owner: Owner,
     Ids(user): Ids<UserId>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, ApiError> {
-    caller.must_be_user(user)?;
-    caller
-        .must_have_signed(&api, (&method, &uri, &headers), &body)
-        .await?;
+    owner.must_be_user(user)?;
     let bad = |error: list::ListError| ApiError::new(Code::BadList, error.to_string());
-    let PutList { list } = body.json()?;
+    let PutList {
+        list,
+        vault,
+        password,
+    } = body.json()?;
     let next = list::parse(&list.into(), verify).map_err(bad)?;
+    owner
+        .must_have_signed(&api, (&method, &uri, &headers), &body, &next)
+        .await?;
+    // A device that was left open must not be enough to lock its owner out of all new ones.
+    if password.is_some() && !owner.knew_the_password() {
+        return Err(Code::Forbidden.into());
+    }
     let newest = api
         .users
         .newest_list(user)
@@ -82,9 +94,10 @@ pub(super) async fn replace(
         return Err(Code::ListConflict.into());
     }
     newest.check_successor(&next, verify).map_err(bad)?;
+    let with = credentials(&api, &next, newest.vault_version, vault, password)?;
     // Not dropped with the request when its connection is lost: a list that is stored must be announced, or a device that it
     // removes keeps its socket.
-    let stored = tokio::spawn(async move { store(&api, &next).await });
+    let stored = tokio::spawn(async move { store(&api, &next, &with).await });
     stored.await.map_err(|error| {
         tracing::error!(%error, "a list was not stored to the end");
         Code::Internal
@@ -92,9 +105,42 @@ pub(super) async fn replace(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// What comes with a list, checked: the vault that it names, if that is another than before, and nothing else.
+pub(super) fn credentials(
+    api: &Api,
+    list: &DeviceList,
+    vault_before: u32,
+    vault: Option<Base64>,
+    password: Option<NewPassword>,
+) -> Result<Credentials, ApiError> {
+    let bad = |what: &str| ApiError::new(Code::BadVault, what);
+    let vault = vault.map(|vault| vault.0);
+    if let Some(bytes) = &vault {
+        let vault: pb::Vault = frame::decode(bytes.clone(), &frame::VAULT)
+            .map_err(|_| bad("the vault cannot be read"))?;
+        let backup_version = list.backup.map_or(0, |backup| backup.version);
+        if (vault.version, vault.backup_version) != (list.vault_version, backup_version) {
+            return Err(bad("it is not the version that the list names"));
+        }
+    }
+    if vault.is_some() != (list.vault_version != vault_before) {
+        return Err(bad(
+            "a list that names another vault comes with it, and only such a list",
+        ));
+    }
+    let password = password.map(|password| PasswordRecord {
+        seed: password.seed,
+        record: password.record.0.to_vec().into(),
+    });
+    if password.as_ref().is_some_and(|record| !api.passwords.is_record(record)) {
+        return Err(ApiError::new(Code::BadRequest, "password"));
+    }
+    Ok(Credentials { vault, password })
+}
+
 /// Stores a list and tells the sockets of its user's devices.
-async fn store(api: &Api, list: &DeviceList) -> Result<(), ApiError> {
-    api.users.put_list(list).await?;
+async fn store(api: &Api, list: &DeviceList, with: &Credentials) -> Result<(), ApiError> {
+    api.users.put_list(list, with).await?;
     let users = [list.user];
     let told = api.sessions.publish(&users, Event::ListChanged);
     // A socket that is not told sends nothing more, for each message is held against the newest list; it goes on reading until

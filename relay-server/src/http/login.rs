@@ -9,7 +9,7 @@ use sordino_protocol::{
 };
 
 use super::{Api, ApiError, request::Body};
-use crate::auth::{proof, token};
+use crate::auth::{proof, token::Subject};
 
 /// `POST /v1/auth/challenge`. Answered for anyone: it does not say who is registered.
 pub(super) async fn challenge(
@@ -45,13 +45,16 @@ pub(super) async fn token(
         return Err(Code::BadProof.into());
     }
     api.redeem(&nonce, user, device).await?;
-    let access_token = api
-        .tokens
-        .issue(user, device, &signing_key, now_ms / 1000)
-        .map_err(|_| Code::Internal)?;
+    let subject = Subject {
+        user,
+        device,
+        signing_key: &signing_key,
+        scope: None,
+    };
+    let access_token = api.tokens.issue(subject, now_ms / 1000);
     Ok(Json(Token {
-        access_token,
-        expires_in: token::LIFETIME_S,
+        access_token: access_token.map_err(|_| Code::Internal)?,
+        expires_in: subject.lifetime(),
     }))
 }
 
@@ -60,7 +63,7 @@ pub(super) async fn jwks(State(api): State<Arc<Api>>) -> Json<serde_json::Value>
     Json(api.tokens.jwks())
 }
 
-fn array<const N: usize>(bytes: &[u8], field: &str) -> Result<[u8; N], ApiError> {
+pub(super) fn array<const N: usize>(bytes: &[u8], field: &str) -> Result<[u8; N], ApiError> {
     bytes
         .try_into()
         .map_err(|_| ApiError::new(Code::BadRequest, field))

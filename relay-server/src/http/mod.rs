@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     auth::{
         challenge::{self, Challenges},
+        password::Passwords,
         token::Tokens,
     },
     broker::Log,
@@ -25,6 +26,7 @@ pub(crate) mod health;
 mod history;
 mod lists;
 mod login;
+mod passwords;
 mod prekeys;
 mod push;
 mod quota;
@@ -54,6 +56,8 @@ pub struct Api {
     pub claims: ClaimQuota,
     /// Access tokens.
     pub tokens: Tokens,
+    /// Logins by password.
+    pub passwords: Passwords,
     /// What all nodes count together.
     pub fleet: Arc<dyn Fleet>,
     /// How often.

@@ -11,7 +11,9 @@ use axum::{
 };
 use sordino_protocol::{Code, limits};
 
-use super::{Api, ApiError, accounts, claims, health, history, lists, login, prekeys, push};
+use super::{
+    Api, ApiError, accounts, claims, health, history, lists, login, passwords, prekeys, push,
+};
 use crate::ops::rates;
 
 /// The routes of the HTTP interface.
@@ -24,6 +26,9 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/.well-known/jwks.json", get(login::jwks))
         .route("/v1/auth/challenge", post(login::challenge))
         .route("/v1/auth/token", post(login::token))
+        .route("/v1/auth/password", post(passwords::begin))
+        .route("/v1/auth/password/finish", post(passwords::finish))
+        .route("/v1/passwords", post(passwords::register))
         .route("/v1/users", post(accounts::register))
         .fallback(nothing_here)
         .layer(by_address.clone());
@@ -32,6 +37,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/users/{user}", get(accounts::by_id))
         .route("/v1/users/{user}/lists", get(lists::read))
         .route("/v1/users/{user}/list", put(lists::replace))
+        .route("/v1/users/{user}/vault", get(passwords::vault))
         .route(
             "/v1/users/{user}/devices/{device}/prekeys",
             get(prekeys::count).put(prekeys::put),

@@ -4,6 +4,7 @@ mod attacks;
 mod health;
 mod history;
 mod lists;
+mod passwords;
 mod prekeys;
 mod push;
 
@@ -29,7 +30,12 @@ use tower::ServiceExt;
 
 use super::{Api, ClaimQuota, routes::router};
 use crate::{
-    auth::{challenge::Challenges, signing_key::TokenKey, token::Tokens},
+    auth::{
+        challenge::Challenges,
+        password::{PasswordKey, Passwords},
+        signing_key::TokenKey,
+        token::Tokens,
+    },
     delivery::embedded::{DeliveryHandle, Options, start},
     ops::{fleet::Alone, rates::Rates},
     session::{Sessions, memory::MemorySessions},
@@ -70,6 +76,8 @@ impl Relay {
         let dir = tempfile::tempdir().expect("a directory");
         let users = SqliteUsers::open(&dir.path().join("users.sqlite")).await;
         let key = TokenKey::load_or_create(&dir.path().join("token.key")).expect("a key");
+        let password_key = PasswordKey::load_or_create(&dir.path().join("password.key"));
+        let password_key = password_key.expect("a key");
         let mut options = Options::new(dir.path().join("messages"));
         // Test machines are not asked for disk space.
         options.store.reserve_bytes = 1024 * 1024;
@@ -83,6 +91,7 @@ impl Relay {
             challenges: Challenges::new(64),
             claims: ClaimQuota::new(3, 8),
             tokens: Tokens::new(NAME, &key),
+            passwords: Passwords::new(NAME, &password_key),
             fleet: Arc::new(Alone),
             rates: Arc::new(rates),
             draining: CancellationToken::new(),

@@ -16,6 +16,10 @@ pub enum Bucket {
     AddressSignUps(IpAddr),
     /// Sign-ups of all addresses.
     SignUps,
+    /// Passwords tried from an address.
+    AddressPasswords(IpAddr),
+    /// Passwords tried with a name, which stands here as an id.
+    Passwords(UserId),
     /// Prekey bundles that the first user claims of the second.
     Claims(UserId, UserId),
 }
@@ -37,6 +41,8 @@ impl Bucket {
         match self {
             Self::AddressSignUps(address) => format!("sign-ups:{:x}", network(*address)),
             Self::SignUps => "sign-ups".to_owned(),
+            Self::AddressPasswords(address) => format!("passwords:{:x}", network(*address)),
+            Self::Passwords(name) => format!("passwords-of:{name}"),
             Self::Claims(claimer, target) => format!("claims:{claimer}:{target}"),
         }
     }

@@ -29,6 +29,8 @@ const BUCKETS: u64 = 65_536;
 pub struct Rates {
     addresses: Buckets,
     address_sign_ups: Buckets,
+    address_passwords: Buckets,
+    passwords: Buckets,
     sign_ups: DefaultDirectRateLimiter,
     users: Buckets,
     writes: Buckets,
@@ -42,6 +44,8 @@ pub struct Rates {
 /// What the fleet counts together, by the same settings.
 struct Shares {
     address_sign_ups: Share,
+    address_passwords: Share,
+    passwords: Share,
     sign_ups: Share,
     claims: Share,
 }
@@ -95,6 +99,14 @@ impl Rates {
                 Quota::per_hour(rates.address_sign_ups_per_hour),
                 rates.address_sign_ups_burst,
             ),
+            address_passwords: Buckets::new(
+                Quota::per_hour(rates.address_passwords_per_hour),
+                rates.address_passwords_burst,
+            ),
+            passwords: Buckets::new(
+                Quota::per_hour(rates.passwords_per_hour),
+                rates.passwords_burst,
+            ),
             sign_ups: RateLimiter::direct(
                 per_second(rates.sign_ups_per_second).allow_burst(rates.sign_ups_burst),
             ),
@@ -137,6 +149,30 @@ impl Rates {
     pub fn sign_up(&self) -> Result<(), ApiError> {
         let wait = self.all(&self.sign_ups).inspect_err(|_| refused("sign_up"));
         wait.map_err(|Wait(wait)| ApiError::after(Code::Busy, wait))
+    }
+
+    /// A password that is tried, or asked for, from this address.
+    pub fn address_password(&self, ClientAddr(address): ClientAddr) -> Result<(), Wait> {
+        self.address_passwords
+            .take(&self.clock, network(address))
+            .inspect_err(|_| refused("address_password"))
+    }
+
+    /// A password that is tried, or asked for, with this name, which stands here as an id.
+    pub fn password(&self, name: UserId) -> Result<(), Wait> {
+        self.passwords
+            .take(&self.clock, name)
+            .inspect_err(|_| refused("password"))
+    }
+
+    /// [`Self::address_password`], for all nodes together.
+    pub fn address_passwords(&self) -> Share {
+        self.shares.address_passwords
+    }
+
+    /// [`Self::password`], for all nodes together.
+    pub fn passwords(&self) -> Share {
+        self.shares.passwords
     }
 
     /// [`Self::address_sign_up`], for all nodes together.
@@ -197,6 +233,16 @@ impl Shares {
                 tokens: rates.address_sign_ups_per_hour.get(),
                 within: HOUR,
                 burst: rates.address_sign_ups_burst.get(),
+            },
+            address_passwords: Share {
+                tokens: rates.address_passwords_per_hour.get(),
+                within: HOUR,
+                burst: rates.address_passwords_burst.get(),
+            },
+            passwords: Share {
+                tokens: rates.passwords_per_hour.get(),
+                within: HOUR,
+                burst: rates.passwords_burst.get(),
             },
             sign_ups: Share {
                 tokens: rates.sign_ups_per_second.get(),

@@ -35,6 +35,17 @@ impl Person {
         before: Option<&DeviceList>,
         devices: &[(u8, u8)],
     ) -> DeviceList {
+        let vault_version = before.map_or(0, |list| list.vault_version);
+        self.list_with_vault(before, devices, vault_version)
+    }
+
+    /// The same with a vault of this version.
+    pub(crate) fn list_with_vault(
+        &self,
+        before: Option<&DeviceList>,
+        devices: &[(u8, u8)],
+        vault_version: u32,
+    ) -> DeviceList {
         let identity = self.key(1);
         let lsk = self.key(2);
         let certificate = pb::LskCertificateBody {
@@ -53,6 +64,7 @@ impl Person {
             created_ms: 1,
             lsk_certificate: Some(sign(&identity, SignedType::LskCertificate, &certificate)),
             devices: devices.collect(),
+            vault_version,
             ..Default::default()
         };
         list::parse(&sign(&lsk, SignedType::DeviceList, &body), verify).expect("a list that holds")

@@ -3,6 +3,7 @@
 mod cache;
 #[cfg(test)]
 mod conformance;
+mod credentials;
 #[cfg(test)]
 pub(crate) mod fixtures;
 #[cfg(feature = "cluster")]
@@ -16,7 +17,9 @@ pub mod verify;
 pub(crate) mod whole;
 
 use async_trait::async_trait;
+use prost::bytes::Bytes;
 use sordino_protocol::{DeviceId, UserId, http, list::DeviceList, pb};
+use zeroize::Zeroizing;
 
 /// What may go wrong at the door of the users.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -93,11 +96,50 @@ impl std::fmt::Debug for PushTarget {
     }
 }
 
+/// A password, as OPAQUE keeps it: no password, but as secret as its hash.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PasswordRecord {
+    /// Names the relay's secrets that went into it.
+    pub seed: String,
+    /// Its bytes.
+    pub record: Zeroizing<Vec<u8>>,
+}
+
+impl std::fmt::Debug for PasswordRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PasswordRecord")
+            .field("seed", &self.seed)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is stored together with a list, or is not.
+#[derive(Debug, Clone, Default)]
+pub struct Credentials {
+    /// The next version of the vault, as received.
+    pub vault: Option<Bytes>,
+    /// Another password.
+    pub password: Option<PasswordRecord>,
+}
+
+impl Credentials {
+    /// Nothing besides the list.
+    pub const NONE: Self = Self {
+        vault: None,
+        password: None,
+    };
+}
+
 /// The door of the users.
 #[async_trait]
 pub trait Users: Send + Sync + 'static {
-    /// Creates a user with the first version of its list.
-    async fn create(&self, username: &str, list: &DeviceList) -> Result<(), UserError>;
+    /// Creates a user with the first version of its list, and what comes with it.
+    async fn create(
+        &self,
+        username: &str,
+        list: &DeviceList,
+        with: &Credentials,
+    ) -> Result<(), UserError>;
     /// By exact name.
     async fn by_name(&self, username: &str) -> Result<Option<http::User>, UserError>;
     /// By id.
@@ -114,8 +156,14 @@ pub trait Users: Send + Sync + 'static {
         from: u32,
         limit: usize,
     ) -> Result<Vec<pb::Signed>, UserError>;
-    /// Compare-and-set: stores version n if the newest is n − 1, and forgets the prekeys of devices no longer listed.
-    async fn put_list(&self, list: &DeviceList) -> Result<(), UserError>;
+    /// Compare-and-set: stores version n if the newest is n − 1, with what comes with it, and forgets the prekeys of devices
+    /// no longer listed. All or nothing.
+    async fn put_list(&self, list: &DeviceList, with: &Credentials) -> Result<(), UserError>;
+    /// A user's password, by the user's name.
+    async fn password(&self, username: &str)
+    -> Result<Option<(UserId, PasswordRecord)>, UserError>;
+    /// A user's vault, as it was stored.
+    async fn vault(&self, user: UserId) -> Result<Option<Bytes>, UserError>;
     /// Adds one-time prekeys, replaces the others. All or nothing.
     async fn put_prekeys(
         &self,

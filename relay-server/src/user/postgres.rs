@@ -8,6 +8,7 @@
 
 mod attempt;
 mod cached;
+mod credentials;
 mod listener;
 mod lists;
 mod prekeys;
@@ -20,6 +21,7 @@ pub(crate) mod whole;
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use sordino_protocol::{
     DeviceId, UserId, http,
     list::{self, DeviceList},
@@ -32,7 +34,9 @@ use sqlx::{
 use tokio_util::task::AbortOnDropHandle;
 
 use self::{attempt::retrying, cached::Cached};
-use super::{Prekey, PushTarget, UserError, Users, rows, verify::verify};
+use super::{
+    Credentials, PasswordRecord, Prekey, PushTarget, UserError, Users, rows, verify::verify,
+};
 use crate::config::Secret;
 
 /// How to use the database. Its address is no part of this: it is a secret.
@@ -183,9 +187,14 @@ const NO_ANSWER: &str = "PostgreSQL did not answer in time";
 
 #[async_trait]
 impl Users for PostgresUsers {
-    async fn create(&self, username: &str, list: &DeviceList) -> Result<(), UserError> {
+    async fn create(
+        &self,
+        username: &str,
+        list: &DeviceList,
+        with: &Credentials,
+    ) -> Result<(), UserError> {
         let pool = &self.inner.pool;
-        self.within(retrying(|| lists::create(pool, username, list)))
+        self.within(retrying(|| lists::create(pool, username, list, with)))
             .await
     }
 
@@ -232,9 +241,22 @@ impl Users for PostgresUsers {
             .await
     }
 
-    async fn put_list(&self, list: &DeviceList) -> Result<(), UserError> {
+    async fn password(
+        &self,
+        username: &str,
+    ) -> Result<Option<(UserId, PasswordRecord)>, UserError> {
+        self.within(credentials::password(&self.inner.pool, username))
+            .await
+    }
+
+    async fn vault(&self, user: UserId) -> Result<Option<Bytes>, UserError> {
+        self.within(credentials::vault(&self.inner.pool, user))
+            .await
+    }
+
+    async fn put_list(&self, list: &DeviceList, with: &Credentials) -> Result<(), UserError> {
         let pool = &self.inner.pool;
-        self.within(retrying(|| lists::put(pool, list))).await?;
+        self.within(retrying(|| lists::put(pool, list, with))).await?;
         // The notification comes too; who wrote may read at once. If the caller gives up meanwhile, it comes alone.
         self.inner.cached.forget(list.user);
         Ok(())

@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use sordino_protocol::{
     DeviceId, UserId, http,
     list::{self, DeviceList},
@@ -17,7 +18,8 @@ use sqlx::{
 };
 
 use super::{
-    Prekey, PushTarget, UserError, Users, cache::Cache, prekeys, push, rows, verify::verify,
+    Credentials, PasswordRecord, Prekey, PushTarget, UserError, Users, cache::Cache, credentials, prekeys, push, rows,
+    verify::verify,
 };
 
 /// Users whose list is kept in memory, about 4 KiB each.
@@ -149,9 +151,14 @@ impl SqliteUsers {
 
 #[async_trait]
 impl Users for SqliteUsers {
-    async fn create(&self, username: &str, list: &DeviceList) -> Result<(), UserError> {
-        let (username, list) = (username.to_owned(), list.clone());
-        self.write(async move |inner| inner.create(&username, &list).await)
+    async fn create(
+        &self,
+        username: &str,
+        list: &DeviceList,
+        with: &Credentials,
+    ) -> Result<(), UserError> {
+        let (username, list, with) = (username.to_owned(), list.clone(), with.clone());
+        self.write(async move |inner| inner.create(&username, &list, &with).await)
             .await
     }
 
@@ -212,10 +219,21 @@ impl Users for SqliteUsers {
         .collect()
     }
 
-    async fn put_list(&self, list: &DeviceList) -> Result<(), UserError> {
-        let list = list.clone();
-        self.write(async move |inner| inner.put_list(&list).await)
+    async fn put_list(&self, list: &DeviceList, with: &Credentials) -> Result<(), UserError> {
+        let (list, with) = (list.clone(), with.clone());
+        self.write(async move |inner| inner.put_list(&list, &with).await)
             .await
+    }
+
+    async fn password(
+        &self,
+        username: &str,
+    ) -> Result<Option<(UserId, PasswordRecord)>, UserError> {
+        credentials::password(&self.inner.readers, username).await
+    }
+
+    async fn vault(&self, user: UserId) -> Result<Option<Bytes>, UserError> {
+        credentials::vault(&self.inner.readers, user).await
     }
 
     async fn put_prekeys(
@@ -310,7 +328,12 @@ impl Users for SqliteUsers {
 }
 
 impl Inner {
-    async fn create(&self, username: &str, list: &DeviceList) -> Result<(), UserError> {
+    async fn create(
+        &self,
+        username: &str,
+        list: &DeviceList,
+        with: &Credentials,
+    ) -> Result<(), UserError> {
         let id = list.user.as_bytes().as_slice();
         let mut tx = self.writer.begin().await?;
         let standing = sqlx::query("SELECT id, username FROM users WHERE id = ? OR username = ?")
@@ -331,12 +354,13 @@ impl Inner {
             .execute(&mut *tx)
             .await?;
         insert_list(&mut tx, list).await?;
+        credentials::put(&mut tx, list.user, with).await?;
         tx.commit().await?;
         self.lists.forget([list.user]);
         Ok(())
     }
 
-    async fn put_list(&self, list: &DeviceList) -> Result<(), UserError> {
+    async fn put_list(&self, list: &DeviceList, with: &Credentials) -> Result<(), UserError> {
         let id = list.user.as_bytes().as_slice();
         let mut tx = self.writer.begin().await?;
         let newest: Option<u32> =
@@ -371,6 +395,7 @@ impl Inner {
                 .await?;
         }
         insert_list(&mut tx, list).await?;
+        credentials::put(&mut tx, list.user, with).await?;
         tx.commit().await?;
         self.lists.forget([list.user]);
         self.expiries.forget(touched);
@@ -436,7 +461,7 @@ mod tests {
         let list = person.list(None, &[1]);
         let device = fixtures::device_id(1);
         let before = SqliteUsers::open(&file).await.expect("opened");
-        before.create("one", &list).await.expect("created");
+        before.create("one", &list, &Credentials::NONE).await.expect("created");
         before
             .put_prekeys(
                 person.user,

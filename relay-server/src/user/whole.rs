@@ -20,6 +20,9 @@ pub(crate) struct WholeUser {
     pub(crate) push: Vec<(Vec<u8>, String, String, i64)>,
     /// In the order of arrival.
     pub(crate) prekeys: Vec<WholePrekey>,
+    /// Seed and record.
+    pub(crate) password: Option<(String, Vec<u8>)>,
+    pub(crate) vault: Option<Vec<u8>>,
 }
 
 /// A prekey as stored.
@@ -85,6 +88,14 @@ impl WholeUsers {
         .bind(key)
         .fetch_all(&mut self.0)
         .await?;
+        let password = sqlx::query_as("SELECT seed, record FROM passwords WHERE user_id = ?")
+            .bind(key)
+            .fetch_optional(&mut self.0)
+            .await?;
+        let vault = sqlx::query_scalar("SELECT vault FROM vaults WHERE user_id = ?")
+            .bind(key)
+            .fetch_optional(&mut self.0)
+            .await?;
         let prekey = |row: SqliteRow| {
             Ok(WholePrekey {
                 device: row.try_get("device_id")?,
@@ -100,6 +111,8 @@ impl WholeUsers {
             lists,
             devices,
             push,
+            password,
+            vault,
             prekeys: prekeys
                 .into_iter()
                 .map(prekey)

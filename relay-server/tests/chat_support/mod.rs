@@ -24,9 +24,14 @@ use sordino_protocol::{
     signed::{self, SignedType},
 };
 // What the fixtures expect of their parent.
-use sordino_relay::user::{Prekey, PrekeyKind, Users, verify};
+use sordino_relay::user::{Credentials, Prekey, PrekeyKind, Users, verify};
 use sordino_relay::{
-    auth::{challenge::Challenges, signing_key::TokenKey, token::Tokens},
+    auth::{
+        challenge::Challenges,
+        password::{PasswordKey, Passwords},
+        signing_key::TokenKey,
+        token::Tokens,
+    },
     chat::{Chat, Settings},
     delivery::embedded::{DeliveryHandle, Options, start},
     http::{Api, ClaimQuota, routes::router},
@@ -110,6 +115,8 @@ impl Relay {
         let users = SqliteUsers::open(&dir.join("users.sqlite")).await;
         let users = users.expect("opened");
         let key = TokenKey::load_or_create(&dir.join("token.key")).expect("a key");
+        let password_key = PasswordKey::load_or_create(&dir.join("password.key"));
+        let password_key = password_key.expect("a key");
         let sessions = Arc::new(MemorySessions::new());
         let mut options = Options::new(dir.join("messages"));
         // Test machines are not asked for disk space.
@@ -125,6 +132,7 @@ impl Relay {
             challenges: Challenges::new(64),
             claims: ClaimQuota::new(3, 8),
             tokens: Tokens::new(NAME, &key),
+            passwords: Passwords::new(NAME, &password_key),
             fleet: Arc::new(sordino_relay::ops::fleet::Alone),
             rates: Arc::new(rates),
             draining: CancellationToken::new(),
@@ -161,10 +169,10 @@ impl Relay {
     pub async fn register(&self, person: &Person, devices: &[u8]) -> DeviceList {
         let first = person.list(None, &devices[..1]);
         let name = format!("user-{}", &person.user.to_string()[..8]);
-        self.users.create(&name, &first).await.expect("created");
+        self.users.create(&name, &first, &Credentials::NONE).await.expect("created");
         let list = if devices.len() > 1 {
             let next = person.list(Some(&first), devices);
-            self.users.put_list(&next).await.expect("replaced");
+            self.users.put_list(&next, &Credentials::NONE).await.expect("replaced");
             next
         } else {
             first

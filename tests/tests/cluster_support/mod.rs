@@ -52,10 +52,11 @@ impl Servers {
         } = self;
         let nodes: Vec<_> = cassandra.split(',').map(|n| format!("'{n}'")).collect();
         let shared = format!(
-            "auth.token_key = '{:064x}'\nops.unready_seconds = 0\n\
+            "auth.token_key = '{:064x}'\nauth.password_key = '{:064x}'\nops.unready_seconds = 0\n\
          postgres.url = '{database}'\nredis.url = '{redis}'\n\
          kafka = {{ brokers = '{kafka}', topic = '{name}', partitions = 4, replication = 1, dev = true }}\n\
          cassandra = {{ nodes = [{}], keyspace = '{name}', replication = 1 }}\n",
+            rand::random::<u128>(),
             rand::random::<u128>(),
             nodes.join(", "),
         );

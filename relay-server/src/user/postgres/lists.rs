@@ -7,11 +7,16 @@ use sordino_protocol::{
 };
 use sqlx::{PgPool, Postgres, Row, Transaction, postgres::PgRow};
 
-use super::{attempt::Stop, listener};
-use crate::user::{UserError, rows};
+use super::{attempt::Stop, credentials, listener};
+use crate::user::{Credentials, UserError, rows};
 
 /// Creates a user with the first version of its list.
-pub(super) async fn create(pool: &PgPool, username: &str, list: &DeviceList) -> Result<(), Stop> {
+pub(super) async fn create(
+    pool: &PgPool,
+    username: &str,
+    list: &DeviceList,
+    with: &Credentials,
+) -> Result<(), Stop> {
     let mut tx = pool.begin().await?;
     // Waits for another that is creating the same, and does nothing if that one commits.
     let created =
@@ -31,12 +36,17 @@ pub(super) async fn create(pool: &PgPool, username: &str, list: &DeviceList) -> 
         }));
     }
     insert(&mut tx, list).await?;
+    credentials::put(&mut tx, list.user, with).await?;
     // Nobody is told: that there is no such user is never cached.
     Ok(tx.commit().await?)
 }
 
 /// Stores version n if the newest is n − 1, and removes the devices that are no longer listed.
-pub(super) async fn put(pool: &PgPool, list: &DeviceList) -> Result<(), Stop> {
+pub(super) async fn put(
+    pool: &PgPool,
+    list: &DeviceList,
+    with: &Credentials,
+) -> Result<(), Stop> {
     let id = list.user.as_bytes().as_slice();
     let mut tx = pool.begin().await?;
     // One writer of a user's lists at a time, on all nodes: what follows sees what the one before committed.
@@ -77,6 +87,7 @@ pub(super) async fn put(pool: &PgPool, list: &DeviceList) -> Result<(), Stop> {
             .await?;
     }
     insert(&mut tx, list).await?;
+    credentials::put(&mut tx, list.user, with).await?;
     listener::notify(&mut tx, list.user).await?;
     Ok(tx.commit().await?)
 }

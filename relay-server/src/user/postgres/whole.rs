@@ -66,6 +66,14 @@ impl Importer {
         .bind(key)
         .fetch_all(&mut self.0)
         .await?;
+        let password = sqlx::query_as("SELECT seed, record FROM passwords WHERE user_id = $1")
+            .bind(key)
+            .fetch_optional(&mut self.0)
+            .await?;
+        let vault = sqlx::query_scalar("SELECT vault FROM vaults WHERE user_id = $1")
+            .bind(key)
+            .fetch_optional(&mut self.0)
+            .await?;
         let prekey = |row: PgRow| {
             Ok(WholePrekey {
                 device: row.try_get("device_id")?,
@@ -81,6 +89,8 @@ impl Importer {
             lists,
             devices,
             push,
+            password,
+            vault,
             prekeys: prekeys
                 .into_iter()
                 .map(prekey)
@@ -126,6 +136,21 @@ impl Importer {
             .bind(set_ms)
             .execute(&mut *tx)
             .await?;
+        }
+        if let Some((seed, record)) = &user.password {
+            sqlx::query("INSERT INTO passwords (user_id, seed, record) VALUES ($1, $2, $3)")
+                .bind(id)
+                .bind(seed)
+                .bind(record)
+                .execute(&mut *tx)
+                .await?;
+        }
+        if let Some(vault) = &user.vault {
+            sqlx::query("INSERT INTO vaults (user_id, vault) VALUES ($1, $2)")
+                .bind(id)
+                .bind(vault)
+                .execute(&mut *tx)
+                .await?;
         }
         // One after another: the order of arrival is the order in which they are given out.
         for key in &user.prekeys {

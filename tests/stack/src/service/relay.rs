@@ -57,8 +57,9 @@ pub(crate) fn process(plan: &Plan, relays: &Relays, n: u16) -> Process {
 pub(crate) fn bring_up(plan: &Plan, relays: &Relays, context: &Context<'_>) -> Result<(), Error> {
     let place = &context.place;
     let addresses = Addresses::of_relays(plan)?;
-    let key = place.etc("token.key");
-    place.secret(&key, || hex::encode(rand::random::<[u8; 32]>()))?;
+    for key in ["token.key", "password.key"] {
+        place.secret(&place.etc(key), || hex::encode(rand::random::<[u8; 32]>()))?;
+    }
     for n in plan.relay_numbers() {
         let settings = settings(plan, &addresses, n)?;
         place.write(&settings_file(place, n), settings.as_bytes())?;
@@ -117,7 +118,7 @@ fn settings(plan: &Plan, addresses: &Addresses, n: u16) -> Result<String, Error>
     let roles = roles.map_or_else(String::new, |roles| format!("roles = {roles:?}\n"));
     Ok(format!(
         "[server]\nlisten = \"{listen}\"\nname = \"localhost\"\ntrusted_proxies = [\"127.0.0.1/32\"]\n{roles}\n\
-         [auth]\ntoken_key_file = {key:?}\n\n\
+         [auth]\ntoken_key_file = {key:?}\npassword_key_file = {passwords:?}\n\n\
          [ops]\nlisten = \"{ops}\"\n\n\
          [store]\ndata = {data:?}\n\n\
          [postgres]\nurl = \"{postgres}\"\n\n\
@@ -126,6 +127,7 @@ fn settings(plan: &Plan, addresses: &Addresses, n: u16) -> Result<String, Error>
          [cassandra]\nnodes = [{nodes}]\nkeyspace = \"{KEYSPACE}\"\nreplication = {replication}\n{cassandra_secure}\n{more}\n",
         listen = address(plan, n),
         key = place.etc("token.key"),
+        passwords = place.etc("password.key"),
         ops = ops(plan, n),
         data = place.data(&name(n)),
         postgres = addresses.postgres,
@@ -167,6 +169,7 @@ mod tests {
             "listen = \"127.0.0.1:17332\"",
             "listen = \"127.0.0.1:17362\"",
             "token_key_file = \"/stack/etc/token.key\"",
+            "password_key_file = \"/stack/etc/password.key\"",
             "data = \"/stack/data/relay-2\"",
             "url = \"postgres://sordino:secret@127.0.0.1:17302/sordino\"",
             "dev = true",

@@ -35,7 +35,7 @@ async fn two_nodes_claim_every_key_once() {
     let nodes = [database.node().await, database.node().await];
     let person = Person::new(1);
     nodes[0]
-        .create("one", &person.list(None, &[1]))
+        .create("one", &person.list(None, &[1]), &Credentials::NONE)
         .await
         .expect("created");
     put(&nodes[0], &person, &standing(LATER)).await;
@@ -67,7 +67,7 @@ async fn keys_are_claimed_in_the_order_given_not_of_their_ids() {
     };
     let node = database.node().await;
     let person = Person::new(1);
-    node.create("one", &person.list(None, &[1]))
+    node.create("one", &person.list(None, &[1]), &Credentials::NONE)
         .await
         .expect("created");
     put(&node, &person, &standing(LATER)).await;
@@ -89,7 +89,7 @@ async fn of_two_keys_of_a_standing_kind_the_last_stands() {
     };
     let node = database.node().await;
     let person = Person::new(1);
-    node.create("one", &person.list(None, &[1]))
+    node.create("one", &person.list(None, &[1]), &Credentials::NONE)
         .await
         .expect("created");
     let keys = [1, 2, 2].map(|id| prekey(PrekeyKind::Signed, id, LATER + u64::from(id)));
@@ -108,14 +108,14 @@ async fn of_lists_put_on_two_nodes_one_is_stored() {
     let nodes = [database.node().await, database.node().await];
     let person = Person::new(1);
     let mut newest_list = person.list(None, &[1]);
-    nodes[0].create("one", &newest_list).await.expect("created");
+    nodes[0].create("one", &newest_list, &Credentials::NONE).await.expect("created");
     for _ in 0..10 {
         let writers: Vec<_> = [2, 3, 4, 5]
             .into_iter()
             .map(|device| {
                 let list = person.list(Some(&newest_list), &[1, device]);
                 let node = nodes[usize::from(device % 2)].clone();
-                tokio::spawn(async move { (node.put_list(&list).await, list) })
+                tokio::spawn(async move { (node.put_list(&list, &Credentials::NONE).await, list) })
             })
             .collect();
         let mut stored = Vec::new();
@@ -143,7 +143,7 @@ async fn writers_of_everything_get_along() {
     let nodes = [database.node().await, database.node().await];
     let person = Person::new(1);
     let mut list = person.list(None, &[1, 2, 3]);
-    nodes[0].create("one", &list).await.expect("created");
+    nodes[0].create("one", &list, &Credentials::NONE).await.expect("created");
     let mut tasks = Vec::new();
     for n in 0..60_u32 {
         let (node, user) = (nodes[n as usize % 2].clone(), person.user);
@@ -160,7 +160,7 @@ async fn writers_of_everything_get_along() {
     for n in 0..10 {
         let devices: &[u8] = if n % 2 == 0 { &[1] } else { &[1, 2, 3] };
         list = person.list(Some(&list), devices);
-        nodes[n % 2].put_list(&list).await.expect("stored");
+        nodes[n % 2].put_list(&list, &Credentials::NONE).await.expect("stored");
     }
     for task in tasks {
         task.await.expect("ran");
@@ -181,9 +181,9 @@ async fn a_node_hears_of_what_another_writes() {
     let person = Person::new(1);
     let (user, device) = (person.user, device_id(1));
     let first = person.list(None, &[1]);
-    here.create("one", &first).await.expect("created");
+    here.create("one", &first, &Credentials::NONE).await.expect("created");
     assert_eq!(cached_version(&there, user).await, 1);
-    here.put_list(&person.list(Some(&first), &[1, 2]))
+    here.put_list(&person.list(Some(&first), &[1, 2]), &Credentials::NONE)
         .await
         .expect("stored");
     // Only a notification takes the first one away: the cache of this node does not age.

@@ -1,0 +1,225 @@
+//! Logging in by password, for a device that is on no list yet: OPAQUE (RFC 9807).
+//!
+//! An attempt under way costs the relay no memory: what it has to know again it seals and gives to the device that makes it.
+
+use std::{io, path::Path};
+
+use aes_gcm::{
+    Aes256Gcm,
+    aead::{Aead, KeyInit, Payload},
+};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
+use sordino_opaque::{Attempt, Malformed, Realm, Server};
+use sordino_protocol::{UserId, hash};
+use zeroize::Zeroizing;
+
+use super::key_file;
+use crate::user::PasswordRecord;
+
+const LENGTH: usize = 32;
+/// What the key that seals attempts is derived for.
+const ATTEMPTS: &[u8] = b"sordino relay password attempts v1";
+/// What the key is named by.
+const SEED: &[u8] = b"sordino relay password seed v1";
+/// What a name without a user is hashed for.
+const SUBJECT: &[u8] = b"sordino relay password subject v1";
+const NONCE: usize = 12;
+
+/// What the relay's secrets of OPAQUE follow from: who loses it ends every login by password.
+pub struct PasswordKey(Zeroizing<[u8; LENGTH]>);
+
+impl PasswordKey {
+    /// Reads the file, or draws a key and writes it where there is none.
+    pub fn load_or_create(file: &Path) -> io::Result<Self> {
+        key_file::load_or_create(file).map(Self)
+    }
+
+    /// From 64 hexadecimal digits; `None` for anything else.
+    pub fn from_hex(digits: &str) -> Option<Self> {
+        key_file::from_hex(digits).map(Self)
+    }
+}
+
+/// Answers logins.
+pub struct Passwords {
+    relay: String,
+    server: Server,
+    seed: String,
+    sealing: Aes256Gcm,
+}
+
+impl Passwords {
+    /// Of the relay with this name.
+    pub fn new(relay: &str, key: &PasswordKey) -> Self {
+        Self {
+            relay: relay.to_owned(),
+            server: Server::from_key(&key.0),
+            seed: hex::encode(mac(&key.0, SEED).get(..8).unwrap_or_default()),
+            sealing: Aes256Gcm::new((&*mac(&key.0, ATTEMPTS)).into()),
+        }
+    }
+
+    /// Names the secrets, so that a record of others is known as such.
+    pub fn seed(&self) -> &str {
+        &self.seed
+    }
+
+    /// Whether a record may be kept: one of these secrets.
+    pub fn is_record(&self, record: &PasswordRecord) -> bool {
+        record.seed == self.seed && Server::is_record(&record.record)
+    }
+
+    /// Answers the first message towards a new password.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn register(&self, username: &str, request: &[u8]) -> Result<Vec<u8>, Malformed> {
+        self.server.register(self.realm(username), request)
+    }
+
+    /// Answers KE1: the attempt, sealed, and KE2. Without a record of these secrets, as if there were one.
+    ///
+    /// # Errors
+    /// KE1 is none, or the record is damaged.
+    pub fn begin(
+        &self,
+        username: &str,
+        record: Option<&PasswordRecord>,
+        nonce: &[u8; 32],
+        request: &[u8],
+    ) -> Result<(Vec<u8>, Vec<u8>), Malformed> {
+        let record = record.filter(|record| record.seed == self.seed);
+        let record = record.map(|record| record.record.as_slice());
+        let (attempt, response) = self.server.log_in(self.realm(username), record, request)?;
+        let drawn: [u8; NONCE] = rand::random();
+        let (state, aad) = (attempt.to_bytes(), aad(nonce, username));
+        let payload = Payload {
+            msg: &state,
+            aad: &aad,
+        };
+        let sealed = self.sealing.encrypt(&drawn.into(), payload);
+        let sealed = sealed.map_err(|_| Malformed)?;
+        Ok(([drawn.as_slice(), &sealed].concat(), response))
+    }
+
+    /// Whether the attempt with this nonce was by somebody who knew the password.
+    pub fn finish(
+        &self,
+        username: &str,
+        nonce: &[u8; 32],
+        attempt: &[u8],
+        finalization: &[u8],
+    ) -> bool {
+        let opened = attempt.split_first_chunk::<NONCE>().and_then(|(drawn, msg)| {
+            let aad = aad(nonce, username);
+            let payload = Payload { msg, aad: &aad };
+            let state = self.sealing.decrypt(drawn.into(), payload).ok()?;
+            Attempt::from_bytes(&Zeroizing::new(state)).ok()
+        });
+        opened.is_some_and(|attempt| attempt.finish(self.realm(username), finalization).is_some())
+    }
+
+    fn realm<'a>(&'a self, username: &'a str) -> Realm<'a> {
+        Realm {
+            relay: &self.relay,
+            username,
+        }
+    }
+}
+
+/// Whom the challenge of an attempt is for: a name, whether or not there is such a user.
+pub fn subject(username: &str) -> UserId {
+    let hashed = hash::sha256(&[SUBJECT, username.as_bytes()].concat());
+    let mut id = [0; 16];
+    id.iter_mut().zip(hashed).for_each(|(to, from)| *to = from);
+    UserId::from_bytes(id)
+}
+
+fn aad(nonce: &[u8; 32], username: &str) -> Vec<u8> {
+    [nonce.as_slice(), username.as_bytes()].concat()
+}
+
+fn mac(key: &[u8; LENGTH], label: &[u8]) -> Zeroizing<[u8; 32]> {
+    // A key shorter than a block is filled up with zeros, as HMAC does with it anyway.
+    let mut block = Zeroizing::new([0; 64]);
+    block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+    let mut mac = Hmac::<Sha256>::new((&*block).into());
+    mac.update(label);
+    let mut out = Zeroizing::new([0; 32]);
+    let tag = mac.finalize().into_bytes();
+    out.iter_mut().zip(tag).for_each(|(to, from)| *to = from);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use sordino_opaque::{Login, LoginError, Registration};
+
+    use super::*;
+
+    const PASSWORD: &[u8] = b"correct horse battery staple";
+    const NONCE: [u8; 32] = [7; 32];
+
+    fn passwords() -> Passwords {
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = dir.path().join("password.key");
+        let key = PasswordKey::load_or_create(&file).expect("created");
+        let again = PasswordKey::load_or_create(&file).expect("read");
+        assert_eq!(*key.0, *again.0);
+        Passwords::new("relay.example", &key)
+    }
+
+    fn realm(username: &str) -> Realm<'_> {
+        Realm {
+            relay: "relay.example",
+            username,
+        }
+    }
+
+    fn record(passwords: &Passwords) -> PasswordRecord {
+        let (registration, request) = Registration::start(PASSWORD).expect("started");
+        let response = passwords.register("alice", &request).expect("answered");
+        let registered = registration.finish(realm("alice"), &response);
+        PasswordRecord {
+            seed: passwords.seed().to_owned(),
+            record: registered.expect("registered").record,
+        }
+    }
+
+    #[test]
+    fn an_attempt_is_finished_by_who_knows_the_password_as_it_was_begun() {
+        let passwords = passwords();
+        let record = record(&passwords);
+        assert!(passwords.is_record(&record));
+        let (login, ke1) = Login::start(PASSWORD).expect("started");
+        let (attempt, ke2) = passwords
+            .begin("alice", Some(&record), &NONCE, &ke1)
+            .expect("answered");
+        let ke3 = login.finish(realm("alice"), &ke2).expect("right").finalization;
+        assert!(passwords.finish("alice", &NONCE, &attempt, &ke3));
+        assert!(!passwords.finish("bob", &NONCE, &attempt, &ke3));
+        assert!(!passwords.finish("alice", &[8; 32], &attempt, &ke3));
+        assert!(!passwords.finish("alice", &NONCE, &attempt, &[0; 64]));
+        for bit in [0, 8 * NONCE.len() + 3, 8 * attempt.len() - 1] {
+            let mut changed = attempt.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            assert!(!passwords.finish("alice", &NONCE, &changed, &ke3), "{bit}");
+        }
+        assert!(!passwords.finish("alice", &NONCE, &attempt[..5], &ke3));
+    }
+
+    #[test]
+    fn a_record_of_other_secrets_is_as_good_as_none() {
+        let (here, there) = (passwords(), passwords());
+        let record = record(&there);
+        assert!(!here.is_record(&record));
+        let (login, ke1) = Login::start(PASSWORD).expect("started");
+        let (_, ke2) = here
+            .begin("alice", Some(&record), &NONCE, &ke1)
+            .expect("answered as if there were none");
+        let refused = login.finish(realm("alice"), &ke2).err();
+        assert_eq!(refused, Some(LoginError::Refused));
+    }
+
+}

@@ -1,0 +1,160 @@
+//! Passwords (OPAQUE, RFC 9807): set, and used by a device that is on no list yet; and the vault, which is what such a device is after.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    http::{Extensions, HeaderMap, header},
+};
+use sordino_protocol::{
+    Code, UserId,
+    http::{
+        PasswordAnswer, PasswordChallenge, PasswordFinish, PasswordLogin, PasswordRequest,
+        PasswordToken, StoredVault,
+    },
+    limits,
+};
+
+use super::{
+    Api, ApiError,
+    caller::Owner,
+    login::array,
+    request::{Body, Ids},
+};
+use crate::{
+    auth::{
+        password::subject,
+        token::{Scope, Subject},
+    },
+    ops::{
+        fleet::Bucket,
+        rates::client_of,
+    },
+};
+
+/// `POST /v1/passwords`
+pub(super) async fn register(
+    State(api): State<Arc<Api>>,
+    extensions: Extensions,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<PasswordAnswer>, ApiError> {
+    let PasswordRequest { username, request } = body.json()?;
+    let owner = match headers.contains_key(header::AUTHORIZATION) {
+        true => Some(Owner::of_headers(&api, &headers).await?),
+        false => None,
+    };
+    must_not_guess(&api, &extensions, &username).await?;
+    if let Some(user) = api.users.by_name(&username).await? {
+        let own = |owner: &Owner| owner.user == user.user && owner.knew_the_password();
+        if !owner.as_ref().is_some_and(own) {
+            return Err(Code::NameTaken.into());
+        }
+    }
+    let response = api.passwords.register(&username, &request.0);
+    Ok(Json(PasswordAnswer {
+        response: response.map_err(|_| malformed("request"))?.into(),
+        seed: api.passwords.seed().to_owned(),
+    }))
+}
+
+/// `POST /v1/auth/password`. Answered for anyone: it does not say who is registered.
+pub(super) async fn begin(
+    State(api): State<Arc<Api>>,
+    extensions: Extensions,
+    body: Body,
+) -> Result<Json<PasswordChallenge>, ApiError> {
+    let PasswordLogin {
+        username,
+        device,
+        request,
+    } = body.json()?;
+    must_not_guess(&api, &extensions, &username).await?;
+    let record = api.users.password(&username).await?;
+    let record = record.as_ref().map(|(_, record)| record);
+    let nonce = api
+        .challenges
+        .issue(subject(&username), device, (api.now_ms)());
+    let begun = api.passwords.begin(&username, record, &nonce, &request.0);
+    let (attempt, response) = begun.map_err(|_| malformed("request"))?;
+    Ok(Json(PasswordChallenge {
+        nonce: nonce.to_vec().into(),
+        attempt: attempt.into(),
+        response: response.into(),
+        relay: api.name.clone(),
+    }))
+}
+
+/// `POST /v1/auth/password/finish`
+pub(super) async fn finish(
+    State(api): State<Arc<Api>>,
+    body: Body,
+) -> Result<Json<PasswordToken>, ApiError> {
+    let finish: PasswordFinish = body.json()?;
+    let nonce = array(&finish.nonce.0, "nonce")?;
+    let signing_key = array(&finish.signing_key.0, "signing_key")?;
+    let (name, device, now_ms) = (&finish.username, finish.device, (api.now_ms)());
+    if !api.challenges.stands(&nonce, subject(name), device, now_ms) {
+        return Err(Code::ChallengeExpired.into());
+    }
+    let (attempt, finalization) = (&finish.attempt.0, &finish.finalization.0);
+    if !api.passwords.finish(name, &nonce, attempt, finalization) {
+        return Err(Code::WrongPassword.into());
+    }
+    api.redeem(&nonce, subject(name), device).await?;
+    // Looked up again: the account may be gone since.
+    let user = api.users.by_name(name).await?.ok_or(Code::WrongPassword)?;
+    let subject = Subject {
+        user: user.user,
+        device,
+        signing_key: &signing_key,
+        scope: Some(Scope::Account),
+    };
+    let access_token = api.tokens.issue(subject, now_ms / 1000);
+    Ok(Json(PasswordToken {
+        user: user.user,
+        access_token: access_token.map_err(|_| Code::Internal)?,
+        expires_in: subject.lifetime(),
+    }))
+}
+
+/// `GET /v1/users/{user}/vault`
+pub(super) async fn vault(
+    State(api): State<Arc<Api>>,
+    owner: Owner,
+    Ids(user): Ids<UserId>,
+) -> Result<Json<StoredVault>, ApiError> {
+    owner.must_be_user(user)?;
+    let vault = api.users.vault(user).await?.ok_or(Code::NotFound)?;
+    Ok(Json(StoredVault {
+        vault: sordino_protocol::http::Base64(vault),
+    }))
+}
+
+/// Counts everything by which passwords could be tried. Who asks for a name's OPRF before the name is taken could try them later,
+/// so that counts, too.
+async fn must_not_guess(
+    api: &Api,
+    extensions: &Extensions,
+    username: &str,
+) -> Result<(), ApiError> {
+    if !limits::is_username(username) {
+        return Err(ApiError::new(Code::BadRequest, "username"));
+    }
+    let address = client_of(extensions);
+    api.rates.address_password(address)?;
+    let share = api.rates.address_passwords();
+    let bucket = Bucket::AddressPasswords(address.0);
+    api.fleet.take(bucket, share, 1).await.unwrap_or(Ok(()))?;
+    let name = subject(username);
+    api.rates.password(name)?;
+    let taken = (api.fleet)
+        .take(Bucket::Passwords(name), api.rates.passwords(), 1)
+        .await;
+    Ok(taken.unwrap_or(Ok(()))?)
+}
+
+fn malformed(what: &str) -> ApiError {
+    ApiError::new(Code::BadRequest, what)
+}

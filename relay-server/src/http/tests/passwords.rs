@@ -1,0 +1,305 @@
+//! Passwords: set at the sign-up, used by a new device, and tried only so often.
+
+use std::num::NonZeroU32;
+
+use sordino_opaque::{Login as PasswordLogin, LoginError, Realm, Registration};
+use sordino_protocol::pb;
+
+use super::*;
+use crate::config;
+
+const PASSWORD: &[u8] = b"correct horse battery staple";
+const ALICE: Realm<'static> = Realm {
+    relay: NAME,
+    username: "alice",
+};
+
+fn base64(bytes: impl AsRef<[u8]>) -> String {
+    BASE64_STANDARD.encode(bytes)
+}
+
+fn bytes(body: &Value, field: &str) -> Vec<u8> {
+    let text = body[field].as_str().expect("text");
+    BASE64_STANDARD.decode(text).expect("base64")
+}
+
+fn vault(version: u32) -> String {
+    let vault = pb::Vault {
+        version,
+        backup_version: 0,
+        sealed: vec![7; 600].into(),
+        wrapped_keys: vec![pb::WrappedVaultKey {
+            kind: 1,
+            encapsulated: vec![8; 1120].into(),
+            sealed: vec![9; 48].into(),
+        }],
+    };
+    base64(prost::Message::encode_to_vec(&vault))
+}
+
+impl Relay {
+    /// What the relay keeps of the password; the bearer may change theirs.
+    async fn new_password(&self, name: &str, bearer: Option<&str>) -> (StatusCode, Value) {
+        let (registration, request) = Registration::start(PASSWORD).expect("started");
+        let body = json!({ "username": name, "request": base64(request) });
+        let mut builder = Request::post("/v1/passwords");
+        if let Some(token) = bearer {
+            builder = builder.header(header::AUTHORIZATION, format!("Bearer {token}"));
+        }
+        let request = builder.body(Body::from(body.to_string()));
+        let (status, answer) = self.call(request.expect("a request")).await;
+        if status != StatusCode::OK {
+            return (status, answer);
+        }
+        let realm = Realm {
+            username: name,
+            ..ALICE
+        };
+        let registered = registration.finish(realm, &bytes(&answer, "response"));
+        let record = base64(&registered.expect("registered").record);
+        (status, json!({ "seed": answer["seed"], "record": record }))
+    }
+
+    async fn sign_up(&self, name: &str, list: &DeviceList) {
+        let (_, password) = self.new_password(name, None).await;
+        let body = json!({
+            "username": name,
+            "list": Signed::from(list.signed.clone()),
+            "vault": vault(1),
+            "password": password,
+        });
+        let (status, body) = self.post("/v1/users", body).await;
+        assert_eq!(status, StatusCode::CREATED, "{body}");
+    }
+
+    /// The answer to the last step, or what the client makes of the first.
+    async fn try_password(
+        &self,
+        person: &Person,
+        device: u8,
+        password: &[u8],
+    ) -> Result<(StatusCode, Value), LoginError> {
+        let (login, ke1) = PasswordLogin::start(password).expect("started");
+        let body = json!({ "username": "alice", "device": device_id(device), "request": base64(ke1) });
+        let (status, asked) = self.post("/v1/auth/password", body).await;
+        if status != StatusCode::OK {
+            return Ok((status, asked));
+        }
+        assert_eq!(asked["relay"], json!(NAME));
+        let logged_in = login.finish(ALICE, &bytes(&asked, "response"))?;
+        let key = person.device_key(device).verifying_key();
+        let body = json!({
+            "username": "alice",
+            "device": device_id(device),
+            "signing_key": base64(key.as_bytes()),
+            "nonce": asked["nonce"],
+            "attempt": asked["attempt"],
+            "finalization": base64(&logged_in.finalization),
+        });
+        let answer = self.post("/v1/auth/password/finish", body.clone()).await;
+        // Good once.
+        refused(
+            self.post("/v1/auth/password/finish", body).await,
+            401,
+            "challenge_expired",
+        );
+        Ok(answer)
+    }
+
+    async fn password_token<'a>(&'a self, person: &'a Person, device: u8) -> Login<'a> {
+        let tried = self.try_password(person, device, PASSWORD).await;
+        let (status, body) = tried.expect("the right password");
+        assert_eq!((status, &body["user"]), (StatusCode::OK, &json!(person.user)));
+        Login {
+            relay: self,
+            person,
+            device,
+            token: body["access_token"].as_str().expect("a token").to_owned(),
+        }
+    }
+}
+
+fn path(person: &Person, what: &str) -> String {
+    format!("/v1/users/{}/{what}", person.user)
+}
+
+#[tokio::test]
+async fn a_new_device_reads_the_vault_and_puts_itself_on_the_list() {
+    let (relay, person) = (Relay::new().await, Person::new(1));
+    let first = person.list_with_vault(None, &[(1, 1)], 1);
+    relay.sign_up("alice", &first).await;
+    let new = relay.password_token(&person, 2).await;
+    let (status, body) = new.get(&path(&person, "vault")).await;
+    assert_eq!((status, &body["vault"]), (StatusCode::OK, &json!(vault(1))));
+    let (status, body) = new.get(&path(&person, "lists")).await;
+    assert_eq!((status, &body["newest"]), (StatusCode::OK, &json!(1)));
+    // And nothing else.
+    for other in [
+        path(&person, ""),
+        "/v1/users/by-name/alice".to_owned(),
+        "/v1/conversations".to_owned(),
+        path(&person, "devices/02020202020202020202020202020202/prekeys"),
+    ] {
+        let (status, body) = new.get(other.trim_end_matches('/')).await;
+        assert_eq!(
+            (status, body["code"].as_str()),
+            (StatusCode::FORBIDDEN, Some("forbidden")),
+            "{other}"
+        );
+    }
+    // A list on which it does not stand is not its to store.
+    let without = person.list(Some(&first), &[1, 3]);
+    refused(
+        new.put(&path(&person, "list"), list_body(&without)).await,
+        403,
+        "forbidden",
+    );
+    let second = person.list(Some(&first), &[1, 2]);
+    let put = new.put(&path(&person, "list"), list_body(&second)).await;
+    assert_eq!(put.0, StatusCode::NO_CONTENT, "{}", put.1);
+    // Listed, its token still is what it was.
+    refused(new.get("/v1/conversations").await, 403, "forbidden");
+    let login = relay.log_in(&person, 2).await;
+    assert_eq!(login.get("/v1/conversations").await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_vault_is_stored_with_the_list_that_names_it_or_not_at_all() {
+    let (relay, person) = (Relay::new().await, Person::new(1));
+    let first = person.list_with_vault(None, &[(1, 1)], 1);
+    relay.sign_up("alice", &first).await;
+    let login = relay.log_in(&person, 1).await;
+    let put = async |list: &DeviceList, vault: Option<String>| {
+        let mut body = list_body(list);
+        if let Some(vault) = vault {
+            body["vault"] = json!(vault);
+        }
+        login.put(&path(&person, "list"), body).await
+    };
+    let next = |version| person.list_with_vault(Some(&first), &[(1, 1)], version);
+    for (list, vault) in [
+        (next(2), None),
+        (next(2), Some(vault(1))),
+        (next(2), Some(vault(3))),
+        (next(2), Some(base64([1, 2, 3]))),
+        (next(1), Some(vault(1))),
+        (next(1), Some(vault(2))),
+    ] {
+        refused(put(&list, vault).await, 422, "bad_vault");
+    }
+    for version in [0, 3] {
+        refused(put(&next(version), Some(vault(version))).await, 422, "bad_list");
+    }
+    let stored = login.get(&path(&person, "vault")).await.1;
+    assert_eq!(stored["vault"], json!(vault(1)));
+    let put = put(&next(2), Some(vault(2))).await;
+    assert_eq!(put.0, StatusCode::NO_CONTENT, "{}", put.1);
+    let stored = login.get(&path(&person, "vault")).await.1;
+    assert_eq!(stored["vault"], json!(vault(2)));
+    let other = Person::new(2);
+    relay.register("bob", &other.list(None, &[1])).await;
+    let bob = relay.log_in(&other, 1).await;
+    refused(bob.get(&path(&person, "vault")).await, 403, "forbidden");
+    refused(bob.get(&path(&other, "vault")).await, 404, "not_found");
+}
+
+#[tokio::test]
+async fn a_password_is_changed_by_who_knows_the_old_one_alone() {
+    let (relay, person) = (Relay::new().await, Person::new(1));
+    let first = person.list_with_vault(None, &[(1, 1)], 1);
+    relay.sign_up("alice", &first).await;
+    let login = relay.log_in(&person, 1).await;
+    for bearer in [None, Some(login.token.as_str())] {
+        refused(relay.new_password("alice", bearer).await, 409, "name_taken");
+    }
+    let knows = relay.password_token(&person, 1).await;
+    let (_, password) = relay.new_password("alice", Some(&knows.token)).await;
+    let second = person.list(Some(&first), &[1]);
+    let mut body = list_body(&second);
+    body["password"] = password.clone();
+    refused(
+        login.put(&path(&person, "list"), body.clone()).await,
+        403,
+        "forbidden",
+    );
+    let mut other_seed = body.clone();
+    other_seed["password"]["seed"] = json!("0011223344556677");
+    let mut broken = body.clone();
+    broken["password"]["record"] = json!(base64([0; 192]));
+    for bad in [other_seed, broken] {
+        refused(knows.put(&path(&person, "list"), bad).await, 400, "bad_request");
+    }
+    let put = knows.put(&path(&person, "list"), body).await;
+    assert_eq!(put.0, StatusCode::NO_CONTENT, "{}", put.1);
+    relay.password_token(&person, 2).await;
+}
+
+#[tokio::test]
+async fn a_wrong_password_and_an_unknown_user_look_the_same_and_are_bounded() {
+    let rates = config::Rates {
+        passwords_burst: NonZeroU32::new(6).expect("not zero"),
+        ..config::Rates::default()
+    };
+    let (relay, person) = (Relay::with(Rates::new(&rates)).await, Person::new(1));
+    let unknown = relay.try_password(&person, 2, PASSWORD).await;
+    assert_eq!(unknown.err(), Some(LoginError::Refused));
+    relay
+        .sign_up("alice", &person.list_with_vault(None, &[(1, 1)], 1))
+        .await;
+    for _ in 0..3 {
+        let wrong = relay.try_password(&person, 2, b"wrong").await;
+        assert_eq!(wrong.err(), Some(LoginError::Refused));
+    }
+    relay.password_token(&person, 2).await;
+    // One before the sign-up, the sign-up's own, three wrong ones, one right one.
+    let (status, body) = relay.try_password(&person, 2, PASSWORD).await.expect("no OPAQUE");
+    assert_eq!(
+        (status.as_u16(), body["code"].as_str()),
+        (429, Some("rate_limited"))
+    );
+    // Whoever could ask for the OPRF on another way could try passwords by it.
+    refused(relay.new_password("alice", None).await, 429, "rate_limited");
+    assert_eq!(relay.new_password("bob", None).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn an_attempt_is_of_its_name_device_and_minute() {
+    let (relay, person) = (Relay::new().await, Person::new(1));
+    relay
+        .sign_up("alice", &person.list_with_vault(None, &[(1, 1)], 1))
+        .await;
+    let (login, ke1) = PasswordLogin::start(PASSWORD).expect("started");
+    let body = json!({ "username": "alice", "device": device_id(2), "request": base64(ke1) });
+    let (_, asked) = relay.post("/v1/auth/password", body).await;
+    let logged_in = login.finish(ALICE, &bytes(&asked, "response")).expect("right");
+    let right = json!({
+        "username": "alice",
+        "device": device_id(2),
+        "signing_key": base64([3; 32]),
+        "nonce": asked["nonce"],
+        "attempt": asked["attempt"],
+        "finalization": base64(&logged_in.finalization),
+    });
+    let with = |field: &str, value: Value| {
+        let mut body = right.clone();
+        body[field] = value;
+        body
+    };
+    for (body, code) in [
+        (with("device", json!(device_id(3))), "challenge_expired"),
+        (with("username", json!("bob")), "challenge_expired"),
+        (with("nonce", json!(base64([0; 32]))), "challenge_expired"),
+        (with("attempt", json!(base64([0; 300]))), "wrong_password"),
+        (with("finalization", json!(base64([0; 64]))), "wrong_password"),
+    ] {
+        refused(relay.post("/v1/auth/password/finish", body).await, 401, code);
+    }
+    let answer = relay.post("/v1/auth/password/finish", right).await;
+    assert_eq!(answer.0, StatusCode::OK);
+    for bad in [json!("A"), json!(""), json!("a".repeat(40))] {
+        let body = json!({ "username": bad, "device": device_id(2), "request": base64([0; 96]) });
+        refused(relay.post("/v1/auth/password", body).await, 400, "bad_request");
+    }
+    let body = json!({ "username": "alice", "device": device_id(2), "request": base64([0; 96]) });
+    refused(relay.post("/v1/auth/password", body).await, 400, "bad_request");
+}
