@@ -78,7 +78,12 @@ async fn a_message_for_old_lists_is_answered_with_the_new_ones() {
     let (alice, bob) = people(&relay).await;
     let first = bob.list(None, &[2]);
     let second = bob.list(Some(&first), &[2, 4]);
-    relay.api.users.put_list(&second, &Credentials::NONE).await.expect("replaced");
+    relay
+        .api
+        .users
+        .put_list(&second, &sordino_relay::user::Credentials::NONE)
+        .await
+        .expect("replaced");
     let mut a = relay.connect(&alice, 1).await;
     let mut draft = Draft::new((&alice, 1), (&bob, &[2]), 1);
     a.send(draft.frame()).await;

@@ -23,7 +23,10 @@ use sordino_protocol::{
     pb::{self, client_frame, relay_frame::Frame},
 };
 use sordino_relay::{
-    auth::{signing_key::TokenKey, token::Tokens},
+    auth::{
+        signing_key::TokenKey,
+        token::{Subject, Tokens},
+    },
     chat::Settings,
     ops::drain::Pace,
 };
@@ -56,7 +59,10 @@ async fn a_token_that_does_not_hold_opens_nothing() {
     let issue = |tokens: Tokens| {
         let dsk = alice.device_key(1).verifying_key().to_bytes();
         tokens
-            .issue(alice.user, device_id(1), &dsk, now_ms() / 1000)
+            .issue(
+                Subject::device(alice.user, device_id(1), &dsk),
+                now_ms() / 1000,
+            )
             .expect("signed")
     };
     let unauthenticated = [

@@ -24,7 +24,10 @@ use sordino_protocol::http::Signed;
 // What the fixtures expect of their parent.
 use sordino_relay::user::{Prekey, PrekeyKind, verify};
 use sordino_relay::{
-    auth::{signing_key::TokenKey, token::Tokens},
+    auth::{
+        signing_key::TokenKey,
+        token::{Subject, Tokens},
+    },
     relay::Relay,
 };
 use tempfile::TempDir;
@@ -77,9 +80,11 @@ async fn connect(relay: &Relay, dir: &TempDir) -> Socket {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let token = Tokens::new("localhost", &key)
         .issue(
-            alice.user,
-            device_id(1),
-            &alice.device_key(1).verifying_key().to_bytes(),
+            Subject::device(
+                alice.user,
+                device_id(1),
+                &alice.device_key(1).verifying_key().to_bytes(),
+            ),
             now.expect("after 1970").as_secs(),
         )
         .expect("signed");

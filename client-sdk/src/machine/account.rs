@@ -69,6 +69,8 @@ impl Machine {
         Ok(http::Register {
             username: username.to_owned(),
             list: list.signed.into(),
+            vault: None,
+            password: None,
         })
     }
 

@@ -111,12 +111,14 @@ impl Passwords {
         attempt: &[u8],
         finalization: &[u8],
     ) -> bool {
-        let opened = attempt.split_first_chunk::<NONCE>().and_then(|(drawn, msg)| {
-            let aad = aad(nonce, username);
-            let payload = Payload { msg, aad: &aad };
-            let state = self.sealing.decrypt(drawn.into(), payload).ok()?;
-            Attempt::from_bytes(&Zeroizing::new(state)).ok()
-        });
+        let opened = attempt
+            .split_first_chunk::<NONCE>()
+            .and_then(|(drawn, msg)| {
+                let aad = aad(nonce, username);
+                let payload = Payload { msg, aad: &aad };
+                let state = self.sealing.decrypt(drawn.into(), payload).ok()?;
+                Attempt::from_bytes(&Zeroizing::new(state)).ok()
+            });
         opened.is_some_and(|attempt| attempt.finish(self.realm(username), finalization).is_some())
     }
 
@@ -196,7 +198,10 @@ mod tests {
         let (attempt, ke2) = passwords
             .begin("alice", Some(&record), &NONCE, &ke1)
             .expect("answered");
-        let ke3 = login.finish(realm("alice"), &ke2).expect("right").finalization;
+        let ke3 = login
+            .finish(realm("alice"), &ke2)
+            .expect("right")
+            .finalization;
         assert!(passwords.finish("alice", &NONCE, &attempt, &ke3));
         assert!(!passwords.finish("bob", &NONCE, &attempt, &ke3));
         assert!(!passwords.finish("alice", &[8; 32], &attempt, &ke3));
@@ -221,5 +226,4 @@ mod tests {
         let refused = login.finish(realm("alice"), &ke2).err();
         assert_eq!(refused, Some(LoginError::Refused));
     }
-
 }

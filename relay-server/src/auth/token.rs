@@ -78,7 +78,17 @@ pub struct Subject<'a> {
     pub scope: Option<Scope>,
 }
 
-impl Subject<'_> {
+impl<'a> Subject<'a> {
+    /// A device, for everything that it may do.
+    pub fn device(user: UserId, device: DeviceId, signing_key: &'a [u8; 32]) -> Self {
+        Self {
+            user,
+            device,
+            signing_key,
+            scope: None,
+        }
+    }
+
     /// Seconds.
     pub fn lifetime(&self) -> u64 {
         match self.scope {

@@ -228,7 +228,12 @@ mod tests {
     }
 
     fn frames() -> impl Strategy<Value = Vec<(Kind, Vec<u8>)>> {
-        let kind = prop::sample::select(vec![Kind::Entries, Kind::Users, Kind::TokenKey, Kind::PasswordKey]);
+        let kind = prop::sample::select(vec![
+            Kind::Entries,
+            Kind::Users,
+            Kind::TokenKey,
+            Kind::PasswordKey,
+        ]);
         let payload = prop::collection::vec(any::<u8>(), 0..60);
         prop::collection::vec((kind, payload), 0..6)
     }

@@ -170,17 +170,18 @@ impl Owner {
         matches!(self.key, Key::Named(_))
     }
 
-    /// Refuses a list that this device did not sign the request for, or not now.
+    /// Refuses a write that this device did not sign, or that was made before. `list`: what it wants to store, read only where
+    /// its key stands there alone.
     pub(super) async fn must_have_signed(
         &self,
         api: &Api,
         parts: (&Method, &Uri, &HeaderMap),
         body: &Body,
-        list: &DeviceList,
+        list: impl FnOnce() -> Result<DeviceList, ApiError>,
     ) -> Result<(), ApiError> {
         let key = match &self.key {
             Key::Listed(key) => *key,
-            Key::Named(name) => list
+            Key::Named(name) => list()?
                 .device(self.device)
                 .map(|device| device.signing_key)
                 .filter(|key| thumbprint(key) == *name)

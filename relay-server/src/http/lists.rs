@@ -72,15 +72,20 @@ pub(super) async fn replace(
 ) -> Result<StatusCode, ApiError> {
     owner.must_be_user(user)?;
     let bad = |error: list::ListError| ApiError::new(Code::BadList, error.to_string());
-    let PutList {
-        list,
-        vault,
-        password,
-    } = body.json()?;
-    let next = list::parse(&list.into(), verify).map_err(bad)?;
+    let parse = || -> Result<_, ApiError> {
+        let put: PutList = body.json()?;
+        let next = list::parse(&put.list.clone().into(), verify).map_err(bad)?;
+        Ok((put, next))
+    };
     owner
-        .must_have_signed(&api, (&method, &uri, &headers), &body, &next)
+        .must_have_signed(&api, (&method, &uri, &headers), &body, || {
+            parse().map(|(_, next)| next)
+        })
         .await?;
+    let (put, next) = parse()?;
+    let PutList {
+        vault, password, ..
+    } = put;
     // A device that was left open must not be enough to lock its owner out of all new ones.
     if password.is_some() && !owner.knew_the_password() {
         return Err(Code::Forbidden.into());
@@ -132,7 +137,10 @@ pub(super) fn credentials(
         seed: password.seed,
         record: password.record.0.to_vec().into(),
     });
-    if password.as_ref().is_some_and(|record| !api.passwords.is_record(record)) {
+    if password
+        .as_ref()
+        .is_some_and(|record| !api.passwords.is_record(record))
+    {
         return Err(ApiError::new(Code::BadRequest, "password"));
     }
     Ok(Credentials { vault, password })

@@ -45,12 +45,7 @@ pub(super) async fn token(
         return Err(Code::BadProof.into());
     }
     api.redeem(&nonce, user, device).await?;
-    let subject = Subject {
-        user,
-        device,
-        signing_key: &signing_key,
-        scope: None,
-    };
+    let subject = Subject::device(user, device, &signing_key);
     let access_token = api.tokens.issue(subject, now_ms / 1000);
     Ok(Json(Token {
         access_token: access_token.map_err(|_| Code::Internal)?,

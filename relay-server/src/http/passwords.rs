@@ -27,10 +27,7 @@ use crate::{
         password::subject,
         token::{Scope, Subject},
     },
-    ops::{
-        fleet::Bucket,
-        rates::client_of,
-    },
+    ops::{fleet::Bucket, rates::client_of},
 };
 
 /// `POST /v1/passwords`

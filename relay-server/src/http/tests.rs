@@ -34,7 +34,7 @@ use crate::{
         challenge::Challenges,
         password::{PasswordKey, Passwords},
         signing_key::TokenKey,
-        token::Tokens,
+        token::{Subject, Tokens},
     },
     delivery::embedded::{DeliveryHandle, Options, start},
     ops::{fleet::Alone, rates::Rates},
@@ -349,11 +349,14 @@ async fn nothing_is_read_without_a_good_token() {
     let key = person.device_key(1).verifying_key().to_bytes();
     let old = NOW_MS / 1000 - 601;
     login.token = (relay.api.tokens)
-        .issue(person.user, device_id(1), &key, old)
+        .issue(Subject::device(person.user, device_id(1), &key), old)
         .expect("signed");
     refused(login.get(&path).await, 401, "token_expired");
     login.token = (relay.api.tokens)
-        .issue(person.user, device_id(1), &[9; 32], NOW_MS / 1000)
+        .issue(
+            Subject::device(person.user, device_id(1), &[9; 32]),
+            NOW_MS / 1000,
+        )
         .expect("signed");
     refused(login.get(&path).await, 403, "device_revoked");
 }

@@ -34,10 +34,18 @@ pub(super) async fn all(users: Arc<dyn Users>) {
 async fn names_and_ids_are_unique(users: &dyn Users) {
     let (one, other) = (Person::new(1), Person::new(2));
     let list = one.list(None, &[1]);
-    users.create("one", &list, &Credentials::NONE).await.expect("created");
-    assert_eq!(users.create("two", &list, &Credentials::NONE).await, Err(UserError::UserExists));
+    users
+        .create("one", &list, &Credentials::NONE)
+        .await
+        .expect("created");
     assert_eq!(
-        users.create("one", &other.list(None, &[1]), &Credentials::NONE).await,
+        users.create("two", &list, &Credentials::NONE).await,
+        Err(UserError::UserExists)
+    );
+    assert_eq!(
+        users
+            .create("one", &other.list(None, &[1]), &Credentials::NONE)
+            .await,
         Err(UserError::NameTaken)
     );
     let found = users.by_name("one").await.expect("read").expect("found");
@@ -53,14 +61,32 @@ async fn lists_are_compared_and_set(users: &dyn Users) {
     let first = person.list(None, &[1]);
     let second = person.list(Some(&first), &[1, 2]);
     let third = person.list(Some(&second), &[2]);
-    assert_eq!(users.put_list(&second, &Credentials::NONE).await, Err(UserError::NotFound));
-    users.create("three", &first, &Credentials::NONE).await.expect("created");
+    assert_eq!(
+        users.put_list(&second, &Credentials::NONE).await,
+        Err(UserError::NotFound)
+    );
+    users
+        .create("three", &first, &Credentials::NONE)
+        .await
+        .expect("created");
     assert_eq!(newest(users, &person).await, 1);
-    assert_eq!(users.put_list(&third, &Credentials::NONE).await, Err(UserError::ListConflict));
-    users.put_list(&second, &Credentials::NONE).await.expect("stored");
+    assert_eq!(
+        users.put_list(&third, &Credentials::NONE).await,
+        Err(UserError::ListConflict)
+    );
+    users
+        .put_list(&second, &Credentials::NONE)
+        .await
+        .expect("stored");
     assert_eq!(newest(users, &person).await, 2);
-    assert_eq!(users.put_list(&second, &Credentials::NONE).await, Err(UserError::ListConflict));
-    users.put_list(&third, &Credentials::NONE).await.expect("stored");
+    assert_eq!(
+        users.put_list(&second, &Credentials::NONE).await,
+        Err(UserError::ListConflict)
+    );
+    users
+        .put_list(&third, &Credentials::NONE)
+        .await
+        .expect("stored");
     assert_eq!(newest(users, &person).await, 3);
     let signed = [first.signed, second.signed, third.signed];
     assert_eq!(users.lists(person.user, 1, 9).await, Ok(signed.to_vec()));
@@ -73,7 +99,10 @@ async fn lists_are_compared_and_set(users: &dyn Users) {
 async fn one_of_two_writers_wins(users: &Arc<dyn Users>) {
     let person = Person::new(4);
     let first = person.list(None, &[1]);
-    users.create("four", &first, &Credentials::NONE).await.expect("created");
+    users
+        .create("four", &first, &Credentials::NONE)
+        .await
+        .expect("created");
     let writers = [2, 3, 4, 5].map(|device| {
         let (users, list) = (users.clone(), person.list(Some(&first), &[1, device]));
         tokio::spawn(async move { users.put_list(&list, &Credentials::NONE).await })
@@ -92,13 +121,19 @@ async fn one_of_two_writers_wins(users: &Arc<dyn Users>) {
 async fn a_removed_device_loses_its_prekeys(users: &dyn Users) {
     let person = Person::new(5);
     let first = person.list(None, &[1, 2]);
-    users.create("five", &first, &Credentials::NONE).await.expect("created");
+    users
+        .create("five", &first, &Credentials::NONE)
+        .await
+        .expect("created");
     for device in [1, 2] {
         put(users, &person, device, &standing(LATER)).await;
         assert_eq!(expiry(users, &person, device).await, Some(LATER));
     }
     let second = person.list(Some(&first), &[2]);
-    users.put_list(&second, &Credentials::NONE).await.expect("stored");
+    users
+        .put_list(&second, &Credentials::NONE)
+        .await
+        .expect("stored");
     assert_eq!(expiry(users, &person, 1).await, None);
     assert_eq!(expiry(users, &person, 2).await, Some(LATER));
     let refused = users
@@ -110,10 +145,16 @@ async fn a_removed_device_loses_its_prekeys(users: &dyn Users) {
 async fn a_device_with_a_new_key_loses_its_prekeys(users: &dyn Users) {
     let person = Person::new(6);
     let first = person.list_with_keys(None, &[(1, 1)]);
-    users.create("six", &first, &Credentials::NONE).await.expect("created");
+    users
+        .create("six", &first, &Credentials::NONE)
+        .await
+        .expect("created");
     put(users, &person, 1, &standing(LATER)).await;
     let second = person.list_with_keys(Some(&first), &[(1, 9)]);
-    users.put_list(&second, &Credentials::NONE).await.expect("stored");
+    users
+        .put_list(&second, &Credentials::NONE)
+        .await
+        .expect("stored");
     assert_eq!(expiry(users, &person, 1).await, None);
     put(users, &person, 1, &standing(LATER)).await;
     assert_eq!(expiry(users, &person, 1).await, Some(LATER));
@@ -237,7 +278,10 @@ async fn no_one_time_key_is_served_twice(users: &Arc<dyn Users>) {
 async fn push_targets_are_set_and_removed(users: &dyn Users) {
     let person = Person::new(13);
     let list = person.list(None, &[1, 2]);
-    users.create("thirteen", &list, &Credentials::NONE).await.expect("created");
+    users
+        .create("thirteen", &list, &Credentials::NONE)
+        .await
+        .expect("created");
     let user = person.user;
     assert_eq!(users.push_targets(user).await, Ok(vec![]));
     let unlisted = push(3, "a");
@@ -277,7 +321,10 @@ async fn push_targets_are_set_and_removed(users: &dyn Users) {
 async fn a_device_that_goes_takes_its_push_target_along(users: &dyn Users) {
     let person = Person::new(14);
     let first = person.list_with_keys(None, &[(1, 1), (2, 2), (3, 3)]);
-    users.create("fourteen", &first, &Credentials::NONE).await.expect("created");
+    users
+        .create("fourteen", &first, &Credentials::NONE)
+        .await
+        .expect("created");
     let all = [1, 2, 3].map(|device| (person.user, device_id(device)));
     for device in 1..=3 {
         let put = users.put_push(person.user, &push(device, "t")).await;
@@ -290,7 +337,10 @@ async fn a_device_that_goes_takes_its_push_target_along(users: &dyn Users) {
     assert_eq!(listed(Some(all[2]), 99).await, []);
     // One device leaves, another has a new key.
     let second = person.list_with_keys(Some(&first), &[(1, 1), (3, 9)]);
-    users.put_list(&second, &Credentials::NONE).await.expect("stored");
+    users
+        .put_list(&second, &Credentials::NONE)
+        .await
+        .expect("stored");
     assert_eq!(
         users.push_targets(person.user).await,
         Ok(vec![push(1, "t")])
@@ -314,7 +364,10 @@ async fn passwords_and_vaults_come_with_a_list_or_not_at_all(users: &dyn Users) 
     };
     assert_eq!(stored().await, (None, None));
     let first = person.list(None, &[1]);
-    users.create("fifteen", &first, &with(1)).await.expect("created");
+    users
+        .create("fifteen", &first, &with(1))
+        .await
+        .expect("created");
     let of = |digit| {
         let Credentials { vault, password } = with(digit);
         (password.map(|password| (person.user, password)), vault)
@@ -335,7 +388,10 @@ async fn passwords_and_vaults_come_with_a_list_or_not_at_all(users: &dyn Users) 
     assert_eq!(stored().await, of(3));
 
     let third = person.list(Some(&second), &[2]);
-    users.put_list(&third, &Credentials::NONE).await.expect("stored");
+    users
+        .put_list(&third, &Credentials::NONE)
+        .await
+        .expect("stored");
     assert_eq!(stored().await, of(3));
     let fourth = person.list(Some(&third), &[2, 3]);
     let only = Credentials {

@@ -60,10 +60,7 @@ pub(super) async fn password(
 }
 
 /// By the user's id.
-pub(super) async fn vault(
-    readers: &SqlitePool,
-    user: UserId,
-) -> Result<Option<Bytes>, UserError> {
+pub(super) async fn vault(readers: &SqlitePool, user: UserId) -> Result<Option<Bytes>, UserError> {
     let vault: Option<Vec<u8>> = sqlx::query_scalar("SELECT vault FROM vaults WHERE user_id = ?")
         .bind(user.as_bytes().as_slice())
         .fetch_optional(readers)

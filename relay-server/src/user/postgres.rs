@@ -256,7 +256,8 @@ impl Users for PostgresUsers {
 
     async fn put_list(&self, list: &DeviceList, with: &Credentials) -> Result<(), UserError> {
         let pool = &self.inner.pool;
-        self.within(retrying(|| lists::put(pool, list, with))).await?;
+        self.within(retrying(|| lists::put(pool, list, with)))
+            .await?;
         // The notification comes too; who wrote may read at once. If the caller gives up meanwhile, it comes alone.
         self.inner.cached.forget(list.user);
         Ok(())

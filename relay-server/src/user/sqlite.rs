@@ -18,8 +18,8 @@ use sqlx::{
 };
 
 use super::{
-    Credentials, PasswordRecord, Prekey, PushTarget, UserError, Users, cache::Cache, credentials, prekeys, push, rows,
-    verify::verify,
+    Credentials, PasswordRecord, Prekey, PushTarget, UserError, Users, cache::Cache, credentials,
+    prekeys, push, rows, verify::verify,
 };
 
 /// Users whose list is kept in memory, about 4 KiB each.
@@ -461,7 +461,10 @@ mod tests {
         let list = person.list(None, &[1]);
         let device = fixtures::device_id(1);
         let before = SqliteUsers::open(&file).await.expect("opened");
-        before.create("one", &list, &Credentials::NONE).await.expect("created");
+        before
+            .create("one", &list, &Credentials::NONE)
+            .await
+            .expect("created");
         before
             .put_prekeys(
                 person.user,

@@ -30,7 +30,7 @@ use sordino_relay::{
         challenge::Challenges,
         password::{PasswordKey, Passwords},
         signing_key::TokenKey,
-        token::Tokens,
+        token::{Subject, Tokens},
     },
     chat::{Chat, Settings},
     delivery::embedded::{DeliveryHandle, Options, start},
@@ -169,10 +169,16 @@ impl Relay {
     pub async fn register(&self, person: &Person, devices: &[u8]) -> DeviceList {
         let first = person.list(None, &devices[..1]);
         let name = format!("user-{}", &person.user.to_string()[..8]);
-        self.users.create(&name, &first, &Credentials::NONE).await.expect("created");
+        self.users
+            .create(&name, &first, &Credentials::NONE)
+            .await
+            .expect("created");
         let list = if devices.len() > 1 {
             let next = person.list(Some(&first), devices);
-            self.users.put_list(&next, &Credentials::NONE).await.expect("replaced");
+            self.users
+                .put_list(&next, &Credentials::NONE)
+                .await
+                .expect("replaced");
             next
         } else {
             first
@@ -197,9 +203,7 @@ impl Relay {
         self.api
             .tokens
             .issue(
-                person.user,
-                device_id(device),
-                &key,
+                Subject::device(person.user, device_id(device), &key),
                 now_ms() / 1000 - age_s,
             )
             .expect("signed")
@@ -211,7 +215,12 @@ impl Relay {
         let nonce = challenges.issue(person.user, device_id(device), now_ms());
         let path = format!("/v1/users/{}/list", person.user);
         let list = list.signed.clone().into();
-        let body = serde_json::to_vec(&PutList { list }).expect("JSON");
+        let body = serde_json::to_vec(&PutList {
+            list,
+            vault: None,
+            password: None,
+        })
+        .expect("JSON");
         let request = signed::request_body("PUT", &path, &hash::sha256(&body), &nonce);
         let signature = person
             .device_key(device)

@@ -124,6 +124,8 @@ impl Api {
         let body = Register {
             username,
             list: account.list.signed.clone().into(),
+            vault: None,
+            password: None,
         };
         let _: User = self.post("/v1/users", &body).await?;
         self.put_prekeys(&account, &put).await?;

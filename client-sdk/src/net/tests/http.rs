@@ -12,6 +12,8 @@ async fn answers_are_bounded_and_errors_typed() {
     let account = Register {
         username: "alice".to_owned(),
         list: person.list.clone().into(),
+        vault: None,
+        password: None,
     };
     let register = async |answer: Vec<u8>| {
         let url = answers(answer).await;

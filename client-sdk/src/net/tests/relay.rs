@@ -26,6 +26,8 @@ async fn registered(relay: &TestRelay, name: &str) -> (Http, Arc<Person>) {
     let account = Register {
         username: name.to_owned(),
         list: person.list.clone().into(),
+        vault: None,
+        password: None,
     };
     let user = http.register(&account).await.expect("registered");
     assert_eq!((user.user, user.username.as_str()), (person.user, name));
@@ -92,7 +94,11 @@ async fn a_write_carries_a_proof_that_the_relay_checks() {
     // The same list again: the proof is good, the list is not newer.
     let list = person.list.clone().into();
     let path = format!("/v1/users/{}/list", person.user);
-    let body = PutList { list };
+    let body = PutList {
+        list,
+        vault: None,
+        password: None,
+    };
     let refused: Result<(), Error> = alice
         .call(Access::Proof, Method::PUT, &path, &[], Some(&body))
         .await;
@@ -124,6 +130,8 @@ async fn a_taken_name_and_a_relay_that_is_away_are_told_apart() {
     let account = Register {
         username: "alice".to_owned(),
         list: person.list.clone().into(),
+        vault: None,
+        password: None,
     };
     let http = http(&relay.url(), &person);
     let code = async || http.register(&account).await.map_err(|error| error.code());

@@ -80,7 +80,8 @@ impl Relay {
         password: &[u8],
     ) -> Result<(StatusCode, Value), LoginError> {
         let (login, ke1) = PasswordLogin::start(password).expect("started");
-        let body = json!({ "username": "alice", "device": device_id(device), "request": base64(ke1) });
+        let body =
+            json!({ "username": "alice", "device": device_id(device), "request": base64(ke1) });
         let (status, asked) = self.post("/v1/auth/password", body).await;
         if status != StatusCode::OK {
             return Ok((status, asked));
@@ -109,7 +110,10 @@ impl Relay {
     async fn password_token<'a>(&'a self, person: &'a Person, device: u8) -> Login<'a> {
         let tried = self.try_password(person, device, PASSWORD).await;
         let (status, body) = tried.expect("the right password");
-        assert_eq!((status, &body["user"]), (StatusCode::OK, &json!(person.user)));
+        assert_eq!(
+            (status, &body["user"]),
+            (StatusCode::OK, &json!(person.user))
+        );
         Login {
             relay: self,
             person,
@@ -188,7 +192,11 @@ async fn a_vault_is_stored_with_the_list_that_names_it_or_not_at_all() {
         refused(put(&list, vault).await, 422, "bad_vault");
     }
     for version in [0, 3] {
-        refused(put(&next(version), Some(vault(version))).await, 422, "bad_list");
+        refused(
+            put(&next(version), Some(vault(version))).await,
+            422,
+            "bad_list",
+        );
     }
     let stored = login.get(&path(&person, "vault")).await.1;
     assert_eq!(stored["vault"], json!(vault(1)));
@@ -227,7 +235,11 @@ async fn a_password_is_changed_by_who_knows_the_old_one_alone() {
     let mut broken = body.clone();
     broken["password"]["record"] = json!(base64([0; 192]));
     for bad in [other_seed, broken] {
-        refused(knows.put(&path(&person, "list"), bad).await, 400, "bad_request");
+        refused(
+            knows.put(&path(&person, "list"), bad).await,
+            400,
+            "bad_request",
+        );
     }
     let put = knows.put(&path(&person, "list"), body).await;
     assert_eq!(put.0, StatusCode::NO_CONTENT, "{}", put.1);
@@ -252,7 +264,10 @@ async fn a_wrong_password_and_an_unknown_user_look_the_same_and_are_bounded() {
     }
     relay.password_token(&person, 2).await;
     // One before the sign-up, the sign-up's own, three wrong ones, one right one.
-    let (status, body) = relay.try_password(&person, 2, PASSWORD).await.expect("no OPAQUE");
+    let (status, body) = relay
+        .try_password(&person, 2, PASSWORD)
+        .await
+        .expect("no OPAQUE");
     assert_eq!(
         (status.as_u16(), body["code"].as_str()),
         (429, Some("rate_limited"))
@@ -271,7 +286,9 @@ async fn an_attempt_is_of_its_name_device_and_minute() {
     let (login, ke1) = PasswordLogin::start(PASSWORD).expect("started");
     let body = json!({ "username": "alice", "device": device_id(2), "request": base64(ke1) });
     let (_, asked) = relay.post("/v1/auth/password", body).await;
-    let logged_in = login.finish(ALICE, &bytes(&asked, "response")).expect("right");
+    let logged_in = login
+        .finish(ALICE, &bytes(&asked, "response"))
+        .expect("right");
     let right = json!({
         "username": "alice",
         "device": device_id(2),
@@ -290,16 +307,31 @@ async fn an_attempt_is_of_its_name_device_and_minute() {
         (with("username", json!("bob")), "challenge_expired"),
         (with("nonce", json!(base64([0; 32]))), "challenge_expired"),
         (with("attempt", json!(base64([0; 300]))), "wrong_password"),
-        (with("finalization", json!(base64([0; 64]))), "wrong_password"),
+        (
+            with("finalization", json!(base64([0; 64]))),
+            "wrong_password",
+        ),
     ] {
-        refused(relay.post("/v1/auth/password/finish", body).await, 401, code);
+        refused(
+            relay.post("/v1/auth/password/finish", body).await,
+            401,
+            code,
+        );
     }
     let answer = relay.post("/v1/auth/password/finish", right).await;
     assert_eq!(answer.0, StatusCode::OK);
     for bad in [json!("A"), json!(""), json!("a".repeat(40))] {
         let body = json!({ "username": bad, "device": device_id(2), "request": base64([0; 96]) });
-        refused(relay.post("/v1/auth/password", body).await, 400, "bad_request");
+        refused(
+            relay.post("/v1/auth/password", body).await,
+            400,
+            "bad_request",
+        );
     }
     let body = json!({ "username": "alice", "device": device_id(2), "request": base64([0; 96]) });
-    refused(relay.post("/v1/auth/password", body).await, 400, "bad_request");
+    refused(
+        relay.post("/v1/auth/password", body).await,
+        400,
+        "bad_request",
+    );
 }

@@ -42,11 +42,7 @@ pub(super) async fn create(
 }
 
 /// Stores version n if the newest is n − 1, and removes the devices that are no longer listed.
-pub(super) async fn put(
-    pool: &PgPool,
-    list: &DeviceList,
-    with: &Credentials,
-) -> Result<(), Stop> {
+pub(super) async fn put(pool: &PgPool, list: &DeviceList, with: &Credentials) -> Result<(), Stop> {
     let id = list.user.as_bytes().as_slice();
     let mut tx = pool.begin().await?;
     // One writer of a user's lists at a time, on all nodes: what follows sees what the one before committed.

@@ -43,7 +43,9 @@ async fn a_node_that_hears_nothing_serves_nothing_old() {
     let person = Person::new(1);
     let user = person.user;
     let first = person.list(None, &[1]);
-    here.create("one", &first, &Credentials::NONE).await.expect("created");
+    here.create("one", &first, &Credentials::NONE)
+        .await
+        .expect("created");
     assert_eq!(cached_version(&there, user).await, 1);
 
     // Only those who are connected go on; the listeners are not let in again.
@@ -53,7 +55,9 @@ async fn a_node_that_hears_nothing_serves_nothing_old() {
     })
     .await;
     let second = person.list(Some(&first), &[1, 2]);
-    here.put_list(&second, &Credentials::NONE).await.expect("stored");
+    here.put_list(&second, &Credentials::NONE)
+        .await
+        .expect("stored");
     assert_eq!(newest(&there, user).await, 2);
     assert!(there.inner.cached.list(user).is_err(), "cached");
     here.put_list(&person.list(Some(&second), &[2]), &Credentials::NONE)
@@ -80,7 +84,9 @@ async fn what_a_lost_listener_missed_is_forgotten() {
     let person = Person::new(1);
     let user = person.user;
     let mut list = person.list(None, &[1]);
-    here.create("one", &list, &Credentials::NONE).await.expect("created");
+    here.create("one", &list, &Credentials::NONE)
+        .await
+        .expect("created");
     for _ in 0..3 {
         assert_eq!(cached_version(&there, user).await, list.version);
         until("a listener is ended", async || {
@@ -88,7 +94,9 @@ async fn what_a_lost_listener_missed_is_forgotten() {
         })
         .await;
         list = person.list(Some(&list), &[1]);
-        here.put_list(&list, &Credentials::NONE).await.expect("stored");
+        here.put_list(&list, &Credentials::NONE)
+            .await
+            .expect("stored");
         until("the new list", async || {
             newest(&there, user).await == list.version
         })
@@ -219,7 +227,9 @@ async fn a_row_held_by_a_dead_session_is_freed() {
     let node = database.node().await;
     let person = Person::new(1);
     let first = person.list(None, &[1]);
-    node.create("one", &first, &Credentials::NONE).await.expect("created");
+    node.create("one", &first, &Credentials::NONE)
+        .await
+        .expect("created");
     // A session that goes silent in the middle, with the timeouts of a node.
     let silent = PostgresUsers::connect(
         &database.url(),

@@ -108,7 +108,10 @@ async fn of_lists_put_on_two_nodes_one_is_stored() {
     let nodes = [database.node().await, database.node().await];
     let person = Person::new(1);
     let mut newest_list = person.list(None, &[1]);
-    nodes[0].create("one", &newest_list, &Credentials::NONE).await.expect("created");
+    nodes[0]
+        .create("one", &newest_list, &Credentials::NONE)
+        .await
+        .expect("created");
     for _ in 0..10 {
         let writers: Vec<_> = [2, 3, 4, 5]
             .into_iter()
@@ -143,7 +146,10 @@ async fn writers_of_everything_get_along() {
     let nodes = [database.node().await, database.node().await];
     let person = Person::new(1);
     let mut list = person.list(None, &[1, 2, 3]);
-    nodes[0].create("one", &list, &Credentials::NONE).await.expect("created");
+    nodes[0]
+        .create("one", &list, &Credentials::NONE)
+        .await
+        .expect("created");
     let mut tasks = Vec::new();
     for n in 0..60_u32 {
         let (node, user) = (nodes[n as usize % 2].clone(), person.user);
@@ -160,7 +166,10 @@ async fn writers_of_everything_get_along() {
     for n in 0..10 {
         let devices: &[u8] = if n % 2 == 0 { &[1] } else { &[1, 2, 3] };
         list = person.list(Some(&list), devices);
-        nodes[n % 2].put_list(&list, &Credentials::NONE).await.expect("stored");
+        nodes[n % 2]
+            .put_list(&list, &Credentials::NONE)
+            .await
+            .expect("stored");
     }
     for task in tasks {
         task.await.expect("ran");
@@ -181,7 +190,9 @@ async fn a_node_hears_of_what_another_writes() {
     let person = Person::new(1);
     let (user, device) = (person.user, device_id(1));
     let first = person.list(None, &[1]);
-    here.create("one", &first, &Credentials::NONE).await.expect("created");
+    here.create("one", &first, &Credentials::NONE)
+        .await
+        .expect("created");
     assert_eq!(cached_version(&there, user).await, 1);
     here.put_list(&person.list(Some(&first), &[1, 2]), &Credentials::NONE)
         .await
