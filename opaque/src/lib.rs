@@ -12,8 +12,35 @@ mod suite;
 mod tests;
 
 pub use client::{LoggedIn, Login, LoginError, Registered, Registration};
+use hkdf::Hkdf;
 pub use server::{Attempt, Server};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
+
+/// What a device adds to the last message of a login, so that nobody who reads that message can put another device in its place:
+/// HKDF(no salt, session key, lbl("password device") ‖ device 16 ‖ DSK 32, 32).
+#[must_use]
+pub fn confirmation(session_key: &Key, device: &[u8; 16], signing_key: &[u8; 32]) -> [u8; 32] {
+    let info = [b"sordino/1/password device".as_slice(), device, signing_key].concat();
+    let mut out = [0; 32];
+    let expanded = Hkdf::<Sha256>::new(None, session_key.as_slice()).expand(&info, &mut out);
+    debug_assert!(expanded.is_ok(), "32 bytes are few");
+    out
+}
+
+/// Whether `given` is that, in constant time.
+#[must_use]
+pub fn is_confirmed(
+    session_key: &Key,
+    device: &[u8; 16],
+    signing_key: &[u8; 32],
+    given: &[u8],
+) -> bool {
+    confirmation(session_key, device, signing_key)
+        .ct_eq(given)
+        .into()
+}
 
 /// 64 secret bytes: the export key, which only the password yields, or the session key that both sides share after a login.
 pub type Key = Zeroizing<[u8; 64]>;

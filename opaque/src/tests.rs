@@ -146,3 +146,16 @@ const REQUEST: [u8; 32] = [
     0xe2, 0xf2, 0xae, 0x0a, 0x6a, 0xbc, 0x4e, 0x71, 0xa8, 0x84, 0xa9, 0x61, 0xc5, 0x00, 0x51, 0x5f,
     0x58, 0xe3, 0x0b, 0x6a, 0xa5, 0x82, 0xdd, 0x8d, 0xb6, 0xa6, 0x59, 0x45, 0xe0, 0x8d, 0x2d, 0x76,
 ];
+
+#[test]
+fn a_confirmation_is_of_one_session_device_and_key() {
+    let keys = [1, 2].map(|digit| Key::new([digit; 64]));
+    let right = confirmation(&keys[0], &[3; 16], &[4; 32]);
+    let hex: String = right.iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hex, "414de8ac6b41d1b04cde36916927f0230b8e590ce31b0e02251f9c14b237799d");
+    assert!(is_confirmed(&keys[0], &[3; 16], &[4; 32], &right));
+    assert!(!is_confirmed(&keys[1], &[3; 16], &[4; 32], &right));
+    assert!(!is_confirmed(&keys[0], &[5; 16], &[4; 32], &right));
+    assert!(!is_confirmed(&keys[0], &[3; 16], &[5; 32], &right));
+    assert!(!is_confirmed(&keys[0], &[3; 16], &[4; 32], &right[..31]));
+}

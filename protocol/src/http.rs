@@ -95,7 +95,8 @@ pub struct Register {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PasswordRequest {
-    /// Whose it will be. A name that is taken is answered only if a [`PasswordToken`] of its owner comes along.
+    /// Whose it will be. A name that is taken is answered only if a [`PasswordToken`] of its owner comes along, or, where the
+    /// user has no password that the relay can check, the token of a device.
     pub username: String,
     /// OPAQUE's registration request.
     pub request: Base64,
@@ -170,10 +171,12 @@ pub struct PasswordFinish {
     pub attempt: Base64,
     /// OPAQUE's KE3.
     pub finalization: Base64,
+    /// 32 bytes: binds the device and its key to the session that OPAQUE agreed on (docs/protocol.md, Passwords).
+    pub confirmation: Base64,
 }
 
-/// A token of five minutes for whoever knew the password: it reads the user's lists and vault and replaces them, and
-/// nothing else.
+/// A token of five minutes for whoever knew the password: it reads the user's lists and vault and stores the next list, and
+/// nothing else; with that, or once another did, it ends.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct PasswordToken {
     /// Who logged in.
@@ -260,7 +263,8 @@ pub struct PutList {
     /// The next version of the vault, if the list names it. Stored with the list, or neither is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vault: Option<Base64>,
-    /// Another password; only with a [`PasswordToken`]. Stored with the list, or neither is.
+    /// Another password; only with a [`PasswordToken`], or where the user has none that the relay can check. Stored with the
+    /// list, or neither is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<NewPassword>,
 }

@@ -151,6 +151,10 @@ pub fn parse(
             return Err(ListError::Signature);
         }
     }
+    // The first vault and the first backup have the number 1.
+    if body.version == 1 && body.vault_version.max(body.backup_version) > 1 {
+        return Err(ListError::Vault);
+    }
     Ok(DeviceList {
         hash: hash::list_hash(&signed.body),
         signed: signed.clone(),

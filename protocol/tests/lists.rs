@@ -84,8 +84,8 @@ fn first() -> Plan {
         lsk_version: 2,
         list_signer: LSK,
         devices: vec![entry(1), entry(2)],
-        vault_version: 4,
-        backup_version: 6,
+        vault_version: 1,
+        backup_version: 1,
         backup: Some(9),
     }
 }
@@ -243,31 +243,31 @@ fn the_list_signing_key_never_falls_back() {
 
 #[test]
 fn vault_and_backup_stay_or_are_the_next() {
-    assert_eq!(second(|p| p.vault_version = 5), Ok(()));
+    assert_eq!(second(|p| p.vault_version = 2), Ok(()));
     assert_eq!(
-        second(|p| (p.backup_version, p.backup) = (7, Some(8))),
+        second(|p| (p.backup_version, p.backup) = (2, Some(8))),
         Ok(())
     );
-    for version in [0, 3, 6, u32::MAX] {
+    for version in [0, 3, u32::MAX] {
         assert_eq!(
             second(|p| p.vault_version = version),
             Err(ListError::Vault),
             "{version}"
         );
     }
-    for (version, backup) in [
-        (6, Some(8)),
-        (5, Some(9)),
-        (8, Some(8)),
-        (u32::MAX, Some(8)),
-        (0, None),
-    ] {
+    for (version, backup) in [(1, Some(8)), (3, Some(8)), (u32::MAX, Some(8)), (0, None)] {
         assert_eq!(
             second(|p| (p.backup_version, p.backup) = (version, backup)),
             Err(ListError::Vault),
             "{version}"
         );
     }
+}
+
+#[test]
+fn the_first_vault_and_the_first_backup_are_version_1() {
+    assert_eq!(alone(|p| p.vault_version = 2), Err(ListError::Vault));
+    assert_eq!(alone(|p| p.backup_version = 2), Err(ListError::Vault));
 }
 
 #[test]

@@ -235,7 +235,9 @@ async fn put_back(from: &Path, data: &Path) -> Result<(), Failure> {
         println!("no key for tokens: what auth.token_key names is still needed");
     }
     if !counts.password_key {
-        println!("no key for passwords: what auth.password_key_file names is still needed");
+        println!(
+            "no key for passwords: if there were any, what auth.password_key_file names is still needed"
+        );
     }
     Ok(())
 }

@@ -168,6 +168,15 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         draining: CancellationToken::new(),
         now_ms,
     });
+    let unlike = api.users.passwords_unlike(api.passwords.seed()).await;
+    let unlike = unlike.map_err(stores::OpenError::Users)?;
+    if unlike > 0 {
+        tracing::warn!(
+            passwords = unlike,
+            "nobody can log in by these: they were made with another key than this one (auth.password_key, or password.key \
+             in the data directory)"
+        );
+    }
     let settings = chat::Settings {
         sockets_per_address: config.limits.sockets_per_address,
         ..chat::Settings::default()

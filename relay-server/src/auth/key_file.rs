@@ -58,5 +58,8 @@ fn create(file: &Path) -> io::Result<Key> {
     created.write_all(key.as_slice())?;
     created.sync_all()?;
     fs::rename(&new, file)?;
+    // The name, too, must survive the loss of power: what is stored next may be of no use without this key.
+    let parent = file.parent().filter(|dir| !dir.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
     Ok(key)
 }

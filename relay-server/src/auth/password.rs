@@ -10,7 +10,7 @@ use aes_gcm::{
 };
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
-use sordino_opaque::{Attempt, Malformed, Realm, Server};
+use sordino_opaque::{Attempt, Key, Malformed, Realm, Server};
 use sordino_protocol::{UserId, hash};
 use zeroize::Zeroizing;
 
@@ -23,7 +23,7 @@ const ATTEMPTS: &[u8] = b"sordino relay password attempts v1";
 /// What the key is named by.
 const SEED: &[u8] = b"sordino relay password seed v1";
 /// What a name without a user is hashed for.
-const SUBJECT: &[u8] = b"sordino relay password subject v1";
+const NAME_ID: &[u8] = b"sordino relay password name v1";
 const NONCE: usize = 12;
 
 /// What the relay's secrets of OPAQUE follow from: who loses it ends every login by password.
@@ -81,7 +81,7 @@ impl Passwords {
     /// Answers KE1: the attempt, sealed, and KE2. Without a record of these secrets, as if there were one.
     ///
     /// # Errors
-    /// KE1 is none, or the record is damaged.
+    /// KE1 is none.
     pub fn begin(
         &self,
         username: &str,
@@ -89,11 +89,11 @@ impl Passwords {
         nonce: &[u8; 32],
         request: &[u8],
     ) -> Result<(Vec<u8>, Vec<u8>), Malformed> {
-        let record = record.filter(|record| record.seed == self.seed);
-        let record = record.map(|record| record.record.as_slice());
-        let (attempt, response) = self.server.log_in(self.realm(username), record, request)?;
+        let record = record.filter(|record| self.is_record(record));
+        let bytes = record.map(|record| record.record.as_slice());
+        let (attempt, response) = self.server.log_in(self.realm(username), bytes, request)?;
         let drawn: [u8; NONCE] = rand::random();
-        let (state, aad) = (attempt.to_bytes(), aad(nonce, username));
+        let (state, aad) = (attempt.to_bytes(), aad(nonce, record, username));
         let payload = Payload {
             msg: &state,
             aad: &aad,
@@ -103,23 +103,22 @@ impl Passwords {
         Ok(([drawn.as_slice(), &sealed].concat(), response))
     }
 
-    /// Whether the attempt with this nonce was by somebody who knew the password.
+    /// The session key that the relay shares with whoever made the attempt with this nonce, if they knew the password, which is
+    /// still the one of this record.
     pub fn finish(
         &self,
         username: &str,
+        record: &PasswordRecord,
         nonce: &[u8; 32],
         attempt: &[u8],
         finalization: &[u8],
-    ) -> bool {
-        let opened = attempt
-            .split_first_chunk::<NONCE>()
-            .and_then(|(drawn, msg)| {
-                let aad = aad(nonce, username);
-                let payload = Payload { msg, aad: &aad };
-                let state = self.sealing.decrypt(drawn.into(), payload).ok()?;
-                Attempt::from_bytes(&Zeroizing::new(state)).ok()
-            });
-        opened.is_some_and(|attempt| attempt.finish(self.realm(username), finalization).is_some())
+    ) -> Option<Key> {
+        let (drawn, msg) = attempt.split_first_chunk::<NONCE>()?;
+        let aad = aad(nonce, Some(record), username);
+        let payload = Payload { msg, aad: &aad };
+        let state = self.sealing.decrypt(drawn.into(), payload).ok()?;
+        let attempt = Attempt::from_bytes(&Zeroizing::new(state)).ok()?;
+        attempt.finish(self.realm(username), finalization)
     }
 
     fn realm<'a>(&'a self, username: &'a str) -> Realm<'a> {
@@ -131,15 +130,17 @@ impl Passwords {
 }
 
 /// Whom the challenge of an attempt is for: a name, whether or not there is such a user.
-pub fn subject(username: &str) -> UserId {
-    let hashed = hash::sha256(&[SUBJECT, username.as_bytes()].concat());
+pub fn name_id(username: &str) -> UserId {
+    let hashed = hash::sha256(&[NAME_ID, username.as_bytes()].concat());
     let mut id = [0; 16];
     id.iter_mut().zip(hashed).for_each(|(to, from)| *to = from);
     UserId::from_bytes(id)
 }
 
-fn aad(nonce: &[u8; 32], username: &str) -> Vec<u8> {
-    [nonce.as_slice(), username.as_bytes()].concat()
+/// nonce 32 ‖ hash of the record 32, or zeros ‖ name.
+fn aad(nonce: &[u8; 32], record: Option<&PasswordRecord>, username: &str) -> Vec<u8> {
+    let record = record.map_or([0; 32], |record| hash::sha256(&record.record));
+    [nonce.as_slice(), &record, username.as_bytes()].concat()
 }
 
 fn mac(key: &[u8; LENGTH], label: &[u8]) -> Zeroizing<[u8; 32]> {
@@ -202,16 +203,24 @@ mod tests {
             .finish(realm("alice"), &ke2)
             .expect("right")
             .finalization;
-        assert!(passwords.finish("alice", &NONCE, &attempt, &ke3));
-        assert!(!passwords.finish("bob", &NONCE, &attempt, &ke3));
-        assert!(!passwords.finish("alice", &[8; 32], &attempt, &ke3));
-        assert!(!passwords.finish("alice", &NONCE, &attempt, &[0; 64]));
+        let finish = |name, record: &PasswordRecord, nonce, attempt: &[u8], ke3: &[u8]| {
+            passwords
+                .finish(name, record, nonce, attempt, ke3)
+                .is_some()
+        };
+        assert!(finish("alice", &record, &NONCE, &attempt, &ke3));
+        assert!(!finish("bob", &record, &NONCE, &attempt, &ke3));
+        assert!(!finish("alice", &record, &[8; 32], &attempt, &ke3));
+        assert!(!finish("alice", &record, &NONCE, &attempt, &[0; 64]));
+        // Another password was set since.
+        let other = self::record(&passwords);
+        assert!(!finish("alice", &other, &NONCE, &attempt, &ke3));
         for bit in [0, 8 * NONCE.len() + 3, 8 * attempt.len() - 1] {
             let mut changed = attempt.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
-            assert!(!passwords.finish("alice", &NONCE, &changed, &ke3), "{bit}");
+            assert!(!finish("alice", &record, &NONCE, &changed, &ke3), "{bit}");
         }
-        assert!(!passwords.finish("alice", &NONCE, &attempt[..5], &ke3));
+        assert!(!finish("alice", &record, &NONCE, &attempt[..5], &ke3));
     }
 
     #[test]

@@ -55,6 +55,9 @@ pub struct Claims {
     /// What it is good for, if not for everything that a device may do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<Scope>,
+    /// The version of the user's list as long as which it is good, if it ends with that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list: Option<u32>,
 }
 
 /// What a token is good for (RFC 8693, 4.2).
@@ -76,6 +79,8 @@ pub struct Subject<'a> {
     pub signing_key: &'a [u8; 32],
     /// As in [`Claims`].
     pub scope: Option<Scope>,
+    /// As in [`Claims`].
+    pub list: Option<u32>,
 }
 
 impl<'a> Subject<'a> {
@@ -86,6 +91,7 @@ impl<'a> Subject<'a> {
             device,
             signing_key,
             scope: None,
+            list: None,
         }
     }
 
@@ -142,6 +148,7 @@ impl Tokens {
                 jkt: thumbprint(subject.signing_key),
             },
             scope: subject.scope,
+            list: subject.list,
         };
         let mut header = Header::new(Algorithm::EdDSA);
         header.kid = Some(thumbprint(&self.public));
@@ -202,6 +209,7 @@ mod tests {
         device: DEVICE,
         signing_key: &DSK,
         scope: None,
+        list: None,
     };
 
     fn tokens(relay: &str) -> Tokens {

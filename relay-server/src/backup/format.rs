@@ -12,8 +12,10 @@ use super::BackupError;
 
 const MAGIC: &[u8; 16] = b"sordino-backup\r\n";
 
-/// The layout described above, and the keyspaces and files in it.
-pub(super) const VERSION: u16 = 1;
+/// The layout described above, and the keyspaces and files in it. 2: the key of the passwords may be among them.
+pub(super) const VERSION: u16 = 2;
+/// The oldest that is read.
+const OLDEST: u16 = 1;
 
 /// What a frame holds at most. Entries are gathered up to a quarter of it, and one alone is never as large.
 const MAX_PAYLOAD: usize = 1 << 20;
@@ -102,7 +104,7 @@ impl<R: Read> Reader<R> {
             return Err(BackupError::NoBackup(name.to_owned()));
         }
         let version = u16::from_be_bytes([high, low]);
-        if version != VERSION {
+        if !(OLDEST..=VERSION).contains(&version) {
             return Err(BackupError::Version { found: version });
         }
         Ok(Self {

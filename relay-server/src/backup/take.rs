@@ -59,8 +59,9 @@ fn write(
     };
     for (kind, key) in keys {
         match kind {
+            Kind::TokenKey => counts.token_key = key.is_some(),
             Kind::PasswordKey => counts.password_key = key.is_some(),
-            _ => counts.token_key = key.is_some(),
+            Kind::Entries | Kind::Users | Kind::End => {}
         }
     }
     let mut gathered = Vec::new();

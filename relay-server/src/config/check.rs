@@ -45,7 +45,7 @@ fn configured<K>(
     let problem = |key, what| Problem {
         key,
         what,
-        fix: "give 64 hexadecimal digits, for instance of `openssl rand -hex 32`",
+        fix: "give 64 hexadecimal digits, those that were there before; where there were none, of `openssl rand -hex 32`",
     };
     if let Some(digits) = digits {
         let bad = || problem(key, "it is not a key".to_owned());

@@ -263,7 +263,7 @@ impl Config {
             self.auth.password_key.is_some() || self.auth.password_key_file.is_some(),
             "auth.password_key_file",
             "it is not set, and a password that one node took the others must check",
-            "give all nodes the same key, made once: `openssl rand -hex 32`",
+            "give all nodes the same key: that of the embedded relay whose users move (`DIR/password.key`, in hexadecimal digits), else of `openssl rand -hex 32`; never another later",
         );
         need(
             (1..=1024).contains(&self.kafka.partitions),

@@ -107,9 +107,9 @@ impl Caller {
     }
 }
 
-/// Who may read what an account is and replace it: a device of it, or one that is on no list yet and whose owner knew the
+/// Who may ask for what an account is, or replace their own: a device, or one that is on no list yet and whose owner knew the
 /// password.
-pub(super) struct Owner {
+pub(super) struct AccountCaller {
     pub(super) user: UserId,
     device: DeviceId,
     key: Key,
@@ -122,7 +122,7 @@ enum Key {
     Named(String),
 }
 
-impl FromRequestParts<Arc<Api>> for Owner {
+impl FromRequestParts<Arc<Api>> for AccountCaller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
@@ -139,11 +139,17 @@ impl FromRequestParts<Arc<Api>> for Owner {
     }
 }
 
-impl Owner {
+impl AccountCaller {
     /// Whose token the headers carry.
     pub(super) async fn of_headers(api: &Api, headers: &HeaderMap) -> Result<Self, Code> {
         let claims = claims(api, bearer(headers)?)?;
         if claims.scope == Some(Scope::Account) {
+            // A list that was stored since may have taken a thief off, or the password from them.
+            let newest = api.users.newest_list(claims.sub).await;
+            let newest = newest.map_err(code_of_users)?;
+            if newest.map(|list| list.version) != claims.list {
+                return Err(Code::TokenExpired);
+            }
             return Ok(Self {
                 user: claims.sub,
                 device: claims.did,

@@ -17,7 +17,7 @@ use sordino_protocol::{
 
 use super::{
     Api, ApiError,
-    caller::Owner,
+    caller::AccountCaller,
     request::{Body, Ids, Params},
 };
 use crate::{
@@ -38,10 +38,13 @@ pub(super) struct Range {
 /// `GET /v1/users/{user}/lists`
 pub(super) async fn read(
     State(api): State<Arc<Api>>,
-    _: Owner,
+    caller: AccountCaller,
     Ids(user): Ids<UserId>,
     Params(range): Params<Range>,
 ) -> Result<Json<Lists>, ApiError> {
+    if caller.knew_the_password() {
+        caller.must_be_user(user)?;
+    }
     let newest = api
         .users
         .newest_list(user)
@@ -63,21 +66,21 @@ pub(super) async fn read(
 /// `PUT /v1/users/{user}/list`
 pub(super) async fn replace(
     State(api): State<Arc<Api>>,
-    owner: Owner,
+    caller: AccountCaller,
     Ids(user): Ids<UserId>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<StatusCode, ApiError> {
-    owner.must_be_user(user)?;
+    caller.must_be_user(user)?;
     let bad = |error: list::ListError| ApiError::new(Code::BadList, error.to_string());
     let parse = || -> Result<_, ApiError> {
         let put: PutList = body.json()?;
         let next = list::parse(&put.list.clone().into(), verify).map_err(bad)?;
         Ok((put, next))
     };
-    owner
+    caller
         .must_have_signed(&api, (&method, &uri, &headers), &body, || {
             parse().map(|(_, next)| next)
         })
@@ -86,8 +89,8 @@ pub(super) async fn replace(
     let PutList {
         vault, password, ..
     } = put;
-    // A device that was left open must not be enough to lock its owner out of all new ones.
-    if password.is_some() && !owner.knew_the_password() {
+    // A device that was left open must not be enough to set another password.
+    if password.is_some() && !caller.knew_the_password() && has_password(&api, user).await? {
         return Err(Code::Forbidden.into());
     }
     let newest = api
@@ -99,6 +102,19 @@ pub(super) async fn replace(
         return Err(Code::ListConflict.into());
     }
     newest.check_successor(&next, verify).map_err(bad)?;
+    let reset = next.identity_key != newest.identity_key;
+    if reset && caller.knew_the_password() {
+        return Err(ApiError::new(
+            Code::Forbidden,
+            "a password alone does not replace the identity key",
+        ));
+    }
+    if reset && newest.vault_version > 0 && next.vault_version == newest.vault_version {
+        return Err(ApiError::new(
+            Code::BadVault,
+            "another identity key needs another vault",
+        ));
+    }
     let with = credentials(&api, &next, newest.vault_version, vault, password)?;
     // Not dropped with the request when its connection is lost: a list that is stored must be announced, or a device that it
     // removes keeps its socket.
@@ -108,6 +124,13 @@ pub(super) async fn replace(
         Code::Internal
     })??;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Whether the user has a password that this relay can check.
+pub(super) async fn has_password(api: &Api, user: UserId) -> Result<bool, ApiError> {
+    let user = api.users.by_id(user).await?.ok_or(Code::UserNotFound)?;
+    let record = api.users.password(&user.username).await?;
+    Ok(record.is_some_and(|record| api.passwords.is_record(&record)))
 }
 
 /// What comes with a list, checked: the vault that it names, if that is another than before, and nothing else.

@@ -7,6 +7,7 @@ use axum::{
     extract::State,
     http::{Extensions, HeaderMap, header},
 };
+use sordino_opaque::is_confirmed;
 use sordino_protocol::{
     Code, UserId,
     http::{
@@ -18,13 +19,14 @@ use sordino_protocol::{
 
 use super::{
     Api, ApiError,
-    caller::Owner,
+    caller::AccountCaller,
+    lists::has_password,
     login::array,
     request::{Body, Ids},
 };
 use crate::{
     auth::{
-        password::subject,
+        password::name_id,
         token::{Scope, Subject},
     },
     ops::{fleet::Bucket, rates::client_of},
@@ -39,13 +41,18 @@ pub(super) async fn register(
 ) -> Result<Json<PasswordAnswer>, ApiError> {
     let PasswordRequest { username, request } = body.json()?;
     let owner = match headers.contains_key(header::AUTHORIZATION) {
-        true => Some(Owner::of_headers(&api, &headers).await?),
+        true => Some(AccountCaller::of_headers(&api, &headers).await?),
         false => None,
     };
     must_not_guess(&api, &extensions, &username).await?;
     if let Some(user) = api.users.by_name(&username).await? {
-        let own = |owner: &Owner| owner.user == user.user && owner.knew_the_password();
-        if !owner.as_ref().is_some_and(own) {
+        let may = match &owner {
+            Some(owner) if owner.user == user.user => {
+                owner.knew_the_password() || !has_password(&api, user.user).await?
+            }
+            _ => false,
+        };
+        if !may {
             return Err(Code::NameTaken.into());
         }
     }
@@ -69,11 +76,12 @@ pub(super) async fn begin(
     } = body.json()?;
     must_not_guess(&api, &extensions, &username).await?;
     let record = api.users.password(&username).await?;
-    let record = record.as_ref().map(|(_, record)| record);
     let nonce = api
         .challenges
-        .issue(subject(&username), device, (api.now_ms)());
-    let begun = api.passwords.begin(&username, record, &nonce, &request.0);
+        .issue(name_id(&username), device, (api.now_ms)());
+    let begun = api
+        .passwords
+        .begin(&username, record.as_ref(), &nonce, &request.0);
     let (attempt, response) = begun.map_err(|_| malformed("request"))?;
     Ok(Json(PasswordChallenge {
         nonce: nonce.to_vec().into(),
@@ -92,21 +100,27 @@ pub(super) async fn finish(
     let nonce = array(&finish.nonce.0, "nonce")?;
     let signing_key = array(&finish.signing_key.0, "signing_key")?;
     let (name, device, now_ms) = (&finish.username, finish.device, (api.now_ms)());
-    if !api.challenges.stands(&nonce, subject(name), device, now_ms) {
+    if !api.challenges.stands(&nonce, name_id(name), device, now_ms) {
         return Err(Code::ChallengeExpired.into());
     }
     let (attempt, finalization) = (&finish.attempt.0, &finish.finalization.0);
-    if !api.passwords.finish(name, &nonce, attempt, finalization) {
+    let record = api.users.password(name).await?;
+    let record = record.ok_or(Code::WrongPassword)?;
+    let session = (api.passwords).finish(name, &record, &nonce, attempt, finalization);
+    let given = &finish.confirmation.0;
+    let confirmed = |session| is_confirmed(&session, device.as_bytes(), &signing_key, given);
+    if !session.is_some_and(confirmed) {
         return Err(Code::WrongPassword.into());
     }
-    api.redeem(&nonce, subject(name), device).await?;
-    // Looked up again: the account may be gone since.
+    api.redeem(&nonce, name_id(name), device).await?;
     let user = api.users.by_name(name).await?.ok_or(Code::WrongPassword)?;
+    let newest = api.users.newest_list(user.user).await?;
     let subject = Subject {
         user: user.user,
         device,
         signing_key: &signing_key,
         scope: Some(Scope::Account),
+        list: newest.map(|list| list.version),
     };
     let access_token = api.tokens.issue(subject, now_ms / 1000);
     Ok(Json(PasswordToken {
@@ -119,7 +133,7 @@ pub(super) async fn finish(
 /// `GET /v1/users/{user}/vault`
 pub(super) async fn vault(
     State(api): State<Arc<Api>>,
-    owner: Owner,
+    owner: AccountCaller,
     Ids(user): Ids<UserId>,
 ) -> Result<Json<StoredVault>, ApiError> {
     owner.must_be_user(user)?;
@@ -144,7 +158,7 @@ async fn must_not_guess(
     let share = api.rates.address_passwords();
     let bucket = Bucket::AddressPasswords(address.0);
     api.fleet.take(bucket, share, 1).await.unwrap_or(Ok(()))?;
-    let name = subject(username);
+    let name = name_id(username);
     api.rates.password(name)?;
     let taken = (api.fleet)
         .take(Bucket::Passwords(name), api.rates.passwords(), 1)

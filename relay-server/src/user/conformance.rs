@@ -370,7 +370,7 @@ async fn passwords_and_vaults_come_with_a_list_or_not_at_all(users: &dyn Users) 
         .expect("created");
     let of = |digit| {
         let Credentials { vault, password } = with(digit);
-        (password.map(|password| (person.user, password)), vault)
+        (password, vault)
     };
     assert_eq!(stored().await, of(1));
     // Another who wants the name changes nothing.
@@ -400,6 +400,8 @@ async fn passwords_and_vaults_come_with_a_list_or_not_at_all(users: &dyn Users) 
     };
     users.put_list(&fourth, &only).await.expect("stored");
     assert_eq!(stored().await, (of(3).0, of(5).1));
+    assert_eq!(users.passwords_unlike("seed").await, Ok(0));
+    assert_eq!(users.passwords_unlike("other").await, Ok(1));
     assert_eq!(users.password("fiftee").await, Ok(None));
     assert_eq!(users.password("fifteen\0").await, Ok(None));
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use sordino_protocol::UserId;
 use sqlx::{Row, Sqlite, SqlitePool, Transaction};
 
-use super::{Credentials, PasswordRecord, UserError, rows};
+use super::{Credentials, PasswordRecord, UserError};
 
 /// Sets what there is to set.
 pub(super) async fn put(
@@ -40,9 +40,9 @@ pub(super) async fn put(
 pub(super) async fn password(
     readers: &SqlitePool,
     username: &str,
-) -> Result<Option<(UserId, PasswordRecord)>, UserError> {
+) -> Result<Option<PasswordRecord>, UserError> {
     let row = sqlx::query(
-        "SELECT user_id, seed, record FROM passwords JOIN users ON id = user_id WHERE username = ?",
+        "SELECT seed, record FROM passwords JOIN users ON id = user_id WHERE username = ?",
     )
     .bind(username)
     .fetch_optional(readers)
@@ -50,13 +50,20 @@ pub(super) async fn password(
     let Some(row) = row else {
         return Ok(None);
     };
-    let id: Vec<u8> = row.try_get("user_id")?;
     let record: Vec<u8> = row.try_get("record")?;
-    let password = PasswordRecord {
+    Ok(Some(PasswordRecord {
         seed: row.try_get("seed")?,
         record: record.into(),
-    };
-    Ok(Some((rows::user_id(&id)?, password)))
+    }))
+}
+
+/// How many were made with other secrets.
+pub(super) async fn unlike(readers: &SqlitePool, seed: &str) -> Result<u64, UserError> {
+    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM passwords WHERE seed <> ?")
+        .bind(seed)
+        .fetch_one(readers)
+        .await?;
+    Ok(count.cast_unsigned())
 }
 
 /// By the user's id.

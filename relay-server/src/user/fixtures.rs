@@ -46,7 +46,28 @@ impl Person {
         devices: &[(u8, u8)],
         vault_version: u32,
     ) -> DeviceList {
-        let identity = self.key(1);
+        self.list_by(1, before, devices, vault_version)
+    }
+
+    /// The next list, by another identity key.
+    pub(crate) fn reset(
+        &self,
+        before: &DeviceList,
+        devices: &[(u8, u8)],
+        vault_version: u32,
+    ) -> DeviceList {
+        self.list_by(3, Some(before), devices, vault_version)
+    }
+
+    /// `identity`: which key it is.
+    fn list_by(
+        &self,
+        identity: u8,
+        before: Option<&DeviceList>,
+        devices: &[(u8, u8)],
+        vault_version: u32,
+    ) -> DeviceList {
+        let identity = self.key(identity);
         let lsk = self.key(2);
         let certificate = pb::LskCertificateBody {
             user: self.user.to_pb(),
@@ -56,7 +77,7 @@ impl Person {
         };
         let devices = devices
             .iter()
-            .map(|(device, key)| self.listed(*device, *key));
+            .map(|(device, key)| self.listed(&identity, *device, *key));
         let body = pb::DeviceListBody {
             user: self.user.to_pb(),
             version: before.map_or(1, |list| list.version + 1),
@@ -96,12 +117,12 @@ impl Person {
         sign(&self.device_key(device), kind, &body)
     }
 
-    fn listed(&self, device: u8, key: u8) -> pb::ListedDevice {
+    fn listed(&self, identity: &SigningKey, device: u8, key: u8) -> pb::ListedDevice {
         let signing = self.device_key(key);
         let dik = [key; 32];
         let statement = signed::self_body(
             self.user,
-            self.key(1).verifying_key().as_bytes(),
+            identity.verifying_key().as_bytes(),
             device_id(device),
             &dik,
         );

@@ -160,8 +160,9 @@ pub trait Users: Send + Sync + 'static {
     /// no longer listed. All or nothing.
     async fn put_list(&self, list: &DeviceList, with: &Credentials) -> Result<(), UserError>;
     /// A user's password, by the user's name.
-    async fn password(&self, username: &str)
-    -> Result<Option<(UserId, PasswordRecord)>, UserError>;
+    async fn password(&self, username: &str) -> Result<Option<PasswordRecord>, UserError>;
+    /// How many passwords were made with other secrets than these.
+    async fn passwords_unlike(&self, seed: &str) -> Result<u64, UserError>;
     /// A user's vault, as it was stored.
     async fn vault(&self, user: UserId) -> Result<Option<Bytes>, UserError>;
     /// Adds one-time prekeys, replaces the others. All or nothing.

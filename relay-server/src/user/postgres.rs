@@ -241,11 +241,13 @@ impl Users for PostgresUsers {
             .await
     }
 
-    async fn password(
-        &self,
-        username: &str,
-    ) -> Result<Option<(UserId, PasswordRecord)>, UserError> {
+    async fn password(&self, username: &str) -> Result<Option<PasswordRecord>, UserError> {
         self.within(credentials::password(&self.inner.pool, username))
+            .await
+    }
+
+    async fn passwords_unlike(&self, seed: &str) -> Result<u64, UserError> {
+        self.within(credentials::unlike(&self.inner.pool, seed))
             .await
     }
 

@@ -225,11 +225,12 @@ impl Users for SqliteUsers {
             .await
     }
 
-    async fn password(
-        &self,
-        username: &str,
-    ) -> Result<Option<(UserId, PasswordRecord)>, UserError> {
+    async fn password(&self, username: &str) -> Result<Option<PasswordRecord>, UserError> {
         credentials::password(&self.inner.readers, username).await
+    }
+
+    async fn passwords_unlike(&self, seed: &str) -> Result<u64, UserError> {
+        credentials::unlike(&self.inner.readers, seed).await
     }
 
     async fn vault(&self, user: UserId) -> Result<Option<Bytes>, UserError> {

@@ -8,7 +8,7 @@ use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
 use super::{UserError, rows, sqlite};
 
 /// A user as stored, with all versions of the list. Equal only if nothing differs.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 pub(crate) struct WholeUser {
     pub(crate) id: UserId,
     pub(crate) username: String,

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use sordino_opaque::{Login as PasswordLogin, LoginError, Realm, Registration};
+use sordino_opaque::{Login as PasswordLogin, LoginError, Realm, Registration, confirmation};
 use sordino_protocol::pb;
 
 use super::*;
@@ -88,14 +88,16 @@ impl Relay {
         }
         assert_eq!(asked["relay"], json!(NAME));
         let logged_in = login.finish(ALICE, &bytes(&asked, "response"))?;
-        let key = person.device_key(device).verifying_key();
+        let key = person.device_key(device).verifying_key().to_bytes();
+        let session = &logged_in.session_key;
         let body = json!({
             "username": "alice",
             "device": device_id(device),
-            "signing_key": base64(key.as_bytes()),
+            "signing_key": base64(key),
             "nonce": asked["nonce"],
             "attempt": asked["attempt"],
             "finalization": base64(&logged_in.finalization),
+            "confirmation": base64(confirmation(session, device_id(device).as_bytes(), &key)),
         });
         let answer = self.post("/v1/auth/password/finish", body.clone()).await;
         // Good once.
@@ -151,6 +153,9 @@ async fn a_new_device_reads_the_vault_and_puts_itself_on_the_list() {
             "{other}"
         );
     }
+    let other = Person::new(2);
+    relay.register("bob", &other.list(None, &[1])).await;
+    refused(new.get(&path(&other, "lists")).await, 403, "forbidden");
     // A list on which it does not stand is not its to store.
     let without = person.list(Some(&first), &[1, 3]);
     refused(
@@ -161,8 +166,9 @@ async fn a_new_device_reads_the_vault_and_puts_itself_on_the_list() {
     let second = person.list(Some(&first), &[1, 2]);
     let put = new.put(&path(&person, "list"), list_body(&second)).await;
     assert_eq!(put.0, StatusCode::NO_CONTENT, "{}", put.1);
-    // Listed, its token still is what it was.
+    // Its token does not become one of a device, and has done what it was for.
     refused(new.get("/v1/conversations").await, 403, "forbidden");
+    refused(new.get(&path(&person, "vault")).await, 401, "token_expired");
     let login = relay.log_in(&person, 2).await;
     assert_eq!(login.get("/v1/conversations").await.0, StatusCode::OK);
 }
@@ -247,6 +253,99 @@ async fn a_password_is_changed_by_who_knows_the_old_one_alone() {
 }
 
 #[tokio::test]
+async fn who_has_no_password_sets_one_from_a_device() {
+    let (relay, person) = (Relay::new().await, Person::new(1));
+    let first = person.list(None, &[1]);
+    relay.register("alice", &first).await;
+    let login = relay.log_in(&person, 1).await;
+    let (status, password) = relay.new_password("alice", Some(&login.token)).await;
+    assert_eq!(status, StatusCode::OK);
+    let second = person.list(Some(&first), &[1]);
+    let mut body = list_body(&second);
+    body["password"] = password.clone();
+    let put = login.put(&path(&person, "list"), body).await;
+    assert_eq!(put.0, StatusCode::NO_CONTENT, "{}", put.1);
+    relay.password_token(&person, 2).await;
+    // From now on it takes the password.
+    let mut body = list_body(&person.list(Some(&second), &[1]));
+    body["password"] = password;
+    refused(
+        login.put(&path(&person, "list"), body).await,
+        403,
+        "forbidden",
+    );
+    refused(
+        relay.new_password("alice", Some(&login.token)).await,
+        409,
+        "name_taken",
+    );
+}
+
+#[tokio::test]
+async fn a_login_ends_with_the_next_list_and_with_another_password() {
+    let (relay, person) = (Relay::new().await, Person::new(1));
+    let first = person.list_with_vault(None, &[(1, 1)], 1);
+    relay.sign_up("alice", &first).await;
+    let thief = relay.password_token(&person, 2).await;
+    let owner = relay.password_token(&person, 1).await;
+    // Begun before the password changes.
+    let (login, ke1) = PasswordLogin::start(PASSWORD).expect("started");
+    let body = json!({ "username": "alice", "device": device_id(2), "request": base64(ke1) });
+    let (_, asked) = relay.post("/v1/auth/password", body).await;
+    let (_, password) = relay.new_password("alice", Some(&owner.token)).await;
+    let mut body = list_body(&person.list(Some(&first), &[1]));
+    body["password"] = password;
+    let put = owner.put(&path(&person, "list"), body).await;
+    assert_eq!(put.0, StatusCode::NO_CONTENT, "{}", put.1);
+    refused(
+        thief.get(&path(&person, "vault")).await,
+        401,
+        "token_expired",
+    );
+    let logged_in = login
+        .finish(ALICE, &bytes(&asked, "response"))
+        .expect("right then");
+    let key = person.device_key(2).verifying_key().to_bytes();
+    let session = &logged_in.session_key;
+    let body = json!({
+        "username": "alice",
+        "device": device_id(2),
+        "signing_key": base64(key),
+        "nonce": asked["nonce"],
+        "attempt": asked["attempt"],
+        "finalization": base64(&logged_in.finalization),
+        "confirmation": base64(confirmation(session, device_id(2).as_bytes(), &key)),
+    });
+    refused(
+        relay.post("/v1/auth/password/finish", body).await,
+        401,
+        "wrong_password",
+    );
+}
+
+#[tokio::test]
+async fn a_password_alone_replaces_no_identity() {
+    let (relay, person) = (Relay::new().await, Person::new(1));
+    let first = person.list_with_vault(None, &[(1, 1)], 1);
+    relay.sign_up("alice", &first).await;
+    let thief = relay.password_token(&person, 1).await;
+    let body = |version| {
+        let list = person.reset(&first, &[(1, 1)], version);
+        let mut body = list_body(&list);
+        if version > 1 {
+            body["vault"] = json!(vault(version));
+        }
+        body
+    };
+    let list = path(&person, "list");
+    refused(thief.put(&list, body(2)).await, 403, "forbidden");
+    let device = relay.log_in(&person, 1).await;
+    refused(device.put(&list, body(1)).await, 422, "bad_vault");
+    let put = device.put(&list, body(2)).await;
+    assert_eq!(put.0, StatusCode::NO_CONTENT, "{}", put.1);
+}
+
+#[tokio::test]
 async fn a_wrong_password_and_an_unknown_user_look_the_same_and_are_bounded() {
     let rates = config::Rates {
         passwords_burst: NonZeroU32::new(6).expect("not zero"),
@@ -296,6 +395,11 @@ async fn an_attempt_is_of_its_name_device_and_minute() {
         "nonce": asked["nonce"],
         "attempt": asked["attempt"],
         "finalization": base64(&logged_in.finalization),
+        "confirmation": base64(confirmation(
+            &logged_in.session_key,
+            device_id(2).as_bytes(),
+            &[3; 32],
+        )),
     });
     let with = |field: &str, value: Value| {
         let mut body = right.clone();

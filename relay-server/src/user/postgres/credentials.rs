@@ -4,7 +4,7 @@ use bytes::Bytes;
 use sordino_protocol::UserId;
 use sqlx::{PgPool, Postgres, Row, Transaction};
 
-use crate::user::{Credentials, PasswordRecord, UserError, rows};
+use crate::user::{Credentials, PasswordRecord, UserError};
 
 /// Sets what there is to set.
 pub(super) async fn put(
@@ -40,13 +40,13 @@ pub(super) async fn put(
 pub(super) async fn password(
     pool: &PgPool,
     username: &str,
-) -> Result<Option<(UserId, PasswordRecord)>, UserError> {
+) -> Result<Option<PasswordRecord>, UserError> {
     // PostgreSQL has no such text, and calls it an error.
     if username.contains('\0') {
         return Ok(None);
     }
     let row = sqlx::query(
-        "SELECT user_id, seed, record FROM passwords JOIN users USING (user_id) WHERE username = $1",
+        "SELECT seed, record FROM passwords JOIN users USING (user_id) WHERE username = $1",
     )
     .bind(username)
     .fetch_optional(pool)
@@ -54,13 +54,20 @@ pub(super) async fn password(
     let Some(row) = row else {
         return Ok(None);
     };
-    let id: Vec<u8> = row.try_get("user_id")?;
     let record: Vec<u8> = row.try_get("record")?;
-    let password = PasswordRecord {
+    Ok(Some(PasswordRecord {
         seed: row.try_get("seed")?,
         record: record.into(),
-    };
-    Ok(Some((rows::user_id(&id)?, password)))
+    }))
+}
+
+/// How many were made with other secrets.
+pub(super) async fn unlike(pool: &PgPool, seed: &str) -> Result<u64, UserError> {
+    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM passwords WHERE seed <> $1")
+        .bind(seed)
+        .fetch_one(pool)
+        .await?;
+    Ok(count.cast_unsigned())
 }
 
 /// By the user's id.
