@@ -152,7 +152,10 @@ fn a_confirmation_is_of_one_session_device_and_key() {
     let keys = [1, 2].map(|digit| Key::new([digit; 64]));
     let right = confirmation(&keys[0], &[3; 16], &[4; 32]);
     let hex: String = right.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(hex, "414de8ac6b41d1b04cde36916927f0230b8e590ce31b0e02251f9c14b237799d");
+    assert_eq!(
+        hex,
+        "414de8ac6b41d1b04cde36916927f0230b8e590ce31b0e02251f9c14b237799d"
+    );
     assert!(is_confirmed(&keys[0], &[3; 16], &[4; 32], &right));
     assert!(!is_confirmed(&keys[1], &[3; 16], &[4; 32], &right));
     assert!(!is_confirmed(&keys[0], &[5; 16], &[4; 32], &right));

@@ -104,7 +104,7 @@ impl Made {
 
 {passwords}
     What passwords are checked with. Only its owner may read it.
-    Lost: nobody logs in on a new device by password any more; devices that are logged in set a new one. Keep a copy.
+    Lost: nobody logs in by password any more, until they have set another from a device that is logged in. Keep a copy.
     Leaked: whoever also has the accounts can try passwords on them as fast as they can compute.
 
 {data}

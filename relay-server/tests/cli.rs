@@ -279,14 +279,17 @@ fn a_relay_begins_with_a_file_and_a_key_that_nothing_overwrites() {
         place.join("relay.toml"),
         place.join("sordino-data/token.key"),
     );
-    for file in [&config, &key] {
+    let passwords = place.join("sordino-data/password.key");
+    for file in [&config, &key, &passwords] {
         let file = file.display().to_string();
         assert!(said.contains(&file), "{file} in\n{said}");
     }
-    let mode = std::fs::metadata(&key).expect("there").permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
+    for key in [&key, &passwords] {
+        let mode = std::fs::metadata(key).expect("there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
     let read = |file| std::fs::read(file).expect("read");
-    let before = (read(&config), read(&key));
+    let before = (read(&config), read(&passwords));
 
     // As it says: it is good as it is, and means what is meant without it.
     let with = |command: &[&str]| {
@@ -313,7 +316,13 @@ fn a_relay_begins_with_a_file_and_a_key_that_nothing_overwrites() {
         !success && errors.contains("token.key is there already"),
         "{errors}"
     );
-    assert!(!config.exists());
-    assert_eq!(read(&key), before.1);
+    std::fs::remove_file(&key).expect("removed");
+    let (success, _, errors) = init();
+    assert!(
+        !success && errors.contains("password.key is there already"),
+        "{errors}"
+    );
+    assert!(!config.exists() && !key.exists());
+    assert_eq!(read(&passwords), before.1);
     assert!(!before.0.is_empty());
 }
