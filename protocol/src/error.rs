@@ -108,6 +108,7 @@ codes! {
 
     // Raised by the client itself.
     Unreachable = "unreachable", 0, Network, after_ms(1_000), "The relay cannot be reached; try again once there is a connection.";
+    UntrustedRelay = "untrusted_relay", 0, Caller, after_ms(10_000), "The relay's certificate is none that this device trusts: check the address, or name the authority that signed it (authorities); or somebody stands in between.";
     NoRelay = "no_relay", 0, Caller, Retry::Never, "What answers at this address is no Sordino relay; check the address.";
     OtherRelay = "other_relay", 0, Caller, Retry::Never, "The relay bears another name than the one meant and gets neither account nor login; check its address, or set relay_name.";
     NotRegistered = "not_registered", 0, Caller, Retry::Never, "This store has no account yet; call register.";

@@ -276,8 +276,26 @@ fn unreachable(error: reqwest::Error) -> Error {
     let error = error.without_url();
     let code = if error.is_timeout() {
         Code::Timeout
+    } else if is_untrusted(&error) {
+        Code::UntrustedRelay
     } else {
         Code::Unreachable
     };
     Error::new(code, error.to_string())
+}
+
+/// Whether a certificate is what it failed of.
+fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
+    let inner = match error.downcast_ref::<std::io::Error>() {
+        // What it carries is no source of its own.
+        Some(io) => io
+            .get_ref()
+            .map(|inner| inner as &(dyn std::error::Error + 'static)),
+        None => error.source(),
+    };
+    let of_certificate = matches!(
+        error.downcast_ref(),
+        Some(rustls::Error::InvalidCertificate(_))
+    );
+    of_certificate || inner.is_some_and(is_untrusted)
 }

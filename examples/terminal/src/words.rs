@@ -35,6 +35,9 @@ fn code(code: Code) -> Clean {
         Code::Unreachable | Code::Timeout => {
             "The relay cannot be reached. Try again once there is a connection."
         }
+        Code::UntrustedRelay => {
+            "The relay's certificate is not trusted here. Is the address right? If its certificate is the operator's own, name the authority (--authority FILE)."
+        }
         Code::RateLimited | Code::ClaimQuota => {
             "That was too often; wait a minute, then try again."
         }

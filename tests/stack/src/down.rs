@@ -26,6 +26,11 @@ pub fn down(dir: &Path, progress: &mut dyn Progress) -> Result<(), Error> {
         return Ok(());
     }
     let _lock = place.lock()?;
+    if place.run().exists() {
+        place.write(&place.unwanted(), b"")?;
+    }
+    stop(&place, &recorded(&place)?, progress)?;
+    // What somebody who had not seen that yet started again meanwhile.
     stop(&place, &recorded(&place)?, progress)
 }
 

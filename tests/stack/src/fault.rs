@@ -77,6 +77,12 @@ impl Stack {
         down::stop(&self.plan.place(), &[name.to_owned()], &mut Silent)
     }
 
+    /// Whether nobody has taken it [`down`](crate::down) since it was brought up.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        !self.plan.place().unwanted().exists()
+    }
+
     /// Starts it unless it runs, and returns when it answers.
     ///
     /// # Errors

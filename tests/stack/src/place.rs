@@ -51,6 +51,11 @@ impl Place {
         self.run().join(format!("{name}.pid"))
     }
 
+    /// Is there while nobody wants the stack to run.
+    pub(crate) fn unwanted(&self) -> PathBuf {
+        self.run().join("down")
+    }
+
     /// Makes the directories.
     pub(crate) fn make(&self) -> Result<(), Error> {
         ["data", "etc", "logs", "run"]

@@ -1,6 +1,6 @@
 //! Starting what is missing.
 use std::{
-    panic,
+    fs, io, panic,
     sync::{
         atomic::{AtomicBool, Ordering},
         mpsc::{self, RecvTimeoutError, Sender},
@@ -83,6 +83,13 @@ pub fn up(plan: &Plan, progress: &mut dyn Progress) -> Result<Addresses, Error> 
     let place = plan.place();
     place.make()?;
     let _lock = place.lock()?;
+    let unwanted = place.unwanted();
+    match fs::remove_file(&unwanted) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(Error::io(format!("remove {}", unwanted.display()))(error));
+        }
+        _ => {}
+    }
     let mut needed = vec![packages::SETSID, packages::JAVA, packages::MAVEN];
     needed.extend([packages::POSTGRES, packages::REDIS]);
     if plan.relays.is_some() {

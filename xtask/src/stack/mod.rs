@@ -206,7 +206,7 @@ fn tend(dir: &Path) -> Result<(), Error> {
             Err(error) => eprintln!("stack: {error}; trying again"),
         }
     };
-    loop {
+    while stack.is_wanted() {
         let mut rows = sordino_stack::status(dir)?;
         rows.retain(|row| row.health == Health::Down);
         // Together: of three brokers none is ready without another.
@@ -217,6 +217,8 @@ fn tend(dir: &Path) -> Result<(), Error> {
         });
         thread::sleep(Duration::from_millis(500));
     }
+    eprintln!("stack: it was taken down");
+    Ok(())
 }
 
 fn print(rows: &[Row]) {
