@@ -2,7 +2,9 @@
 
 use std::num::NonZeroU32;
 
-use sordino_opaque::{Login as PasswordLogin, LoginError, Realm, Registration, confirmation};
+use sordino_opaque::{
+    LoggedIn, Login as PasswordLogin, LoginError, Realm, Registration, confirmation,
+};
 use sordino_protocol::pb;
 
 use super::*;
@@ -89,16 +91,7 @@ impl Relay {
         assert_eq!(asked["relay"], json!(NAME));
         let logged_in = login.finish(ALICE, &bytes(&asked, "response"))?;
         let key = person.device_key(device).verifying_key().to_bytes();
-        let session = &logged_in.session_key;
-        let body = json!({
-            "username": "alice",
-            "device": device_id(device),
-            "signing_key": base64(key),
-            "nonce": asked["nonce"],
-            "attempt": asked["attempt"],
-            "finalization": base64(&logged_in.finalization),
-            "confirmation": base64(confirmation(session, device_id(device).as_bytes(), &key)),
-        });
+        let body = finish(&asked, &logged_in, device, &key);
         let answer = self.post("/v1/auth/password/finish", body.clone()).await;
         // Good once.
         refused(
@@ -123,6 +116,21 @@ impl Relay {
             token: body["access_token"].as_str().expect("a token").to_owned(),
         }
     }
+}
+
+/// The last message of alice's login.
+fn finish(asked: &Value, logged_in: &LoggedIn, device: u8, signing_key: &[u8; 32]) -> Value {
+    let device = device_id(device);
+    let session = &logged_in.session_key;
+    json!({
+        "username": "alice",
+        "device": device,
+        "signing_key": base64(signing_key),
+        "nonce": asked["nonce"],
+        "attempt": asked["attempt"],
+        "finalization": base64(&logged_in.finalization),
+        "confirmation": base64(confirmation(session, device.as_bytes(), signing_key)),
+    })
 }
 
 fn path(person: &Person, what: &str) -> String {
@@ -306,16 +314,7 @@ async fn a_login_ends_with_the_next_list_and_with_another_password() {
         .finish(ALICE, &bytes(&asked, "response"))
         .expect("right then");
     let key = person.device_key(2).verifying_key().to_bytes();
-    let session = &logged_in.session_key;
-    let body = json!({
-        "username": "alice",
-        "device": device_id(2),
-        "signing_key": base64(key),
-        "nonce": asked["nonce"],
-        "attempt": asked["attempt"],
-        "finalization": base64(&logged_in.finalization),
-        "confirmation": base64(confirmation(session, device_id(2).as_bytes(), &key)),
-    });
+    let body = finish(&asked, &logged_in, 2, &key);
     refused(
         relay.post("/v1/auth/password/finish", body).await,
         401,
@@ -388,19 +387,7 @@ async fn an_attempt_is_of_its_name_device_and_minute() {
     let logged_in = login
         .finish(ALICE, &bytes(&asked, "response"))
         .expect("right");
-    let right = json!({
-        "username": "alice",
-        "device": device_id(2),
-        "signing_key": base64([3; 32]),
-        "nonce": asked["nonce"],
-        "attempt": asked["attempt"],
-        "finalization": base64(&logged_in.finalization),
-        "confirmation": base64(confirmation(
-            &logged_in.session_key,
-            device_id(2).as_bytes(),
-            &[3; 32],
-        )),
-    });
+    let right = finish(&asked, &logged_in, 2, &[3; 32]);
     let with = |field: &str, value: Value| {
         let mut body = right.clone();
         body[field] = value;
