@@ -13,7 +13,7 @@ use sha2::Sha256;
 use sordino_protocol::{DeviceId, UserId};
 use zeroize::Zeroizing;
 
-use super::signing_key::TokenKey;
+use super::{key_file, signing_key::TokenKey};
 
 /// How long a challenge may be answered.
 pub const LIFETIME_MS: u64 = 60_000;
@@ -62,17 +62,11 @@ impl Challenges {
     /// Of all nodes that sign tokens with this key: what one asks another may take the answer of. Each remembers only what
     /// it took itself, and asks the fleet besides; see `docs/decisions/0021`.
     pub fn shared(capacity: usize, token_key: &TokenKey) -> Self {
-        // A key shorter than a block is filled up with zeros, as HMAC does with it anyway.
-        let mut block = Zeroizing::new([0; 64]);
-        for (to, from) in block.iter_mut().zip(token_key.expose()) {
-            *to = *from;
-        }
-        let mut mac = Hmac::<Sha256>::new((&*block).into());
-        mac.update(SHARED_KEY);
+        let derived = key_file::derive(token_key.expose(), SHARED_KEY);
         let mut key = Zeroizing::new([0; 64]);
-        for (to, from) in key.iter_mut().zip(mac.finalize().into_bytes()) {
-            *to = from;
-        }
+        key.iter_mut()
+            .zip(*derived)
+            .for_each(|(to, from)| *to = from);
         Self::keyed(capacity, key)
     }
 

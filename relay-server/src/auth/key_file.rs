@@ -6,6 +6,8 @@ use std::{
     path::Path,
 };
 
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 /// A key.
@@ -25,6 +27,22 @@ pub(super) fn from_hex(digits: &str) -> Option<Key> {
     let mut key = Zeroizing::new([0; 32]);
     hex::decode_to_slice(digits.trim(), key.as_mut_slice()).ok()?;
     Some(key)
+}
+
+/// Another key that follows from this one: HMAC-SHA-256(key, label).
+pub(super) fn derive(key: &[u8; 32], label: &[u8]) -> Key {
+    // A key shorter than a block is filled up with zeros, as HMAC does with it anyway.
+    let mut block = Zeroizing::new([0; 64]);
+    block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
+    let mut mac = Hmac::<Sha256>::new((&*block).into());
+    mac.update(label);
+    let mut derived = Zeroizing::new([0; 32]);
+    let tag = mac.finalize().into_bytes();
+    derived
+        .iter_mut()
+        .zip(tag)
+        .for_each(|(to, from)| *to = from);
+    derived
 }
 
 fn read(mut opened: File) -> io::Result<Key> {

@@ -8,8 +8,6 @@ use aes_gcm::{
     Aes256Gcm,
     aead::{Aead, KeyInit, Payload},
 };
-use hmac::{Hmac, Mac};
-use sha2::Sha256;
 use sordino_opaque::{Attempt, Key, Malformed, Realm, Server};
 use sordino_protocol::{UserId, hash};
 use zeroize::Zeroizing;
@@ -17,7 +15,6 @@ use zeroize::Zeroizing;
 use super::key_file;
 use crate::user::PasswordRecord;
 
-const LENGTH: usize = 32;
 /// What the key that seals attempts is derived for.
 const ATTEMPTS: &[u8] = b"sordino relay password attempts v1";
 /// What the key is named by.
@@ -27,7 +24,7 @@ const NAME_ID: &[u8] = b"sordino relay password name v1";
 const NONCE: usize = 12;
 
 /// What the relay's secrets of OPAQUE follow from: who loses it ends every login by password.
-pub struct PasswordKey(Zeroizing<[u8; LENGTH]>);
+pub struct PasswordKey(key_file::Key);
 
 impl PasswordKey {
     /// Reads the file, or draws a key and writes it where there is none.
@@ -55,8 +52,8 @@ impl Passwords {
         Self {
             relay: relay.to_owned(),
             server: Server::from_key(&key.0),
-            seed: hex::encode(mac(&key.0, SEED).get(..8).unwrap_or_default()),
-            sealing: Aes256Gcm::new((&*mac(&key.0, ATTEMPTS)).into()),
+            seed: hex::encode(key_file::derive(&key.0, SEED).get(..8).unwrap_or_default()),
+            sealing: Aes256Gcm::new((&*key_file::derive(&key.0, ATTEMPTS)).into()),
         }
     }
 
@@ -141,18 +138,6 @@ pub fn name_id(username: &str) -> UserId {
 fn aad(nonce: &[u8; 32], record: Option<&PasswordRecord>, username: &str) -> Vec<u8> {
     let record = record.map_or([0; 32], |record| hash::sha256(&record.record));
     [nonce.as_slice(), &record, username.as_bytes()].concat()
-}
-
-fn mac(key: &[u8; LENGTH], label: &[u8]) -> Zeroizing<[u8; 32]> {
-    // A key shorter than a block is filled up with zeros, as HMAC does with it anyway.
-    let mut block = Zeroizing::new([0; 64]);
-    block.iter_mut().zip(key).for_each(|(to, from)| *to = *from);
-    let mut mac = Hmac::<Sha256>::new((&*block).into());
-    mac.update(label);
-    let mut out = Zeroizing::new([0; 32]);
-    let tag = mac.finalize().into_bytes();
-    out.iter_mut().zip(tag).for_each(|(to, from)| *to = from);
-    out
 }
 
 #[cfg(test)]

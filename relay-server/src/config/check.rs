@@ -9,7 +9,7 @@ use std::{
 use tracing_subscriber::EnvFilter;
 use zeroize::Zeroizing;
 
-use super::{Auth, Config, Role, Secret};
+use super::{Config, Role, Secret};
 use crate::{
     auth::{password::PasswordKey, signing_key::TokenKey},
     relay,
@@ -171,32 +171,20 @@ impl Config {
 
     /// The configured key of the tokens; `None` where it is to be kept in the data directory.
     pub(crate) fn token_key(&self) -> Result<Option<TokenKey>, Problem> {
-        let Auth {
-            token_key,
-            token_key_file,
-            ..
-        } = &self.auth;
-        let keys = ("auth.token_key", "auth.token_key_file");
         configured(
-            keys,
-            token_key.as_ref(),
-            token_key_file.as_deref(),
+            ("auth.token_key", "auth.token_key_file"),
+            self.auth.token_key.as_ref(),
+            self.auth.token_key_file.as_deref(),
             TokenKey::from_hex,
         )
     }
 
     /// The configured key of the passwords; `None` where it is to be kept in the data directory.
     pub(crate) fn password_key(&self) -> Result<Option<PasswordKey>, Problem> {
-        let Auth {
-            password_key,
-            password_key_file,
-            ..
-        } = &self.auth;
-        let keys = ("auth.password_key", "auth.password_key_file");
         configured(
-            keys,
-            password_key.as_ref(),
-            password_key_file.as_deref(),
+            ("auth.password_key", "auth.password_key_file"),
+            self.auth.password_key.as_ref(),
+            self.auth.password_key_file.as_deref(),
             PasswordKey::from_hex,
         )
     }

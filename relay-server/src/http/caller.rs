@@ -30,17 +30,8 @@ impl FromRequestParts<Arc<Api>> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
-        match Self::of_headers(api, &parts.headers).await {
-            Ok(caller) => {
-                api.rates.user(caller.user)?;
-                Ok(caller)
-            }
-            Err(code) => {
-                // Nobody may try out tokens faster than they may ask without one.
-                api.rates.address(client_of(&parts.extensions))?;
-                Err(code.into())
-            }
-        }
+        let found = Self::of_headers(api, &parts.headers).await;
+        counted(api, parts, found, |caller| caller.user)
     }
 }
 
@@ -78,9 +69,7 @@ impl Caller {
 
     /// Refuses what belongs to another user.
     pub(super) fn must_be_user(&self, user: UserId) -> Result<(), ApiError> {
-        (self.user == user)
-            .then_some(())
-            .ok_or(Code::Forbidden.into())
+        must_be(self.user, user)
     }
 
     /// Refuses what belongs to another device.
@@ -126,16 +115,8 @@ impl FromRequestParts<Arc<Api>> for AccountCaller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
-        match Self::of_headers(api, &parts.headers).await {
-            Ok(owner) => {
-                api.rates.user(owner.user)?;
-                Ok(owner)
-            }
-            Err(code) => {
-                api.rates.address(client_of(&parts.extensions))?;
-                Err(code.into())
-            }
-        }
+        let found = Self::of_headers(api, &parts.headers).await;
+        counted(api, parts, found, |caller| caller.user)
     }
 }
 
@@ -166,9 +147,7 @@ impl AccountCaller {
 
     /// Refuses what belongs to another user.
     pub(super) fn must_be_user(&self, user: UserId) -> Result<(), ApiError> {
-        (self.user == user)
-            .then_some(())
-            .ok_or(Code::Forbidden.into())
+        must_be(self.user, user)
     }
 
     /// Whether it is here because it knew the password.
@@ -195,6 +174,26 @@ impl AccountCaller {
         };
         signed(api, (self.user, self.device, &key), parts, body).await
     }
+}
+
+/// Counts a request for its user, or for its address where it has no good token: nobody may try out tokens faster than they
+/// may ask without one.
+fn counted<T>(
+    api: &Api,
+    parts: &Parts,
+    found: Result<T, Code>,
+    user: impl FnOnce(&T) -> UserId,
+) -> Result<T, ApiError> {
+    match &found {
+        Ok(caller) => api.rates.user(user(caller))?,
+        Err(_) => api.rates.address(client_of(&parts.extensions))?,
+    }
+    Ok(found?)
+}
+
+/// Refuses what belongs to another user.
+fn must_be(caller: UserId, user: UserId) -> Result<(), ApiError> {
+    (caller == user).then_some(()).ok_or(Code::Forbidden.into())
 }
 
 fn bearer(headers: &HeaderMap) -> Result<&str, Code> {
