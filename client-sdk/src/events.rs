@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sordino_protocol::{ConversationId, DeviceId, UserId};
+use sordino_protocol::{Code, ConversationId, DeviceId, UserId};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::{
@@ -29,10 +29,18 @@ pub enum ConnectionState {
     },
     /// Everything is here, and what comes is told at once.
     Live,
-    /// Gone; it is made again by itself.
+    /// Made, but the relay does not do at present what it is asked for: messages wait here, or there. Everything is asked for
+    /// again by itself.
+    Degraded {
+        /// What it answers.
+        why: Code,
+    },
+    /// Gone, or not made; it is made again by itself.
     Lost {
         /// When.
         retry_in: Duration,
+        /// [`Code::Unreachable`] where nothing was reached, otherwise what the relay, or what stands before it, answered.
+        why: Code,
     },
     /// Given up: it would fail again.
     Stopped {

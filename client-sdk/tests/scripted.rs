@@ -11,7 +11,7 @@
 mod support;
 
 use futures_util::FutureExt as _;
-use sordino::{ConnectionState, Event, SendState, TimelineItem};
+use sordino::{Code, ConnectionState, Event, SendState, TimelineItem};
 use sordino_protocol::{
     hash,
     pb::{self, client_frame, relay_frame},
@@ -81,6 +81,50 @@ async fn one_refusal_in_a_pipeline_means_one_resend_in_order() {
     }
     until_state(&alice, 5, SendState::Accepted).await;
     assert!(play.hear_the_rest().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_takes_nothing_is_said_until_it_does() {
+    let mut script = Script::start().await;
+    let (alice, mut play) = with_messages(&mut script, 1).await;
+    play.begin(Vec::new()).await;
+    let (_, send) = play.hear_send().await;
+    alice.until_live().await;
+    play.say(refused(&send, "busy", 20)).await;
+    let why = Code::Busy;
+    alice.until(&ConnectionState::Degraded { why }).await;
+    let (_, send) = play.hear_send().await;
+    play.say(accepted(&send)).await;
+    alice.until_live().await;
+    // Nor does it give what it says that it holds.
+    let next = relay_frame::Frame::Nudge(pb::Nudge {
+        conversation: hash::conversation_id(alice.user.id, alice.user.id).to_pb(),
+        last_seq: 1,
+    });
+    play.say(next).await;
+    let client_frame::Frame::Pull(pull) = play.hear().await else {
+        panic!("no pull")
+    };
+    let problem = pb::Problem {
+        request: pull.request,
+        code: "internal".to_owned(),
+        ..Default::default()
+    };
+    play.say(relay_frame::Frame::Problem(problem)).await;
+    let why = Code::Internal;
+    alice.until(&ConnectionState::Degraded { why }).await;
+    let client_frame::Frame::Pull(pull) = play.hear().await else {
+        panic!("no pull")
+    };
+    let pulled = pb::Pulled {
+        request: pull.request,
+        conversation: pull.conversation,
+        rows: vec![own_row(1, &send)],
+        last_seq: 1,
+        complete: true,
+    };
+    play.say(relay_frame::Frame::Pulled(pulled)).await;
+    alice.until_live().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

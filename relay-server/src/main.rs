@@ -14,7 +14,7 @@ use std::{
 use clap::Parser;
 use sordino_relay::{
     backup::{self, Counts},
-    config::{Config, Problem, Sources},
+    config::{Config, Limits, Problem, Sources},
     init, inspect,
     ops::files::raise_limit,
     relay::{self, Relay, start},
@@ -116,12 +116,20 @@ async fn serve(config: Config, port_file: Option<std::path::PathBuf>) -> Result<
         messages = if config.is_cluster() { "Kafka and Cassandra, sessions in Redis" } else { "embedded, sessions in memory" },
         "starting"
     );
-    if let Some(enough) = raise_limit(config.limits.connections) {
-        tracing::warn!(
+    let limit = config.limits.connections;
+    match raise_limit(limit) {
+        None => {}
+        // Nobody asked for so many.
+        Some(enough) if limit == Limits::default().connections => tracing::info!(
             enough,
-            limit = config.limits.connections,
+            limit,
+            "the system's limit of open files allows fewer connections than limits.connections: for more, raise `ulimit -Hn`"
+        ),
+        Some(enough) => tracing::warn!(
+            enough,
+            limit,
             "the system's limit of open files is too low for limits.connections: raise `ulimit -Hn`, or lower the key"
-        );
+        ),
     }
     let relay = start(config).await?;
     summarize(&relay);
@@ -185,16 +193,18 @@ async fn check(sources: &Sources) -> Result<(), Failure> {
         None => what,
     };
     let placed = |problem: &Problem| at(problem.key, problem.to_string());
-    let mut problems: Vec<_> = config.check().iter().map(placed).collect();
-    // What cannot work is not dialled.
-    if problems.is_empty() {
-        #[cfg(feature = "cluster")]
-        for error in sordino_relay::stores::cluster::check(config).await {
-            problems.push(match &error {
-                ClusterError::Config(problem) => placed(problem),
-                error => at(error.key(), format!("{}: {error}", error.key())),
-            });
-        }
+    let found = config.check();
+    // What cannot work is not dialled; the rest is, so that everything is said at once.
+    let good = |section: &str| !found.iter().any(|problem| problem.key.starts_with(section));
+    let mut problems: Vec<_> = found.iter().map(placed).collect();
+    #[cfg(feature = "cluster")]
+    for error in sordino_relay::stores::cluster::check(config, good).await {
+        problems.push(match &error {
+            ClusterError::Config(problem) => placed(problem),
+            error => at(error.key(), format!("{}: {error}", error.key())),
+        });
+    }
+    if good("push.") {
         problems.extend(config.dial_push().await.err().as_ref().map(placed));
     }
     for problem in &problems {

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sordino_protocol::pb::relay_frame;
+use sordino_protocol::{Code, pb::relay_frame};
 use tokio::{
     sync::watch,
     time::{Instant, sleep},
@@ -72,24 +72,30 @@ async fn stay_connected(
             return None;
         }
         attempt = after(attempt, &end, taken.map(|at: Instant| at.elapsed()));
-        let wait = match end {
+        let usual = || backoff(BASE, CAP, attempt, rand::random());
+        let (retry_in, why) = match end {
             End::Stop(why) => return Some(why),
-            End::Login if attempt == 0 => Duration::ZERO,
-            End::Again { backoff: false, .. } if attempt == 0 => {
-                backoff(SPREAD, SPREAD, 0, rand::random())
-            }
-            End::Login => backoff(BASE, CAP, attempt, rand::random()),
-            End::Again { floor, .. } => {
-                floor.saturating_add(backoff(BASE, CAP, attempt, rand::random()))
-            }
+            End::Login if attempt == 0 => (Duration::ZERO, Code::NotAuthenticated),
+            End::Login => (usual(), Code::NotAuthenticated),
+            End::Again {
+                backoff: false,
+                why,
+                ..
+            } if attempt == 0 => (backoff(SPREAD, SPREAD, 0, rand::random()), why),
+            End::Again { floor, why, .. } => (floor.saturating_add(usual()), why),
         };
         attempt = attempt.saturating_add(1);
-        tracing::info!(wait_ms = wait.as_millis(), attempt, "the connection ended");
+        tracing::info!(
+            wait_ms = retry_in.as_millis(),
+            attempt,
+            code = why.as_str(),
+            "the connection ended"
+        );
         core.shared
             .views()
-            .set_connection(ConnectionState::Lost { retry_in: wait });
+            .set_connection(ConnectionState::Lost { retry_in, why });
         tokio::select! {
-            () = sleep(wait) => {}
+            () = sleep(retry_in) => {}
             () = not_online(wish) => return None,
         }
     }
@@ -182,6 +188,7 @@ mod tests {
         let told = End::Again {
             floor: Duration::ZERO,
             backoff: false,
+            why: Code::Draining,
         };
         assert_eq!(after(9, &End::LOST, None), 9);
         assert_eq!(after(9, &End::LOST, short), TAKEN);

@@ -2,9 +2,9 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use sordino_protocol::limits;
+use sordino_protocol::{Code, error::Blame, limits};
 
-use crate::sync::backoff;
+use crate::{Retry, sync::backoff};
 
 /// Bytes of one socket that may await their answers.
 pub(super) const SOCKET_BYTES: usize = 512 * 1024;
@@ -20,6 +20,8 @@ pub(super) struct Flight {
     paused_until_ms: Option<u64>,
     /// Restarts since a message was accepted.
     setbacks: u32,
+    /// What the relay last refused a message with, if that was its own trouble and none was accepted since.
+    trouble: Option<Code>,
 }
 
 struct Sent {
@@ -33,6 +35,11 @@ struct Sent {
 const FREE_SETBACKS: u32 = 3;
 const SETBACK: Duration = Duration::from_millis(250);
 const SETBACK_CAP: Duration = Duration::from_secs(60);
+
+/// Whether it says that the relay cannot do what it is asked for, and not that it must not be asked for that.
+pub(super) fn is_trouble(code: Code) -> bool {
+    matches!(code.blame(), Blame::Us | Blame::Network) && code.retry() != Retry::Never
+}
 
 /// An answer, matched with what it answers.
 #[derive(Debug, PartialEq, Eq)]
@@ -84,6 +91,24 @@ impl Flight {
     /// The relay has taken a message.
     pub(super) fn accepted(&mut self) {
         self.setbacks = 0;
+        self.trouble = None;
+    }
+
+    /// It refused one, with this code.
+    pub(super) fn refused(&mut self, code: Option<Code>) {
+        self.trouble = code.filter(|code| is_trouble(*code));
+    }
+
+    /// Nothing waits to be sent.
+    pub(super) fn nothing_waits(&mut self) {
+        if self.sent.is_empty() {
+            self.trouble = None;
+        }
+    }
+
+    /// Why the relay does not take what is sent, where that is its own trouble.
+    pub(super) const fn trouble(&self) -> Option<Code> {
+        self.trouble
     }
 
     /// Whether sending again did not help.

@@ -82,6 +82,8 @@ impl Session<'_> {
                 })
                 .await?;
             if out.is_empty() {
+                let flight = self.flights.entry(conversation).or_default();
+                flight.nothing_waits();
                 return Ok(());
             }
             for message in out {
@@ -130,7 +132,8 @@ impl Session<'_> {
         }
         // Quoted: it is the relay's text.
         tracing::info!(code = ?refused.code, "a message was not accepted");
-        let gap = Code::from_name(&refused.code) == Some(Code::CounterGap);
+        let code = Code::from_name(&refused.code);
+        let gap = code == Some(Code::CounterGap);
         let after = self.try_work(move |machine| machine.refused(&refused, now_ms()));
         let after = match after.await {
             Ok(after) => after,
@@ -144,6 +147,7 @@ impl Session<'_> {
             Err(error) => return Err(End::from_error(&error)),
         };
         let flight = self.flights.entry(conversation).or_default();
+        flight.refused(code);
         // The relay waits for an earlier one whose outcome it did not know. It was stored, its row came, and it is never sent
         // again. A new connection has forgotten it.
         if gap

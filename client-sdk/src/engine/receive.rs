@@ -61,6 +61,7 @@ impl Session<'_> {
             return Ok(());
         }
         self.listing.request = None;
+        self.unanswered = None;
         let last = page.marks.last().map(|mark| mark.conversation.clone());
         let mut marks = Vec::with_capacity(page.marks.len());
         for mark in page.marks {
@@ -171,6 +172,7 @@ impl Session<'_> {
         if pulled.conversation.as_ref() != conversation.as_bytes() {
             return Err(End::LOST);
         }
+        self.unanswered = None;
         let seqs: Vec<_> = pulled.rows.iter().map(|row| row.seq).collect();
         let (before, taken) = self.take(conversation, peer, pulled.rows).await?;
         if let Some((user, version)) = taken.needs {

@@ -86,7 +86,8 @@ impl Session<'_> {
                 (_, crate::Retry::After(wait)) => wait.max(SOON),
                 _ => SOON,
             };
-            let failures = self.failures.entry(errand).or_default();
+            let (failures, how) = self.failures.entry(errand).or_insert((0, error.code()));
+            *how = error.code();
             let base = if error.code() == Code::NoDevices {
                 SOON
             } else {

@@ -21,7 +21,7 @@ use tokio::{
 use super::{
     Core, Wish,
     connection::{self, STEADY},
-    flight::Flight,
+    flight::{Flight, is_trouble},
     not_online, now_ms,
     pulls::Pulls,
 };
@@ -96,8 +96,10 @@ pub(super) struct Session<'a> {
     pub(super) again: HashSet<Errand>,
     /// Errands to be tried again.
     pub(super) later: HashMap<Errand, Instant>,
-    /// How often in a row they failed.
-    pub(super) failures: HashMap<Errand, u32>,
+    /// How often in a row they failed, and how at last.
+    pub(super) failures: HashMap<Errand, (u32, Code)>,
+    /// What the relay last answered a question with, if that was its own trouble.
+    pub(super) unanswered: Option<Code>,
     /// People whose names were asked for.
     named: HashSet<UserId>,
     /// Conversations that the relay holds less of than this device, told of.
@@ -164,6 +166,7 @@ pub(super) async fn run(
         again: HashSet::new(),
         later: HashMap::new(),
         failures: HashMap::new(),
+        unanswered: None,
         named: HashSet::new(),
         cut_off: HashSet::new(),
     };
@@ -301,12 +304,15 @@ impl Session<'_> {
         let wait = wait.clamp(PROBLEM, LONGEST_WAIT);
         // Quoted: it is the relay's text.
         tracing::info!(code = ?problem.code, "a request was refused");
+        let trouble = Code::from_name(&problem.code).filter(|code| is_trouble(*code));
         if self.listing.request == Some(problem.request) {
             self.listing.request = None;
             self.listing.retry_at = Some(Instant::now() + wait);
+            self.unanswered = trouble;
         } else if let Some((conversation, _)) = self.pulls.answered(problem.request) {
             let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
             self.pulls.failed(conversation, wait_ms, now_ms());
+            self.unanswered = trouble;
         } else if problem.request == 0 {
             // Of a token that was not taken.
             self.later.insert(Errand::Token, Instant::now() + wait);
@@ -391,20 +397,39 @@ impl Session<'_> {
         self.listing.done && self.listing.request.is_none() && self.pulls.left() == 0
     }
 
-    /// Says where catching up stands; once it is done, what waits may go out.
+    /// What keeps the relay from doing what it is asked for, as far as somebody waits for it.
+    fn trouble(&self) -> Option<Code> {
+        let failures = self.failures.iter();
+        let errands = failures.filter_map(|(errand, (_, code))| {
+            let awaited = matches!(errand, Errand::Prepare(_) | Errand::Lists(..));
+            (awaited && is_trouble(*code)).then_some(*code)
+        });
+        let flights = self.flights.values().filter_map(Flight::trouble);
+        self.unanswered.into_iter().chain(flights).chain(errands).next()
+    }
+
+    /// Says where the connection stands; once it has caught up, what waits may go out.
     async fn settle(&mut self) -> Result<(), End> {
+        let up_to_date = self.is_up_to_date();
+        if up_to_date && (!self.settled || self.rolled_back) {
+            self.caught_up().await?;
+        }
         let views = self.core.shared.views();
-        if !self.is_up_to_date() {
-            // A hole in a conversation that was up to date is no reason to show the whole connection as behind.
-            if views.connection() != ConnectionState::Live {
-                let left = self.pulls.left();
-                views.set_connection(ConnectionState::CatchingUp { left });
-            }
-            return Ok(());
-        }
-        if self.settled && !self.rolled_back {
-            return Ok(());
-        }
+        // A hole in a conversation that was up to date is no reason to show the whole connection as behind; nor is it that the
+        // device was moved to this one.
+        let live = self.settled || views.connection() == ConnectionState::Live;
+        views.set_connection(match self.trouble() {
+            Some(why) => ConnectionState::Degraded { why },
+            None if live => ConnectionState::Live,
+            None => ConnectionState::CatchingUp {
+                left: self.pulls.left(),
+            },
+        });
+        Ok(())
+    }
+
+    /// Everything is here.
+    async fn caught_up(&mut self) -> Result<(), End> {
         self.settled = true;
         self.rolled_back = false;
         let (waiting, nameless) = self
@@ -424,10 +449,6 @@ impl Session<'_> {
             self.to_send.insert(conversation);
             self.start(Errand::Prepare(peer));
         }
-        self.core
-            .shared
-            .views()
-            .set_connection(ConnectionState::Live);
         Ok(())
     }
 }

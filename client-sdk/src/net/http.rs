@@ -225,7 +225,9 @@ async fn read(mut answer: reqwest::Response) -> Result<Bytes, Error> {
 pub(super) fn refusal(status: u16, body: &[u8]) -> Error {
     let Ok(body) = serde_json::from_slice::<ErrorBody>(body) else {
         let code = match status {
-            408 | 502..=504 => Code::Unreachable,
+            408 => Code::Timeout,
+            // Of a proxy that has no relay to pass it to.
+            502..=504 => Code::Busy,
             429 => Code::RateLimited,
             500..=599 => Code::Internal,
             _ => return not_a_relay(format!("HTTP status {status}")),

@@ -66,6 +66,8 @@ pub(crate) enum End {
         floor: Duration,
         /// Whether to grow the wait with each attempt; not when the relay says "now".
         backoff: bool,
+        /// What was met.
+        why: Code,
     },
     /// Log in again, then connect.
     Login,
@@ -78,6 +80,7 @@ impl End {
     pub(crate) const LOST: Self = Self::Again {
         floor: Duration::ZERO,
         backoff: true,
+        why: Code::Unreachable,
     };
 
     /// What a failed call on the way to the connection means for it.
@@ -88,7 +91,7 @@ impl End {
             }
             (_, Retry::Never) => Self::Stop(error.clone()),
             (_, Retry::Now) => Self::LOST,
-            (_, Retry::After(floor)) => Self::Again {
+            (why, Retry::After(floor)) => Self::Again {
                 // The code's own wait is what the backoff begins with anyway.
                 floor: if error.retry() == error.code().retry() {
                     Duration::ZERO
@@ -96,6 +99,7 @@ impl End {
                     floor
                 },
                 backoff: true,
+                why,
             },
         }
     }
@@ -106,13 +110,18 @@ impl End {
         };
         let reason = close.reason.as_str();
         match CloseCode::from_u16(close.code.into()) {
-            Some(CloseCode::RetryNow | CloseCode::TooSlow) => Self::Again {
+            Some(code @ (CloseCode::RetryNow | CloseCode::TooSlow)) => Self::Again {
                 floor: Duration::ZERO,
                 backoff: false,
+                why: match code {
+                    CloseCode::TooSlow => Code::Timeout,
+                    _ => Code::Draining,
+                },
             },
             Some(CloseCode::RetryLater) => Self::Again {
                 floor: Duration::from_millis(reason.parse().unwrap_or(0)).min(LONGEST_WAIT),
                 backoff: true,
+                why: Code::Busy,
             },
             Some(CloseCode::RefreshToken) => Self::Login,
             Some(CloseCode::Stop) => Self::Stop(Error::new(

@@ -60,9 +60,14 @@ impl Person {
 
     /// Until the client is up to date.
     pub async fn until_live(&self) {
+        self.until(&ConnectionState::Live).await;
+    }
+
+    /// Until the connection is in this state.
+    pub async fn until(&self, state: &ConnectionState) {
         let mut events = self.client.events();
         within(async {
-            while self.client.connection() != ConnectionState::Live {
+            while self.client.connection() != *state {
                 events.next().await.expect("an event");
             }
         })

@@ -153,6 +153,7 @@ fn note(event: &Event) -> Result<(), Error> {
             ConnectionState::Connecting => "connecting",
             ConnectionState::CatchingUp { .. } => "catching_up",
             ConnectionState::Live => "live",
+            ConnectionState::Degraded { .. } => "degraded",
             ConnectionState::Stopped { why } => return Err(why.clone()),
             _ => "offline",
         };

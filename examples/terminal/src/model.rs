@@ -109,7 +109,9 @@ pub(crate) enum Connection {
     Connecting,
     CatchingUp { left: usize },
     Live,
-    Lost { retry_at_ms: i64 },
+    Degraded,
+    /// `reached`: there is a network, and no relay that takes the connection.
+    Lost { retry_at_ms: i64, reached: bool },
     Stopped(Clean),
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use sordino::{Client, ConnectionState, Events, ListDiff, LiveList};
+use sordino::{Client, Code, ConnectionState, Events, ListDiff, LiveList};
 use tokio::{
     sync::mpsc::{self, Sender, UnboundedSender},
     task::AbortHandle,
@@ -176,10 +176,12 @@ fn connection(state: ConnectionState) -> Connection {
         ConnectionState::Connecting => Connection::Connecting,
         ConnectionState::CatchingUp { left } => Connection::CatchingUp { left },
         ConnectionState::Live => Connection::Live,
-        ConnectionState::Lost { retry_in } => {
+        ConnectionState::Degraded { .. } => Connection::Degraded,
+        ConnectionState::Lost { retry_in, why } => {
             let wait = i64::try_from(retry_in.as_millis()).unwrap_or(i64::MAX);
             Connection::Lost {
                 retry_at_ms: clock::now_ms().saturating_add(wait),
+                reached: !matches!(why, Code::Unreachable | Code::Timeout),
             }
         }
         ConnectionState::Stopped { why } => Connection::Stopped(words::error(&why)),

@@ -199,6 +199,7 @@ impl Config {
         let mut warnings = self.secret_file_warnings();
         warnings.extend(self.certificate_warnings());
         warnings.extend(self.roles_warning());
+        warnings.extend(self.dev_warning());
         warnings
     }
 

@@ -168,7 +168,8 @@ impl Config {
         !self.is_cluster()
     }
 
-    fn has_redis(&self) -> bool {
+    /// Whether sessions are in Redis.
+    pub(crate) fn has_redis(&self) -> bool {
         self.redis.url.is_some() || self.redis.url_file.is_some()
     }
 
@@ -284,6 +285,15 @@ impl Config {
             );
         }
         problems
+    }
+
+    /// What is meant for a machine of one's own.
+    pub(super) fn dev_warning(&self) -> Option<Problem> {
+        (self.is_cluster() && self.kafka.dev).then(|| Problem {
+            key: "kafka.dev",
+            what: "Kafka and Cassandra may keep a single copy, and lose acknowledged messages with a disk".to_owned(),
+            fix: "take it out where people rely on it, and have three of each",
+        })
     }
 
     /// How many replicas a keyspace must have.
@@ -423,6 +433,18 @@ mod tests {
         ] {
             assert_eq!(keys(&format!("{all}{more}\n")), [key], "{more}");
         }
+    }
+
+    #[test]
+    fn a_single_copy_is_warned_of() {
+        let warning = |text: &str| {
+            let config: Config = toml::from_str(text).expect("read");
+            config.dev_warning().map(|problem| problem.key)
+        };
+        assert_eq!(warning("kafka.dev = true"), None);
+        assert_eq!(warning("kafka.brokers = 'a:1'"), None);
+        let dev = "kafka.brokers = 'a:1'\nkafka.dev = true";
+        assert_eq!(warning(dev), Some("kafka.dev"));
     }
 
     #[cfg(not(feature = "cluster"))]

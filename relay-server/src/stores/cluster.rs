@@ -10,7 +10,7 @@ use crate::{
     broker::kafka::{self, Topic, TopicError},
     config::{Config, Problem, Role, ServerTls},
     delivery::cluster::{self, ClusterHandle},
-    history::cassandra::{self, MigrateError, log_of, migrate as migrate_history},
+    history::cassandra::{self, MigrateError, log_of, migrate as migrate_history, recorded_log},
     notify::{Notifier, Providers, Settings, cluster::Source},
     session::redis::{self, RedisSessions},
     user::{
@@ -152,27 +152,50 @@ pub async fn migrate(config: &Config) -> Result<Vec<String>, ClusterError> {
     Ok(done)
 }
 
-/// Dials everything. What does not answer as it must.
-pub async fn check(config: &Config) -> Vec<ClusterError> {
+/// Dials every server that the configuration names and whose section is `good`. What does not answer as it must, all of it.
+pub async fn check(config: &Config, good: impl Fn(&str) -> bool) -> Vec<ClusterError> {
     let mut errors = Vec::new();
-    if config.has_postgres() {
+    if config.has_postgres() && good("postgres.") {
         match users(config).await {
             Ok(users) => users.close().await,
             Err(error) => errors.push(error),
         }
     }
-    if config.is_cluster() {
-        errors.extend(check_messages(config).await.err());
+    let mut partitions = None;
+    if !config.kafka.brokers.is_empty() && good("kafka.") {
+        match check_topic(config, &mut errors).await {
+            Ok(found) => partitions = Some(found),
+            Err(error) => errors.push(error),
+        }
+    }
+    if !config.cassandra.nodes.is_empty() && good("cassandra.") {
+        errors.extend(check_history(config, partitions).await.err());
+    }
+    if config.has_redis() && good("redis.") {
         errors.extend(check_sessions(config).await.err());
     }
     errors
 }
 
-async fn check_messages(config: &Config) -> Result<(), ClusterError> {
+/// How many partitions the topic has.
+async fn check_topic(
+    config: &Config,
+    errors: &mut Vec<ClusterError>,
+) -> Result<u32, ClusterError> {
     let topic = Topic::new(log(config)?);
     let partitions = topic.partitions().await?;
-    topic.check(config.kafka.dev).await?;
-    log_of(&history(config)?, &config.kafka.topic, partitions).await?;
+    let weak = topic.weaknesses(config.kafka.dev).await?;
+    errors.extend(weak.into_iter().map(ClusterError::from));
+    Ok(partitions)
+}
+
+/// `partitions`: of the topic, if that could be asked.
+async fn check_history(config: &Config, partitions: Option<u32>) -> Result<(), ClusterError> {
+    let (options, topic) = (history(config)?, &config.kafka.topic);
+    match partitions {
+        Some(partitions) => log_of(&options, topic, partitions).await?,
+        None => recorded_log(&options, topic).await?,
+    };
     Ok(())
 }
 

@@ -107,7 +107,18 @@ pub enum ConnectError {
 
 impl From<sqlx::Error> for ConnectError {
     fn from(error: sqlx::Error) -> Self {
-        Self::Failed(error.to_string())
+        Self::Failed(told(&error))
+    }
+}
+
+/// What happened, without the line of PostgreSQL's own source that the library adds.
+fn told(error: &sqlx::Error) -> String {
+    match error.as_database_error() {
+        Some(error) => match error.code() {
+            Some(state) => format!("{} (SQLSTATE {state})", error.message()),
+            None => error.message().to_owned(),
+        },
+        None => error.to_string(),
     }
 }
 
@@ -370,7 +381,7 @@ async fn dial(
     tokio::time::timeout(patience, PgConnection::connect_with(options))
         .await
         .map_err(|_| ConnectError::Unreachable(NO_ANSWER.to_owned()))?
-        .map_err(|error| ConnectError::Unreachable(error.to_string()))
+        .map_err(|error| ConnectError::Unreachable(told(&error)))
 }
 
 fn pool(options: &Options, connect: PgConnectOptions) -> PgPool {

@@ -35,7 +35,8 @@ impl Probe {
         self.ask(address).unwrap_or(false)
     }
 
-    fn ask(&self, address: SocketAddr) -> io::Result<bool> {
+    /// Whether the answer is that it serves; an error: there is no answer.
+    pub(crate) fn ask(&self, address: SocketAddr) -> io::Result<bool> {
         let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;

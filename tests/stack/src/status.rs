@@ -11,6 +11,8 @@ use crate::{Error, Plan, pid::Identity, process::Process, service};
 pub enum Health {
     /// It runs and answers.
     Up,
+    /// It runs, and answers that it cannot serve now.
+    Unready,
     /// It runs and does not answer.
     Silent,
     /// SIGSTOP holds it.
@@ -67,8 +69,11 @@ fn row(plan: &Plan, process: Process) -> Row {
     let health = match &identity {
         None => Health::Down,
         Some(identity) if identity.is_held() => Health::Held,
-        Some(_) if process.probe.answers(process.health) => Health::Up,
-        Some(_) => Health::Silent,
+        Some(_) => match process.probe.ask(process.health) {
+            Ok(true) => Health::Up,
+            Ok(false) => Health::Unready,
+            Err(_) => Health::Silent,
+        },
     };
     Row {
         pid: identity.as_ref().map(Identity::pid),

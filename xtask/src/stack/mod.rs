@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     thread,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use clap::{Args, Subcommand};
@@ -198,12 +198,13 @@ fn down(dir: &Path, wipe: bool) -> Result<(), Error> {
 fn tend(dir: &Path) -> Result<(), Error> {
     let stack = Stack::open(dir)?;
     eprintln!("stack: starting again whatever dies; Ctrl-C ends that, and nothing else");
+    let say = |what: &str| eprintln!("{} stack: {what}", time_of_day());
     let start = |name: &str| {
-        eprintln!("stack: {name} is down, starting it");
+        say(&format!("{name} is down, starting it"));
         match stack.start(name) {
-            Ok(()) => eprintln!("stack: {name} is back"),
+            Ok(()) => say(&format!("{name} is back")),
             // It may need another that is down as well.
-            Err(error) => eprintln!("stack: {error}; trying again"),
+            Err(error) => say(&format!("{error}; trying again")),
         }
     };
     while stack.is_wanted() {
@@ -217,13 +218,21 @@ fn tend(dir: &Path) -> Result<(), Error> {
         });
         thread::sleep(Duration::from_millis(500));
     }
-    eprintln!("stack: it was taken down");
+    say("it was taken down");
     Ok(())
+}
+
+/// Of the UTC day, as logs have it.
+fn time_of_day() -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let of_day = now.unwrap_or_default().as_secs() % 86_400;
+    let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
+    format!("{hour:02}:{minute:02}:{second:02}Z")
 }
 
 fn print(rows: &[Row]) {
     println!(
-        "{:<12} {:>8} {:<21} {:<8} {:>8}  LOG",
+        "{:<12} {:>8} {:<21} {:<9} {:>8}  LOG",
         "PROCESS", "PID", "ADDRESS", "STATE", "MEMORY"
     );
     for row in rows {
@@ -232,6 +241,7 @@ fn print(rows: &[Row]) {
             .map_or_else(|| "-".to_owned(), |pid| pid.to_string());
         let state = match row.health {
             Health::Up => "up",
+            Health::Unready => "not ready",
             Health::Silent => "silent",
             Health::Held => "held",
             _ => "down",
@@ -239,7 +249,7 @@ fn print(rows: &[Row]) {
         let memory = format!("{} MiB", row.memory >> 20);
         let address = row.address.to_string();
         println!(
-            "{:<12} {pid:>8} {address:<21} {state:<8} {memory:>8}  {}",
+            "{:<12} {pid:>8} {address:<21} {state:<9} {memory:>8}  {}",
             row.name,
             row.log.display()
         );

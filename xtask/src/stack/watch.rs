@@ -40,6 +40,12 @@ impl Watch {
         eprintln!("stack: all ready, {}", seconds(self.began.elapsed()));
         if let Some(front) = &addresses.front {
             eprintln!("stack: clients connect to {front}");
+            if let Some(authority) = &addresses.authority {
+                eprintln!(
+                    "stack: for instance: target/debug/sordino-terminal --relay {front} --authority {} --store DIR",
+                    authority.display()
+                );
+            }
         }
     }
 }

@@ -37,7 +37,7 @@ async fn answers_are_bounded_and_errors_typed() {
     assert_eq!(busy.code(), Code::Busy);
     assert_eq!(busy.retry(), Retry::After(Duration::from_millis(1234)));
     let gateway = register(with("502 x", "<html>")).await;
-    assert_eq!(gateway.code(), Code::Unreachable);
+    assert_eq!(gateway.code(), Code::Busy);
     let rubbish = register(with("200 OK", "{}")).await;
     assert_eq!(rubbish.code(), Code::RelayMisbehaved);
     let elsewhere = register(with("307 x", "")).await;

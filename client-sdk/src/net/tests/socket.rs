@@ -101,22 +101,24 @@ async fn frames_go_both_ways_and_unknown_ones_are_passed_over() {
         reader.next().await.err(),
         Some(End::Again {
             floor: Duration::from_millis(2500),
-            backoff: true
+            backoff: true,
+            why: Code::Busy,
         })
     );
 }
 
 #[tokio::test]
 async fn close_codes_say_what_to_do() {
-    let now = End::Again {
+    let now = |why| End::Again {
         floor: Duration::ZERO,
         backoff: false,
+        why,
     };
     for (code, want) in [
-        (4000, now.clone()),
+        (4000, now(Code::Draining)),
         (4002, End::Login),
         (4003, End::LOST),
-        (4004, now),
+        (4004, now(Code::Timeout)),
         (4006, End::LOST),
         (1001, End::LOST),
     ] {
@@ -170,9 +172,18 @@ async fn a_refused_handshake_says_what_to_do() {
             End::Again {
                 floor: Duration::from_millis(900),
                 backoff: true,
+                why: Code::Draining,
             },
         ),
-        (502, "", End::LOST),
+        (
+            502,
+            "",
+            End::Again {
+                floor: Duration::ZERO,
+                backoff: true,
+                why: Code::Busy,
+            },
+        ),
         (
             403,
             r#"{"code":"device_revoked","detail":"gone"}"#,

@@ -52,13 +52,25 @@ fn connection(app: &App) -> (&'static str, Color, String) {
             ("◐", theme::WAITING, format!("catching up, {left} to go"))
         }
         Connection::Live => ("●", theme::GOOD, "live".to_owned()),
-        Connection::Lost { retry_at_ms } => {
+        Connection::Degraded => (
+            "◐",
+            theme::WAITING,
+            "relay has trouble, messages wait".to_owned(),
+        ),
+        Connection::Lost {
+            retry_at_ms,
+            reached,
+        } => {
             // Rounded up: "in 0 s" would look stuck.
             let left = (retry_at_ms - app.clock.now_ms()).max(0).div_euclid(1000) + 1;
+            let what = match reached {
+                true => "relay not ready",
+                false => "no connection",
+            };
             (
                 "○",
                 theme::BAD,
-                format!("no connection, next try in {left} s"),
+                format!("{what}, next try in {left} s"),
             )
         }
         // Why is in the notice: here it would take the keys' place.

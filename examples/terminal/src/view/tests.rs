@@ -89,8 +89,14 @@ fn connection() {
         Connection::CatchingUp { left: 12 },
         Connection::CatchingUp { left: 0 },
         Connection::Live,
+        Connection::Degraded,
         Connection::Lost {
             retry_at_ms: NOW + 3_100,
+            reached: false,
+        },
+        Connection::Lost {
+            retry_at_ms: NOW + 3_100,
+            reached: true,
         },
         Connection::Stopped(Clean::line("This device was removed.")),
     ] {
@@ -206,5 +212,9 @@ fn the_connection_is_coloured() {
         cell.fg
     };
     assert_eq!(colour(Connection::Live), theme::GOOD);
-    assert_eq!(colour(Connection::Lost { retry_at_ms: NOW }), theme::BAD);
+    let lost = Connection::Lost {
+        retry_at_ms: NOW,
+        reached: false,
+    };
+    assert_eq!(colour(lost), theme::BAD);
 }

@@ -167,6 +167,12 @@ impl Topic {
 
     /// Refuses settings under which something acknowledged may be lost. `dev`: one broker, and less than a week, may be enough.
     pub async fn check(&self, dev: bool) -> Result<(), TopicError> {
+        let first = self.weaknesses(dev).await?.into_iter().next();
+        first.map_or(Ok(()), Err)
+    }
+
+    /// All such settings.
+    pub async fn weaknesses(&self, dev: bool) -> Result<Vec<TopicError>, TopicError> {
         let name = &self.options.topic;
         let options = AdminOptions::new().request_timeout(Some(PATIENCE));
         let resource = [ResourceSpecifier::Topic(name)];
@@ -186,20 +192,20 @@ impl Topic {
             want: want.to_owned(),
         };
         let value = |key: &str| values.get(key).map(String::as_str).unwrap_or_default();
-        for (key, want) in SETTINGS {
-            if value(key) != want {
-                return Err(weak(key, value(key), want));
-            }
-        }
+        let mut found: Vec<_> = SETTINGS
+            .into_iter()
+            .filter(|(key, want)| value(key) != *want)
+            .map(|(key, want)| weak(key, value(key), want))
+            .collect();
         let in_sync = value("min.insync.replicas");
         if !dev && in_sync.parse().unwrap_or(0) < 2 {
-            return Err(weak("min.insync.replicas", in_sync, "2"));
+            found.push(weak("min.insync.replicas", in_sync, "2"));
         }
         let retention = value("retention.ms");
         if !dev && !outlasts_cassandra(retention) {
-            return Err(weak("retention.ms", retention, &RETENTION_MS.to_string()));
+            found.push(weak("retention.ms", retention, &RETENTION_MS.to_string()));
         }
-        Ok(())
+        Ok(found)
     }
 
     fn admin(&self) -> Result<AdminClient<DefaultClientContext>, TopicError> {

@@ -186,6 +186,11 @@ pub async fn log_of(
     topic: &str,
     partitions: u32,
 ) -> Result<LogOf, MigrateError> {
+    same(topic, recorded_log(options, topic).await?, partitions)
+}
+
+/// The same, however many partitions the topic has now.
+pub async fn recorded_log(options: &Options, topic: &str) -> Result<LogOf, MigrateError> {
     check_name(&options.keyspace)?;
     let session = options.session().await?;
     let used = session.use_keyspace(&options.keyspace, false).await;
@@ -210,8 +215,7 @@ pub async fn log_of(
         return Err(MigrateError::Moving);
     }
     let log = recorded(&session, topic).await?;
-    let log = log.ok_or_else(|| MigrateError::NoLog(topic.to_owned()))?;
-    same(topic, log, partitions)
+    log.ok_or_else(|| MigrateError::NoLog(topic.to_owned()))
 }
 
 /// Whether a move is under way: until its end no node starts.

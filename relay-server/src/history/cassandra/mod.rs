@@ -17,7 +17,7 @@ use sordino_protocol::{ConversationId, DeviceId, UserId};
 
 pub(crate) use self::migrate::set_moving;
 pub use self::{
-    migrate::{LogOf, MigrateError, log_of, migrate},
+    migrate::{LogOf, MigrateError, log_of, migrate, recorded_log},
     session::{Cassandra, ConnectError, Options},
     write::RowsWrite,
 };

@@ -112,6 +112,11 @@ fn render(plan: &Plan, n: u16) -> Result<String, Error> {
     for (theirs, ours) in [
         // It runs as who started it.
         ("    user haproxy\n    group haproxy\n", ""),
+        // A socket's path must be short, and ours may not be.
+        (
+            "    stats socket /run/haproxy/admin.sock mode 600 level admin\n",
+            "",
+        ),
         ("maxconn 20000", &limit),
         ("bind :443 ssl crt /etc/haproxy/sordino.pem ", &bind),
         // Every client is this machine.
