@@ -15,12 +15,14 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     conversation::Conversation,
-    engine::{self, Core, Sender, Shared, Views, Wish},
+    engine::{self, Core, LoggedIn, Sender, Shared, Views, Wish},
     error::Error,
     events::{ConnectionState, Events},
     live::LiveList,
+    login::{Login, LoginStep, RecoveryKey},
     machine::Machine,
     net::{self, RelayUrl, blocking},
+    password::{Password, VaultPolicy},
     store::{KeyStore, Store},
     types::{ConversationRow, TimelineItem, User},
 };
@@ -35,6 +37,7 @@ pub struct ClientBuilder {
     authorities: Option<Vec<u8>>,
     store: Option<PathBuf>,
     keys: Option<Arc<dyn KeyStore>>,
+    vault_policy: VaultPolicy,
 }
 
 impl ClientBuilder {
@@ -49,6 +52,13 @@ impl ClientBuilder {
     #[must_use]
     pub fn keys(mut self, keys: impl KeyStore + 'static) -> Self {
         self.keys = Some(Arc::new(keys));
+        self
+    }
+
+    /// What shall open the vault of an account that this app makes. The recovery key alone unless set.
+    #[must_use]
+    pub fn vault(mut self, policy: VaultPolicy) -> Self {
+        self.vault_policy = policy;
         self
     }
 
@@ -83,7 +93,8 @@ impl ClientBuilder {
         };
         let opening = place.clone();
         let machine = blocking(move || opening.open()).await?;
-        let core = Core::new(Shared::new(machine, Views::new()), relay, tls)?;
+        let shared = Shared::new(machine, Views::new());
+        let core = Core::new(shared, relay, tls, self.vault_policy)?;
         Ok(Client {
             inner: Arc::new(Inner::start(core, place)),
         })
@@ -123,22 +134,65 @@ impl Client {
             authorities: None,
             store: None,
             keys: None,
+            vault_policy: VaultPolicy::default(),
         }
     }
 
-    /// Makes an account under this name, with keys of this device that never leave it. If it fails for the network's
-    /// sake, call it again: it makes one account.
+    /// Makes an account under this name, with keys of this device that never leave it. With the password its owner logs in on
+    /// another device ([`Client::login`]); without one the account stays on this device. If it fails for the network's sake,
+    /// call it again with the same: it makes one account. Then show [`Client::recovery_key`].
     ///
     /// # Errors
-    /// `BadRequest` for what is no name (3 to 32 of `a-z 0-9 . _ -`), `NameTaken`, `AlreadyRegistered`, `RateLimited`,
-    /// `Unreachable`, `NoRelay`, `OtherRelay`, `RelayMisbehaved`; those of the store.
-    pub async fn register(&self, username: &str) -> Result<User, Error> {
+    /// `BadRequest` for what is no name (3 to 32 of `a-z 0-9 . _ -`), `WeakPassword`, `NameTaken`, `AlreadyRegistered`,
+    /// `RateLimited`, `Unreachable`, `NoRelay`, `OtherRelay`, `RelayMisbehaved`; those of the store.
+    pub async fn register(
+        &self,
+        username: &str,
+        password: Option<&Password>,
+    ) -> Result<User, Error> {
         let (core, username) = (self.inner.core.clone(), username.to_owned());
-        // A task of its own: it goes on when this future is dropped.
-        let registering = tokio::spawn(async move { engine::register(&core, username).await });
-        registering
-            .await
-            .map_err(|_| Error::new(Code::Stopped, "the runtime shuts down"))?
+        let password = password.cloned();
+        on_its_own(async move { engine::register(&core, username, password).await }).await
+    }
+
+    /// The account's recovery key, which alone opens its vault if every device is lost (and is asked for on each new device, unless
+    /// the app lets the password do it). Show it after the registration, and at each start until the person says that they wrote it
+    /// down: then call [`Client::recovery_key_kept`]. `None` from then on, and on devices that joined later.
+    ///
+    /// # Errors
+    /// `NotRegistered`; those of the store.
+    pub async fn recovery_key(&self) -> Result<Option<RecoveryKey>, Error> {
+        let shared = &self.inner.core.shared;
+        let key = shared.run(|machine| machine.recovery_key()).await?;
+        Ok(key.map(RecoveryKey::new))
+    }
+
+    /// The person has the recovery key: this device forgets it.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn recovery_key_kept(&self) -> Result<(), Error> {
+        let shared = &self.inner.core.shared;
+        shared.run(|machine| machine.recovery_key_kept()).await
+    }
+
+    /// Logs in on a device that has no account in its store yet. The password does not leave the device. It proves who asks, and
+    /// opens nothing: what does is in [`Login::unlock`](crate::Login::unlock). What the account's other devices have shown so far is
+    /// not shown on this one.
+    ///
+    /// # Errors
+    /// `WrongPassword`, also where there is no such user; `AlreadyRegistered`; `NoVault` for an account that cannot be joined so;
+    /// `RateLimited` (twelve tries an hour for a name, unless the operator says otherwise), `Unreachable`, `NoRelay`, `OtherRelay`,
+    /// `RelayMisbehaved`, `BadKeys`; those of the store.
+    pub async fn login(&self, username: &str, password: &Password) -> Result<LoginStep, Error> {
+        let (core, username) = (self.inner.core.clone(), username.to_owned());
+        let password = password.clone();
+        let step =
+            on_its_own(async move { engine::login(&core, username, password).await }).await?;
+        Ok(match step {
+            LoggedIn::Done(user) => LoginStep::Done(user),
+            LoggedIn::Locked(locked) => LoginStep::Locked(Login::new(locked)),
+        })
     }
 
     /// Who this client is, once registered. Also known while suspended and after the end.
@@ -302,6 +356,14 @@ impl Client {
         self.inner.close_store().await;
         self.inner.core.shared.views().end();
     }
+}
+
+/// As a task of its own: it goes on when this future is dropped.
+async fn on_its_own<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    let done = tokio::spawn(work).await;
+    done.map_err(|_| Error::new(Code::Stopped, "the runtime shuts down"))?
 }
 
 /// What all clones share.

@@ -6,7 +6,7 @@
 //! has a stable code, says whose fault it is, and whether to try again.
 //!
 //! ```no_run
-//! use sordino::{Client, Event, FileKey};
+//! use sordino::{Client, Event, FileKey, Password};
 //!
 //! # async fn example() -> Result<(), sordino::Error> {
 //! let alice = Client::builder("http://127.0.0.1:7373")
@@ -15,7 +15,7 @@
 //!     .open()
 //!     .await?;
 //! if alice.me().is_none() {
-//!     alice.register("alice").await?;
+//!     alice.register("alice", Some(&Password::new("a password of hers"))).await?;
 //! }
 //! let mut events = alice.events();
 //! alice.connect();
@@ -40,8 +40,10 @@ mod engine;
 mod error;
 mod events;
 mod live;
+mod login;
 mod machine;
 mod net;
+mod password;
 mod store;
 mod sync;
 mod types;
@@ -51,12 +53,14 @@ pub use conversation::Conversation;
 pub use error::Error;
 pub use events::{ConnectionState, Event, Events};
 pub use live::{ListDiff, LiveList};
+pub use login::{Login, LoginStep, RecoveryKey, Unlock};
 pub use machine::Position;
+pub use password::{Password, VaultPolicy};
 pub use sordino_protocol::{
     Blame, Code, ConversationId, DeviceId, Retry, UserId, http::PushProvider,
 };
 pub use store::{FileKey, FixedKey, KeyStore, StoreKey};
-pub use types::{ConversationRow, Message, MessageId, Peer, SendState, TimelineItem, User};
+pub use types::{ConversationRow, Device, Message, MessageId, Peer, SendState, TimelineItem, User};
 
 /// The programs of the interface's page.
 #[cfg(doctest)]

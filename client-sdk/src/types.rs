@@ -1,6 +1,6 @@
 //! What an app sees of people, conversations and messages.
 
-use sordino_protocol::{ClientMessageId, Code, ConversationId, Retry, UserId};
+use sordino_protocol::{ClientMessageId, Code, ConversationId, DeviceId, Retry, UserId};
 
 use crate::machine::{self, Content, Position};
 
@@ -14,6 +14,15 @@ pub struct User {
     pub id: UserId,
     /// Their name.
     pub username: String,
+}
+
+/// A device of an account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Its id.
+    pub id: DeviceId,
+    /// When it came, by its own clock, milliseconds since the Unix epoch.
+    pub added_ms: u64,
 }
 
 /// The other person of a conversation.

@@ -180,7 +180,7 @@ async fn a_relay_under_another_name_gets_no_account_and_no_login() {
     let relay = TestRelay::named("other.example").await.expect("relay");
     let directory = tempfile::tempdir().expect("a directory");
     let client = open(&relay.url(), directory.path()).await.expect("opened");
-    let refused = client.register("alice").await.expect_err("refused");
+    let refused = client.register("alice", None).await.expect_err("refused");
     assert_eq!(refused.code(), Code::OtherRelay);
     assert!(refused.detail().contains("other.example"), "{refused}");
     assert_eq!(client.me(), None);
@@ -194,7 +194,7 @@ async fn a_relay_under_another_name_gets_no_account_and_no_login() {
         .open()
         .await
         .expect("opened");
-    named.register("alice").await.expect("registered");
+    named.register("alice", None).await.expect("registered");
     named.close().await;
 
     let client = open(&relay.url(), directory.path()).await.expect("opened");
@@ -217,7 +217,7 @@ async fn accounts_are_made_once() {
     let mut relay = TestRelay::start().await.expect("relay");
     let alice = Person::register(&relay.url(), "alice").await;
     let code = |result: Result<_, sordino::Error>| result.err().map(|error| error.code());
-    let again = alice.client.register("alice").await;
+    let again = alice.client.register("alice", None).await;
     assert_eq!(code(again), Some(Code::AlreadyRegistered));
 
     let directory = tempfile::tempdir().expect("a directory");
@@ -230,15 +230,21 @@ async fn accounts_are_made_once() {
     );
     let unsent = other.conversation(alice.user.id).send("x").await;
     assert_eq!(unsent.err().map(|e| e.code()), Some(Code::NotRegistered));
-    assert_eq!(code(other.register("alice").await), Some(Code::NameTaken));
     assert_eq!(
-        code(other.register("Not a name").await),
+        code(other.register("alice", None).await),
+        Some(Code::NameTaken)
+    );
+    assert_eq!(
+        code(other.register("Not a name", None).await),
         Some(Code::BadRequest)
     );
     relay.stop().await;
-    assert_eq!(code(other.register("bob").await), Some(Code::Unreachable));
+    assert_eq!(
+        code(other.register("bob", None).await),
+        Some(Code::Unreachable)
+    );
     relay.restart().await.expect("restarted");
-    let bob = other.register("bob").await.expect("registered");
+    let bob = other.register("bob", None).await.expect("registered");
     assert_eq!(other.me(), Some(bob.clone()));
 
     let found = other.find_user("alice").await.expect("an answer");

@@ -10,8 +10,8 @@ mod tests;
 use rand::CryptoRng;
 use sordino_protocol::{
     ConversationId, DeviceId, UserId,
-    hash::{Hash, labelled},
-    limits,
+    hash::{Hash, labelled, sha256},
+    limits, list,
 };
 use zeroize::Zeroizing;
 
@@ -90,6 +90,20 @@ impl BackupSealer {
             public_key,
             shared_key,
         }
+    }
+
+    /// How a device list names the version.
+    pub fn listed(&self) -> list::Backup {
+        list::Backup {
+            version: self.version,
+            key_hash: sha256(&self.public_key),
+            psk_hash: sha256(self.shared_key.expose()),
+        }
+    }
+
+    /// From 1.
+    pub fn version(&self) -> u32 {
+        self.version
     }
 
     /// BSK's public key.

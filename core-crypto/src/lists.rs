@@ -11,33 +11,41 @@ use sordino_protocol::{
     signed::{self, SignedType},
 };
 
-use crate::keys::{DeviceKeys, IdentityKey, ListSigningKey, verify_strict};
+use crate::{
+    backup::BackupSealer,
+    keys::{DeviceKeys, IdentityKey, ListSigningKey, verify_strict},
+};
 
 mod change;
 
 pub use change::Change;
 
-/// The first list of a user: one device, the first list-signing key.
+/// The first list of a user: one device, the first list-signing key. With a backup, the first vault too, which holds its keys.
 pub fn first_list(
     user: UserId,
     device: DeviceId,
     identity_key: &IdentityKey,
     list_signing_key: &ListSigningKey,
     keys: &DeviceKeys,
+    backup: Option<&BackupSealer>,
     now_ms: u64,
 ) -> pb::Signed {
-    sign_list(
-        &pb::DeviceListBody {
-            user: user.to_pb(),
-            version: 1,
-            prev_hash: vec![0; 32].into(),
-            created_ms: now_ms,
-            lsk_certificate: Some(identity_key.certify(user, 1, &list_signing_key.public())),
-            devices: vec![listed(user, &identity_key.public(), device, keys, now_ms)],
-            ..Default::default()
-        },
-        list_signing_key,
-    )
+    let mut body = pb::DeviceListBody {
+        user: user.to_pb(),
+        version: 1,
+        prev_hash: vec![0; 32].into(),
+        created_ms: now_ms,
+        lsk_certificate: Some(identity_key.certify(user, 1, &list_signing_key.public())),
+        devices: vec![listed(user, &identity_key.public(), device, keys, now_ms)],
+        ..Default::default()
+    };
+    if let Some(backup) = backup.map(BackupSealer::listed) {
+        body.vault_version = 1;
+        body.backup_version = backup.version;
+        body.backup_key_hash = backup.key_hash.to_vec().into();
+        body.bpsk_hash = backup.psk_hash.to_vec().into();
+    }
+    sign_list(&body, list_signing_key)
 }
 
 /// Parses a list and verifies every signature that stands in it.

@@ -93,6 +93,16 @@ impl RecoveryKey {
         text
     }
 
+    /// From stored bytes.
+    pub fn from_secret(secret: Secret<BYTES>) -> Self {
+        Self(secret)
+    }
+
+    /// Its bytes, to be stored until the person has written the key down.
+    pub fn to_secret(&self) -> Secret<BYTES> {
+        Secret::copy_of(self.0.expose())
+    }
+
     /// The secret that it is.
     pub(crate) fn secret(&self) -> &[u8; BYTES] {
         self.0.expose()

@@ -39,7 +39,10 @@ fn user(n: u8) -> User {
     let uik = IdentityKey::generate(&mut rng);
     let lsk = ListSigningKey::generate(&mut rng);
     let keys = DeviceKeys::generate(&mut rng);
-    let list = lists::parse(&lists::first_list(user, device, &uik, &lsk, &keys, NOW)).unwrap();
+    let list = lists::parse(&lists::first_list(
+        user, device, &uik, &lsk, &keys, None, NOW,
+    ))
+    .unwrap();
     let peer = Peer::of(&list, device).unwrap();
     User { keys, list, peer }
 }

@@ -53,7 +53,7 @@ fn signed_objects_are_the_frozen_ones() {
     let uik = IdentityKey::from_secret(&secret(1));
     let lsk = ListSigningKey::from_secret(&secret(2));
     let keys = DeviceKeys::from_secret(&secret(3), &secret(4));
-    let first = lists::first_list(user, device, &uik, &lsk, &keys, NOW);
+    let first = lists::first_list(user, device, &uik, &lsk, &keys, None, NOW);
     let one = lists::parse(&first).unwrap();
     check("list_1", &list::encode_signed(&one.signed));
     check("list_hash_1", &one.hash);

@@ -113,6 +113,10 @@ codes! {
     OtherRelay = "other_relay", 0, Caller, Retry::Never, "The relay bears another name than the one meant and gets neither account nor login; check its address, or set relay_name.";
     NotRegistered = "not_registered", 0, Caller, Retry::Never, "This store has no account yet; call register.";
     AlreadyRegistered = "already_registered", 0, Caller, Retry::Never, "This store has an account already; open another store for another account.";
+    WeakPassword = "weak_password", 0, Caller, Retry::Never, "The password is too easy to guess; choose a longer one.";
+    WrongRecoveryKey = "wrong_recovery_key", 0, Caller, Retry::Never, "This is not the account's recovery key.";
+    NoVault = "no_vault", 0, Caller, Retry::Never, "This cannot be opened so: the account has no vault, or none for this kind of secret.";
+    DeviceLimit = "device_limit", 0, Caller, Retry::Never, "The account has as many devices as it may have; remove one of them with the same call.";
     StoreLocked = "store_locked", 0, Caller, after_ms(200), "The store is open already, in this program or another; close it there first.";
     StoreWrongKey = "store_wrong_key", 0, Caller, Retry::Never, "The store cannot be decrypted: the key is wrong or the file is not a Sordino store.";
     StoreDamaged = "store_damaged", 0, Us, Retry::Never, "The store file is damaged and cannot be opened; register anew in another directory.";

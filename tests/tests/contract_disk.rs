@@ -14,7 +14,7 @@ mod contract_support;
 use std::path::Path;
 
 use contract_support::{Person, until};
-use sordino::SendState;
+use sordino::{Code, ConnectionState, SendState};
 use sordino_tests::contract::{
     disk::SmallDisk,
     outcome,
@@ -143,9 +143,10 @@ async fn a_disk_below_its_reserve_refuses_keeps_and_goes_on() {
     bob.send(&alice, &["six"]).await;
     until(async || (world.refused().await >= 2).then_some(())).await;
     // What was accepted can be had all the while.
+    let why = Code::StorageFull;
     for person in [&alice, &bob] {
         person.reconnect().await;
-        person.until_live().await;
+        person.until(&ConnectionState::Degraded { why }).await;
     }
     let kept: Vec<_> = bob.messages(&alice).await;
     let theirs: Vec<_> = kept.iter().filter(|m| !m.mine).map(|m| &m.text).collect();

@@ -40,7 +40,7 @@ async fn open(url: &str, authorities: &str, directory: &TempDir) -> Client {
 async fn online(url: &str, authorities: &str, name: &str) -> Person {
     let directory = tempfile::tempdir().unwrap();
     let client = open(url, authorities, &directory).await;
-    let user = client.register(name).await.unwrap();
+    let user = client.register(name, None).await.unwrap();
     client.connect();
     let person = Person {
         client,
@@ -76,7 +76,10 @@ async fn people_talk_over_tls_while_the_certificate_is_exchanged() {
         assert_eq!(received(&mut answered).await.text, text);
     }
     let stranger = tempfile::tempdir().unwrap();
-    let refused = open(&url, &first, &stranger).await.register("eve").await;
+    let refused = open(&url, &first, &stranger)
+        .await
+        .register("eve", None)
+        .await;
     assert_eq!(refused.unwrap_err().code(), Code::UntrustedRelay);
     relay.shutdown().await;
 }

@@ -2,84 +2,13 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use sordino_protocol::{Code, DeviceId, UserId, http};
+use sordino_protocol::{Code, DeviceId, UserId};
 
 use super::{Core, now_ms};
-use crate::{error::Error, machine::Need, net::calls::FetchedLists, types::User};
+use crate::{error::Error, machine::Need, net::calls::FetchedLists};
 
 /// Rounds of one preparation: lists, sessions, encryption, and what changed meanwhile.
 const ROUNDS: usize = 8;
-
-/// Makes the account of this store, or finds that an earlier attempt has made it.
-pub(crate) async fn register(core: &Arc<Core>, username: String) -> Result<User, Error> {
-    let name = username.clone();
-    let body = core
-        .shared
-        .run(move |machine| machine.begin_registration(&name, now_ms()))
-        .await?;
-    // A relay under another name would take the name, and then never get a login.
-    core.http.is_meant().await?;
-    let made = match core.http.register(&body).await {
-        Ok(user) => user,
-        Err(error) if matches!(error.code(), Code::NameTaken | Code::UserExists) => {
-            made_before(core, &username, error).await?
-        }
-        Err(error) => return Err(error),
-    };
-    let user = User {
-        id: made.user,
-        username: made.username.clone(),
-    };
-    core.shared
-        .run(move |machine| machine.registration_confirmed(&made))
-        .await?;
-    // Without prekeys nobody can write to this device. If it fails, the connection does it.
-    if let Err(error) = replenish(core).await {
-        tracing::info!(code = error.code().as_str(), "prekeys not uploaded yet");
-    }
-    Ok(user)
-}
-
-/// The answer to an earlier attempt may have been lost: then the name is taken by this very account.
-async fn made_before(
-    core: &Arc<Core>,
-    username: &str,
-    refused: Error,
-) -> Result<http::User, Error> {
-    let me = core.shared.run(|machine| {
-        let account = machine.account();
-        account.ok_or_else(|| Error::new(Code::NotRegistered, ""))
-    });
-    let me = me.await?.user;
-    let found = match core.http.user_by_id(me).await {
-        Ok(found) => found,
-        // The relay does not know this device: there is no such account.
-        Err(error) if matches!(error.code(), Code::DeviceRevoked | Code::BadProof) => None,
-        Err(error) => return Err(error),
-    };
-    match found {
-        Some(user) if user.user == me && user.username == username => Ok(user),
-        Some(user) if user.user == me => {
-            let earlier = user.username.clone();
-            core.shared
-                .run(move |machine| {
-                    machine.begin_registration(&user.username, now_ms())?;
-                    machine.registration_confirmed(&user)
-                })
-                .await?;
-            Err(Error::new(
-                Code::AlreadyRegistered,
-                format!("an earlier attempt succeeded, as {earlier:?}"),
-            ))
-        }
-        _ => {
-            core.shared
-                .run(|machine| machine.registration_refused())
-                .await?;
-            Err(refused)
-        }
-    }
-}
 
 /// Uploads prekeys where the relay has too few.
 pub(crate) async fn replenish(core: &Arc<Core>) -> Result<(), Error> {

@@ -4,6 +4,7 @@
 //! The relay's word is a hint; the machine decides. A session (one open socket) holds nothing that a later one needs:
 //! it begins with the cursors and the outbox of the store, so it may end at any point.
 
+mod accounts;
 mod alarms;
 mod connection;
 mod errands;
@@ -32,10 +33,11 @@ use tokio::sync::{Notify, watch};
 use crate::{
     error::Error,
     net::{Http, RelayUrl},
+    password::VaultPolicy,
 };
 
+pub(crate) use accounts::{Locked, LoggedIn, login, register};
 pub(crate) use connection::supervise;
-pub(crate) use errands::register;
 pub(crate) use sender::{Sender, cancel, queue, send, send_all};
 pub(crate) use shared::Shared;
 pub(crate) use views::Views;
@@ -58,6 +60,7 @@ pub(crate) struct Core {
     pub(crate) http: Http,
     relay: RelayUrl,
     tls: Arc<rustls::ClientConfig>,
+    vault_policy: VaultPolicy,
     /// Held while there is a connection, or one is being made.
     pub(crate) online: tokio::sync::Mutex<()>,
     /// Errands that may ask the relay at a time.
@@ -74,6 +77,7 @@ impl Core {
         shared: Shared,
         relay: RelayUrl,
         tls: Arc<rustls::ClientConfig>,
+        vault_policy: VaultPolicy,
     ) -> Result<Arc<Self>, Error> {
         let http = Http::new(relay.clone(), &tls, Arc::new(shared.clone()))?;
         Ok(Arc::new(Self {
@@ -81,6 +85,7 @@ impl Core {
             http,
             relay,
             tls,
+            vault_policy,
             online: tokio::sync::Mutex::new(()),
             errands: tokio::sync::Semaphore::new(ERRANDS),
             caught_up: AtomicBool::new(false),

@@ -405,7 +405,11 @@ impl Session<'_> {
             (awaited && is_trouble(*code)).then_some(*code)
         });
         let flights = self.flights.values().filter_map(Flight::trouble);
-        self.unanswered.into_iter().chain(flights).chain(errands).next()
+        self.unanswered
+            .into_iter()
+            .chain(flights)
+            .chain(errands)
+            .next()
     }
 
     /// Says where the connection stands; once it has caught up, what waits may go out.

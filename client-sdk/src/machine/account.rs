@@ -1,14 +1,36 @@
-//! The account: made once, confirmed by the relay.
+//! The account: made once, or joined by a new device; confirmed by the relay.
 
+use prost::Message;
 use sordino_crypto::{
+    Secret,
     keys::{DeviceKeys, IdentityKey, ListSigningKey},
     lists::{Pin, first_list, parse},
+    recovery::RecoveryKey,
+    vault::{BackupKeys, Contents, OpenerSecret, VaultId},
 };
 use sordino_protocol::{Code, DeviceId, UserId, http, limits, list::DeviceList};
 
 use super::{Machine, begun};
 use crate::error::{Error, NO_NAME};
-use crate::store::{Durability, StoredAccount};
+use crate::store::{Durability, SharedKeys, StoredAccount, Unsettled};
+
+/// A password as the relay is to keep it.
+pub struct SetPassword {
+    /// For the relay.
+    pub record: http::NewPassword,
+    /// Where the password is to open the vault: what it alone yields.
+    pub export_key: Option<Secret<64>>,
+}
+
+/// A device that is to join an account.
+pub struct NewDevice {
+    /// The account and this device's keys.
+    pub account: StoredAccount,
+    /// From the vault.
+    pub shared: SharedKeys,
+    /// The list that names the device.
+    pub list: DeviceList,
+}
 
 /// Who this store belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,22 +57,26 @@ impl Machine {
         })
     }
 
-    /// The body that registers this device under a name. The keys are made once: until the relay has confirmed, the
-    /// body for a name is the same again, also after a crash.
+    /// Makes the account under a name. Its keys are made once: until the relay has confirmed, they are the same again, also
+    /// after a crash.
     ///
     /// # Errors
     /// `BadRequest` for what is no name, `AlreadyRegistered`; those of the store.
-    pub fn begin_registration(
-        &mut self,
-        username: &str,
-        now_ms: u64,
-    ) -> Result<http::Register, Error> {
+    pub fn begin_registration(&mut self, username: &str, now_ms: u64) -> Result<(), Error> {
         if !limits::is_username(username) {
             return Err(Error::new(Code::BadRequest, NO_NAME));
         }
         match &self.account {
             Some(account) if account.registered => {
                 return Err(Error::new(Code::AlreadyRegistered, ""));
+            }
+            // A device that was to join an account, and came to nothing: what it has is that account's.
+            Some(account) if self.store.read(|tx| tx.unsettled())?.is_none() => {
+                let user = account.user;
+                self.store
+                    .transaction(Durability::Synced, |tx| tx.forget_account(user))?;
+                self.account = None;
+                self.make_account(username, now_ms)?;
             }
             Some(_) => {
                 self.store
@@ -61,16 +87,39 @@ impl Machine {
         if let Some(account) = &mut self.account {
             username.clone_into(&mut account.username);
         }
-        let user = begun(self.account.as_ref())?.user;
-        let list = self
-            .store
-            .read(|tx| tx.list(user, 1))?
-            .ok_or_else(|| Error::new(Code::StoreDamaged, "the own device list"))?;
+        Ok(())
+    }
+
+    /// The body that registers it: the same account and the same recovery key, however often it is asked for. The vault is
+    /// written anew each time, for the password may be another one.
+    ///
+    /// # Errors
+    /// `NotRegistered` before [`Self::begin_registration`]; those of the store.
+    pub fn registration(&self, password: Option<SetPassword>) -> Result<http::Register, Error> {
+        let account = begun(self.account.as_ref())?;
+        let (list, shared, unsettled) = self.store.read(|tx| {
+            let damaged = |what| Error::new(Code::StoreDamaged, what);
+            Ok((
+                tx.list(account.user, 1)?
+                    .ok_or_else(|| damaged("the own device list"))?,
+                tx.shared_keys()?.ok_or_else(|| damaged("the account"))?,
+                tx.unsettled()?.ok_or_else(|| damaged("the vault's keys"))?,
+            ))
+        })?;
+        let (record, export_key) = match password {
+            Some(SetPassword { record, export_key }) => (Some(record), export_key),
+            None => (None, None),
+        };
+        // An account that was begun by a version without vaults has none.
+        let vault = match list.vault_version {
+            0 => None,
+            _ => Some(first_vault(&list, shared, unsettled, export_key.as_ref())?.into()),
+        };
         Ok(http::Register {
-            username: username.to_owned(),
+            username: account.username.clone(),
             list: list.signed.into(),
-            vault: None,
-            password: None,
+            vault,
+            password: record,
         })
     }
 
@@ -85,18 +134,35 @@ impl Machine {
             registered: false,
             keys: DeviceKeys::generate(&mut rng),
         };
+        let backup = BackupKeys {
+            version: 1,
+            backup_key: Secret::random(&mut rng),
+            shared_key: Secret::random(&mut rng),
+            closed: Vec::new(),
+        };
+        let shared = SharedKeys {
+            list_signing_key,
+            backup: Some(backup.sealer(account.user)),
+        };
         let signed = first_list(
             account.user,
             account.device,
             &identity_key,
-            &list_signing_key,
+            &shared.list_signing_key,
             &account.keys,
+            shared.backup.as_ref(),
             now_ms,
         );
+        let unsettled = Unsettled {
+            identity_key: Some(identity_key),
+            backup_key: Some(backup.backup_key),
+            recovery_key: Some(RecoveryKey::generate(&mut rng)),
+        };
         let list: DeviceList = parse(&signed)
             .map_err(|_| Error::new(Code::Internal, "the own device list does not verify"))?;
         self.store.transaction(Durability::Synced, |tx| {
-            tx.put_account(&account, &identity_key, &list_signing_key)?;
+            tx.put_account(&account, &shared)?;
+            tx.put_unsettled(&unsettled)?;
             tx.put_list(&list, now_ms)?;
             tx.put_pin(&Pin::first(&list), &[])
         })?;
@@ -118,11 +184,71 @@ impl Machine {
         }
         self.store.transaction(Durability::Synced, |tx| {
             tx.set_username(&user.username, true)?;
+            if tx
+                .list(user.user, 1)?
+                .is_some_and(|list| list.vault_version > 0)
+            {
+                tx.forget_vault_keys()?;
+            }
             tx.put_name(user.user, &user.username)
         })?;
         if let Some(account) = &mut self.account {
             account.registered = true;
         }
+        Ok(())
+    }
+
+    /// The recovery key, from the registration until the person has it.
+    ///
+    /// # Errors
+    /// `NotRegistered`; those of the store.
+    pub fn recovery_key(&self) -> Result<Option<RecoveryKey>, Error> {
+        let account = begun(self.account.as_ref())?;
+        // Before that nothing is opened by it.
+        if !account.registered {
+            return Err(Error::new(Code::NotRegistered, ""));
+        }
+        let unsettled = self.store.read(|tx| tx.unsettled())?;
+        Ok(unsettled.and_then(|unsettled| unsettled.recovery_key))
+    }
+
+    /// The person has written the recovery key down: it is forgotten.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn recovery_key_kept(&mut self) -> Result<(), Error> {
+        self.store
+            .transaction(Durability::Synced, |tx| tx.forget_recovery_key())
+    }
+
+    /// Keeps the keys of a device before the relay is asked to list it. An earlier attempt that the relay has not confirmed is
+    /// forgotten.
+    ///
+    /// # Errors
+    /// `AlreadyRegistered`; those of the store.
+    pub fn begin_joining(&mut self, device: NewDevice, now_ms: u64) -> Result<(), Error> {
+        if self
+            .account
+            .as_ref()
+            .is_some_and(|account| account.registered)
+        {
+            return Err(Error::new(Code::AlreadyRegistered, ""));
+        }
+        let NewDevice {
+            account,
+            shared,
+            list,
+        } = device;
+        let before = self.account.as_ref().map(|account| account.user);
+        self.store.transaction(Durability::Synced, |tx| {
+            if let Some(before) = before {
+                tx.forget_account(before)?;
+            }
+            tx.put_account(&account, &shared)?;
+            tx.put_list(&list, now_ms)?;
+            tx.put_pin(&Pin::first(&list), &[])
+        })?;
+        self.account = Some(account);
         Ok(())
     }
 
@@ -188,4 +314,40 @@ impl Machine {
     pub fn name(&self, user: UserId) -> Result<Option<String>, Error> {
         self.store.read(|tx| tx.name(user))
     }
+}
+
+/// The first vault: opened by the recovery key and, where there is an export key, by the password.
+fn first_vault(
+    list: &DeviceList,
+    shared: SharedKeys,
+    unsettled: Unsettled,
+    export_key: Option<&Secret<64>>,
+) -> Result<Vec<u8>, Error> {
+    let damaged = || Error::new(Code::StoreDamaged, "the vault's keys");
+    let user = list.user;
+    let recovery_key = unsettled.recovery_key.ok_or_else(damaged)?;
+    let backup = shared.backup.ok_or_else(damaged)?;
+    let by_password = export_key.map(|key| OpenerSecret::password(key, user).opener());
+    let openers = [OpenerSecret::recovery_key(&recovery_key, user).opener()];
+    let contents = Contents {
+        identity_key: unsettled.identity_key.ok_or_else(damaged)?,
+        list_signing_key: shared.list_signing_key,
+        list_signing_version: list.lsk_version,
+        openers: openers.into_iter().chain(by_password).collect(),
+        backup_keys: vec![BackupKeys {
+            version: backup.version(),
+            backup_key: unsettled.backup_key.ok_or_else(damaged)?,
+            shared_key: Secret::copy_of(backup.shared_key().expose()),
+            closed: Vec::new(),
+        }],
+    };
+    let id = VaultId {
+        user,
+        identity_key: &list.identity_key,
+        version: list.vault_version,
+        backup_version: backup.version(),
+    };
+    let vault = id.write(&mut rand::rng(), &contents);
+    let vault = vault.map_err(|error| Error::new(Code::Internal, error.to_string()))?;
+    Ok(vault.encode_to_vec())
 }

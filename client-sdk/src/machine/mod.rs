@@ -29,7 +29,7 @@ use crate::error::Error;
 use crate::store::{Store, StoredAccount};
 use notes::Notes;
 
-pub use account::Account;
+pub use account::{Account, NewDevice, SetPassword};
 pub use conversations::ConversationRow;
 pub use encrypt::Need;
 pub use happening::Happening;

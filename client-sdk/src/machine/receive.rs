@@ -273,7 +273,7 @@ impl Receiver<'_> {
                 header.sender_device,
                 header.client_message_id,
             );
-            let item = message(
+            let mut item = message(
                 self.conversation,
                 seq,
                 by,
@@ -281,9 +281,13 @@ impl Receiver<'_> {
                 content.sent_ms.min(UNPLACED),
                 found.removed_sender,
             );
-            taken
-                .happenings
-                .extend(add(tx, item)?.map(Happening::Received));
+            // Written on another device of this user: nobody is to be told of it.
+            item.mine = header.sender == self.me.user;
+            let told = match item.mine {
+                true => Happening::Added,
+                false => Happening::Received,
+            };
+            taken.happenings.extend(add(tx, item)?.map(told));
         }
         Ok(())
     }

@@ -43,7 +43,7 @@ pub enum Content {
         id: ClientMessageId,
         /// Who wrote it.
         author: UserId,
-        /// Written on this device.
+        /// Written by the user of this device, on whichever device.
         mine: bool,
         /// The text.
         text: String,
@@ -178,16 +178,18 @@ pub(super) fn message(
 
 /// Stores an item and shows it; `None` if the message is there already.
 pub(super) fn add(tx: &Tx<'_>, item: StoredItem) -> Result<Option<TimelineItem>, Error> {
-    let number = tx.add_item(&item)?;
-    Ok(number.map(|number| {
-        show(
-            StoredItem {
-                item: number,
-                ..item
-            },
-            0,
-        )
-    }))
+    let Some(number) = tx.add_item(&item)? else {
+        return Ok(None);
+    };
+    let held = match item.mine {
+        true => tx.conversation(item.conversation)?,
+        false => None,
+    };
+    let item = StoredItem {
+        item: number,
+        ..item
+    };
+    Ok(Some(show(item, held.map_or(0, |held| held.delivered))))
 }
 
 /// Notes that someone's keys changed, where a conversation with them exists.

@@ -43,6 +43,11 @@ impl AccessToken {
 pub(crate) struct Tokens(Mutex<Option<std::sync::Arc<AccessToken>>>);
 
 impl Tokens {
+    /// With this one at hand.
+    pub(crate) fn given(token: AccessToken) -> Self {
+        Self(Mutex::new(Some(std::sync::Arc::new(token))))
+    }
+
     /// A token with time left; `login` fetches one if need be. Callers that come together share one login.
     pub(crate) async fn fresh(
         &self,

@@ -2,14 +2,18 @@
 
 use reqwest::Method;
 use sordino_protocol::{
-    Code, DeviceId, UserId,
-    http::{Claim, Claimed, Lists, PrekeyCount, PutPrekeys, PutPush, Register, User},
+    Code, DeviceId, UserId, frame,
+    http::{
+        Claim, Claimed, Lists, PasswordAnswer, PasswordChallenge, PasswordFinish, PasswordLogin,
+        PasswordRequest, PasswordToken, PrekeyCount, PutList, PutPrekeys, PutPush, Register,
+        StoredVault, User,
+    },
     limits, pb,
 };
 
 use super::http::{
     Access::{Proof, Public, Token},
-    Http,
+    Http, no_relay,
 };
 use crate::error::{Error, NO_NAME};
 
@@ -40,6 +44,61 @@ impl Http {
     pub(crate) async fn register(&self, account: &Register) -> Result<User, Error> {
         self.call(Public, Method::POST, "/v1/users", &[], Some(account))
             .await
+    }
+
+    /// The first step towards a password for a name that nobody has yet.
+    pub(crate) async fn password_request(
+        &self,
+        request: &PasswordRequest,
+    ) -> Result<PasswordAnswer, Error> {
+        self.call(Public, Method::POST, "/v1/passwords", &[], Some(request))
+            .await
+    }
+
+    /// The first step of a login by password. The answer is from the relay that is meant.
+    pub(crate) async fn password_login(
+        &self,
+        login: &PasswordLogin,
+    ) -> Result<PasswordChallenge, Error> {
+        let path = "/v1/auth/password";
+        let answer: PasswordChallenge = self
+            .call(Public, Method::POST, path, &[], Some(login))
+            .await
+            .map_err(no_relay)?;
+        self.must_be_meant(&answer.relay)?;
+        Ok(answer)
+    }
+
+    /// The second, and a token for the account.
+    pub(crate) async fn password_finish(
+        &self,
+        finish: &PasswordFinish,
+    ) -> Result<PasswordToken, Error> {
+        let path = "/v1/auth/password/finish";
+        self.call(Public, Method::POST, path, &[], Some(finish))
+            .await
+    }
+
+    /// The own vault.
+    ///
+    /// # Errors
+    /// `NoVault`; `RelayMisbehaved` for what is none.
+    pub(crate) async fn vault(&self, user: UserId) -> Result<pb::Vault, Error> {
+        let path = format!("/v1/users/{user}/vault");
+        let stored: Result<StoredVault, _> =
+            self.call(Token, Method::GET, &path, &[], NOTHING).await;
+        let stored = stored.map_err(|error| match error.code() {
+            Code::NotFound => Error::new(Code::NoVault, "the relay has none"),
+            _ => error,
+        })?;
+        frame::decode(stored.vault.0, &frame::VAULT)
+            .map_err(|_| Error::new(Code::RelayMisbehaved, "what it gave as a vault is none"))
+    }
+
+    /// Stores the next list, with what belongs to it.
+    pub(crate) async fn put_list(&self, user: UserId, put: &PutList) -> Result<(), Error> {
+        let path = format!("/v1/users/{user}/list");
+        self.call(Proof, Method::PUT, &path, &[], Some(put)).await
     }
 
     pub(crate) async fn user_by_name(&self, name: &str) -> Result<Option<User>, Error> {

@@ -65,6 +65,16 @@ impl Http {
         })
     }
 
+    /// The same relay and device, with a token that was got otherwise and is not renewed by a login of the device.
+    pub(crate) fn with_token(&self, token: AccessToken) -> Self {
+        Self {
+            client: self.client.clone(),
+            relay: self.relay.clone(),
+            signer: self.signer.clone(),
+            tokens: Tokens::given(token),
+        }
+    }
+
     /// A token with time left.
     pub(crate) async fn token(&self) -> Result<Arc<AccessToken>, Error> {
         self.tokens.fresh(async || self.login().await).await
@@ -178,14 +188,20 @@ impl Http {
         let request = ChallengeRequest { user, device };
         let answer = self.post_public("/v1/auth/challenge", &request).await;
         let challenge: Challenge = answer.map_err(no_relay)?;
+        self.must_be_meant(&challenge.relay)?;
+        let nonce = challenge.nonce.0.as_ref().try_into();
+        nonce.map_err(|_| Error::new(Code::RelayMisbehaved, "a challenge is 32 bytes"))
+    }
+
+    /// Refuses an answer that says it is of another relay.
+    pub(super) fn must_be_meant(&self, answered: &str) -> Result<(), Error> {
         let meant = self.relay.name();
-        if challenge.relay != meant {
-            let bears: String = challenge.relay.chars().take(LONGEST_NAME).collect();
+        if answered != meant {
+            let bears: String = answered.chars().take(LONGEST_NAME).collect();
             let detail = format!("it calls itself {bears:?}, not {meant:?}");
             return Err(Error::new(Code::OtherRelay, detail));
         }
-        let nonce = challenge.nonce.0.as_ref().try_into();
-        nonce.map_err(|_| Error::new(Code::RelayMisbehaved, "a challenge is 32 bytes"))
+        Ok(())
     }
 
     async fn post_public<T: DeserializeOwned>(
@@ -255,7 +271,7 @@ fn not_a_relay(detail: impl Into<String>) -> Error {
 }
 
 /// The first thing asked of any relay: what has no answer to it is none.
-fn no_relay(error: Error) -> Error {
+pub(super) fn no_relay(error: Error) -> Error {
     match error.code() {
         Code::RelayMisbehaved | Code::NotFound => {
             Error::new(Code::NoRelay, error.detail()).after(GARBLED_WAIT)

@@ -3,7 +3,9 @@
 use rusqlite::params;
 use sordino_crypto::{
     Secret,
+    backup::BackupSealer,
     keys::{DeviceKeys, IdentityKey, ListSigningKey},
+    recovery::RecoveryKey,
 };
 use sordino_protocol::{DeviceId, UserId};
 use zeroize::Zeroizing;
@@ -24,6 +26,24 @@ pub struct StoredAccount {
     pub registered: bool,
     /// Keys of this device.
     pub keys: DeviceKeys,
+}
+
+/// What every device of a user keeps besides its own keys.
+pub struct SharedKeys {
+    /// LSK.
+    pub list_signing_key: ListSigningKey,
+    /// What the backup is sealed with, if there is one.
+    pub backup: Option<BackupSealer>,
+}
+
+/// What the vault is to hold and no device keeps.
+pub struct Unsettled {
+    /// UIK, until the relay has the vault.
+    pub identity_key: Option<IdentityKey>,
+    /// BSK, until the relay has the vault.
+    pub backup_key: Option<Secret<32>>,
+    /// Until the person has it.
+    pub recovery_key: Option<RecoveryKey>,
 }
 
 /// What a discovered rollback of the store has left.
@@ -57,38 +77,115 @@ impl Tx<'_> {
         )
     }
 
-    /// Keeps a new account and the secrets of its keys: also that of UIK, for the vault to come. What that means where a
-    /// device is stolen is in `docs/threat-model.md`.
-    pub fn put_account(
-        &self,
-        account: &StoredAccount,
-        identity_key: &IdentityKey,
-        list_signing_key: &ListSigningKey,
-    ) -> Result<(), Error> {
+    /// Keeps a new account and the secrets of its keys.
+    pub fn put_account(&self, account: &StoredAccount, shared: &SharedKeys) -> Result<(), Error> {
         let (signing, identity) = account.keys.to_secret();
+        let backup = shared.backup.as_ref();
         self.run(
-            "INSERT INTO account (id, user, device, username, identity_key, list_signing_key,
-                 device_signing_key, device_identity_key) VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            "INSERT INTO account (id, user, device, username, registered, list_signing_key, device_signing_key,
+                 device_identity_key, backup_version, backup_public_key, backup_shared_key)
+             VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
             params![
                 account.user.as_bytes(),
                 account.device.as_bytes(),
                 account.username,
-                identity_key.to_secret().expose(),
-                list_signing_key.to_secret().expose(),
+                account.registered,
+                shared.list_signing_key.to_secret().expose(),
                 signing.expose(),
                 identity.expose(),
+                backup.map_or(0, BackupSealer::version),
+                backup.map(BackupSealer::public_key),
+                backup.map(|backup| backup.shared_key().expose().as_slice()),
             ],
         )?;
         Ok(())
     }
 
+    /// Forgets an account that the relay has not confirmed, with everything that was made for it.
+    pub fn forget_account(&self, user: UserId) -> Result<(), Error> {
+        for table in ["account", "unsettled"] {
+            self.run(&format!("DELETE FROM {table}"), [])?;
+        }
+        for table in ["lists", "pins"] {
+            let of = format!("DELETE FROM {table} WHERE user = ?1");
+            self.run(&of, [user.as_bytes()])?;
+        }
+        Ok(())
+    }
+
+    /// What every device of the user keeps.
+    pub fn shared_keys(&self) -> Result<Option<SharedKeys>, Error> {
+        self.one(
+            "SELECT list_signing_key, user, backup_version, backup_public_key, backup_shared_key FROM account",
+            [],
+            |row| {
+                let key = Secret::copy_of(&Zeroizing::new(row.get(0)?));
+                let shared: Option<Zeroizing<[u8; 32]>> =
+                    row.get::<_, Option<[u8; 32]>>(4)?.map(Zeroizing::new);
+                let (user, version) = (UserId::from_bytes(row.get(1)?), row.get(2)?);
+                let public: Option<Vec<u8>> = row.get(3)?;
+                let backup = public.zip(shared).map(|(public, shared)| {
+                    BackupSealer::new(user, version, public, Secret::copy_of(&shared))
+                });
+                Ok(SharedKeys {
+                    list_signing_key: ListSigningKey::from_secret(&key),
+                    backup,
+                })
+            },
+        )
+    }
+
     /// LSK.
     #[cfg(test)]
     pub fn list_signing_key(&self) -> Result<Option<ListSigningKey>, Error> {
-        self.one("SELECT list_signing_key FROM account", [], |row| {
-            let secret = Secret::from_bytes(row.get(0)?);
-            Ok(ListSigningKey::from_secret(&secret))
-        })
+        Ok(self.shared_keys()?.map(|keys| keys.list_signing_key))
+    }
+
+    /// Keeps what the vault is to hold, until it does.
+    pub fn put_unsettled(&self, unsettled: &Unsettled) -> Result<(), Error> {
+        let identity_key = unsettled.identity_key.as_ref().map(IdentityKey::to_secret);
+        let recovery_key = unsettled.recovery_key.as_ref().map(RecoveryKey::to_secret);
+        self.run(
+            "INSERT INTO unsettled (id, identity_key, backup_key, recovery_key) VALUES (1, ?1, ?2, ?3)",
+            params![
+                identity_key.as_ref().map(|key| key.expose().as_slice()),
+                unsettled.backup_key.as_ref().map(|key| key.expose().as_slice()),
+                recovery_key.as_ref().map(|key| key.expose().as_slice()),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// What [`Self::put_unsettled`] kept and was not forgotten since.
+    pub fn unsettled(&self) -> Result<Option<Unsettled>, Error> {
+        fn secret<const BYTES: usize>(bytes: Option<[u8; BYTES]>) -> Option<Secret<BYTES>> {
+            let bytes = bytes.map(Zeroizing::new);
+            bytes.map(|bytes| Secret::copy_of(&bytes))
+        }
+        self.one(
+            "SELECT identity_key, backup_key, recovery_key FROM unsettled",
+            [],
+            |row| {
+                let identity_key: Option<Secret<32>> = secret(row.get(0)?);
+                Ok(Unsettled {
+                    identity_key: identity_key.map(|key| IdentityKey::from_secret(&key)),
+                    backup_key: secret(row.get(1)?),
+                    recovery_key: secret(row.get(2)?).map(RecoveryKey::from_secret),
+                })
+            },
+        )
+    }
+
+    /// The relay has the vault.
+    pub fn forget_vault_keys(&self) -> Result<(), Error> {
+        let forget = "UPDATE unsettled SET identity_key = NULL, backup_key = NULL";
+        self.run(forget, []).map(drop)
+    }
+
+    /// The person has the recovery key.
+    pub fn forget_recovery_key(&self) -> Result<(), Error> {
+        let forget = "UPDATE unsettled SET recovery_key = NULL";
+        self.run(forget, []).map(drop)
     }
 
     /// The name that is asked for, and whether the relay has confirmed it.

@@ -22,7 +22,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use sordino_protocol::error::Code;
 
 use crate::error::Error;
-pub use account::{RollbackState, StoredAccount};
+pub use account::{RollbackState, SharedKeys, StoredAccount, Unsettled};
 pub use conversations::Conversation;
 pub use key::{FileKey, FixedKey, KeyStore, StoreKey};
 pub use log::{Row, RowKind};

@@ -16,6 +16,7 @@ use crate::error::Error;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_keys.sql"),
     include_str!("../../migrations/0002_conversations.sql"),
+    include_str!("../../migrations/0003_vault.sql"),
 ];
 
 /// The size of a page, SQLCipher's default.
@@ -40,7 +41,10 @@ pub(super) fn open(path: &Path, key: &StoreKey, lock: &mut Lock) -> Result<Conne
     })?;
     let version = schema_version(&connection)?;
     connection
-        .execute_batch("PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON;")
+        .execute_batch(
+            // What is deleted is overwritten where it costs no write of its own: keys that only the vault is to hold leave.
+            "PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = ON; PRAGMA secure_delete = FAST;",
+        )
         .map_err(failed)?;
     connection
         .pragma_update(None, "journal_mode", "WAL")

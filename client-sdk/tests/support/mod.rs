@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test program uses a part")]
 
+pub mod losing;
 pub mod script;
 
 use std::{future::Future, path::Path, time::Duration};
@@ -37,7 +38,7 @@ impl Person {
     pub async fn register(url: &str, name: &str) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let client = open(url, directory.path()).await.expect("opened");
-        let user = client.register(name).await.expect("registered");
+        let user = client.register(name, None).await.expect("registered");
         Self {
             client,
             user,

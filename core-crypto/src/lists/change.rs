@@ -78,6 +78,12 @@ impl<'a> Change<'a> {
         Ok(self)
     }
 
+    /// Names the next vault, which comes with the list.
+    pub fn vault(mut self, version: u32) -> Self {
+        self.body.vault_version = version;
+        self
+    }
+
     /// Signs the list. An error means that a reader would refuse it.
     pub fn sign(self, list_signing_key: &ListSigningKey) -> Result<DeviceList, ListError> {
         let next = parse(&sign_list(&self.body, list_signing_key))?;

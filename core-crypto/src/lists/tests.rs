@@ -25,7 +25,16 @@ fn lsk(n: u8) -> ListSigningKey {
 }
 
 fn first() -> DeviceList {
-    parse(&first_list(USER, id(1), &uik(50), &lsk(60), &keys(1), 1000)).unwrap()
+    parse(&first_list(
+        USER,
+        id(1),
+        &uik(50),
+        &lsk(60),
+        &keys(1),
+        None,
+        1000,
+    ))
+    .unwrap()
 }
 
 /// A device of the next version: its id, its keys, who co-signs.
@@ -85,7 +94,7 @@ fn the_first_list_parses() {
 
 #[test]
 fn every_flipped_bit_of_a_list_is_refused() {
-    let good = first_list(USER, id(1), &uik(50), &lsk(60), &keys(1), 1000);
+    let good = first_list(USER, id(1), &uik(50), &lsk(60), &keys(1), None, 1000);
     let flipped = |bytes: &[u8], bit: usize| {
         let mut bytes = bytes.to_vec();
         bytes[bit / 8] ^= 1 << (bit % 8);

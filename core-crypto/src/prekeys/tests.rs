@@ -21,6 +21,7 @@ fn list(created_ms: u64) -> DeviceList {
         &uik,
         &lsk,
         &keys(),
+        None,
         created_ms,
     ))
     .unwrap()

@@ -47,7 +47,7 @@ pub fn account(n: u8) -> (Account, Device) {
     let identity_key = IdentityKey::generate(rng);
     let list_signing_key = ListSigningKey::generate(rng);
     let keys = DeviceKeys::generate(rng);
-    let signed = lists::first_list(user, id, &identity_key, &list_signing_key, &keys, NOW);
+    let signed = lists::first_list(user, id, &identity_key, &list_signing_key, &keys, None, NOW);
     let list = lists::parse(&signed).unwrap();
     let account = Account {
         user,

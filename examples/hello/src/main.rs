@@ -17,7 +17,7 @@ async fn client(
         .await?;
     let user = match client.me() {
         Some(user) => user,
-        None => client.register(name).await?,
+        None => client.register(name, None).await?,
     };
     client.connect();
     Ok((client, user))

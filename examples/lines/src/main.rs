@@ -103,7 +103,7 @@ async fn run(args: Args) -> Result<(), Box<dyn std::error::Error>> {
         .await?;
     let mut events = client.events();
     if client.me().is_none() {
-        again(async || client.register(&args.name).await).await?;
+        again(async || client.register(&args.name, None).await).await?;
     }
     client.connect();
 

@@ -178,10 +178,7 @@ pub async fn check(config: &Config, good: impl Fn(&str) -> bool) -> Vec<ClusterE
 }
 
 /// How many partitions the topic has.
-async fn check_topic(
-    config: &Config,
-    errors: &mut Vec<ClusterError>,
-) -> Result<u32, ClusterError> {
+async fn check_topic(config: &Config, errors: &mut Vec<ClusterError>) -> Result<u32, ClusterError> {
     let topic = Topic::new(log(config)?);
     let partitions = topic.partitions().await?;
     let weak = topic.weaknesses(config.kafka.dev).await?;

@@ -84,7 +84,7 @@ async fn run(args: Args) -> Result<(), Failure> {
     let mut events = client.events();
     let me = match client.me() {
         Some(me) => me,
-        None => again(async || client.register(&args.name).await).await?,
+        None => again(async || client.register(&args.name, None).await).await?,
     };
     notes.write(&Note::Began { me: me.id })?;
     client.connect();

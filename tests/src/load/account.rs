@@ -106,7 +106,7 @@ impl Api {
             let identity = IdentityKey::generate(&mut rng);
             let lsk = ListSigningKey::generate(&mut rng);
             let keys = DeviceKeys::generate(&mut rng);
-            let list = lists::first_list(user, device, &identity, &lsk, &keys, now_ms);
+            let list = lists::first_list(user, device, &identity, &lsk, &keys, None, now_ms);
             let list =
                 lists::parse(&list).map_err(|e| Error::Broken(format!("own device list: {e}")))?;
             let owner = Owner {

@@ -32,7 +32,7 @@ impl Person {
     /// Registers, as soon as the relay listens, and connects.
     pub async fn online(url: &str, dir: &Path, name: &str) -> Self {
         let client = open(url, dir).await.unwrap();
-        let user = until(async || client.register(name).await.ok()).await;
+        let user = until(async || client.register(name, None).await.ok()).await;
         client.connect();
         let person = Self { client, user };
         person.until_live().await;
@@ -44,7 +44,11 @@ impl Person {
     }
 
     pub async fn until_live(&self) {
-        until(async || (self.client.connection() == ConnectionState::Live).then_some(())).await;
+        self.until(&ConnectionState::Live).await;
+    }
+
+    pub async fn until(&self, state: &ConnectionState) {
+        until(async || (self.client.connection() == *state).then_some(())).await;
     }
 
     /// A new connection: what waits is tried at once.

@@ -21,7 +21,7 @@ pub fn person(n: u8) -> Person {
     let identity = IdentityKey::generate(&mut rng);
     let lsk = ListSigningKey::generate(&mut rng);
     let keys = DeviceKeys::generate(&mut rng);
-    let list = lists::first_list(user, device, &identity, &lsk, &keys, NOW);
+    let list = lists::first_list(user, device, &identity, &lsk, &keys, None, NOW);
     let list = lists::parse(&list).expect("a list");
     Person { keys, list, device }
 }

@@ -37,7 +37,8 @@ impl Phone {
     pub(super) fn without_prekeys(name: &str, relay: &mut Relay) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut machine = open(&dir.path().join("store"));
-        let body = machine.begin_registration(name, NOW).unwrap();
+        machine.begin_registration(name, NOW).unwrap();
+        let body = machine.registration(None).unwrap();
         let account = machine.account().unwrap();
         relay.register(account.user, body);
         machine

@@ -35,7 +35,7 @@ impl Person {
         let keys = DeviceKeys::generate(&mut rng);
         let uik = IdentityKey::generate(&mut rng);
         let lsk = ListSigningKey::generate(&mut rng);
-        let list = first_list(user, device, &uik, &lsk, &keys, 1);
+        let list = first_list(user, device, &uik, &lsk, &keys, None, 1);
         Arc::new(Self {
             user,
             device,

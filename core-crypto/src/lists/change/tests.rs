@@ -32,7 +32,16 @@ fn entry(n: u8) -> pb::ListedDevice {
 }
 
 fn first() -> DeviceList {
-    parse(&first_list(USER, id(1), &uik(50), &lsk(60), &keys(1), 1000)).unwrap()
+    parse(&first_list(
+        USER,
+        id(1),
+        &uik(50),
+        &lsk(60),
+        &keys(1),
+        None,
+        1000,
+    ))
+    .unwrap()
 }
 
 fn change(before: &DeviceList) -> Change<'_> {

@@ -1,0 +1,109 @@
+//! A login by password on a new device: what it still takes, and what the person may choose.
+
+use sordino_crypto::recovery::RecoveryKey as Key;
+use sordino_protocol::{Code, DeviceId};
+use zeroize::Zeroizing;
+
+use crate::{
+    engine::Locked,
+    error::Error,
+    types::{Device, User},
+};
+
+/// The recovery key: opens the account's vault on a new device. Shown once, and written down by the person.
+pub struct RecoveryKey(Key);
+
+impl RecoveryKey {
+    pub(crate) fn new(key: Key) -> Self {
+        Self(key)
+    }
+
+    /// From what a person typed: case, spaces and hyphens do not matter, nor does O for 0, or I or L for 1.
+    ///
+    /// # Errors
+    /// `BadRequest` with what is wrong with it: a typing error is found without asking anybody.
+    pub fn parse(typed: &str) -> Result<Self, Error> {
+        let key = Key::parse(typed);
+        key.map(Self)
+            .map_err(|error| Error::new(Code::BadRequest, error.to_string()))
+    }
+
+    /// Nine groups of four characters, to be written down. Wiped when dropped.
+    #[must_use]
+    pub fn text(&self) -> Zeroizing<String> {
+        self.0.text()
+    }
+}
+
+impl std::fmt::Debug for RecoveryKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RecoveryKey")
+    }
+}
+
+/// How far [`Client::login`](crate::Client::login) has come.
+#[derive(Debug)]
+pub enum LoginStep {
+    /// This device is on the account: an earlier login had come to its end, and its answer was lost.
+    Done(User),
+    /// The password was right. What the account consists of is in its vault, which is still closed.
+    Locked(Login),
+}
+
+/// An account whose password was right. Good for four minutes, then log in again. Dropping it changes nothing.
+pub struct Login(Box<Locked>);
+
+/// What opens the vault.
+#[derive(Debug)]
+pub enum Unlock {
+    /// The recovery key.
+    RecoveryKey(RecoveryKey),
+    /// The password that was just right, where the vault is opened by it: [`Login::is_opened_by_password`].
+    Password,
+}
+
+impl Login {
+    pub(crate) fn new(locked: Box<Locked>) -> Self {
+        Self(locked)
+    }
+
+    /// Devices of the account, in the order in which they came. Where there are ten, one of them has to go.
+    #[must_use]
+    pub fn devices(&self) -> Vec<Device> {
+        let devices = self.0.list().devices.iter();
+        devices
+            .map(|device| Device {
+                id: device.device,
+                added_ms: device.added_ms,
+            })
+            .collect()
+    }
+
+    /// Whether [`Unlock::Password`] will do.
+    #[must_use]
+    pub fn is_opened_by_password(&self) -> bool {
+        self.0.is_opened_by_password()
+    }
+
+    /// Opens the vault and puts this device on the account: [`Client::me`](crate::Client::me) is the person then, and
+    /// [`Client::connect`](crate::Client::connect) connects. `remove`: a device that leaves with it, which has to be if there are
+    /// ten; it is logged out at once. May be called again after an error.
+    ///
+    /// # Errors
+    /// `WrongRecoveryKey`; `NoVault` for a password that opens none; `DeviceLimit`; `BadRequest` for a device to remove that
+    /// there is not; `NotAuthenticated` where the login has ended or somebody else changed the account: log in again;
+    /// `RelayMisbehaved`, `BadKeys`, `RateLimited`, `Unreachable`; those of the store.
+    pub async fn unlock(&self, by: &Unlock, remove: Option<DeviceId>) -> Result<User, Error> {
+        let recovery_key = match by {
+            Unlock::RecoveryKey(key) => Some(&key.0),
+            Unlock::Password => None,
+        };
+        self.0.unlock(recovery_key, remove).await
+    }
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Login").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,384 @@
+//! Accounts as people use them: a password, a recovery key, a second phone, and what breaks on the way.
+
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod support;
+
+use std::path::Path;
+
+use sordino::{
+    Client, Code, ConnectionState, ConversationRow, Event, FileKey, Login, LoginStep, Message,
+    Password, RecoveryKey, SendState, TimelineItem, Unlock, User, VaultPolicy,
+};
+use sordino_testing::TestRelay;
+use support::{
+    Person, Reading,
+    losing::{Lost, losing},
+    open, within,
+};
+use tempfile::TempDir;
+
+const PASSWORD: &str = "gravel-otter-lantern-nine";
+
+fn code<T>(result: Result<T, sordino::Error>) -> Option<Code> {
+    result.err().map(|error| error.code())
+}
+
+async fn with_password_too(url: &str, directory: &Path) -> Client {
+    Client::builder(url)
+        .store(directory.join("store"))
+        .keys(FileKey::new(directory.join("key")))
+        .vault(VaultPolicy::PasswordToo)
+        .open()
+        .await
+        .expect("opened")
+}
+
+/// A person with a password, and the recovery key as it was written down.
+async fn registered(url: &str, name: &str) -> (Person, String) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let client = open(url, directory.path()).await.expect("opened");
+    let password = Password::new(PASSWORD);
+    let user = client.register(name, Some(&password)).await;
+    let user = user.expect("registered");
+    let written = written_down(&client).await;
+    let person = Person {
+        client,
+        user,
+        directory,
+    };
+    (person, written)
+}
+
+async fn written_down(client: &Client) -> String {
+    let key = client.recovery_key().await.expect("read");
+    key.expect("a recovery key").text().to_string()
+}
+
+fn typed(key: &str) -> Unlock {
+    Unlock::RecoveryKey(RecoveryKey::parse(key).expect("a key"))
+}
+
+async fn locked(client: &Client, name: &str) -> Login {
+    match client.login(name, &Password::new(PASSWORD)).await {
+        Ok(LoginStep::Locked(login)) => login,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A second phone of a person, logged in and online.
+async fn second_phone(url: &str, name: &str, unlock: &Unlock) -> Person {
+    let directory = tempfile::tempdir().expect("a directory");
+    let client = open(url, directory.path()).await.expect("opened");
+    let login = locked(&client, name).await;
+    let user = login.unlock(unlock, None).await.expect("unlocked");
+    assert_eq!(client.me(), Some(user.clone()));
+    client.connect();
+    let person = Person {
+        client,
+        user,
+        directory,
+    };
+    person.until_live().await;
+    person
+}
+
+/// Until a device shows these texts, in this order, as the newest of the conversation.
+async fn until_shown(at: &Person, with: &User, texts: &[&str]) {
+    let mut shown = Reading::new(at.client.conversation(with.id).timeline());
+    shown
+        .until(|items| {
+            let found: Vec<_> = items.iter().filter_map(TimelineItem::message).collect();
+            let from = found.len().saturating_sub(texts.len());
+            found[from..]
+                .iter()
+                .map(|m| m.text.as_str())
+                .eq(texts.iter().copied())
+        })
+        .await;
+}
+
+/// The conversation with `with` in a device's list.
+async fn shown_row(at: &Person, with: &User) -> ConversationRow {
+    let mut rows = Reading::new(at.client.conversations());
+    let is_it = |row: &&ConversationRow| row.peer.id == with.id;
+    rows.until(|rows| rows.iter().any(|row| is_it(&row))).await;
+    rows.items.iter().find(is_it).expect("there").clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_phone_joins_by_password_and_recovery_key() {
+    let relay = TestRelay::start().await.expect("relay");
+    let url = relay.url();
+    let (phone, written) = registered(&url, "alice").await;
+    phone.client.connect();
+    phone.until_live().await;
+    let bob = Person::online(&url, "bob").await;
+    phone.with(&bob).send("before").await.expect("sent");
+    until_shown(&bob, &phone.user, &["before"]).await;
+
+    let tablet = second_phone(&url, "alice", &typed(&written.to_lowercase())).await;
+    assert_eq!(tablet.user, phone.user);
+    assert!(tablet.client.recovery_key().await.expect("read").is_none());
+    // Both get what Bob writes, and what the other writes.
+    bob.with(&phone).send("to both").await.expect("sent");
+    until_shown(&phone, &bob.user, &["before", "to both"]).await;
+    until_shown(&tablet, &bob.user, &["to both"]).await;
+    tablet
+        .with(&bob)
+        .send("from the tablet")
+        .await
+        .expect("sent");
+    until_shown(&phone, &bob.user, &["before", "to both", "from the tablet"]).await;
+    phone.with(&bob).send("from the phone").await.expect("sent");
+    let all = ["before", "to both", "from the tablet", "from the phone"];
+    until_shown(&bob, &phone.user, &all).await;
+    until_shown(&tablet, &bob.user, &all[1..]).await;
+    // What either device wrote is the person's own on both, and reached Bob.
+    for (device, texts) in [(&phone, 3), (&tablet, 2)] {
+        let mut shown = Reading::new(device.with(&bob).timeline());
+        shown
+            .until(|items| {
+                let own = |message: &&Message| message.author == phone.user.id;
+                let mine: Vec<_> = items
+                    .iter()
+                    .filter_map(TimelineItem::message)
+                    .filter(own)
+                    .collect();
+                let delivered = |m: &&Message| m.mine && m.state == SendState::Delivered;
+                mine.len() == texts && mine.iter().all(delivered)
+            })
+            .await;
+        let row = shown_row(device, &bob.user).await;
+        assert_eq!(row.unread, 1, "Bob's message alone");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_know_the_secrets_gets_nowhere() {
+    let relay = TestRelay::start().await.expect("relay");
+    let url = relay.url();
+    let (alice, written) = registered(&url, "alice").await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let thief = open(&url, directory.path()).await.expect("opened");
+    let wrong = Password::new("gravel-otter-lantern-ten");
+    let right = Password::new(PASSWORD);
+    assert_eq!(
+        code(thief.login("alice", &wrong).await),
+        Some(Code::WrongPassword)
+    );
+    assert_eq!(
+        code(thief.login("nobody", &right).await),
+        Some(Code::WrongPassword)
+    );
+    assert_eq!(
+        code(thief.login("No Name", &right).await),
+        Some(Code::BadRequest)
+    );
+    // The password alone opens nothing, and neither does the key of another account.
+    let login = locked(&thief, "alice").await;
+    assert!(!login.is_opened_by_password());
+    assert_eq!(
+        code(login.unlock(&Unlock::Password, None).await),
+        Some(Code::NoVault)
+    );
+    let (_bob, other) = registered(&url, "bob").await;
+    let refused = login.unlock(&typed(&other), None).await;
+    assert_eq!(code(refused), Some(Code::WrongRecoveryKey));
+    let mut typo: Vec<char> = written.chars().collect();
+    typo.swap(0, 5);
+    let typo: String = typo.into_iter().collect();
+    if typo != written {
+        assert_eq!(code(RecoveryKey::parse(&typo)), Some(Code::BadRequest));
+    }
+    assert_eq!(thief.me(), None);
+    // Who is not registered has no account to lose: the same store may register.
+    thief.register("mallory", None).await.expect("registered");
+
+    // The key is forgotten once it was written down.
+    alice.client.recovery_key_kept().await.expect("kept");
+    assert!(alice.client.recovery_key().await.expect("read").is_none());
+    let joined = alice.client.login("alice", &right).await;
+    assert_eq!(code(joined), Some(Code::AlreadyRegistered));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_password_opens_the_vault_where_the_app_wants_it() {
+    let relay = TestRelay::start().await.expect("relay");
+    let url = relay.url();
+    let first = tempfile::tempdir().expect("a directory");
+    let phone = with_password_too(&url, first.path()).await;
+    let weak = phone
+        .register("alice", Some(&Password::new("password")))
+        .await;
+    assert_eq!(code(weak), Some(Code::WeakPassword));
+    assert_eq!(phone.me(), None);
+    let password = Password::new(PASSWORD);
+    phone
+        .register("alice", Some(&password))
+        .await
+        .expect("registered");
+    let tablet = second_phone(&url, "alice", &Unlock::Password).await;
+    assert_eq!(Some(tablet.user.clone()), phone.me());
+    // And so does the recovery key.
+    let written = written_down(&phone).await;
+    second_phone(&url, "alice", &typed(&written)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_phone_leaves_when_the_next_one_comes() {
+    let relay = TestRelay::start().await.expect("relay");
+    let url = relay.url();
+    let (lost, written) = registered(&url, "alice").await;
+    lost.client.connect();
+    lost.until_live().await;
+    let bob = Person::online(&url, "bob").await;
+    bob.with(&lost).send("hello").await.expect("sent");
+    until_shown(&lost, &bob.user, &["hello"]).await;
+    let mut events = lost.client.events();
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let client = open(&url, directory.path()).await.expect("opened");
+    let login = locked(&client, "alice").await;
+    let devices = login.devices();
+    assert_eq!(devices.len(), 1);
+    let nobody = sordino::DeviceId::from_bytes([7; 16]);
+    let refused = login.unlock(&typed(&written), Some(nobody)).await;
+    assert_eq!(code(refused), Some(Code::BadRequest));
+    let user = login.unlock(&typed(&written), Some(devices[0].id)).await;
+    let user = user.expect("unlocked");
+    client.connect();
+    // The lost one is logged out, and gets nothing more.
+    within(async {
+        loop {
+            match events.next().await.expect("an event") {
+                Event::SignedOut | Event::Connection(ConnectionState::Stopped { .. }) => return,
+                _ => {}
+            }
+        }
+    })
+    .await;
+    let next = Person {
+        client,
+        user,
+        directory,
+    };
+    next.until_live().await;
+    bob.with(&next).send("to the new one").await.expect("sent");
+    until_shown(&next, &bob.user, &["to the new one"]).await;
+    next.with(&bob).send("I lost my phone").await.expect("sent");
+    until_shown(&bob, &next.user, &["I lost my phone"]).await;
+    // The vault was written anew, for the same key.
+    second_phone(&url, "alice", &typed(&written)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_ends_when_the_account_was_changed_meanwhile() {
+    let relay = TestRelay::start().await.expect("relay");
+    let url = relay.url();
+    let (_phone, written) = registered(&url, "alice").await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let slow = open(&url, directory.path()).await.expect("opened");
+    let login = locked(&slow, "alice").await;
+    second_phone(&url, "alice", &typed(&written)).await;
+    let ended = login.unlock(&typed(&written), None).await;
+    assert_eq!(code(ended), Some(Code::NotAuthenticated));
+    assert_eq!(slow.me(), None);
+    let again = locked(&slow, "alice").await;
+    again
+        .unlock(&typed(&written), None)
+        .await
+        .expect("unlocked");
+}
+
+/// Calls again after every failure, each time as a program that was started anew.
+async fn until_done<T>(
+    directory: &TempDir,
+    urls: [&str; 2],
+    attempt: impl AsyncFn(&Client) -> Result<T, sordino::Error>,
+) -> T {
+    let mut client = open(urls[0], directory.path()).await.expect("opened");
+    for _ in 0..3 {
+        match attempt(&client).await {
+            Ok(done) => {
+                client.close().await;
+                return done;
+            }
+            Err(error) => {
+                assert_eq!(error.code(), Code::Busy, "{error}");
+                client.close().await;
+                client = open(urls[1], directory.path()).await.expect("opened");
+            }
+        }
+    }
+    panic!("it fails again and again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registration_that_breaks_off_anywhere_makes_one_whole_account() {
+    for what in [Lost::Request, Lost::Answer] {
+        for nth in 1.. {
+            let relay = TestRelay::start().await.expect("relay");
+            let (url, has_lost) = losing(&relay.url(), nth, what).await;
+            let directory = tempfile::tempdir().expect("a directory");
+            let password = Password::new(PASSWORD);
+            let register = async |client: &Client| client.register("alice", Some(&password)).await;
+            let user = until_done(&directory, [&url, &relay.url()], register).await;
+            let client = open(&relay.url(), directory.path()).await.expect("opened");
+            assert_eq!(client.me(), Some(user), "{what:?} {nth}");
+            let written = written_down(&client).await;
+            // Password and recovery key are those of the account.
+            second_phone(&relay.url(), "alice", &typed(&written)).await;
+            if !has_lost() {
+                assert!(nth > 3, "too few requests were lost: {nth}");
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_that_breaks_off_anywhere_neither_locks_out_nor_half_joins() {
+    for what in [Lost::Request, Lost::Answer] {
+        for nth in 1.. {
+            let relay = TestRelay::start().await.expect("relay");
+            let (phone, written) = registered(&relay.url(), "alice").await;
+            let (url, has_lost) = losing(&relay.url(), nth, what).await;
+            let directory = tempfile::tempdir().expect("a directory");
+            let password = Password::new(PASSWORD);
+            let join = async |client: &Client| match client.login("alice", &password).await? {
+                LoginStep::Done(user) => Ok(user),
+                LoginStep::Locked(login) => login.unlock(&typed(&written), None).await,
+            };
+            let user = until_done(&directory, [&url, &relay.url()], join).await;
+            assert_eq!(user, phone.user);
+            // Both devices write and read, and there is no third one that nobody holds.
+            let client = open(&relay.url(), directory.path()).await.expect("opened");
+            client.connect();
+            let tablet = Person {
+                client,
+                user,
+                directory,
+            };
+            tablet.until_live().await;
+            phone.client.connect();
+            phone.until_live().await;
+            tablet.with(&phone).send("note").await.expect("sent");
+            until_shown(&phone, &tablet.user, &["note"]).await;
+            let third = tempfile::tempdir().expect("a directory");
+            let third = open(&relay.url(), third.path()).await.expect("opened");
+            let devices = locked(&third, "alice").await.devices();
+            assert_eq!(devices.len(), 2, "{what:?} {nth}");
+            if !has_lost() {
+                assert!(nth > 5, "too few requests were lost: {nth}");
+                break;
+            }
+        }
+    }
+}
