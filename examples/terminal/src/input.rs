@@ -174,6 +174,12 @@ impl Input {
         self.seek(end + 1, column);
     }
 
+    /// A dot for each grapheme, and the column of the cursor.
+    pub(crate) fn masked(&self) -> (String, usize) {
+        let count = |text: &str| text.graphemes(true).count();
+        ("•".repeat(count(&self.text)), count(self.head()))
+    }
+
     /// Wrapped to `columns`, with the place of the cursor.
     pub(crate) fn layout(&self, columns: usize) -> Layout {
         let ranges = text::wrap(&self.text, columns);

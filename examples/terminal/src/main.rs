@@ -56,9 +56,7 @@ async fn chat(args: &Args) -> Result<(), Box<dyn Error>> {
     let session = Session::start(client.clone(), tell);
     let mut app = App::new(Clock::new(TimeZone::system(), clock::now_ms()), me);
     if let Some(name) = &args.name {
-        for command in app.register(name) {
-            session.perform(command);
-        }
+        app.begin_as(name);
     }
 
     let mut screen = Screen::enter()?;

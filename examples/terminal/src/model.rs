@@ -107,11 +107,16 @@ pub(crate) enum State {
 pub(crate) enum Connection {
     Offline,
     Connecting,
-    CatchingUp { left: usize },
+    CatchingUp {
+        left: usize,
+    },
     Live,
     Degraded,
     /// `reached`: there is a network, and no relay that takes the connection.
-    Lost { retry_at_ms: i64, reached: bool },
+    Lost {
+        retry_at_ms: i64,
+        reached: bool,
+    },
     Stopped(Clean),
 }
 
@@ -127,6 +132,12 @@ pub(crate) enum Event {
         now_ms: i64,
     },
     Registered(Result<Clean, Clean>),
+    /// The password was right; with the name, the account is open as well.
+    LoggedIn(Result<Option<Clean>, Clean>),
+    /// The account is open, or why not, and whether one has to log in again.
+    Unlocked(Result<Clean, (Clean, bool)>),
+    /// To be written down.
+    RecoveryKey(Clean),
     Connection(Connection),
     Rows(Diff<Row>),
     Items(UserId, Diff<Item>),
@@ -148,10 +159,23 @@ pub(crate) enum Event {
     Alarm(Clean),
 }
 
+/// A password or a key that somebody typed. Not printed.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct Typed(pub(crate) String);
+
+impl std::fmt::Debug for Typed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Typed")
+    }
+}
+
 /// What the screen wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {
-    Register(String),
+    Register { name: String, password: Typed },
+    Login { name: String, password: Typed },
+    Unlock(Typed),
+    RecoveryKeyKept,
     Find(String),
     Open(UserId),
     Send { peer: UserId, text: String },

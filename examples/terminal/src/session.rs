@@ -1,8 +1,11 @@
 //! The client behind the screen: carries out its commands, brings it the news.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use sordino::{Client, Code, ConnectionState, Events, ListDiff, LiveList};
+use sordino::{
+    Client, Code, ConnectionState, Error, Events, ListDiff, LiveList, Login, LoginStep, Password,
+    RecoveryKey, Unlock, User,
+};
 use tokio::{
     sync::mpsc::{self, Sender, UnboundedSender},
     task::AbortHandle,
@@ -26,6 +29,8 @@ pub(crate) struct Session {
     sends: UnboundedSender<(UserId, String)>,
     /// Brings the news of the open conversation.
     open: Mutex<Option<AbortHandle>>,
+    /// An account whose password was right, and which is still closed.
+    login: Arc<tokio::sync::Mutex<Option<Login>>>,
 }
 
 impl Session {
@@ -38,12 +43,14 @@ impl Session {
         tokio::spawn(send_all(client.clone(), queue, news.clone()));
         if client.me().is_some() {
             client.connect();
+            tell(news.clone(), recovery_key(client.clone()));
         }
         Self {
             client,
             news,
             sends,
             open: Mutex::new(None),
+            login: Arc::default(),
         }
     }
 
@@ -52,13 +59,37 @@ impl Session {
         let client = self.client.clone();
         let news = self.news.clone();
         match command {
-            Command::Register(name) => tell(news, async move {
-                let registered = client.register(&name).await;
-                if registered.is_ok() {
-                    client.connect();
-                }
-                let name = registered.map(|me| Clean::line(&me.username));
-                Some(Event::Registered(name.map_err(|e| words::name_error(&e))))
+            Command::Register { name, password } => {
+                tokio::spawn(register(client, name, Password::new(&password.0), news));
+            }
+            Command::Login { name, password } => {
+                let kept = self.login.clone();
+                tell(news, async move {
+                    let password = Password::new(&password.0);
+                    let step = client.login(&name, &password).await;
+                    let outcome = match step.map_err(|e| words::name_error(&e)) {
+                        Ok(LoginStep::Done(me)) => Ok(Some(entered(&client, &me))),
+                        Ok(LoginStep::Locked(login)) => {
+                            *kept.lock().await = Some(login);
+                            Ok(None)
+                        }
+                        Err(why) => Err(why),
+                    };
+                    Some(Event::LoggedIn(outcome))
+                });
+            }
+            Command::Unlock(typed) => {
+                let login = self.login.clone();
+                tell(news, async move {
+                    let outcome = unlock(&login, &typed.0).await;
+                    let outcome = outcome.map(|me| entered(&client, &me));
+                    let refused = |e: Error| (words::error(&e), e.code() == Code::NotAuthenticated);
+                    Some(Event::Unlocked(outcome.map_err(refused)))
+                });
+            }
+            Command::RecoveryKeyKept => tell(news, async move {
+                let kept = client.recovery_key_kept().await;
+                kept.err().map(|e| Event::Notice(words::error(&e)))
             }),
             Command::Find(name) => tell(news, async move {
                 let found = client.find_user(&name).await;
@@ -96,6 +127,42 @@ impl Session {
         if let Some(before) = open.replace(task.abort_handle()) {
             before.abort();
         }
+    }
+}
+
+/// The account is open on this device: from here on it connects by itself.
+fn entered(client: &Client, me: &User) -> Clean {
+    client.connect();
+    Clean::line(&me.username)
+}
+
+async fn register(client: Client, name: String, password: Password, news: Sender<Event>) {
+    let registered = client.register(&name, Some(&password)).await;
+    let outcome = registered.map(|me| entered(&client, &me));
+    let is_in = outcome.is_ok();
+    let outcome = outcome.map_err(|e| words::name_error(&e));
+    if news.send(Event::Registered(outcome)).await.is_ok()
+        && is_in
+        && let Some(event) = recovery_key(client).await
+    {
+        let _ = news.send(event).await;
+    }
+}
+
+/// The recovery key, if it is still to be written down.
+async fn recovery_key(client: Client) -> Option<Event> {
+    match client.recovery_key().await {
+        Ok(key) => Some(Event::RecoveryKey(Clean::line(&key?.text()))),
+        Err(error) => Some(Event::Notice(words::error(&error))),
+    }
+}
+
+async fn unlock(login: &tokio::sync::Mutex<Option<Login>>, typed: &str) -> Result<User, Error> {
+    let key = Unlock::RecoveryKey(RecoveryKey::parse(typed)?);
+    let login = login.lock().await;
+    match login.as_ref() {
+        Some(login) => login.unlock(&key, None).await,
+        None => Err(Error::new(Code::NotAuthenticated, "")),
     }
 }
 

@@ -15,6 +15,10 @@ pub(crate) fn error(error: &Error) -> Clean {
             "This is another relay: {}. Check --relay, or set --relay-name.",
             error.detail()
         )),
+        // What is wrong with what was typed.
+        Code::BadRequest | Code::WeakPassword if !error.detail().is_empty() => {
+            Clean::line(&format!("That will not do: {}.", error.detail()))
+        }
         found => code(found),
     }
 }
@@ -25,6 +29,7 @@ pub(crate) fn name_error(failed: &Error) -> Clean {
         Code::BadRequest => {
             Clean::line("A name has 3 to 32 of a-z 0-9 . _ - and begins with a letter or a digit.")
         }
+        Code::NameTaken => Clean::line("Another user has this name. Is it you? Tab logs you in."),
         _ => error(failed),
     }
 }
@@ -53,6 +58,12 @@ fn code(code: Code) -> Clean {
             "This relay does not know you on this device. Is it another relay, or did it lose its data? If not, the device was removed from your account."
         }
         Code::NotRegistered => "You are not registered yet.",
+        Code::NotAuthenticated => {
+            "That took too long, or another device joined meanwhile. Log in again."
+        }
+        Code::DeviceLimit => {
+            "The account has ten devices already; this app cannot take one off it yet."
+        }
         Code::StoreLocked => "The store is open in another window; close it there first.",
         other => other.meaning(),
     })

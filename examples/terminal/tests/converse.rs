@@ -16,11 +16,24 @@ use pty::Pty;
 use sordino_testing::TestRelay;
 use tempfile::TempDir;
 
-fn start(relay: &TestRelay, name: &str) -> (Pty, TempDir) {
+/// A window with an empty store.
+fn open(relay: &TestRelay, args: &[&str]) -> (Pty, TempDir) {
     let store = TempDir::new().expect("a directory");
     let mut command = Command::new(env!("CARGO_BIN_EXE_sordino-terminal"));
-    command.args(["--relay", &relay.url(), "--name", name]);
-    let mut pty = Pty::run(command.arg("--store").arg(store.path()));
+    command.args(["--relay", &relay.url()]).args(args);
+    let pty = Pty::run(command.arg("--store").arg(store.path()));
+    (pty, store)
+}
+
+fn start(relay: &TestRelay, name: &str) -> (Pty, TempDir) {
+    let (mut pty, store) = open(relay, &["--name", name]);
+    // It asks for the password twice, and shows the recovery key.
+    pty.wait_for("password");
+    pty.press("four-random-words\r");
+    pty.wait_for("once");
+    pty.press("four-random-words\r");
+    pty.wait_for("recovery");
+    pty.press("\r");
     pty.wait_for("live");
     (pty, store)
 }
@@ -52,4 +65,50 @@ async fn they_talk_and_the_outage_of_the_relay_loses_nothing() {
         person.press("\u{3}");
         assert!(person.wait_for_clean_end().success());
     }
+}
+
+/// Nine groups of four.
+fn recovery_key(shown: &str) -> &str {
+    const LENGTH: usize = 9 * 4 + 8;
+    let is_key = |at: &usize| {
+        shown.get(*at..at + LENGTH).is_some_and(|text| {
+            let groups: Vec<_> = text.split('-').collect();
+            let is_group = |group: &&str| {
+                group.len() == 4 && group.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            };
+            groups.len() == 9 && groups.iter().all(is_group)
+        })
+    };
+    let at = (0..shown.len()).find(is_key).expect("a recovery key");
+    &shown[at..at + LENGTH]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_device_joins_and_shows_what_comes() {
+    let relay = TestRelay::start().await.expect("a relay");
+    let (mut alice, _alice) = start(&relay, "alice");
+    let (mut bob, _bob) = start(&relay, "bob");
+    let key = recovery_key(alice.shown()).to_owned();
+
+    let (mut tablet, _tablet) = open(&relay, &[]);
+    tablet.wait_for("Choose");
+    tablet.press("alice\t\r");
+    tablet.wait_for("password");
+    tablet.press("four-other-words\r");
+    tablet.wait_for("wrong.");
+    tablet.press("\r");
+    tablet.press("four-random-words\r");
+    tablet.wait_for("groups");
+    tablet.press(&format!("{}\r", key.to_lowercase()));
+    tablet.wait_for("live");
+
+    bob.press("/alice\r");
+    bob.wait_for("Message");
+    bob.press("To-both-of-them\r");
+    alice.wait_for("To-both-of-them");
+    tablet.wait_for("To-both-of-them");
+    tablet.press("\r");
+    tablet.press("7777-88888-99999\r");
+    bob.wait_for("7777-88888-99999");
+    alice.wait_for("7777-88888-99999");
 }

@@ -30,7 +30,8 @@ fn a_first_start_without_a_network_asks_for_a_name_and_says_what_is_wrong() {
     let store = TempDir::new().expect("a directory");
     let mut pty = start(&store);
     pty.wait_for("Choose");
-    pty.press("alice\r");
+    // The name, and a password twice.
+    pty.press("alice\rfour-random-words\rfour-random-words\r");
     pty.wait_for("reached.");
     pty.press("\u{3}");
     assert!(pty.wait_for_clean_end().success());

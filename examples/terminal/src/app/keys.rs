@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::{App, Focus, NameForm, Overlay};
+use super::{App, Ask, Focus, Form, Overlay};
 use crate::{
     input::Input,
     model::{Command, Connection},
@@ -49,16 +49,15 @@ impl App {
         }
         match self.overlay.take() {
             Some(Overlay::Help(line)) => self.key_in_help(key, line),
-            Some(Overlay::Name(form)) => self.key_in_form(key, form),
+            Some(Overlay::Form(form)) => self.key_in_form(key, form),
+            Some(Overlay::RecoveryKey(text)) => self.key_beside_recovery_key(key, text),
             None => self.key_in_chat(key),
         }
     }
 
     pub(super) fn paste(&mut self, text: &str) -> Vec<Command> {
         match &mut self.overlay {
-            Some(Overlay::Name(form)) if !form.busy => {
-                form.input.insert(&text.trim().to_lowercase());
-            }
+            Some(Overlay::Form(form)) if !form.busy => form.insert(text.trim()),
             Some(_) => {}
             None => self.type_in(text),
         }
@@ -79,27 +78,41 @@ impl App {
         Vec::new()
     }
 
-    fn key_in_form(&mut self, key: KeyEvent, mut form: NameForm) -> Vec<Command> {
+    /// Only what says that it was written down takes it away for good.
+    fn key_beside_recovery_key(&mut self, key: KeyEvent, text: Clean) -> Vec<Command> {
         match key.code {
-            KeyCode::Esc if !form.mine => return Vec::new(),
-            KeyCode::Char('/') if !form.mine && form.input.is_empty() => {
+            KeyCode::Enter => return vec![Command::RecoveryKeyKept],
+            KeyCode::Esc => {}
+            _ => self.overlay = Some(Overlay::RecoveryKey(text)),
+        }
+        Vec::new()
+    }
+
+    fn key_in_form(&mut self, key: KeyEvent, mut form: Form) -> Vec<Command> {
+        match key.code {
+            KeyCode::Esc if form.ask == Ask::Peer || !form.busy => {
+                self.overlay = form.back().map(Overlay::Form);
+                return Vec::new();
+            }
+            KeyCode::Char('/') if form.ask == Ask::Peer && form.input.is_empty() => {
                 self.type_in("/");
                 return Vec::new();
             }
             KeyCode::Enter => {
-                self.overlay = Some(Overlay::Name(form));
-                return self.submit_name();
+                self.overlay = Some(Overlay::Form(form));
+                return self.submit();
             }
             _ if form.busy => {}
+            KeyCode::Tab => form.turn(),
             KeyCode::Char(letter) if typed(key) => {
                 form.error = None;
-                form.input.insert(&letter.to_lowercase().to_string());
+                form.insert(letter.encode_utf8(&mut [0; 4]));
             }
             _ => {
                 edit(&mut form.input, key);
             }
         }
-        self.overlay = Some(Overlay::Name(form));
+        self.overlay = Some(Overlay::Form(form));
         Vec::new()
     }
 
@@ -155,7 +168,7 @@ impl App {
     }
 
     fn ask_for_peer(&mut self) {
-        self.overlay = Some(Overlay::Name(NameForm::new(false)));
+        self.overlay = Some(Overlay::Form(Form::new(Ask::Peer)));
     }
 
     fn enter(&mut self) -> Vec<Command> {

@@ -1,8 +1,8 @@
 //! Everything that the screen knows, and how it follows keys and news. No terminal, no network: [`App::update`] takes an event and
 //! says what is to be done.
 
+mod form;
 mod keys;
-mod name;
 mod scroll;
 #[cfg(test)]
 mod tests;
@@ -22,8 +22,8 @@ use crate::{
     },
 };
 
+pub(crate) use form::{Ask, Form};
 pub(crate) use keys::KEYS;
-pub(crate) use name::NameForm;
 pub(crate) use scroll::{Position, place};
 
 /// Longest text of a message.
@@ -42,8 +42,10 @@ pub(crate) enum Focus {
 pub(crate) enum Overlay {
     /// The keys, from this line on.
     Help(usize),
-    /// Asks for a name: one's own at the first start, a peer's later.
-    Name(NameForm),
+    /// Asks for something.
+    Form(Form),
+    /// The account's recovery key, to be written down.
+    RecoveryKey(Clean),
 }
 
 /// What is known of the messages before those loaded.
@@ -92,9 +94,11 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// The state at the start. Without `me`, the name is asked for first.
+    /// The state at the start. Without `me`, an account is asked for first.
     pub(crate) fn new(clock: Clock, me: Option<Clean>) -> Self {
-        let overlay = me.is_none().then(|| Overlay::Name(NameForm::new(true)));
+        let overlay = me
+            .is_none()
+            .then(|| Overlay::Form(Form::new(Ask::Name { login: false })));
         Self {
             clock,
             screen: Rect::default(),
@@ -129,7 +133,22 @@ impl App {
                 self.notice.take_if(|(_, until)| *until <= now_ms);
                 Vec::new()
             }
-            Event::Registered(outcome) => self.registered(outcome),
+            Event::Registered(outcome) => {
+                self.registered(outcome);
+                Vec::new()
+            }
+            Event::LoggedIn(outcome) => {
+                self.logged_in(outcome);
+                Vec::new()
+            }
+            Event::Unlocked(outcome) => {
+                self.unlocked(outcome);
+                Vec::new()
+            }
+            Event::RecoveryKey(key) => {
+                self.overlay = Some(Overlay::RecoveryKey(key));
+                Vec::new()
+            }
             Event::Connection(connection) => {
                 // The status line has no room for it. An alarm that stands there is the reason, or graver.
                 if let Connection::Stopped(why) = &connection

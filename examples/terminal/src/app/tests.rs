@@ -3,7 +3,7 @@ use crate::{
     fixture::{
         MINUTE, NOW, app, message_id, mine, peer, press, row, screen, theirs, user, with_bob,
     },
-    model::{Diff, State},
+    model::{Diff, State, Typed},
 };
 
 fn many(count: u64) -> Vec<Item> {
@@ -106,15 +106,56 @@ fn the_name_is_asked_for_before_anything_else() {
     let clock = Clock::new(jiff::tz::TimeZone::UTC, NOW);
     let mut app = App::new(clock, None);
     app.update(Event::Resize(80, 24));
-    let register = [Command::Register("alice".to_owned())];
-    assert_eq!(press(&mut app, "<esc>Alice<enter>"), register);
-    assert_eq!(press(&mut app, "x<enter>"), [], "an answer is awaited");
+    let typed = |text: &str| Typed(text.to_owned());
+    let register = [Command::Register {
+        name: "alice".to_owned(),
+        password: typed("Four words"),
+    }];
+    assert_eq!(press(&mut app, "<esc>Alice<enter>"), []);
+    assert_eq!(press(&mut app, "Four words<enter>Five words<enter>"), []);
+    assert!(screen(&app).contains("not the same"));
+    assert!(!screen(&app).contains("Four") && !screen(&app).contains("Five"));
+    let twice = "Four words<enter>Four words<enter>";
+    assert_eq!(press(&mut app, twice), register);
+    assert_eq!(press(&mut app, "x<enter><esc>"), [], "an answer is awaited");
     app.update(Event::Registered(Err(Clean::line(
         "Another user has this name.",
     ))));
     assert!(screen(&app).contains("Another user has this name."));
-    assert_eq!(press(&mut app, "<enter>"), register);
+    assert_eq!(press(&mut app, "<enter>"), []);
+    assert_eq!(press(&mut app, twice), register);
     app.update(Event::Registered(Ok(Clean::line("alice"))));
+    assert!(app.overlay.is_none());
+
+    app.update(Event::RecoveryKey(Clean::line("ABCD-EFGH")));
+    assert!(screen(&app).contains("ABCD-EFGH"));
+    assert_eq!(press(&mut app, "x<esc>"), [], "later");
+    assert!(app.overlay.is_none());
+    app.update(Event::RecoveryKey(Clean::line("ABCD-EFGH")));
+    assert_eq!(press(&mut app, "<enter>"), [Command::RecoveryKeyKept]);
+    assert!(app.overlay.is_none());
+}
+
+#[test]
+fn an_account_that_there_is_takes_password_and_recovery_key() {
+    let clock = Clock::new(jiff::tz::TimeZone::UTC, NOW);
+    let mut app = App::new(clock, None);
+    app.update(Event::Resize(80, 24));
+    let login = [Command::Login {
+        name: "alice".to_owned(),
+        password: Typed("Four words".to_owned()),
+    }];
+    assert_eq!(press(&mut app, "alice<tab><enter>Four words<enter>"), login);
+    app.update(Event::LoggedIn(Err(Clean::line("It is wrong."))));
+    assert!(screen(&app).contains("It is wrong."));
+    assert_eq!(press(&mut app, "<enter>Four words<enter>"), login);
+    app.update(Event::LoggedIn(Ok(None)));
+    let unlock = [Command::Unlock(Typed("ABCD".to_owned()))];
+    assert_eq!(press(&mut app, "ABCD<enter>"), unlock);
+    app.update(Event::Unlocked(Err((Clean::line("Another one."), false))));
+    assert!(screen(&app).contains("Another one."));
+    assert_eq!(press(&mut app, "<enter>"), unlock);
+    app.update(Event::Unlocked(Ok(Clean::line("alice"))));
     assert!(app.overlay.is_none());
 }
 

@@ -1,4 +1,4 @@
-//! What lies over the conversations: the help and the question for a name.
+//! What lies over the conversations: the help, questions, the recovery key.
 
 use ratatui::{
     Frame,
@@ -9,7 +9,7 @@ use ratatui::{
 
 use super::theme;
 use crate::{
-    app::{App, KEYS, NameForm, Overlay},
+    app::{App, Ask, Form, KEYS, Overlay},
     text,
 };
 
@@ -19,7 +19,8 @@ const WIDE: usize = 76;
 pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
     match &app.overlay {
         Some(Overlay::Help(skip)) => help(frame, *skip),
-        Some(Overlay::Name(form)) => name(frame, form),
+        Some(Overlay::Form(form)) => question(frame, form),
+        Some(Overlay::RecoveryKey(key)) => recovery_key(frame, key),
         None => {}
     }
 }
@@ -49,25 +50,62 @@ fn help(frame: &mut Frame<'_>, skip: usize) {
     frame.render_widget(lines, inner);
 }
 
-fn name(frame: &mut Frame<'_>, form: &NameForm) {
-    let (title, question) = if form.mine {
-        (" Welcome to Sordino ", "Choose your user name:")
-    } else {
-        (
+/// Title, question, and what the keys do.
+fn asked(ask: &Ask) -> (&'static str, String, &'static str) {
+    let (title, question, keys) = match ask {
+        Ask::Peer => (
             " New conversation ",
             "Whom do you want to write to? User name:",
-        )
+            "Enter looks it up. Esc closes.",
+        ),
+        Ask::Name { login: false } => (
+            " Welcome to Sordino ",
+            "Choose your user name:",
+            "Enter goes on. Tab: I have an account. Ctrl-C quits.",
+        ),
+        Ask::Name { login: true } => (
+            " Welcome back ",
+            "The user name of your account:",
+            "Enter goes on. Tab: make a new account. Ctrl-C quits.",
+        ),
+        Ask::Password { login: false, .. } => (
+            " Welcome to Sordino ",
+            "Choose a password; with it you log in on another device:",
+            "8 characters or more. Esc goes back.",
+        ),
+        Ask::Password { name, login: true } => {
+            let question = format!("The password of {name}:");
+            return (" Welcome back ", question, "Enter logs in. Esc goes back.");
+        }
+        Ask::Again { .. } => (
+            " Welcome to Sordino ",
+            "The same password once more:",
+            "Enter registers you with the relay. Esc goes back.",
+        ),
+        Ask::RecoveryKey { .. } => (
+            " Welcome back ",
+            "Your recovery key, nine groups of four:",
+            "Enter opens your account here. Esc goes back.",
+        ),
     };
-    let inner = popup(frame, title, 54, 6);
-    let typed = form.input.text();
+    (title, question.to_owned(), keys)
+}
+
+fn question(frame: &mut Frame<'_>, form: &Form) {
+    let (title, question, keys) = asked(&form.ask);
+    let question = question.as_str();
+    let inner = popup(frame, title, 58, 6);
+    let (typed, column) = match form.is_masked() {
+        true => form.input.masked(),
+        false => {
+            let column = form.input.layout(usize::MAX).cursor.0;
+            (form.input.text().to_owned(), column)
+        }
+    };
     let (said, style) = match &form.error {
         Some(error) => (error.to_string(), theme::ERROR),
         None if form.busy => ("One moment…".to_owned(), theme::FAINT),
-        None if form.mine => (
-            "Enter registers it with the relay. Ctrl-C quits.".to_owned(),
-            theme::FAINT,
-        ),
-        None => ("Enter looks it up. Esc closes.".to_owned(), theme::FAINT),
+        None => (keys.to_owned(), theme::FAINT),
     };
     let lines = vec![
         Line::raw(question),
@@ -77,12 +115,30 @@ fn name(frame: &mut Frame<'_>, form: &NameForm) {
     ];
     frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }), inner);
     let asked = text::wrap(question, usize::from(inner.width)).len();
-    let (column, _) = form.input.layout(usize::MAX).cursor;
     if let (false, Ok(x), Ok(y)) = (form.busy, u16::try_from(column), u16::try_from(asked)) {
         let x = (inner.x + 2 + x).min(inner.right().saturating_sub(1));
         let y = (inner.y + y).min(inner.bottom().saturating_sub(1));
         frame.set_cursor_position(Position::new(x, y));
     }
+}
+
+fn recovery_key(frame: &mut Frame<'_>, key: &text::Clean) {
+    let inner = popup(frame, " Your recovery key ", 58, 10);
+    let lines = vec![
+        Line::raw("Write it down, and keep it where you keep what matters:"),
+        Line::raw(""),
+        Line::styled(key.as_str(), theme::NAME),
+        Line::raw(""),
+        Line::raw(
+            "It opens your account on a new device. Nobody can replace it, and it is not shown again.",
+        ),
+        Line::raw(""),
+        Line::styled(
+            "Enter: I have written it down. Esc: show it at the next start.",
+            theme::FAINT,
+        ),
+    ];
+    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }), inner);
 }
 
 /// A framed place in the middle, as large as asked or as the screen allows. Returns its inside.

@@ -67,11 +67,7 @@ fn connection(app: &App) -> (&'static str, Color, String) {
                 true => "relay not ready",
                 false => "no connection",
             };
-            (
-                "○",
-                theme::BAD,
-                format!("{what}, next try in {left} s"),
-            )
+            ("○", theme::BAD, format!("{what}, next try in {left} s"))
         }
         // Why is in the notice: here it would take the keys' place.
         Connection::Stopped(_) => ("■", theme::BAD, "stopped".to_owned()),

@@ -90,6 +90,11 @@ impl Pty {
         }
     }
 
+    /// All that was written so far.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
     pub fn press(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).expect("pressed");
     }

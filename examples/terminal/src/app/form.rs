@@ -1,0 +1,227 @@
+//! Questions in a window of their own: for an account at the first start, for a person to write to later.
+
+use super::{App, Focus, Overlay};
+use crate::{
+    input::Input,
+    model::{Command, Peer, Typed},
+    text::Clean,
+};
+
+/// Longest user name.
+const NAME_BYTES: usize = 32;
+/// Longest password and recovery key.
+const SECRET_BYTES: usize = 256;
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ask {
+    /// Whom to write to.
+    Peer,
+    /// The own name: of a new account, or of one that there is.
+    Name { login: bool },
+    /// Its password.
+    Password { name: String, login: bool },
+    /// A new password once more.
+    Again { name: String, password: Typed },
+    /// What opens an account whose password was right.
+    RecoveryKey { name: String },
+}
+
+/// A question, and what was typed so far.
+pub(crate) struct Form {
+    pub(crate) ask: Ask,
+    pub(crate) input: Input,
+    /// An answer is on its way.
+    pub(crate) busy: bool,
+    pub(crate) error: Option<Clean>,
+}
+
+impl Form {
+    pub(crate) fn new(ask: Ask) -> Self {
+        let limit = match ask {
+            Ask::Peer | Ask::Name { .. } => NAME_BYTES,
+            Ask::Password { .. } | Ask::Again { .. } | Ask::RecoveryKey { .. } => SECRET_BYTES,
+        };
+        Self {
+            ask,
+            input: Input::new(limit),
+            busy: false,
+            error: None,
+        }
+    }
+
+    /// The question for the own name, where it stands already.
+    fn named(name: &str, login: bool) -> Self {
+        let mut form = Self::new(Ask::Name { login });
+        form.input.set(name);
+        form
+    }
+
+    fn because(mut self, error: Clean) -> Self {
+        self.error = Some(error);
+        self
+    }
+
+    /// Whether what is typed is not for everybody's eyes.
+    pub(crate) const fn is_masked(&self) -> bool {
+        matches!(self.ask, Ask::Password { .. } | Ask::Again { .. })
+    }
+
+    /// Types or pastes. Names have no capitals.
+    pub(crate) fn insert(&mut self, text: &str) {
+        match self.ask {
+            Ask::Peer | Ask::Name { .. } => self.input.insert(&text.trim().to_lowercase()),
+            _ => self.input.insert(text),
+        };
+    }
+
+    /// The question before this one; `None`: there is none, and the conversations are behind it.
+    pub(super) fn back(self) -> Option<Self> {
+        match self.ask {
+            Ask::Peer => None,
+            Ask::Name { .. } => Some(self),
+            Ask::Password { name, login } => Some(Self::named(&name, login)),
+            Ask::Again { name, .. } => Some(Self::named(&name, false)),
+            Ask::RecoveryKey { name } => Some(Self::named(&name, true)),
+        }
+    }
+
+    /// A new account, or one that there is.
+    pub(super) fn turn(&mut self) {
+        if let Ask::Name { login } = &mut self.ask {
+            *login = !*login;
+            self.error = None;
+        }
+    }
+}
+
+impl App {
+    /// Asks for the rest, as if this name had been typed.
+    pub(crate) fn begin_as(&mut self, name: &str) {
+        let Some(Overlay::Form(form)) = &mut self.overlay else {
+            return;
+        };
+        form.input.set(name);
+        self.submit();
+    }
+
+    pub(super) fn submit(&mut self) -> Vec<Command> {
+        let Some(Overlay::Form(form)) = &mut self.overlay else {
+            return Vec::new();
+        };
+        let typed = form.input.text().to_owned();
+        if form.busy || typed.is_empty() {
+            return Vec::new();
+        }
+        form.error = None;
+        let (next, command) = match form.ask.clone() {
+            Ask::Peer => {
+                if self.me.as_ref().is_some_and(|me| me.as_str() == typed) {
+                    form.error = Some(Clean::line("That is your own name."));
+                    return Vec::new();
+                }
+                (None, Some(Command::Find(typed)))
+            }
+            Ask::Name { login } => {
+                let name = typed;
+                (Some(Form::new(Ask::Password { name, login })), None)
+            }
+            Ask::Password { name, login: true } => {
+                let password = Typed(typed);
+                (None, Some(Command::Login { name, password }))
+            }
+            Ask::Password { name, login: false } => {
+                let password = Typed(typed);
+                (Some(Form::new(Ask::Again { name, password })), None)
+            }
+            Ask::Again { name, password } if password.0 == typed => {
+                (None, Some(Command::Register { name, password }))
+            }
+            Ask::Again { name, .. } => {
+                let form = Form::new(Ask::Password { name, login: false });
+                let why = Clean::line("That was not the same; choose it again.");
+                (Some(form.because(why)), None)
+            }
+            Ask::RecoveryKey { .. } => (None, Some(Command::Unlock(Typed(typed)))),
+        };
+        match next {
+            Some(next) => *form = next,
+            None => form.busy = true,
+        }
+        command.into_iter().collect()
+    }
+
+    /// A registration came to its end.
+    pub(super) fn registered(&mut self, outcome: Result<Clean, Clean>) {
+        match outcome {
+            Ok(name) => self.is_in(name),
+            Err(why) => self.ask_anew(why),
+        }
+    }
+
+    /// The password was right or not: the recovery key is still asked for, unless the name comes along.
+    pub(super) fn logged_in(&mut self, outcome: Result<Option<Clean>, Clean>) {
+        match (outcome, &mut self.overlay) {
+            (Ok(Some(name)), _) => self.is_in(name),
+            (Ok(None), Some(Overlay::Form(form))) => {
+                if let Ask::Password { name, .. } = &form.ask {
+                    *form = Form::new(Ask::RecoveryKey { name: name.clone() });
+                }
+            }
+            (Ok(None), _) => {}
+            (Err(why), _) => self.ask_anew(why),
+        }
+    }
+
+    /// The recovery key was right or not. `again`: the login has ended.
+    pub(super) fn unlocked(&mut self, outcome: Result<Clean, (Clean, bool)>) {
+        match outcome {
+            Ok(name) => self.is_in(name),
+            Err((why, true)) => self.ask_anew(why),
+            Err((why, false)) => self.answer_form(why),
+        }
+    }
+
+    fn is_in(&mut self, name: Clean) {
+        self.me = Some(name);
+        self.overlay = None;
+    }
+
+    /// Something was not taken: from the name on.
+    fn ask_anew(&mut self, why: Clean) {
+        if let Some(Overlay::Form(form)) = &mut self.overlay {
+            let (name, login) = match &form.ask {
+                Ask::Password { name, login } => (name.clone(), *login),
+                Ask::Again { name, .. } => (name.clone(), false),
+                Ask::RecoveryKey { name } => (name.clone(), true),
+                Ask::Peer | Ask::Name { .. } => return self.answer_form(why),
+            };
+            *form = Form::named(&name, login).because(why);
+        }
+    }
+
+    pub(super) fn found(&mut self, name: &str, peer: Result<Option<Peer>, Clean>) -> Vec<Command> {
+        let waiting = matches!(&self.overlay, Some(Overlay::Form(form))
+            if form.busy && form.ask == Ask::Peer && form.input.text() == name);
+        if !waiting {
+            return Vec::new();
+        }
+        match peer {
+            Ok(Some(peer)) => {
+                self.overlay = None;
+                self.focus = Focus::Chat;
+                return self.open(peer);
+            }
+            Ok(None) => self.answer_form(Clean::line(&format!("Nobody is called {name} here."))),
+            Err(why) => self.answer_form(why),
+        }
+        Vec::new()
+    }
+
+    fn answer_form(&mut self, error: Clean) {
+        if let Some(Overlay::Form(form)) = &mut self.overlay {
+            form.busy = false;
+            form.error = Some(error);
+        }
+    }
+}
