@@ -170,7 +170,7 @@ impl Client {
     /// The person has the recovery key: this device forgets it.
     ///
     /// # Errors
-    /// Those of the store.
+    /// `NotRegistered`; those of the store.
     pub async fn recovery_key_kept(&self) -> Result<(), Error> {
         let shared = &self.inner.core.shared;
         shared.run(|machine| machine.recovery_key_kept()).await
@@ -359,7 +359,7 @@ impl Client {
 }
 
 /// As a task of its own: it goes on when this future is dropped.
-async fn on_its_own<T: Send + 'static>(
+pub(crate) async fn on_its_own<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
     let done = tokio::spawn(work).await;

@@ -4,18 +4,22 @@ use sordino_crypto::recovery::RecoveryKey as Key;
 use sordino_protocol::{Code, DeviceId};
 use zeroize::Zeroizing;
 
+use std::sync::Arc;
+
 use crate::{
+    client::on_its_own,
     engine::Locked,
     error::Error,
     types::{Device, User},
 };
 
 /// The recovery key: opens the account's vault on a new device. Shown once, and written down by the person.
-pub struct RecoveryKey(Key);
+#[derive(Clone)]
+pub struct RecoveryKey(Arc<Key>);
 
 impl RecoveryKey {
     pub(crate) fn new(key: Key) -> Self {
-        Self(key)
+        Self(Arc::new(key))
     }
 
     /// From what a person typed: case, spaces and hyphens do not matter, nor does O for 0, or I or L for 1.
@@ -24,7 +28,7 @@ impl RecoveryKey {
     /// `BadRequest` with what is wrong with it: a typing error is found without asking anybody.
     pub fn parse(typed: &str) -> Result<Self, Error> {
         let key = Key::parse(typed);
-        key.map(Self)
+        key.map(Self::new)
             .map_err(|error| Error::new(Code::BadRequest, error.to_string()))
     }
 
@@ -44,14 +48,15 @@ impl std::fmt::Debug for RecoveryKey {
 /// How far [`Client::login`](crate::Client::login) has come.
 #[derive(Debug)]
 pub enum LoginStep {
-    /// This device is on the account: an earlier login had come to its end, and its answer was lost.
+    /// This device is on the account: an earlier login, or the registration, had come to its end, and its answer was lost. After a
+    /// registration there is a recovery key to be shown.
     Done(User),
     /// The password was right. What the account consists of is in its vault, which is still closed.
     Locked(Login),
 }
 
 /// An account whose password was right. Good for four minutes, then log in again. Dropping it changes nothing.
-pub struct Login(Box<Locked>);
+pub struct Login(Arc<Locked>);
 
 /// What opens the vault.
 #[derive(Debug)]
@@ -63,7 +68,7 @@ pub enum Unlock {
 }
 
 impl Login {
-    pub(crate) fn new(locked: Box<Locked>) -> Self {
+    pub(crate) fn new(locked: Arc<Locked>) -> Self {
         Self(locked)
     }
 
@@ -95,10 +100,11 @@ impl Login {
     /// `RelayMisbehaved`, `BadKeys`, `RateLimited`, `Unreachable`; those of the store.
     pub async fn unlock(&self, by: &Unlock, remove: Option<DeviceId>) -> Result<User, Error> {
         let recovery_key = match by {
-            Unlock::RecoveryKey(key) => Some(&key.0),
+            Unlock::RecoveryKey(key) => Some(key.0.clone()),
             Unlock::Password => None,
         };
-        self.0.unlock(recovery_key, remove).await
+        let locked = self.0.clone();
+        on_its_own(async move { locked.unlock(recovery_key.as_deref(), remove).await }).await
     }
 }
 

@@ -12,6 +12,7 @@ mod support;
 
 use std::path::Path;
 
+use futures_util::FutureExt as _;
 use sordino::{
     Client, Code, ConnectionState, ConversationRow, Event, FileKey, Login, LoginStep, Message,
     Password, RecoveryKey, SendState, TimelineItem, Unlock, User, VaultPolicy,
@@ -19,7 +20,7 @@ use sordino::{
 use sordino_testing::TestRelay;
 use support::{
     Person, Reading,
-    losing::{Lost, losing},
+    losing::{Lost, losing, losing_from},
     open, within,
 };
 use tempfile::TempDir;
@@ -380,5 +381,109 @@ async fn a_login_that_breaks_off_anywhere_neither_locks_out_nor_half_joins() {
                 break;
             }
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_login_may_be_tried_again_and_again() {
+    let relay = TestRelay::start().await.expect("relay");
+    let (phone, written) = registered(&relay.url(), "alice").await;
+    phone.client.connect();
+    phone.until_live().await;
+    // From the list on nothing comes back for a while: neither that it was stored, nor whether it was.
+    let proxy = losing_from(&relay.url(), "PUT", 3).await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let client = open(&proxy, directory.path()).await.expect("opened");
+    let login = locked(&client, "alice").await;
+    let key = typed(&written);
+    let mut attempts = 0;
+    let user = loop {
+        attempts += 1;
+        match login.unlock(&key, None).await {
+            Ok(user) => break user,
+            Err(error) => assert_eq!(error.code(), Code::Busy, "{error}"),
+        }
+    };
+    assert!(attempts > 1, "nothing was lost");
+    client.close().await;
+    let client = open(&relay.url(), directory.path()).await.expect("opened");
+    client.connect();
+    let tablet = Person {
+        client,
+        user,
+        directory,
+    };
+    tablet.until_live().await;
+    // Others can write to it: what it vouches for is the list that the relay has.
+    let mut events = phone.client.events();
+    let bob = Person::online(&relay.url(), "bob").await;
+    bob.with(&phone).send("to both").await.expect("sent");
+    until_shown(&phone, &bob.user, &["to both"]).await;
+    until_shown(&tablet, &bob.user, &["to both"]).await;
+    tablet.with(&bob).send("from it").await.expect("sent");
+    until_shown(&bob, &phone.user, &["to both", "from it"]).await;
+    until_shown(&phone, &bob.user, &["to both", "from it"]).await;
+    while let Some(Some(event)) = events.next().now_or_never() {
+        assert!(!matches!(event, Event::RelayMisbehaved { .. }), "{event:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_attempt_may_have_made_is_not_thrown_away() {
+    let relay = TestRelay::start().await.expect("relay");
+    let (bob, of_bob) = registered(&relay.url(), "bob").await;
+    let password = Password::new(PASSWORD);
+    // The account is made, and its answer is lost, as are those to what is asked next.
+    let proxy = losing_from(&relay.url(), "/v1/users", 2).await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let client = open(&proxy, directory.path()).await.expect("opened");
+    let lost = client.register("alice", Some(&password)).await;
+    assert_eq!(code(lost), Some(Code::Busy));
+    assert_eq!(client.me(), None);
+    let unsent = client.conversation(bob.user.id).send("x").await;
+    assert_eq!(code(unsent), Some(Code::NotRegistered));
+    assert_eq!(
+        code(client.recovery_key_kept().await),
+        Some(Code::NotRegistered)
+    );
+    client.close().await;
+
+    // Whoever wants another account with this store is told of the one that there is.
+    let client = open(&relay.url(), directory.path()).await.expect("opened");
+    let other = client.login("bob", &password).await;
+    assert_eq!(code(other), Some(Code::AlreadyRegistered));
+    assert_eq!(client.me().map(|me| me.username).as_deref(), Some("alice"));
+    let written = written_down(&client).await;
+    assert_ne!(written, of_bob);
+    second_phone(&relay.url(), "alice", &typed(&written)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_registration_is_taken_up_with_its_password_alone() {
+    let relay = TestRelay::start().await.expect("relay");
+    let password = Password::new(PASSWORD);
+    let other = Password::new("quite another password");
+    for by_login in [true, false] {
+        let name = if by_login { "alice" } else { "carol" };
+        let proxy = losing_from(&relay.url(), "/v1/users", 1).await;
+        let directory = tempfile::tempdir().expect("a directory");
+        let client = open(&proxy, directory.path()).await.expect("opened");
+        let lost = client.register(name, Some(&password)).await;
+        assert_eq!(code(lost), Some(Code::Busy));
+        if by_login {
+            assert_eq!(
+                code(client.login(name, &other).await),
+                Some(Code::WrongPassword)
+            );
+            let done = client.login(name, &password).await;
+            assert!(matches!(done, Ok(LoginStep::Done(_))), "{done:?}");
+        } else {
+            let refused = client.register(name, Some(&other)).await;
+            assert_eq!(code(refused), Some(Code::AlreadyRegistered));
+        }
+        let me = client.me().map(|me| me.username);
+        assert_eq!(me.as_deref(), Some(name));
+        let written = written_down(&client).await;
+        second_phone(&relay.url(), name, &typed(&written)).await;
     }
 }

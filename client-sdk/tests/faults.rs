@@ -189,7 +189,7 @@ async fn a_relay_under_another_name_gets_no_account_and_no_login() {
     // The name is not used up, and the store neither.
     let named = Client::builder(relay.url())
         .relay_name("other.example")
-        .store(directory.path())
+        .store(directory.path().join("store"))
         .keys(FileKey::new(directory.path().join("key")))
         .open()
         .await

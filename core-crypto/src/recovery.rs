@@ -71,7 +71,7 @@ impl RecoveryKey {
         }
     }
 
-    /// Nine groups of four characters, to be written down. Shown once, and kept nowhere.
+    /// Nine groups of four characters, to be written down.
     pub fn text(&self) -> Zeroizing<String> {
         let mut text = Zeroizing::new(String::with_capacity(CHARS + CHARS / GROUP));
         let mut push = |value: u8| {

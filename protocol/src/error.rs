@@ -114,7 +114,7 @@ codes! {
     NotRegistered = "not_registered", 0, Caller, Retry::Never, "This store has no account yet; call register.";
     AlreadyRegistered = "already_registered", 0, Caller, Retry::Never, "This store has an account already; open another store for another account.";
     WeakPassword = "weak_password", 0, Caller, Retry::Never, "The password is too easy to guess; choose a longer one.";
-    WrongRecoveryKey = "wrong_recovery_key", 0, Caller, Retry::Never, "This is not the account's recovery key.";
+    WrongRecoveryKey = "wrong_recovery_key", 0, Caller, Retry::Never, "This recovery key does not open the account's vault: it is another account's, or the relay changed the vault.";
     NoVault = "no_vault", 0, Caller, Retry::Never, "This cannot be opened so: the account has no vault, or none for this kind of secret.";
     DeviceLimit = "device_limit", 0, Caller, Retry::Never, "The account has as many devices as it may have; remove one of them with the same call.";
     StoreLocked = "store_locked", 0, Caller, after_ms(200), "The store is open already, in this program or another; close it there first.";

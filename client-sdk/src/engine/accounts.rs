@@ -1,6 +1,9 @@
 //! The account of this store: made, or joined by a new device whose owner knows the password.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
 
 use sordino_crypto::{
     Secret,
@@ -12,11 +15,11 @@ use sordino_crypto::{
 use sordino_opaque::{LoginError, Malformed, Realm, Registration, confirmation};
 use sordino_protocol::{Code, DeviceId, UserId, http, limits, list::DeviceList, pb};
 
-use super::{Core, errands::replenish, now_ms};
+use super::{Core, errands::replenish, now_ms, shared::Unconfirmed};
 use crate::{
     error::{Error, NO_NAME},
     machine::{NewDevice, SetPassword},
-    net::{Http, auth::AccessToken, blocking},
+    net::{Http, Signer, auth::AccessToken, blocking},
     password::{Password, VaultPolicy},
     store::{SharedKeys, StoredAccount},
     types::User,
@@ -31,20 +34,32 @@ pub(crate) async fn register(
     if let Some(password) = &password {
         password.check(core.vault_policy, &username)?;
     }
+    let _one = core.account.lock().await;
+    if let Some(user) = made_before(core).await? {
+        return taken_up(core, user, &username, password.as_ref()).await;
+    }
     let name = username.clone();
     core.shared
         .run(move |machine| machine.begin_registration(&name, now_ms()))
         .await?;
     // A relay under another name would take the name, and then never get a login.
-    core.http.is_meant().await?;
-    let made = match ask_for_account(core, &username, password.as_ref()).await {
-        Ok(user) => user,
-        Err(error) if matches!(error.code(), Code::NameTaken | Code::UserExists) => {
-            made_before(core, &username, password.as_ref(), error).await?
+    unconfirmed(core).is_meant().await?;
+    match ask_for_account(core, &username, password.as_ref()).await {
+        Ok(user) => confirm(core, user).await,
+        // By the last attempt, while it was asked whether it had come to anything.
+        Err(refused) if matches!(refused.code(), Code::NameTaken | Code::UserExists) => {
+            match made_before(core).await? {
+                Some(user) => taken_up(core, user, &username, password.as_ref()).await,
+                None => {
+                    core.shared
+                        .run(|machine| machine.registration_refused())
+                        .await?;
+                    Err(refused)
+                }
+            }
         }
-        Err(error) => return Err(error),
-    };
-    confirm(core, made).await
+        Err(error) => Err(error),
+    }
 }
 
 async fn ask_for_account(
@@ -79,59 +94,73 @@ async fn confirm(core: &Arc<Core>, made: http::User) -> Result<User, Error> {
     Ok(user)
 }
 
-/// The answer to an earlier attempt may have been lost: then the name is taken by this very account.
-async fn made_before(
-    core: &Arc<Core>,
-    username: &str,
-    password: Option<&Password>,
-    refused: Error,
-) -> Result<http::User, Error> {
-    let Some(user) = own_account(core).await? else {
-        core.shared
-            .run(|machine| machine.registration_refused())
-            .await?;
-        return Err(refused);
+/// The relay, as the device of an account that it may know or not.
+fn unconfirmed(core: &Arc<Core>) -> Http {
+    let signer = Unconfirmed(core.shared.clone());
+    core.http.of_device(Arc::new(signer), None)
+}
+
+/// What an attempt whose answer was lost has made: the account of this store, if the relay has its device on the very list that
+/// is stored here. Nothing that may exist is thrown away before this was asked.
+async fn made_before(core: &Arc<Core>) -> Result<Option<http::User>, Error> {
+    let Some(account) = core.shared.account() else {
+        return Ok(None);
     };
-    let earlier = |how| {
-        let detail = format!("an earlier attempt succeeded, {how}");
-        Err(Error::new(Code::AlreadyRegistered, detail))
-    };
-    if user.username != username {
-        let name = user.username.clone();
-        core.shared
-            .run(move |machine| {
-                machine.begin_registration(&user.username, now_ms())?;
-                machine.registration_confirmed(&user)
-            })
-            .await?;
-        return earlier(format!("as {name:?}"));
+    if account.registered {
+        return Err(Error::new(Code::AlreadyRegistered, ""));
     }
-    let Some(password) = password else {
-        return Ok(user);
+    let list = core.shared.run(|machine| machine.own_list()).await?;
+    is_listed(&unconfirmed(core), &list).await
+}
+
+/// The account, if the relay has this list of it, and on it the device that asks.
+async fn is_listed(device: &Http, list: &DeviceList) -> Result<Option<http::User>, Error> {
+    let found = async {
+        let lists = device.lists(list.user, Some(list.version)).await?.lists;
+        let user = device.user_by_id(list.user).await?;
+        let same = lists.first().is_some_and(|found| *found == list.signed);
+        Ok::<_, Error>(user.filter(|user| same && user.user == list.user))
     };
-    // Which password it took is for the person to know.
-    let keys = DeviceKeys::generate(&mut rand::rng());
-    let device = DeviceId::from_bytes(rand::random());
-    match prove(core, username, password, device, &keys).await {
-        Ok(_) => Ok(user),
-        Err(error) if error.code() == Code::WrongPassword => {
-            confirm(core, user).await?;
-            earlier("with another password".to_owned())
-        }
-        Err(error) => Err(error),
+    match found.await {
+        // The relay does not know the device.
+        Err(error) if matches!(error.code(), Code::DeviceRevoked | Code::BadProof) => Ok(None),
+        found => found,
     }
 }
 
-/// The account that the relay has for the device of this store, if it knows the device.
-async fn own_account(core: &Arc<Core>) -> Result<Option<http::User>, Error> {
-    let Some(me) = core.shared.account() else {
-        return Ok(None);
+/// An earlier attempt has made this account. What is asked for now may be something else.
+async fn taken_up(
+    core: &Arc<Core>,
+    user: http::User,
+    username: &str,
+    password: Option<&Password>,
+) -> Result<User, Error> {
+    let earlier = match password {
+        _ if user.username != username => Some(format!("as {:?}", user.username)),
+        None => None,
+        // Which password it took is for the person to know.
+        Some(password) => {
+            let device = NewKeys::generate();
+            match prove(core, username, password, &device).await {
+                Ok(_) => None,
+                Err(error) if error.code() == Code::WrongPassword => {
+                    Some("with another password".to_owned())
+                }
+                Err(error) => return Err(error),
+            }
+        }
     };
-    match core.http.user_by_id(me.user).await {
-        Ok(found) => Ok(found.filter(|user| user.user == me.user)),
-        // The relay does not know this device: there is no such account.
-        Err(error) if matches!(error.code(), Code::DeviceRevoked | Code::BadProof) => Ok(None),
-        Err(error) => Err(error),
+    let name = user.username.clone();
+    core.shared
+        .run(move |machine| machine.is_named(&name))
+        .await?;
+    let user = confirm(core, user).await?;
+    match earlier {
+        None => Ok(user),
+        Some(how) => {
+            let detail = format!("an earlier attempt succeeded, {how}");
+            Err(Error::new(Code::AlreadyRegistered, detail))
+        }
     }
 }
 
@@ -182,13 +211,12 @@ async fn prove(
     core: &Arc<Core>,
     username: &str,
     password: &Password,
-    device: DeviceId,
-    keys: &DeviceKeys,
+    new: &NewKeys,
 ) -> Result<Proved, Error> {
     let (login, request) = sordino_opaque::Login::start(password.bytes()).map_err(malformed)?;
     let asked = http::PasswordLogin {
         username: username.to_owned(),
-        device,
+        device: new.device,
         request: request.into(),
     };
     let http::PasswordChallenge {
@@ -211,12 +239,12 @@ async fn prove(
             })
     });
     let done = done.await?;
-    let signing_key = keys.public().signing_key;
-    let confirmed = confirmation(&done.session_key, device.as_bytes(), &signing_key);
+    let signing_key = new.keys.public().signing_key;
+    let confirmed = confirmation(&done.session_key, new.device.as_bytes(), &signing_key);
     let now = Instant::now();
     let finish = http::PasswordFinish {
         username: username.to_owned(),
-        device,
+        device: new.device,
         signing_key: signing_key.to_vec().into(),
         nonce,
         attempt,
@@ -232,25 +260,75 @@ async fn prove(
     })
 }
 
+/// What a device that is on no list yet will be.
+struct NewKeys {
+    device: DeviceId,
+    keys: DeviceKeys,
+}
+
+impl NewKeys {
+    fn generate() -> Self {
+        Self {
+            device: DeviceId::from_bytes(rand::random()),
+            keys: DeviceKeys::generate(&mut rand::rng()),
+        }
+    }
+}
+
+/// Signs as a device that may not be in the store yet.
+struct NewDeviceSigner {
+    user: UserId,
+    new: Arc<NewKeys>,
+}
+
+impl Signer for NewDeviceSigner {
+    fn device(&self) -> Result<(UserId, DeviceId), Error> {
+        Ok((self.user, self.new.device))
+    }
+
+    fn sign_auth(&self, relay: &str, nonce: &[u8; 32]) -> Result<[u8; 64], Error> {
+        Ok(self.new.keys.sign_auth(relay, nonce))
+    }
+
+    fn sign_request(
+        &self,
+        method: &str,
+        path: &str,
+        body: &[u8],
+        nonce: &[u8; 32],
+    ) -> Result<[u8; 64], Error> {
+        Ok(self.new.keys.sign_request(method, path, body, nonce))
+    }
+}
+
 /// An account whose password was right, and whose vault is still closed.
 pub(crate) struct Locked {
     core: Arc<Core>,
-    /// With the token that the password yielded.
+    /// With the token that the password yielded, and no other.
     http: Http,
     user: UserId,
     username: String,
-    device: DeviceId,
-    keys: DeviceKeys,
-    export_key: Secret<64>,
+    new: Arc<NewKeys>,
+    /// Where the password opens the vault.
+    export_key: Option<Secret<64>>,
     list: DeviceList,
     vault: pb::Vault,
+    /// What the relay was asked for, and instead of which device. Asked for again it is the same again: the relay may have it.
+    asked: Mutex<Option<Asked>>,
+}
+
+#[derive(Clone)]
+struct Asked {
+    instead_of: Option<DeviceId>,
+    put: http::PutList,
+    list: DeviceList,
 }
 
 /// How far a login by password comes.
 pub(crate) enum LoggedIn {
     /// An earlier attempt had come to its end, and its answer was lost.
     Done(User),
-    Locked(Box<Locked>),
+    Locked(Arc<Locked>),
 }
 
 /// Logs in on a store that has no account yet.
@@ -262,23 +340,25 @@ pub(crate) async fn login(
     if !limits::is_username(&username) {
         return Err(Error::new(Code::BadRequest, NO_NAME));
     }
-    if let Some(account) = core.shared.account() {
-        if account.registered {
-            return Err(Error::new(Code::AlreadyRegistered, ""));
-        }
-        if account.username == username
-            && let Some(user) = own_account(core).await?
-        {
-            return confirm(core, user).await.map(LoggedIn::Done);
-        }
+    let _one = core.account.lock().await;
+    let before = made_before(core).await?;
+    if let Some(user) = before.as_ref().filter(|user| user.username != username) {
+        return taken_up(core, user.clone(), &username, None)
+            .await
+            .map(LoggedIn::Done);
     }
-    let keys = DeviceKeys::generate(&mut rand::rng());
-    let device = DeviceId::from_bytes(rand::random());
-    let proved = prove(core, &username, &password, device, &keys).await?;
-    let http = core.http.with_token(proved.token);
-    let newest = http.lists(proved.user, None).await?.lists;
-    let newest = newest.last().map(parse);
-    let list = match newest {
+    let new = Arc::new(NewKeys::generate());
+    let proved = prove(core, &username, &password, &new).await?;
+    if let Some(user) = before {
+        return confirm(core, user).await.map(LoggedIn::Done);
+    }
+    let signer = NewDeviceSigner {
+        user: proved.user,
+        new: new.clone(),
+    };
+    let http = core.http.of_device(Arc::new(signer), Some(proved.token));
+    let newest = http.lists(proved.user, None).await.map_err(ended)?.lists;
+    let list = match newest.last().map(parse) {
         Some(Ok(list)) if list.user == proved.user => list,
         _ => {
             let detail = "the account's device list does not verify";
@@ -287,19 +367,25 @@ pub(crate) async fn login(
     };
     let vault = match list.vault_version {
         0 => return Err(Error::new(Code::NoVault, "the account has none")),
-        _ => http.vault(proved.user).await?,
+        _ => http.vault(proved.user).await.map_err(ended)?,
     };
-    Ok(LoggedIn::Locked(Box::new(Locked {
+    let by_password = is_opened_by_password(&vault);
+    Ok(LoggedIn::Locked(Arc::new(Locked {
         core: core.clone(),
         http,
         user: proved.user,
         username,
-        device,
-        keys,
-        export_key: proved.export_key,
+        new,
+        export_key: by_password.then_some(proved.export_key),
         list,
         vault,
+        asked: Mutex::default(),
     })))
+}
+
+fn is_opened_by_password(vault: &pb::Vault) -> bool {
+    let kind = OpenerKind::Password as u32;
+    vault.wrapped_keys.iter().any(|key| key.kind == kind)
 }
 
 impl Locked {
@@ -310,8 +396,7 @@ impl Locked {
 
     /// Whether the password opens the vault.
     pub(crate) fn is_opened_by_password(&self) -> bool {
-        let kind = OpenerKind::Password as u32;
-        self.vault.wrapped_keys.iter().any(|key| key.kind == kind)
+        self.export_key.is_some()
     }
 
     /// Opens the vault, with the recovery key or else with the password, and puts this device on the account's list; `instead_of`
@@ -321,31 +406,55 @@ impl Locked {
         recovery_key: Option<&RecoveryKey>,
         instead_of: Option<DeviceId>,
     ) -> Result<User, Error> {
-        let contents = self.open_vault(recovery_key)?;
-        let (put, device) = self.join(contents, instead_of)?;
-        self.core
-            .shared
-            .run(move |machine| machine.begin_joining(device, now_ms()))
-            .await?;
+        let core = &self.core;
+        let _one = core.account.lock().await;
+        let asked = self.asked().clone();
+        // Where the store has what was asked for, the answer may have been lost.
+        if let Some(user) = made_before(core).await? {
+            let name = self.username.as_str();
+            return taken_up(core, user, name, None).await;
+        }
+        let asked = match asked.filter(|asked| asked.instead_of == instead_of) {
+            Some(asked) => asked,
+            None => {
+                let (asked, device) = self.join(self.open_vault(recovery_key)?, instead_of)?;
+                core.shared
+                    .run(move |machine| machine.begin_joining(device, now_ms()))
+                    .await?;
+                self.asked().replace(asked.clone());
+                asked
+            }
+        };
         let made = http::User {
             user: self.user,
             username: self.username.clone(),
         };
-        match self.http.put_list(self.user, &put).await {
-            Ok(()) => {}
-            // The answer may be that to an attempt whose own answer was lost: then the device can log in.
-            Err(error) => match own_account(&self.core).await {
-                Ok(Some(_)) => {}
-                _ => return Err(ended(error)),
-            },
+        if let Err(error) = self.http.put_list(self.user, &asked.put).await {
+            let signer = NewDeviceSigner {
+                user: self.user,
+                new: self.new.clone(),
+            };
+            let device = core.http.of_device(Arc::new(signer), None);
+            // It may be the answer to an attempt whose own answer was lost.
+            if !matches!(is_listed(&device, &asked.list).await, Ok(Some(_))) {
+                return Err(ended(error));
+            }
         }
-        confirm(&self.core, made).await
+        confirm(core, made).await
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Option<Asked>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn open_vault(&self, recovery_key: Option<&RecoveryKey>) -> Result<Contents, Error> {
         let secret = match recovery_key {
             Some(key) => OpenerSecret::recovery_key(key, self.user),
-            None => OpenerSecret::password(&self.export_key, self.user),
+            None => {
+                let key = self.export_key.as_ref();
+                let key = key.ok_or_else(|| Error::new(Code::NoVault, "no password opens it"))?;
+                OpenerSecret::password(key, self.user)
+            }
         };
         let contents = secret.open(self.vault_id(self.list.vault_version), &self.vault);
         let contents = contents.map_err(|error| match error {
@@ -382,7 +491,7 @@ impl Locked {
         &self,
         mut contents: Contents,
         instead_of: Option<DeviceId>,
-    ) -> Result<(http::PutList, NewDevice), Error> {
+    ) -> Result<(Asked, NewDevice), Error> {
         let refused = |error: sordino_protocol::list::ListError| {
             Error::new(Code::BadKeys, format!("the account's device list: {error}"))
         };
@@ -411,8 +520,8 @@ impl Locked {
         } else if self.list.devices.len() >= limits::DEVICES {
             return Err(Error::new(Code::DeviceLimit, ""));
         }
-        let keys = &self.keys;
-        let entry = listed(self.user, &self.list.identity_key, self.device, keys, now);
+        let NewKeys { device: id, keys } = self.new.as_ref();
+        let entry = listed(self.user, &self.list.identity_key, *id, keys, now);
         let list = change.add_unvouched(entry).sign(&contents.list_signing_key);
         let list = list.map_err(refused)?;
         let (signing, identity) = keys.to_secret();
@@ -421,7 +530,7 @@ impl Locked {
         let device = NewDevice {
             account: StoredAccount {
                 user: self.user,
-                device: self.device,
+                device: *id,
                 username: self.username.clone(),
                 registered: false,
                 keys: DeviceKeys::from_secret(&signing, &identity),
@@ -432,12 +541,16 @@ impl Locked {
             },
             list: list.clone(),
         };
-        let put = http::PutList {
-            list: list.signed.into(),
-            vault,
-            password: None,
+        let asked = Asked {
+            instead_of,
+            put: http::PutList {
+                list: list.signed.clone().into(),
+                vault,
+                password: None,
+            },
+            list,
         };
-        Ok((put, device))
+        Ok((asked, device))
     }
 }
 

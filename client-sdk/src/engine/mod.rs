@@ -61,6 +61,8 @@ pub(crate) struct Core {
     relay: RelayUrl,
     tls: Arc<rustls::ClientConfig>,
     vault_policy: VaultPolicy,
+    /// Held while an account is made or joined: one at a time.
+    account: tokio::sync::Mutex<()>,
     /// Held while there is a connection, or one is being made.
     pub(crate) online: tokio::sync::Mutex<()>,
     /// Errands that may ask the relay at a time.
@@ -86,6 +88,7 @@ impl Core {
             relay,
             tls,
             vault_policy,
+            account: tokio::sync::Mutex::new(()),
             online: tokio::sync::Mutex::new(()),
             errands: tokio::sync::Semaphore::new(ERRANDS),
             caught_up: AtomicBool::new(false),

@@ -109,9 +109,8 @@ impl Shared {
 impl Signer for Shared {
     fn device(&self) -> Result<(UserId, DeviceId), Error> {
         self.with(|machine| {
-            let account = machine
-                .account()
-                .ok_or_else(|| Error::new(Code::NotRegistered, ""))?;
+            let account = machine.account().filter(|account| account.registered);
+            let account = account.ok_or_else(|| Error::new(Code::NotRegistered, ""))?;
             Ok((account.user, account.device))
         })
     }
@@ -128,5 +127,32 @@ impl Signer for Shared {
         nonce: &[u8; 32],
     ) -> Result<[u8; 64], Error> {
         self.with(|machine| machine.sign_request(method, path, body, nonce))
+    }
+}
+
+/// The same before the relay has confirmed the account: to make it, and to find out whether it was made.
+pub(super) struct Unconfirmed(pub(super) Shared);
+
+impl Signer for Unconfirmed {
+    fn device(&self) -> Result<(UserId, DeviceId), Error> {
+        self.0.with(|machine| {
+            let account = machine.account();
+            let account = account.ok_or_else(|| Error::new(Code::NotRegistered, ""))?;
+            Ok((account.user, account.device))
+        })
+    }
+
+    fn sign_auth(&self, relay: &str, nonce: &[u8; 32]) -> Result<[u8; 64], Error> {
+        self.0.sign_auth(relay, nonce)
+    }
+
+    fn sign_request(
+        &self,
+        method: &str,
+        path: &str,
+        body: &[u8],
+        nonce: &[u8; 32],
+    ) -> Result<[u8; 64], Error> {
+        self.0.sign_request(method, path, body, nonce)
     }
 }

@@ -10,7 +10,7 @@ use sordino_crypto::{
 };
 use sordino_protocol::{Code, DeviceId, UserId, http, limits, list::DeviceList};
 
-use super::{Machine, begun};
+use super::{Machine, begun, registered};
 use crate::error::{Error, NO_NAME};
 use crate::store::{Durability, SharedKeys, StoredAccount, Unsettled};
 
@@ -170,6 +170,20 @@ impl Machine {
         Ok(())
     }
 
+    /// An earlier attempt made the account under this name, whichever was asked for since.
+    ///
+    /// # Errors
+    /// `NotRegistered`; those of the store.
+    pub fn is_named(&mut self, username: &str) -> Result<(), Error> {
+        begun(self.account.as_ref())?;
+        self.store
+            .transaction(Durability::Relaxed, |tx| tx.set_username(username, false))?;
+        if let Some(account) = &mut self.account {
+            username.clone_into(&mut account.username);
+        }
+        Ok(())
+    }
+
     /// The relay has made the account.
     ///
     /// # Errors
@@ -195,7 +209,7 @@ impl Machine {
         if let Some(account) = &mut self.account {
             account.registered = true;
         }
-        Ok(())
+        self.store.forget_log()
     }
 
     /// The recovery key, from the registration until the person has it.
@@ -203,11 +217,8 @@ impl Machine {
     /// # Errors
     /// `NotRegistered`; those of the store.
     pub fn recovery_key(&self) -> Result<Option<RecoveryKey>, Error> {
-        let account = begun(self.account.as_ref())?;
         // Before that nothing is opened by it.
-        if !account.registered {
-            return Err(Error::new(Code::NotRegistered, ""));
-        }
+        registered(self.account.as_ref())?;
         let unsettled = self.store.read(|tx| tx.unsettled())?;
         Ok(unsettled.and_then(|unsettled| unsettled.recovery_key))
     }
@@ -215,10 +226,25 @@ impl Machine {
     /// The person has written the recovery key down: it is forgotten.
     ///
     /// # Errors
-    /// Those of the store.
+    /// `NotRegistered`; those of the store.
     pub fn recovery_key_kept(&mut self) -> Result<(), Error> {
+        registered(self.account.as_ref())?;
         self.store
-            .transaction(Durability::Synced, |tx| tx.forget_recovery_key())
+            .transaction(Durability::Synced, |tx| tx.forget_recovery_key())?;
+        self.store.forget_log()
+    }
+
+    /// The own list that is stored: the newest that this device has seen, or made.
+    ///
+    /// # Errors
+    /// `NotRegistered` where there is no account, not even an unconfirmed one; those of the store.
+    pub fn own_list(&self) -> Result<DeviceList, Error> {
+        let user = begun(self.account.as_ref())?.user;
+        let list = self.store.read(|tx| match tx.pin(user)? {
+            Some((pin, _)) => tx.list(user, pin.version),
+            None => Ok(None),
+        })?;
+        list.ok_or_else(|| Error::new(Code::StoreDamaged, "the own device list"))
     }
 
     /// Keeps the keys of a device before the relay is asked to list it. An earlier attempt that the relay has not confirmed is
@@ -257,12 +283,7 @@ impl Machine {
     /// # Errors
     /// Those of the store.
     pub fn registration_refused(&mut self) -> Result<(), Error> {
-        self.store
-            .transaction(Durability::Relaxed, |tx| tx.set_username("", false))?;
-        if let Some(account) = &mut self.account {
-            account.username.clear();
-        }
-        Ok(())
+        self.is_named("")
     }
 
     /// Answers a login challenge of the relay with this name.

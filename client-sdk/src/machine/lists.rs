@@ -12,7 +12,7 @@ use sordino_protocol::{
 
 use super::sessions::stop_sending;
 use super::timeline::key_changed;
-use super::{Happening, Machine, begun};
+use super::{Happening, Machine, registered};
 use crate::error::Error;
 use crate::store::{Durability, Tx};
 
@@ -37,7 +37,7 @@ impl Machine {
         lists: Vec<pb::Signed>,
         now_ms: u64,
     ) -> Result<Vec<Happening>, Error> {
-        let me = begun(self.account.as_ref())?;
+        let me = registered(self.account.as_ref())?;
         let mut happenings = Vec::new();
         let taken = self.store.transaction(Durability::Relaxed, |tx| {
             take(

@@ -63,9 +63,15 @@ impl Machine {
     /// # Errors
     /// `NotRegistered`.
     pub fn conversation_with(&self, peer: UserId) -> Result<ConversationId, Error> {
-        let me = begun(self.account.as_ref())?;
+        let me = registered(self.account.as_ref())?;
         Ok(hash::conversation_id(me.user, peer))
     }
+}
+
+/// The account, once the relay has confirmed it.
+fn registered(account: Option<&StoredAccount>) -> Result<&StoredAccount, Error> {
+    let account = account.filter(|account| account.registered);
+    account.ok_or_else(|| Error::new(Code::NotRegistered, ""))
 }
 
 /// The account, whether or not the relay has confirmed it.

@@ -8,7 +8,7 @@ use sordino_protocol::{ClientMessageId, Code, ConversationId, Retry, UserId, has
 use super::lists::{Lists, take};
 use super::notes::Notes;
 use super::send::{changed, content, encrypt_waiting};
-use super::{Happening, Machine, begun};
+use super::{Happening, Machine, registered};
 use crate::error::Error;
 use crate::store::{Conversation, Durability, Outgoing, Progress, StoredAccount, Tx, UNPLACED};
 
@@ -142,7 +142,7 @@ impl Machine {
         refused: &pb::Refused,
         now_ms: u64,
     ) -> Result<(AfterRefusal, Vec<Happening>), Error> {
-        let me = begun(self.account.as_ref())?;
+        let me = registered(self.account.as_ref())?;
         let notes = &mut self.notes;
         let mut happenings = Vec::new();
         let Ok(conversation) = ConversationId::from_slice(&refused.conversation) else {
@@ -211,7 +211,7 @@ impl Machine {
         id: ClientMessageId,
         now_ms: u64,
     ) -> Result<Vec<Happening>, Error> {
-        let me = begun(self.account.as_ref())?;
+        let me = registered(self.account.as_ref())?;
         let notes = &self.notes;
         self.store.transaction(Durability::Synced, |tx| {
             let unknown = || Error::new(Code::UnknownMessage, "");

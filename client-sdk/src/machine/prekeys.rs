@@ -4,7 +4,7 @@ use sordino_crypto::prekeys::Owner;
 use sordino_protocol::{Code, frame, http, limits, pb, signed::SignedType};
 
 use super::sessions::expire_sessions;
-use super::{Machine, begun};
+use super::{Machine, registered};
 use crate::error::Error;
 use crate::store::{Durability, Tx};
 
@@ -37,7 +37,7 @@ impl Machine {
         on_relay: &http::PrekeyCount,
         now_ms: u64,
     ) -> Result<Option<http::PutPrekeys>, Error> {
-        let me = begun(self.account.as_ref())?;
+        let me = registered(self.account.as_ref())?;
         let notes = &self.notes;
         self.store.transaction(Durability::Synced, |tx| {
             expire(tx, now_ms)?;

@@ -13,7 +13,7 @@ use super::own_rows::own_row;
 use super::send::wants_attention;
 use super::timeline::{add, blank, message};
 use super::view::StoreView;
-use super::{Happening, Machine, begun};
+use super::{Happening, Machine, registered};
 use crate::error::Error;
 use crate::store::{Durability, ItemKind, Row, RowKind, StoredAccount, StoredItem, Tx, UNPLACED};
 use crate::sync::{Arrival, arrival};
@@ -50,7 +50,7 @@ impl Machine {
         catching_up: bool,
         now_ms: u64,
     ) -> Result<Taken, Error> {
-        let me = begun(self.account.as_ref())?;
+        let me = registered(self.account.as_ref())?;
         if conversation != hash::conversation_id(me.user, peer) {
             return Err(Error::new(
                 Code::RelayMisbehaved,
@@ -92,7 +92,7 @@ impl Machine {
     /// # Errors
     /// `NotRegistered`; those of the store.
     pub fn caught_up(&mut self, now_ms: u64) -> Result<Vec<Happening>, Error> {
-        let me = begun(self.account.as_ref())?;
+        let me = registered(self.account.as_ref())?;
         let notes = &self.notes;
         let mut taken = Taken::default();
         self.store.transaction(Durability::Relaxed, |tx| {

@@ -7,7 +7,7 @@ use super::encrypt::{Need, ready, renewals_due};
 use super::notes::Notes;
 use super::sessions::put_control;
 use super::timeline::{TimelineItem, show};
-use super::{Happening, Machine, begun};
+use super::{Happening, Machine, registered};
 use crate::error::Error;
 use crate::store::{
     Conversation, Durability, Entry, ItemKind, Progress, StoredAccount, StoredItem, Tx, UNPLACED,
@@ -40,7 +40,7 @@ impl Machine {
         drafts: &[(UserId, &str)],
         now_ms: u64,
     ) -> Result<Vec<Sent>, Error> {
-        let me = begun(self.account.as_ref())?;
+        let me = registered(self.account.as_ref())?;
         let notes = &self.notes;
         for (_, text) in drafts {
             if text.is_empty() {
@@ -90,7 +90,7 @@ impl Machine {
     /// # Errors
     /// `NotRegistered`; those of the store.
     pub fn needs(&self, peer: UserId, now_ms: u64) -> Result<Need, Error> {
-        let me = begun(self.account.as_ref())?;
+        let me = registered(self.account.as_ref())?;
         self.store.read(|tx| {
             let conversation = hash::conversation_id(me.user, peer);
             let waits =
@@ -129,7 +129,7 @@ impl Machine {
     /// # Errors
     /// `NotRegistered`; those of the store.
     pub fn encrypt_held(&mut self, peer: UserId, now_ms: u64) -> Result<usize, Error> {
-        let me = begun(self.account.as_ref())?;
+        let me = registered(self.account.as_ref())?;
         let notes = &self.notes;
         let conversation = hash::conversation_id(me.user, peer);
         self.store.transaction(Durability::Synced, |tx| {

@@ -12,7 +12,7 @@ use sordino_protocol::{Class, ClientMessageId, Code, DeviceId, SessionId, UserId
 use super::encrypt::{missing_sessions, renewals_due};
 use super::lists::{Lists, take};
 use super::send::content;
-use super::{Happening, Machine, begun};
+use super::{Happening, Machine, registered};
 use crate::error::Error;
 use crate::store::{Conversation, Durability, Entry, StoredAccount, Tx};
 
@@ -28,7 +28,7 @@ impl Machine {
         claimed: http::Claimed,
         now_ms: u64,
     ) -> Result<Vec<Happening>, Error> {
-        let me = begun(self.account.as_ref())?;
+        let me = registered(self.account.as_ref())?;
         let notes = &mut self.notes;
         let mut happenings = Vec::new();
         let list = claimed.list.into();

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use sordino_protocol::Code;
 use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
@@ -40,12 +41,19 @@ impl AccessToken {
 
 /// The token at hand.
 #[derive(Default)]
-pub(crate) struct Tokens(Mutex<Option<std::sync::Arc<AccessToken>>>);
+pub(crate) struct Tokens {
+    held: Mutex<Option<std::sync::Arc<AccessToken>>>,
+    /// There is no other than the one that was given.
+    given: bool,
+}
 
 impl Tokens {
-    /// With this one at hand.
+    /// With this one, and none after it.
     pub(crate) fn given(token: AccessToken) -> Self {
-        Self(Mutex::new(Some(std::sync::Arc::new(token))))
+        Self {
+            held: Mutex::new(Some(std::sync::Arc::new(token))),
+            given: true,
+        }
     }
 
     /// A token with time left; `login` fetches one if need be. Callers that come together share one login.
@@ -53,9 +61,12 @@ impl Tokens {
         &self,
         login: impl AsyncFnOnce() -> Result<AccessToken, Error>,
     ) -> Result<std::sync::Arc<AccessToken>, Error> {
-        let mut held = self.0.lock().await;
+        let mut held = self.held.lock().await;
         if let Some(token) = held.as_ref().filter(|token| token.is_fresh(Instant::now())) {
             return Ok(token.clone());
+        }
+        if self.given {
+            return Err(Error::new(Code::NotAuthenticated, "the login has ended"));
         }
         let token = std::sync::Arc::new(login().await?);
         *held = Some(token.clone());
@@ -64,7 +75,7 @@ impl Tokens {
 
     /// The relay refused this token: it is not used again.
     pub(crate) async fn refused(&self, token: &AccessToken) {
-        let mut held = self.0.lock().await;
+        let mut held = self.held.lock().await;
         if held
             .as_ref()
             .is_some_and(|held| std::ptr::eq(held.as_ref(), token))
@@ -77,8 +88,6 @@ impl Tokens {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
-
-    use sordino_protocol::Code;
 
     use super::*;
 
@@ -101,6 +110,17 @@ mod tests {
         tokens.refused(&first).await;
         assert_eq!(tokens.fresh(login(30)).await.expect("token").expose(), "1");
         assert_eq!(tokens.fresh(login(600)).await.expect("token").expose(), "2");
+    }
+
+    #[tokio::test]
+    async fn a_token_that_was_given_has_no_successor() {
+        let login = async || -> Result<AccessToken, Error> { panic!("no device may log in") };
+        let tokens = Tokens::given(token(7, 300));
+        let given = tokens.fresh(login).await.expect("token");
+        assert_eq!(given.expose(), "7");
+        tokens.refused(&given).await;
+        let ended = tokens.fresh(login).await.map(drop);
+        assert_eq!(ended.unwrap_err().code(), Code::NotAuthenticated);
     }
 
     #[tokio::test]

@@ -65,13 +65,13 @@ impl Http {
         })
     }
 
-    /// The same relay and device, with a token that was got otherwise and is not renewed by a login of the device.
-    pub(crate) fn with_token(&self, token: AccessToken) -> Self {
+    /// The same relay for another device, which logs in by itself, or has this token and no other.
+    pub(crate) fn of_device(&self, signer: Arc<dyn Signer>, token: Option<AccessToken>) -> Self {
         Self {
             client: self.client.clone(),
             relay: self.relay.clone(),
-            signer: self.signer.clone(),
-            tokens: Tokens::given(token),
+            signer,
+            tokens: token.map_or_else(Tokens::default, Tokens::given),
         }
     }
 

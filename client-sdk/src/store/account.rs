@@ -179,13 +179,21 @@ impl Tx<'_> {
     /// The relay has the vault.
     pub fn forget_vault_keys(&self) -> Result<(), Error> {
         let forget = "UPDATE unsettled SET identity_key = NULL, backup_key = NULL";
-        self.run(forget, []).map(drop)
+        self.run(forget, [])?;
+        self.forget_what_is_settled()
+    }
+
+    fn forget_what_is_settled(&self) -> Result<(), Error> {
+        let nothing = "DELETE FROM unsettled
+             WHERE identity_key IS NULL AND backup_key IS NULL AND recovery_key IS NULL";
+        self.run(nothing, []).map(drop)
     }
 
     /// The person has the recovery key.
     pub fn forget_recovery_key(&self) -> Result<(), Error> {
         let forget = "UPDATE unsettled SET recovery_key = NULL";
-        self.run(forget, []).map(drop)
+        self.run(forget, [])?;
+        self.forget_what_is_settled()
     }
 
     /// The name that is asked for, and whether the relay has confirmed it.

@@ -104,6 +104,16 @@ impl Store {
         tx.0.commit().map_err(failed)?;
         Ok(result)
     }
+
+    /// Empties the write-ahead log, which holds earlier states of the pages: keys that were to leave.
+    ///
+    /// # Errors
+    /// `StoreFailed`.
+    pub fn forget_log(&self) -> Result<(), Error> {
+        self.connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+            .map_err(failed)
+    }
 }
 
 /// What an error of SQLite means to the caller.

@@ -53,7 +53,7 @@ pub struct StoredItem {
     pub author_device: Option<DeviceId>,
     /// The author's name for it.
     pub client_message_id: Option<ClientMessageId>,
-    /// Written on this device.
+    /// Written by the user of this device, on whichever device.
     pub mine: bool,
     /// The text.
     pub text: String,
@@ -148,7 +148,8 @@ impl Tx<'_> {
         self.one(
             &format!(
                 "SELECT {COLUMNS} FROM timeline
-                 WHERE conversation = ?1 AND client_message_id = ?2 AND mine = 1"
+                 WHERE conversation = ?1 AND client_message_id = ?2 AND mine = 1
+                     AND author_device = (SELECT device FROM account)"
             ),
             params![conversation.as_bytes(), id.as_bytes()],
             stored,

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use axum::{
@@ -29,6 +29,9 @@ struct Shared {
     /// Requests until the one that is lost, which is 1.
     left: AtomicUsize,
     what: Lost,
+    /// From the first request on that has this method or path, so many answers are lost.
+    from: Option<(String, AtomicUsize)>,
+    begun: AtomicBool,
 }
 
 /// A proxy before `relay` that loses the `nth` request, from 1. Returns its address, and whether there was such a request.
@@ -38,16 +41,35 @@ pub async fn losing(relay: &str, nth: usize, what: Lost) -> (String, impl Fn() -
         client: reqwest::Client::new(),
         left: AtomicUsize::new(nth),
         what,
+        from: None,
+        begun: AtomicBool::new(false),
     });
     let has_lost = {
         let shared = shared.clone();
         move || shared.left.load(Ordering::SeqCst) == 0
     };
+    (serve(shared).await, has_lost)
+}
+
+/// A proxy before `relay` that loses `count` answers, the first of them to a request with this method or path.
+pub async fn losing_from(relay: &str, first: &str, count: usize) -> String {
+    let shared = Arc::new(Shared {
+        relay: relay.to_owned(),
+        client: reqwest::Client::new(),
+        left: AtomicUsize::new(0),
+        what: Lost::Answer,
+        from: Some((first.to_owned(), AtomicUsize::new(count))),
+        begun: AtomicBool::new(false),
+    });
+    serve(shared).await
+}
+
+async fn serve(shared: Arc<Shared>) -> String {
     let app = Router::new().fallback(pass).with_state(shared);
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("address"));
     tokio::spawn(async move { axum::serve(listener, app).await });
-    (url, has_lost)
+    url
 }
 
 async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
@@ -56,7 +78,17 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
         .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
             left.checked_sub(1)
         });
-    let lost = left == Ok(1);
+    let mut lost = left == Ok(1);
+    if let Some((first, count)) = &shared.from {
+        let is_first = request.method().as_str() == first || request.uri().path() == first;
+        if is_first || shared.begun.load(Ordering::SeqCst) {
+            shared.begun.store(true, Ordering::SeqCst);
+            let counted = count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |count| {
+                count.checked_sub(1)
+            });
+            lost = counted.is_ok();
+        }
+    }
     let nothing = StatusCode::BAD_GATEWAY.into_response();
     if lost && shared.what == Lost::Request {
         return nothing;

@@ -40,11 +40,12 @@ pub(super) async fn register(
     body: Body,
 ) -> Result<Json<PasswordAnswer>, ApiError> {
     let PasswordRequest { username, request } = body.json()?;
+    // First, so that tokens that are none are counted as well.
+    must_not_guess(&api, &extensions, &username).await?;
     let owner = match headers.contains_key(header::AUTHORIZATION) {
         true => Some(AccountCaller::of_headers(&api, &headers).await?),
         false => None,
     };
-    must_not_guess(&api, &extensions, &username).await?;
     if let Some(user) = api.users.by_name(&username).await? {
         let may = match &owner {
             Some(owner) if owner.user == user.user => {
