@@ -137,7 +137,7 @@ pub(crate) enum Event {
     /// The account is open, or why not, and whether one has to log in again.
     Unlocked(Result<Clean, (Clean, bool)>),
     /// To be written down.
-    RecoveryKey(Clean),
+    RecoveryKey(Typed),
     Connection(Connection),
     Rows(Diff<Row>),
     Items(UserId, Diff<Item>),

@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::{
     clock,
-    model::{Command, Connection, Diff, Event, Peer, UserId},
+    model::{Command, Connection, Diff, Event, Peer, Typed, UserId},
     text::Clean,
     words,
 };
@@ -38,7 +38,7 @@ impl Session {
     pub(crate) fn start(client: Client, news: Sender<Event>) -> Self {
         tokio::spawn(conversations(client.clone(), news.clone()));
         // Before it connects: what is told from now on is heard.
-        tokio::spawn(follow_events(client.events(), news.clone()));
+        tokio::spawn(follow_events(client.clone(), client.events(), news.clone()));
         let (sends, queue) = mpsc::unbounded_channel();
         tokio::spawn(send_all(client.clone(), queue, news.clone()));
         if client.me().is_some() {
@@ -64,18 +64,22 @@ impl Session {
             }
             Command::Login { name, password } => {
                 let kept = self.login.clone();
-                tell(news, async move {
+                tokio::spawn(async move {
                     let password = Password::new(&password.0);
-                    let step = client.login(&name, &password).await;
-                    let outcome = match step.map_err(|e| words::name_error(&e)) {
-                        Ok(LoginStep::Done(me)) => Ok(Some(entered(&client, &me))),
+                    match client.login(&name, &password).await {
                         Ok(LoginStep::Locked(login)) => {
                             *kept.lock().await = Some(login);
-                            Ok(None)
+                            let _ = news.send(Event::LoggedIn(Ok(None))).await;
                         }
-                        Err(why) => Err(why),
-                    };
-                    Some(Event::LoggedIn(outcome))
+                        Ok(LoginStep::Done(me)) => {
+                            let wrap = |name: Result<_, _>| Event::LoggedIn(name.map(Some));
+                            enter(client, Ok(me), news, wrap).await;
+                        }
+                        Err(why) => {
+                            let wrap = |name: Result<_, _>| Event::LoggedIn(name.map(Some));
+                            enter(client, Err(why), news, wrap).await;
+                        }
+                    }
                 });
             }
             Command::Unlock(typed) => {
@@ -137,14 +141,26 @@ fn entered(client: &Client, me: &User) -> Clean {
 }
 
 async fn register(client: Client, name: String, password: Password, news: Sender<Event>) {
-    let registered = client.register(&name, Some(&password)).await;
-    let outcome = registered.map(|me| entered(&client, &me));
-    let is_in = outcome.is_ok();
-    let outcome = outcome.map_err(|e| words::name_error(&e));
-    if news.send(Event::Registered(outcome)).await.is_ok()
-        && is_in
-        && let Some(event) = recovery_key(client).await
-    {
+    let made = client.register(&name, Some(&password)).await;
+    enter(client, made, news, Event::Registered).await;
+}
+
+/// Tells what became of it, and shows the recovery key if there is one. An earlier attempt may have come to its end.
+async fn enter(
+    client: Client,
+    made: Result<User, Error>,
+    news: Sender<Event>,
+    event: impl FnOnce(Result<Clean, Clean>) -> Event,
+) {
+    let (entered, beside) = match (made, client.me()) {
+        (Ok(me), _) => (Ok(entered(&client, &me)), recovery_key(client).await),
+        (Err(error), Some(me)) => {
+            let why = Clean::line(&format!("{error} Esc closes this."));
+            (Ok(entered(&client, &me)), Some(Event::Alarm(why)))
+        }
+        (Err(error), None) => (Err(words::name_error(&error)), None),
+    };
+    for event in [Some(event(entered)), beside].into_iter().flatten() {
         let _ = news.send(event).await;
     }
 }
@@ -152,18 +168,20 @@ async fn register(client: Client, name: String, password: Password, news: Sender
 /// The recovery key, if it is still to be written down.
 async fn recovery_key(client: Client) -> Option<Event> {
     match client.recovery_key().await {
-        Ok(key) => Some(Event::RecoveryKey(Clean::line(&key?.text()))),
+        Ok(key) => Some(Event::RecoveryKey(Typed(key?.text().to_string()))),
         Err(error) => Some(Event::Notice(words::error(&error))),
     }
 }
 
 async fn unlock(login: &tokio::sync::Mutex<Option<Login>>, typed: &str) -> Result<User, Error> {
     let key = Unlock::RecoveryKey(RecoveryKey::parse(typed)?);
-    let login = login.lock().await;
-    match login.as_ref() {
-        Some(login) => login.unlock(&key, None).await,
-        None => Err(Error::new(Code::NotAuthenticated, "")),
-    }
+    let mut kept = login.lock().await;
+    let Some(login) = kept.as_ref() else {
+        return Err(Error::new(Code::NotAuthenticated, ""));
+    };
+    let me = login.unlock(&key, None).await?;
+    *kept = None;
+    Ok(me)
 }
 
 /// Runs `work`, tells what comes of it. A screen that is gone wants no news.
@@ -210,9 +228,14 @@ async fn follow<T: Clone, U>(
     }
 }
 
-async fn follow_events(mut events: Events, news: Sender<Event>) {
+async fn follow_events(client: Client, mut events: Events, news: Sender<Event>) {
     while let Some(event) = events.next().await {
         let shown = match event {
+            sordino::Event::DeviceAdded { user, .. }
+                if client.me().is_some_and(|me| me.id == user) =>
+            {
+                Some(Event::Alarm(Clean::line(words::OWN_DEVICE)))
+            }
             sordino::Event::Connection(state) => Some(Event::Connection(connection(state))),
             sordino::Event::Received(message) => Some(Event::Received(message.author)),
             other => words::event(&other),

@@ -152,6 +152,9 @@ fn notice(item: &TimelineItem) -> Clean {
     })
 }
 
+/// For whoever lost both secrets to somebody else.
+pub(crate) const OWN_DEVICE: &str = "A new device is on your account. If it is not yours, somebody knows your password and your recovery key. Esc closes this.";
+
 /// Events that a person should know of.
 pub(crate) fn event(event: &Told) -> Option<Event> {
     let alarm = |said: &str| Some(Event::Alarm(Clean::line(said)));

@@ -33,7 +33,7 @@ fn start(relay: &TestRelay, name: &str) -> (Pty, TempDir) {
     pty.wait_for("once");
     pty.press("four-random-words\r");
     pty.wait_for("recovery");
-    pty.press("\r");
+    pty.press("\u{1b}");
     pty.wait_for("live");
     (pty, store)
 }

@@ -10,7 +10,7 @@ use crate::{
 /// Longest user name.
 const NAME_BYTES: usize = 32;
 /// Longest password and recovery key.
-const SECRET_BYTES: usize = 256;
+const SECRET_BYTES: usize = 1024;
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub(crate) enum Ask {
     Again { name: String, password: Typed },
     /// What opens an account whose password was right.
     RecoveryKey { name: String },
+    /// The last group of a recovery key, by whoever has written it down.
+    Written { key: Typed },
 }
 
 /// A question, and what was typed so far.
@@ -40,7 +42,7 @@ impl Form {
     pub(crate) fn new(ask: Ask) -> Self {
         let limit = match ask {
             Ask::Peer | Ask::Name { .. } => NAME_BYTES,
-            Ask::Password { .. } | Ask::Again { .. } | Ask::RecoveryKey { .. } => SECRET_BYTES,
+            _ => SECRET_BYTES,
         };
         Self {
             ask,
@@ -69,16 +71,20 @@ impl Form {
 
     /// Types or pastes. Names have no capitals.
     pub(crate) fn insert(&mut self, text: &str) {
-        match self.ask {
+        let whole = match self.ask {
             Ask::Peer | Ask::Name { .. } => self.input.insert(&text.trim().to_lowercase()),
             _ => self.input.insert(text),
         };
+        if !whole {
+            self.error = Some(Clean::line("That is too long; the rest was left out."));
+        }
     }
 
     /// The question before this one; `None`: there is none, and the conversations are behind it.
     pub(super) fn back(self) -> Option<Self> {
         match self.ask {
-            Ask::Peer => None,
+            // The key is shown again at the next start.
+            Ask::Peer | Ask::Written { .. } => None,
             Ask::Name { .. } => Some(self),
             Ask::Password { name, login } => Some(Self::named(&name, login)),
             Ask::Again { name, .. } => Some(Self::named(&name, false)),
@@ -143,6 +149,16 @@ impl App {
                 (Some(form.because(why)), None)
             }
             Ask::RecoveryKey { .. } => (None, Some(Command::Unlock(Typed(typed)))),
+            Ask::Written { key } => {
+                let last = key.0.rsplit('-').next().unwrap_or_default();
+                if !last.eq_ignore_ascii_case(typed.trim()) {
+                    form.input.clear();
+                    form.error = Some(Clean::line("Its last group is another one."));
+                    return Vec::new();
+                }
+                self.overlay = None;
+                return vec![Command::RecoveryKeyKept];
+            }
         };
         match next {
             Some(next) => *form = next,
@@ -194,7 +210,7 @@ impl App {
                 Ask::Password { name, login } => (name.clone(), *login),
                 Ask::Again { name, .. } => (name.clone(), false),
                 Ask::RecoveryKey { name } => (name.clone(), true),
-                Ask::Peer | Ask::Name { .. } => return self.answer_form(why),
+                Ask::Peer | Ask::Name { .. } | Ask::Written { .. } => return self.answer_form(why),
             };
             *form = Form::named(&name, login).because(why);
         }

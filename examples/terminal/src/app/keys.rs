@@ -50,14 +50,13 @@ impl App {
         match self.overlay.take() {
             Some(Overlay::Help(line)) => self.key_in_help(key, line),
             Some(Overlay::Form(form)) => self.key_in_form(key, form),
-            Some(Overlay::RecoveryKey(text)) => self.key_beside_recovery_key(key, text),
             None => self.key_in_chat(key),
         }
     }
 
     pub(super) fn paste(&mut self, text: &str) -> Vec<Command> {
         match &mut self.overlay {
-            Some(Overlay::Form(form)) if !form.busy => form.insert(text.trim()),
+            Some(Overlay::Form(form)) if !form.busy => form.insert(text),
             Some(_) => {}
             None => self.type_in(text),
         }
@@ -74,16 +73,6 @@ impl App {
             }
             KeyCode::Char('?') => self.type_in("?"),
             _ => {}
-        }
-        Vec::new()
-    }
-
-    /// Only what says that it was written down takes it away for good.
-    fn key_beside_recovery_key(&mut self, key: KeyEvent, text: Clean) -> Vec<Command> {
-        match key.code {
-            KeyCode::Enter => return vec![Command::RecoveryKeyKept],
-            KeyCode::Esc => {}
-            _ => self.overlay = Some(Overlay::RecoveryKey(text)),
         }
         Vec::new()
     }

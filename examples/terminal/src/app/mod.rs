@@ -44,8 +44,6 @@ pub(crate) enum Overlay {
     Help(usize),
     /// Asks for something.
     Form(Form),
-    /// The account's recovery key, to be written down.
-    RecoveryKey(Clean),
 }
 
 /// What is known of the messages before those loaded.
@@ -146,7 +144,7 @@ impl App {
                 Vec::new()
             }
             Event::RecoveryKey(key) => {
-                self.overlay = Some(Overlay::RecoveryKey(key));
+                self.overlay = Some(Overlay::Form(Form::new(Ask::Written { key })));
                 Vec::new()
             }
             Event::Connection(connection) => {

@@ -127,12 +127,14 @@ fn the_name_is_asked_for_before_anything_else() {
     app.update(Event::Registered(Ok(Clean::line("alice"))));
     assert!(app.overlay.is_none());
 
-    app.update(Event::RecoveryKey(Clean::line("ABCD-EFGH")));
+    app.update(Event::RecoveryKey(typed("ABCD-EFGH")));
     assert!(screen(&app).contains("ABCD-EFGH"));
     assert_eq!(press(&mut app, "x<esc>"), [], "later");
     assert!(app.overlay.is_none());
-    app.update(Event::RecoveryKey(Clean::line("ABCD-EFGH")));
-    assert_eq!(press(&mut app, "<enter>"), [Command::RecoveryKeyKept]);
+    app.update(Event::RecoveryKey(typed("ABCD-EFGH")));
+    assert_eq!(press(&mut app, "<enter>ABCD<enter>"), [], "not by chance");
+    assert!(screen(&app).contains("another one"));
+    assert_eq!(press(&mut app, "efgh<enter>"), [Command::RecoveryKeyKept]);
     assert!(app.overlay.is_none());
 }
 

@@ -20,7 +20,6 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
     match &app.overlay {
         Some(Overlay::Help(skip)) => help(frame, *skip),
         Some(Overlay::Form(form)) => question(frame, form),
-        Some(Overlay::RecoveryKey(key)) => recovery_key(frame, key),
         None => {}
     }
 }
@@ -51,7 +50,7 @@ fn help(frame: &mut Frame<'_>, skip: usize) {
 }
 
 /// Title, question, and what the keys do.
-fn asked(ask: &Ask) -> (&'static str, String, &'static str) {
+fn wording(ask: &Ask) -> (&'static str, String, &'static str) {
     let (title, question, keys) = match ask {
         Ask::Peer => (
             " New conversation ",
@@ -87,14 +86,28 @@ fn asked(ask: &Ask) -> (&'static str, String, &'static str) {
             "Your recovery key, nine groups of four:",
             "Enter opens your account here. Esc goes back.",
         ),
+        Ask::Written { key } => {
+            let question = format!(
+                "Write this down, and keep it where you keep what matters:\n\n{}\n\nIt opens your account on a new device, with your password. Nobody can replace it.\n\nIts last group, once you have written it down:",
+                key.0
+            );
+            let keys = "Enter: it is not shown again. Esc: at the next start it is.";
+            return (" Your recovery key ", question, keys);
+        }
     };
     (title, question.to_owned(), keys)
 }
 
 fn question(frame: &mut Frame<'_>, form: &Form) {
-    let (title, question, keys) = asked(&form.ask);
+    let (title, question, keys) = wording(&form.ask);
     let question = question.as_str();
-    let inner = popup(frame, title, 58, 6);
+    let columns = usize::from(frame.area().width.saturating_sub(4).min(58));
+    let asked: Vec<_> = text::wrap(question, columns)
+        .into_iter()
+        .map(|range| question.get(range).unwrap_or_default().trim_end())
+        .collect();
+    let height = u16::try_from(asked.len() + 5).unwrap_or(u16::MAX);
+    let inner = popup(frame, title, 58, height);
     let (typed, column) = match form.is_masked() {
         true => form.input.masked(),
         false => {
@@ -107,38 +120,19 @@ fn question(frame: &mut Frame<'_>, form: &Form) {
         None if form.busy => ("One moment…".to_owned(), theme::FAINT),
         None => (keys.to_owned(), theme::FAINT),
     };
-    let lines = vec![
-        Line::raw(question),
+    let mut lines: Vec<_> = asked.iter().map(|line| Line::raw(*line)).collect();
+    lines.extend([
         Line::from(vec![Span::styled("› ", theme::NAME), Span::raw(typed)]),
         Line::raw(""),
         Line::styled(said, style),
-    ];
+    ]);
     frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }), inner);
-    let asked = text::wrap(question, usize::from(inner.width)).len();
+    let asked = asked.len();
     if let (false, Ok(x), Ok(y)) = (form.busy, u16::try_from(column), u16::try_from(asked)) {
         let x = (inner.x + 2 + x).min(inner.right().saturating_sub(1));
         let y = (inner.y + y).min(inner.bottom().saturating_sub(1));
         frame.set_cursor_position(Position::new(x, y));
     }
-}
-
-fn recovery_key(frame: &mut Frame<'_>, key: &text::Clean) {
-    let inner = popup(frame, " Your recovery key ", 58, 10);
-    let lines = vec![
-        Line::raw("Write it down, and keep it where you keep what matters:"),
-        Line::raw(""),
-        Line::styled(key.as_str(), theme::NAME),
-        Line::raw(""),
-        Line::raw(
-            "It opens your account on a new device. Nobody can replace it, and it is not shown again.",
-        ),
-        Line::raw(""),
-        Line::styled(
-            "Enter: I have written it down. Esc: show it at the next start.",
-            theme::FAINT,
-        ),
-    ];
-    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }), inner);
 }
 
 /// A framed place in the middle, as large as asked or as the screen allows. Returns its inside.
