@@ -331,13 +331,13 @@ async fn what_is_not_of_the_same_move_is_left_alone() {
     );
     sql(
         &cluster.database,
-        "DELETE FROM prekeys; DELETE FROM devices; DELETE FROM device_lists; DELETE FROM users",
+        "DELETE FROM vaults; DELETE FROM prekeys; DELETE FROM devices; DELETE FROM device_lists; DELETE FROM users",
     );
     cluster.moved(source.data()).await.unwrap();
     let other = self::source().await;
     sql(
         &cluster.database,
-        "DELETE FROM prekeys; DELETE FROM devices; DELETE FROM device_lists; DELETE FROM users",
+        "DELETE FROM vaults; DELETE FROM prekeys; DELETE FROM devices; DELETE FROM device_lists; DELETE FROM users",
     );
     let refused = cluster.moved(other.data()).await;
     assert!(

@@ -3,10 +3,10 @@ use std::{path::PathBuf, process::Command, time::Duration};
 
 use crate::{
     Error, Stack,
-    classpath::{CASSANDRA, KAFKA},
+    classpath::CASSANDRA,
     packages::JAVA,
     pid::Identity,
-    service::cassandra,
+    service::{cassandra, kafka},
 };
 
 /// What a process has used so far.
@@ -50,10 +50,7 @@ impl Stack {
     /// # Errors
     /// Java was removed from the machine.
     pub fn kafka_tool(&self, class: &str) -> Result<Command, Error> {
-        let mut tool = Command::new(JAVA.path()?);
-        tool.args(["-Xmx256m", "-cp"]).arg(KAFKA.argument());
-        tool.arg(class);
-        Ok(tool)
+        kafka::tool(class)
     }
 
     /// `nodetool` for the first Cassandra node.

@@ -1,5 +1,11 @@
 //! HAProxy: ends TLS and spreads connections over the relay nodes, with the configuration that operators get.
-use std::{fs, net::SocketAddr, path::PathBuf, process::Command, time::Duration};
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    process::Command,
+    time::Duration,
+};
 
 use rustix::process::{Resource, getrlimit};
 
@@ -100,7 +106,7 @@ fn render(plan: &Plan, n: u16) -> Result<String, Error> {
     let relays = plan.relays.as_ref();
     let behind = |n: &u16| relays.is_some_and(|relays| relays.serves_devices(*n));
     let nodes = plan.relay_numbers().filter(behind);
-    let servers: String = nodes.map(|node| server(plan, node)).collect();
+    let servers: String = nodes.map(|node| server(plan, n, node)).collect();
     let bind = format!(
         "bind {} ssl crt {} ",
         front(plan, n),
@@ -161,7 +167,15 @@ fn unlike(what: &str) -> Error {
     ))
 }
 
-fn server(plan: &Plan, n: u16) -> String {
+/// The address from which a HAProxy process comes to the nodes, where there are several: to one node there are some 28 000 ports
+/// of one address, and all of them take from it otherwise.
+pub(crate) fn source(plan: &Plan, n: u16) -> Option<Ipv4Addr> {
+    let last = u8::try_from(n).unwrap_or(u8::MAX);
+    let several = plan.relays.as_ref().is_some_and(|relays| relays.fronts > 1);
+    several.then(|| Ipv4Addr::new(127, 0, 1, last))
+}
+
+fn server(plan: &Plan, front: u16, n: u16) -> String {
     let (name, address, ops) = (relay::name(n), relay::reached(plan, n), relay::ops(plan, n));
     let sticky = plan
         .relays
@@ -172,9 +186,11 @@ fn server(plan: &Plan, n: u16) -> String {
     } else {
         String::new()
     };
+    let source = source(plan, front).map(|source| format!(" source {source}"));
+    let source = source.unwrap_or_default();
     // The check goes to the node itself, also where what people send takes a detour.
     format!(
-        "    server {name} {address} addr {} port {}{cookie}\n",
+        "    server {name} {address} addr {} port {}{cookie}{source}\n",
         ops.ip(),
         ops.port()
     )

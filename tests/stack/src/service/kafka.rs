@@ -133,7 +133,36 @@ pub(crate) fn bring_up(plan: &Plan, context: &Context<'_>) -> Result<(), Error> 
         format_storage(plan, place)?;
         place.write(&made, b"")?;
     }
-    context.all((1..=plan.brokers).map(|n| process(plan, n)))
+    context.all((1..=plan.brokers).map(|n| process(plan, n)))?;
+    let granted = place.etc("kafka.granted");
+    if plan.secure && !granted.exists() {
+        context.prepare("granting the relay nodes what they may do in Kafka")?;
+        grant(plan)?;
+        place.write(&granted, b"")?;
+    }
+    Ok(())
+}
+
+/// What the relay nodes may do, as docs/operations.md has it.
+fn grant(plan: &Plan) -> Result<(), Error> {
+    let groups = ["--group", "delivery", "--group", "notify"];
+    for (resources, operations) in [
+        (
+            &["--topic", "messages"][..],
+            &["Create", "Describe", "DescribeConfigs", "Read", "Write"][..],
+        ),
+        (&groups, &["Read", "Describe"]),
+    ] {
+        let mut acls = tool("org.apache.kafka.tools.AclCommand")?;
+        acls.args(["--bootstrap-server", &servers(plan), "--add"]);
+        acls.args(["--allow-principal", &format!("User:{USER}")]);
+        acls.args(resources);
+        for operation in operations {
+            acls.args(["--operation", operation]);
+        }
+        run(&mut acls, "granting what relay nodes may do in Kafka")?;
+    }
+    Ok(())
 }
 
 fn properties_file(place: &Place, n: u16) -> std::path::PathBuf {
@@ -164,10 +193,11 @@ fn properties(plan: &Plan, n: u16) -> String {
     )
 }
 
-/// The listener of the relay nodes.
+/// The listener of the relay nodes, who may do what they were granted and nothing else; who comes by the others may do all.
 fn security(place: &Place) -> String {
     format!(
-        "ssl.keystore.type=PEM\nssl.keystore.location={}\n\
+        "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\nsuper.users=User:ANONYMOUS\n\
+         ssl.keystore.type=PEM\nssl.keystore.location={}\n\
          listener.name.relays.sasl.enabled.mechanisms=SCRAM-SHA-512\n\
          listener.name.relays.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;\n",
         certificate::file(place).display()
@@ -202,13 +232,20 @@ fn format_storage(plan: &Plan, place: &Place) -> Result<(), Error> {
 }
 
 fn format_one(cluster: &str, quorum: &[String], properties: &Path) -> Result<(), Error> {
-    let mut tool = Command::new(JAVA.path()?);
-    tool.arg("-cp")
-        .arg(KAFKA.argument())
-        .args(["kafka.tools.StorageTool", "format", "-t", cluster, "-c"])
+    let mut storage = tool("kafka.tools.StorageTool")?;
+    storage
+        .args(["format", "-t", cluster, "-c"])
         .arg(properties)
         .args(quorum);
-    run(&mut tool, "formatting Kafka's storage")
+    run(&mut storage, "formatting Kafka's storage")
+}
+
+/// One of Kafka's own tools.
+pub(crate) fn tool(class: &str) -> Result<Command, Error> {
+    let mut tool = Command::new(JAVA.path()?);
+    tool.args(["-Xmx256m", "-cp"]).arg(KAFKA.argument());
+    tool.arg(class);
+    Ok(tool)
 }
 
 /// As Kafka writes one.

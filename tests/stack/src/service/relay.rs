@@ -1,7 +1,7 @@
 //! The relay nodes: the same program several times, each with its own configuration, all on the same servers.
 use std::{net::SocketAddr, path::PathBuf, process::Command, time::Duration};
 
-use super::{certificate, kafka};
+use super::{certificate, haproxy, kafka};
 use crate::{
     Addresses, Error, Plan, Relays,
     place::Place,
@@ -116,8 +116,15 @@ fn settings(plan: &Plan, addresses: &Addresses, n: u16) -> Result<String, Error>
     };
     let roles = plan.relays.as_ref().and_then(|all| all.roles.get(&n));
     let roles = roles.map_or_else(String::new, |roles| format!("roles = {roles:?}\n"));
+    let fronts = plan.front_numbers();
+    let sources = fronts.filter_map(|front| haproxy::source(plan, front));
+    let sources = sources.map(|source| format!("{source}/32"));
+    let proxies: Vec<_> = ["127.0.0.1/32".to_owned()]
+        .into_iter()
+        .chain(sources)
+        .collect();
     Ok(format!(
-        "[server]\nlisten = \"{listen}\"\nname = \"localhost\"\ntrusted_proxies = [\"127.0.0.1/32\"]\n{roles}\n\
+        "[server]\nlisten = \"{listen}\"\nname = \"localhost\"\ntrusted_proxies = {proxies:?}\n{roles}\n\
          [auth]\ntoken_key_file = {key:?}\npassword_key_file = {passwords:?}\n\n\
          [ops]\nlisten = \"{ops}\"\n\n\
          [store]\ndata = {data:?}\n\n\
