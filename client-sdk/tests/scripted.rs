@@ -128,6 +128,18 @@ async fn a_relay_that_takes_nothing_is_said_until_it_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_leaves_a_message_unanswered_has_trouble() {
+    let mut script = Script::start().await;
+    let (alice, mut play) = with_messages(&mut script, 1).await;
+    play.begin(Vec::new()).await;
+    let (_, send) = play.hear_send().await;
+    let why = Code::Timeout;
+    alice.until(&ConnectionState::Degraded { why }).await;
+    play.say(accepted(&send)).await;
+    alice.until_live().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_relay_that_waits_for_what_it_has_stored_is_left_for_a_new_connection() {
     let mut script = Script::start().await;
     let (alice, mut play) = with_messages(&mut script, 2).await;

@@ -9,6 +9,9 @@ use crate::net::socket::End;
 
 /// A relay that leaves what it owes an answer to without one for so long has lost it: it is asked on a new connection.
 const ANSWER_MS: u64 = 120_000;
+/// A message that the relay leaves without an answer for so long shows that it has trouble: its servers may be away, and it
+/// waits for them.
+const SLOW_MS: u64 = 5_000;
 
 impl Session<'_> {
     /// When something is due next.
@@ -18,10 +21,22 @@ impl Session<'_> {
         let in_ms = flights
             .chain(self.pulls.wakes_at_ms())
             .chain(self.overdue_at_ms())
+            .chain(self.slow_at_ms().filter(|at| *at > now))
             .min();
         let pauses = in_ms.map(|at| Instant::now() + Duration::from_millis(at.saturating_sub(now)));
         let later = self.later.values().copied();
         later.chain(pauses).chain(self.listing.retry_at).min()
+    }
+
+    /// When the oldest message will have waited, or began to wait, for longer than it should.
+    fn slow_at_ms(&self) -> Option<u64> {
+        let flights = self.flights.values().filter_map(Flight::waits_since_ms);
+        flights.min().map(|since| since.saturating_add(SLOW_MS))
+    }
+
+    /// Whether the relay is slow to answer a message.
+    pub(super) fn is_slow(&self) -> bool {
+        self.slow_at_ms().is_some_and(|at| at <= now_ms())
     }
 
     /// When the relay will have owed an answer for too long.

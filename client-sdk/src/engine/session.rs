@@ -405,10 +405,12 @@ impl Session<'_> {
             (awaited && is_trouble(*code)).then_some(*code)
         });
         let flights = self.flights.values().filter_map(Flight::trouble);
+        let slow = self.is_slow().then_some(Code::Timeout);
         self.unanswered
             .into_iter()
             .chain(flights)
             .chain(errands)
+            .chain(slow)
             .next()
     }
 
