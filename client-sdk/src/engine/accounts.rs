@@ -15,7 +15,7 @@ use sordino_crypto::{
 use sordino_opaque::{LoginError, Malformed, Realm, Registration, confirmation};
 use sordino_protocol::{Code, DeviceId, UserId, http, limits, list::DeviceList, pb};
 
-use super::{Core, errands::replenish, now_ms, shared::Unconfirmed};
+use super::{Core, errands::replenish, now_ms, shared::StoredDevice};
 use crate::{
     error::{Error, NO_NAME},
     machine::{NewDevice, SetPassword},
@@ -96,8 +96,11 @@ async fn confirm(core: &Arc<Core>, made: http::User) -> Result<User, Error> {
 
 /// The relay, as the device of an account that it may know or not.
 fn unconfirmed(core: &Arc<Core>) -> Http {
-    let signer = Unconfirmed(core.shared.clone());
-    core.http.of_device(Arc::new(signer), None)
+    let device = StoredDevice {
+        shared: core.shared.clone(),
+        unconfirmed: true,
+    };
+    core.http.of_device(Arc::new(device), None)
 }
 
 /// What an attempt whose answer was lost has made: the account of this store, if the relay has its device on the very list that

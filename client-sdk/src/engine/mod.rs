@@ -81,7 +81,11 @@ impl Core {
         tls: Arc<rustls::ClientConfig>,
         vault_policy: VaultPolicy,
     ) -> Result<Arc<Self>, Error> {
-        let http = Http::new(relay.clone(), &tls, Arc::new(shared.clone()))?;
+        let device = shared::StoredDevice {
+            shared: shared.clone(),
+            unconfirmed: false,
+        };
+        let http = Http::new(relay.clone(), &tls, Arc::new(device))?;
         Ok(Arc::new(Self {
             shared,
             http,

@@ -106,44 +106,25 @@ impl Shared {
     }
 }
 
-impl Signer for Shared {
-    fn device(&self) -> Result<(UserId, DeviceId), Error> {
-        self.with(|machine| {
-            let account = machine.account().filter(|account| account.registered);
-            let account = account.ok_or_else(|| Error::new(Code::NotRegistered, ""))?;
-            Ok((account.user, account.device))
-        })
-    }
-
-    fn sign_auth(&self, relay: &str, nonce: &[u8; 32]) -> Result<[u8; 64], Error> {
-        self.with(|machine| machine.sign_auth(relay, nonce))
-    }
-
-    fn sign_request(
-        &self,
-        method: &str,
-        path: &str,
-        body: &[u8],
-        nonce: &[u8; 32],
-    ) -> Result<[u8; 64], Error> {
-        self.with(|machine| machine.sign_request(method, path, body, nonce))
-    }
+/// The device of the store, as the network needs it.
+pub(super) struct StoredDevice {
+    pub(super) shared: Shared,
+    /// Also before the relay has confirmed the account: to make it, and to find out whether it was made.
+    pub(super) unconfirmed: bool,
 }
 
-/// The same before the relay has confirmed the account: to make it, and to find out whether it was made.
-pub(super) struct Unconfirmed(pub(super) Shared);
-
-impl Signer for Unconfirmed {
+impl Signer for StoredDevice {
     fn device(&self) -> Result<(UserId, DeviceId), Error> {
-        self.0.with(|machine| {
+        self.shared.with(|machine| {
             let account = machine.account();
+            let account = account.filter(|account| account.registered || self.unconfirmed);
             let account = account.ok_or_else(|| Error::new(Code::NotRegistered, ""))?;
             Ok((account.user, account.device))
         })
     }
 
     fn sign_auth(&self, relay: &str, nonce: &[u8; 32]) -> Result<[u8; 64], Error> {
-        self.0.sign_auth(relay, nonce)
+        self.shared.with(|machine| machine.sign_auth(relay, nonce))
     }
 
     fn sign_request(
@@ -153,6 +134,7 @@ impl Signer for Unconfirmed {
         body: &[u8],
         nonce: &[u8; 32],
     ) -> Result<[u8; 64], Error> {
-        self.0.sign_request(method, path, body, nonce)
+        self.shared
+            .with(|machine| machine.sign_request(method, path, body, nonce))
     }
 }
