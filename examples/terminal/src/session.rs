@@ -66,20 +66,17 @@ impl Session {
                 let kept = self.login.clone();
                 tokio::spawn(async move {
                     let password = Password::new(&password.0);
-                    match client.login(&name, &password).await {
+                    let entered = match client.login(&name, &password).await {
                         Ok(LoginStep::Locked(login)) => {
                             *kept.lock().await = Some(login);
                             let _ = news.send(Event::LoggedIn(Ok(None))).await;
+                            return;
                         }
-                        Ok(LoginStep::Done(me)) => {
-                            let wrap = |name: Result<_, _>| Event::LoggedIn(name.map(Some));
-                            enter(client, Ok(me), news, wrap).await;
-                        }
-                        Err(why) => {
-                            let wrap = |name: Result<_, _>| Event::LoggedIn(name.map(Some));
-                            enter(client, Err(why), news, wrap).await;
-                        }
-                    }
+                        Ok(LoginStep::Done(me)) => Ok(me),
+                        Err(why) => Err(why),
+                    };
+                    let event = |name: Result<_, _>| Event::LoggedIn(name.map(Some));
+                    enter(client, entered, news, event).await;
                 });
             }
             Command::Unlock(typed) => {

@@ -1,0 +1,321 @@
+//! A new device whose owner knows the password: it opens the account's vault and gets on the account's list.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use prost::Message;
+use sordino_crypto::{
+    Secret,
+    backup::BackupSealer,
+    keys::{DeviceKeys, ListSigningKey},
+    lists::{Change, listed, parse},
+    recovery::RecoveryKey,
+    vault::{Contents, OpenError, OpenerKind, OpenerSecret, VaultId},
+};
+use sordino_protocol::{
+    Code, DeviceId, UserId, http, limits,
+    list::{DeviceList, ListError},
+    pb,
+};
+
+use super::{
+    confirm, is_listed, made_before,
+    password::{NewKeys, prove},
+    taken_up,
+};
+use crate::{
+    engine::{Core, now_ms},
+    error::{Error, NO_NAME},
+    machine::NewDevice,
+    net::{Http, Signer},
+    password::Password,
+    store::{SharedKeys, StoredAccount},
+    types::User,
+};
+
+/// Signs as a device that may not be in the store yet.
+struct NewDeviceSigner {
+    user: UserId,
+    new: NewKeys,
+}
+
+impl Signer for NewDeviceSigner {
+    fn device(&self) -> Result<(UserId, DeviceId), Error> {
+        Ok((self.user, self.new.device))
+    }
+
+    fn sign_auth(&self, relay: &str, nonce: &[u8; 32]) -> Result<[u8; 64], Error> {
+        Ok(self.new.keys.sign_auth(relay, nonce))
+    }
+
+    fn sign_request(
+        &self,
+        method: &str,
+        path: &str,
+        body: &[u8],
+        nonce: &[u8; 32],
+    ) -> Result<[u8; 64], Error> {
+        Ok(self.new.keys.sign_request(method, path, body, nonce))
+    }
+}
+
+/// An account whose password was right, and whose vault is still closed.
+pub(crate) struct Locked {
+    core: Arc<Core>,
+    /// With the token that the password yielded, and no other.
+    http: Http,
+    user: UserId,
+    username: String,
+    signer: Arc<NewDeviceSigner>,
+    /// Where the password opens the vault.
+    export_key: Option<Secret<64>>,
+    list: DeviceList,
+    vault: pb::Vault,
+    /// What the relay was asked for, and instead of which device. Asked for again it is the same again: the relay may have it.
+    asked: Mutex<Option<Asked>>,
+}
+
+#[derive(Clone)]
+struct Asked {
+    instead_of: Option<DeviceId>,
+    put: http::PutList,
+    list: DeviceList,
+}
+
+/// How far a login by password comes.
+pub(crate) enum LoggedIn {
+    /// An earlier attempt had come to its end, and its answer was lost.
+    Done(User),
+    Locked(Arc<Locked>),
+}
+
+/// Logs in on a store that has no account yet.
+pub(crate) async fn login(
+    core: &Arc<Core>,
+    username: String,
+    password: Password,
+) -> Result<LoggedIn, Error> {
+    if !limits::is_username(&username) {
+        return Err(Error::new(Code::BadRequest, NO_NAME));
+    }
+    let _one = core.account.lock().await;
+    let before = made_before(core).await?;
+    if let Some(user) = before.as_ref().filter(|user| user.username != username) {
+        return taken_up(core, user.clone(), &username, None)
+            .await
+            .map(LoggedIn::Done);
+    }
+    let new = NewKeys::generate();
+    let proved = prove(core, &username, &password, &new).await?;
+    if let Some(user) = before {
+        return confirm(core, user).await.map(LoggedIn::Done);
+    }
+    let signer = Arc::new(NewDeviceSigner {
+        user: proved.user,
+        new,
+    });
+    let http = core.http.of_device(signer.clone(), Some(proved.token));
+    let newest = http.lists(proved.user, None).await.map_err(ended)?.lists;
+    let list = match newest.last().map(parse) {
+        Some(Ok(list)) if list.user == proved.user => list,
+        _ => {
+            let detail = "the account's device list does not verify";
+            return Err(Error::new(Code::BadKeys, detail));
+        }
+    };
+    let vault = match list.vault_version {
+        0 => return Err(Error::new(Code::NoVault, "the account has none")),
+        _ => http.vault(proved.user).await.map_err(ended)?,
+    };
+    let by_password = is_opened_by_password(&vault);
+    Ok(LoggedIn::Locked(Arc::new(Locked {
+        core: core.clone(),
+        http,
+        user: proved.user,
+        username,
+        signer,
+        export_key: by_password.then_some(proved.export_key),
+        list,
+        vault,
+        asked: Mutex::default(),
+    })))
+}
+
+fn is_opened_by_password(vault: &pb::Vault) -> bool {
+    let kind = OpenerKind::Password as u32;
+    vault.wrapped_keys.iter().any(|key| key.kind == kind)
+}
+
+impl Locked {
+    /// The devices of the account.
+    pub(crate) fn list(&self) -> &DeviceList {
+        &self.list
+    }
+
+    /// Whether the password opens the vault.
+    pub(crate) fn is_opened_by_password(&self) -> bool {
+        self.export_key.is_some()
+    }
+
+    /// Opens the vault, with the recovery key or else with the password, and puts this device on the account's list; `instead_of`
+    /// leaves it.
+    pub(crate) async fn unlock(
+        &self,
+        recovery_key: Option<&RecoveryKey>,
+        instead_of: Option<DeviceId>,
+    ) -> Result<User, Error> {
+        let core = &self.core;
+        let _one = core.account.lock().await;
+        let asked = self.asked().clone();
+        // Where the store has what was asked for, the answer may have been lost.
+        if let Some(user) = made_before(core).await? {
+            let name = self.username.as_str();
+            return taken_up(core, user, name, None).await;
+        }
+        let asked = match asked.filter(|asked| asked.instead_of == instead_of) {
+            Some(asked) => asked,
+            None => {
+                let (asked, device) = self.join(self.open_vault(recovery_key)?, instead_of)?;
+                core.shared
+                    .run(move |machine| machine.begin_joining(device, now_ms()))
+                    .await?;
+                self.asked().replace(asked.clone());
+                asked
+            }
+        };
+        let made = http::User {
+            user: self.user,
+            username: self.username.clone(),
+        };
+        if let Err(error) = self.http.put_list(self.user, &asked.put).await {
+            let device = core.http.of_device(self.signer.clone(), None);
+            // It may be the answer to an attempt whose own answer was lost.
+            if !matches!(is_listed(&device, &asked.list).await, Ok(Some(_))) {
+                return Err(ended(error));
+            }
+        }
+        confirm(core, made).await
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Option<Asked>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open_vault(&self, recovery_key: Option<&RecoveryKey>) -> Result<Contents, Error> {
+        let secret = match recovery_key {
+            Some(key) => OpenerSecret::recovery_key(key, self.user),
+            None => {
+                let key = self.export_key.as_ref();
+                let key = key.ok_or_else(|| Error::new(Code::NoVault, "no password opens it"))?;
+                OpenerSecret::password(key, self.user)
+            }
+        };
+        let contents = secret.open(self.vault_id(self.list.vault_version), &self.vault);
+        let contents = contents.map_err(|error| match error {
+            OpenError::NotFor(_) => Error::new(Code::NoVault, error.to_string()),
+            OpenError::Secret(OpenerKind::RecoveryKey) => Error::new(Code::WrongRecoveryKey, ""),
+            // The password was right: the relay gives another vault than the one that was written with it.
+            OpenError::Secret(OpenerKind::Password) | OpenError::Changed | OpenError::Malformed => {
+                Error::new(Code::RelayMisbehaved, error.to_string())
+            }
+        })?;
+        // What the vault holds must be what the list names; both are of the relay's choice.
+        let backup = self.sealer(&contents).map(|sealer| sealer.listed());
+        let named = (self.list.lsk, self.list.lsk_version, self.list.backup);
+        let held = contents.list_signing_key.public();
+        if (held, contents.list_signing_version, backup) != named {
+            let detail = "its vault and its device list do not belong together";
+            return Err(Error::new(Code::RelayMisbehaved, detail));
+        }
+        Ok(contents)
+    }
+
+    /// What seals the newest version of the backup.
+    fn sealer(&self, contents: &Contents) -> Option<BackupSealer> {
+        let newest = contents.backup_keys.iter().max_by_key(|keys| keys.version);
+        newest.map(|keys| keys.sealer(self.user))
+    }
+
+    fn vault_id(&self, version: u32) -> VaultId<'_> {
+        VaultId {
+            user: self.user,
+            identity_key: &self.list.identity_key,
+            version,
+            backup_version: self.list.backup.map_or(0, |backup| backup.version),
+        }
+    }
+
+    /// The next list with this device on it, and what the device is to keep.
+    fn join(
+        &self,
+        mut contents: Contents,
+        instead_of: Option<DeviceId>,
+    ) -> Result<(Asked, NewDevice), Error> {
+        let refused = |error: ListError| {
+            Error::new(Code::BadKeys, format!("the account's device list: {error}"))
+        };
+        let now = now_ms();
+        let mut change = Change::of(&self.list, now).map_err(refused)?;
+        let mut vault = None;
+        if let Some(device) = instead_of {
+            if self.list.device(device).is_none() {
+                let detail = "there is no such device on the account";
+                return Err(Error::new(Code::BadRequest, detail));
+            }
+            // What the device that leaves knows of the list-signing key must sign nothing more.
+            contents.list_signing_key = ListSigningKey::generate(&mut rand::rng());
+            contents.list_signing_version = contents.list_signing_version.saturating_add(1);
+            let version = self.list.vault_version.saturating_add(1);
+            change = change
+                .remove(device)
+                .renew_lsk(&contents.identity_key, &contents.list_signing_key)
+                .map_err(refused)?
+                .vault(version);
+            let written = self.vault_id(version).write(&mut rand::rng(), &contents);
+            let written = written.map_err(|error| Error::new(Code::Internal, error.to_string()))?;
+            vault = Some(written.encode_to_vec().into());
+        } else if self.list.devices.len() >= limits::DEVICES {
+            return Err(Error::new(Code::DeviceLimit, ""));
+        }
+        let NewKeys { device: id, keys } = &self.signer.new;
+        let entry = listed(self.user, &self.list.identity_key, *id, keys, now);
+        let list = change.add_unvouched(entry).sign(&contents.list_signing_key);
+        let list = list.map_err(refused)?;
+        let (signing, identity) = keys.to_secret();
+        let backup = self.sealer(&contents);
+        let device = NewDevice {
+            account: StoredAccount {
+                user: self.user,
+                device: *id,
+                username: self.username.clone(),
+                registered: false,
+                keys: DeviceKeys::from_secret(&signing, &identity),
+            },
+            shared: SharedKeys {
+                list_signing_key: contents.list_signing_key,
+                backup,
+            },
+            list: list.clone(),
+        };
+        let asked = Asked {
+            instead_of,
+            put: http::PutList {
+                list: list.signed.clone().into(),
+                vault,
+                password: None,
+            },
+            list,
+        };
+        Ok((asked, device))
+    }
+}
+
+/// The token of a login is good for a few minutes, and for one change of the account.
+fn ended(error: Error) -> Error {
+    match error.code() {
+        Code::TokenExpired | Code::ListConflict | Code::DeviceRevoked | Code::NotAuthenticated => {
+            let detail = "the login has ended, or the account was changed meanwhile: log in again";
+            Error::new(Code::NotAuthenticated, detail)
+        }
+        _ => error,
+    }
+}
