@@ -78,14 +78,8 @@ impl Machine {
                 self.account = None;
                 self.make_account(username, now_ms)?;
             }
-            Some(_) => {
-                self.store
-                    .transaction(Durability::Synced, |tx| tx.set_username(username, false))?;
-            }
+            Some(_) => self.is_named(username)?,
             None => self.make_account(username, now_ms)?,
-        }
-        if let Some(account) = &mut self.account {
-            username.clone_into(&mut account.username);
         }
         Ok(())
     }
@@ -170,14 +164,14 @@ impl Machine {
         Ok(())
     }
 
-    /// An earlier attempt made the account under this name, whichever was asked for since.
+    /// The account goes by this name until the relay confirms one: another is asked for, or an earlier attempt had asked for it.
     ///
     /// # Errors
     /// `NotRegistered`; those of the store.
     pub fn is_named(&mut self, username: &str) -> Result<(), Error> {
         begun(self.account.as_ref())?;
         self.store
-            .transaction(Durability::Relaxed, |tx| tx.set_username(username, false))?;
+            .transaction(Durability::Synced, |tx| tx.set_username(username, false))?;
         if let Some(account) = &mut self.account {
             username.clone_into(&mut account.username);
         }
