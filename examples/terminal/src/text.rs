@@ -191,7 +191,9 @@ mod tests {
             let text = clean.as_str();
             let lines = wrap(text, columns);
             for range in &lines {
-                prop_assert!(width(text[range.clone()].trim_end()) <= columns);
+                let line = text[range.clone()].trim_end();
+                // Some letters of themselves take more than two columns.
+                prop_assert!(width(line) <= columns || line.graphemes(true).count() == 1);
             }
             let joined: String = lines.iter().map(|range| &text[range.clone()]).collect();
             prop_assert_eq!(joined, text.replace('\n', ""));
