@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ".sordino.v1.Text",
         ".sordino.v1.RewrappedKey",
         ".sordino.v1.Rewrap",
+        ".sordino.v1.SharedKeys",
     ]);
     config.compile_fds(descriptors)?;
     Ok(())

@@ -7,7 +7,7 @@ use std::{
 };
 
 use sordino_protocol::{
-    Code, UserId, hash,
+    Code, DeviceId, UserId, hash,
     http::{PushProvider, PutPush},
     limits,
 };
@@ -15,16 +15,16 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     conversation::Conversation,
-    engine::{self, Core, LoggedIn, Sender, Shared, Views, Wish},
+    engine::{self, Core, LoggedIn, Sender, Settings, Shared, VaultSecret, Views, Wish, now_ms},
     error::Error,
     events::{ConnectionState, Events},
     live::LiveList,
     login::{Login, LoginStep, RecoveryKey},
-    machine::Machine,
+    machine::{Machine, check_device_name},
     net::{self, RelayUrl, blocking},
     password::{Password, VaultPolicy},
     store::{KeyStore, Store},
-    types::{ConversationRow, TimelineItem, User},
+    types::{BackupPolicy, BackupState, ConversationRow, Device, Restoring, TimelineItem, User},
 };
 
 /// The file of the store, in the directory that the app names.
@@ -37,7 +37,7 @@ pub struct ClientBuilder {
     authorities: Option<Vec<u8>>,
     store: Option<PathBuf>,
     keys: Option<Arc<dyn KeyStore>>,
-    vault_policy: VaultPolicy,
+    settings: Settings,
 }
 
 impl ClientBuilder {
@@ -58,7 +58,23 @@ impl ClientBuilder {
     /// What shall open the vault of an account that this app makes. The recovery key alone unless set.
     #[must_use]
     pub fn vault(mut self, policy: VaultPolicy) -> Self {
-        self.vault_policy = policy;
+        self.settings.vault_policy = policy;
+        self
+    }
+
+    /// What the account's other devices are to call this one, once it is on an account ("Kitchen tablet"): up to 64 bytes, without
+    /// control characters. Nobody else learns it. [`Client::name_device`] changes it.
+    #[must_use]
+    pub fn device_name(mut self, name: impl Into<String>) -> Self {
+        self.settings.device_name = name.into();
+        self
+    }
+
+    /// Whether the keys of what this device reads and writes go into the account's key backup, from which a new device reads what was
+    /// before it: a minute after they came, unless set.
+    #[must_use]
+    pub fn backup(mut self, policy: BackupPolicy) -> Self {
+        self.settings.backup = policy;
         self
     }
 
@@ -81,12 +97,13 @@ impl ClientBuilder {
     /// Opens the store, making it if there is none. No network; must be called on a tokio runtime.
     ///
     /// # Errors
-    /// `BadRequest` for an address or authorities that cannot be used or a missing setting; `StoreLocked`, `StoreWrongKey`,
+    /// `BadRequest` for an address, authorities or a device's name that cannot be used, or a missing setting; `StoreLocked`, `StoreWrongKey`,
     /// `StoreDamaged`, `StoreNewer`, `StoreFailed`, `CipherMissing`.
     pub async fn open(self) -> Result<Client, Error> {
         let missing = |what| Error::new(Code::BadRequest, format!("{what} is not set"));
         let relay = RelayUrl::parse(&self.relay, self.relay_name.as_deref())?;
         let tls = net::tls(self.authorities.as_deref())?;
+        check_device_name(&self.settings.device_name)?;
         let place = Place {
             directory: self.store.ok_or_else(|| missing("store"))?,
             keys: self.keys.ok_or_else(|| missing("keys"))?,
@@ -94,7 +111,7 @@ impl ClientBuilder {
         let opening = place.clone();
         let machine = blocking(move || opening.open()).await?;
         let shared = Shared::new(machine, Views::new());
-        let core = Core::new(shared, relay, tls, self.vault_policy)?;
+        let core = Core::new(shared, relay, tls, self.settings)?;
         Ok(Client {
             inner: Arc::new(Inner::start(core, place)),
         })
@@ -134,7 +151,11 @@ impl Client {
             authorities: None,
             store: None,
             keys: None,
-            vault_policy: VaultPolicy::default(),
+            settings: Settings {
+                vault_policy: VaultPolicy::default(),
+                device_name: String::new(),
+                backup: BackupPolicy::default(),
+            },
         }
     }
 
@@ -193,6 +214,103 @@ impl Client {
             LoggedIn::Done(user) => LoginStep::Done(user),
             LoggedIn::Locked(locked) => LoginStep::Locked(Login::new(locked)),
         })
+    }
+
+    /// The account's devices, as far as this one knows.
+    ///
+    /// # Errors
+    /// `NotRegistered`; those of the store.
+    pub async fn devices(&self) -> Result<Vec<Device>, Error> {
+        let devices = self.inner.core.shared.run(|machine| machine.devices());
+        let devices = devices.await?.into_iter().map(|own| Device {
+            id: own.device,
+            name: own.name,
+            added_ms: own.added_ms,
+            is_this: own.is_this,
+        });
+        Ok(devices.collect())
+    }
+
+    /// How far the key backup is: what is not in it yet, and, on a new device, what has been read of it. Both go on by themselves
+    /// while there is a connection.
+    ///
+    /// # Errors
+    /// `NotRegistered`; those of the store.
+    pub async fn backup(&self) -> Result<BackupState, Error> {
+        let core = &self.inner.core;
+        let (backlog, progress) = core
+            .shared
+            .run(|machine| Ok((machine.backlog()?, machine.restore_progress()?)))
+            .await?;
+        Ok(BackupState {
+            on: core.backup != BackupPolicy::Off && backlog.ready,
+            waiting: backlog.waiting,
+            restoring: progress.begun.then_some(Restoring {
+                read: progress.read,
+                total: progress.total,
+                messages: progress.messages,
+            }),
+        })
+    }
+
+    /// Calls this device so, for the account's other devices: nobody else learns it. [`ClientBuilder::device_name`] does it once.
+    ///
+    /// # Errors
+    /// `BadRequest` for more than 64 bytes or control characters; `NotRegistered`; those of the store.
+    pub async fn name_device(&self, name: &str) -> Result<(), Error> {
+        let core = &self.inner.core;
+        let name = name.to_owned();
+        core.shared
+            .run(move |machine| machine.name_device(&name, now_ms()))
+            .await?;
+        core.wake(core.shared.account().map(|account| account.user));
+        Ok(())
+    }
+
+    /// Removes a device from the account: it is logged out at once, and gets and sends nothing more. A phone that somebody else has
+    /// knows the account's keys: with `secret` the account gets new ones, so that it cannot be used, together with the relay, to put
+    /// a device on the account. This one may go, too.
+    ///
+    /// # Errors
+    /// `BadRequest` if there is no such device, or no other; `KeysMissing` (only without `secret`); `WrongRecoveryKey`,
+    /// `WrongPassword`, `NoVault`; `ListConflict` if other devices change the account without end; `NotRegistered`,
+    /// `RateLimited`, `Unreachable`, `RelayMisbehaved`, `BadKeys`; those of the store.
+    pub async fn remove_device(
+        &self,
+        device: DeviceId,
+        secret: Option<&VaultSecret>,
+    ) -> Result<(), Error> {
+        let (core, secret) = (self.inner.core.clone(), secret.cloned());
+        on_its_own(async move { engine::remove_device(&core, device, secret).await }).await
+    }
+
+    /// Makes new keys of the account, where somebody may have learnt those that its devices keep.
+    ///
+    /// # Errors
+    /// As [`Client::remove_device`].
+    pub async fn renew_keys(&self, secret: &VaultSecret) -> Result<(), Error> {
+        let (core, secret) = (self.inner.core.clone(), secret.clone());
+        on_its_own(async move { engine::renew_keys(&core, secret).await }).await
+    }
+
+    /// Makes another recovery key; the one before opens nothing from then on. Then show [`Client::recovery_key`], as after the
+    /// registration.
+    ///
+    /// # Errors
+    /// As [`Client::remove_device`].
+    pub async fn new_recovery_key(&self, secret: &VaultSecret) -> Result<(), Error> {
+        let (core, secret) = (self.inner.core.clone(), secret.clone());
+        on_its_own(async move { engine::new_recovery_key(&core, secret).await }).await
+    }
+
+    /// Sets another password. Devices stay logged in: they need none.
+    ///
+    /// # Errors
+    /// `WrongPassword` for the old one, or where there is none; `WeakPassword` for the new one; as [`Client::remove_device`].
+    pub async fn change_password(&self, old: &Password, new: &Password) -> Result<(), Error> {
+        let core = self.inner.core.clone();
+        let (old, new) = (old.clone(), new.clone());
+        on_its_own(async move { engine::change_password(&core, old, new).await }).await
     }
 
     /// Who this client is, once registered. Also known while suspended and after the end.

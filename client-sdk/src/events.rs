@@ -8,7 +8,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use crate::{
     error::Error,
     machine::Happening,
-    types::{Message, MessageId, SendState, TimelineItem},
+    types::{Message, MessageId, Restoring, SendState, TimelineItem},
 };
 
 /// Events that wait for one listener. One that falls further behind is told how many it missed.
@@ -76,6 +76,13 @@ pub enum Event {
         device: DeviceId,
         /// No older device of theirs vouches for it: show it.
         loud: bool,
+    },
+    /// A new device reads what was before it: so far it has come. What came back is in the timelines.
+    Restoring(Restoring),
+    /// It has read everything.
+    Restored {
+        /// Messages that came back.
+        messages: u64,
     },
     /// This device was removed from the account.
     SignedOut,
@@ -192,6 +199,15 @@ pub(crate) fn event(happening: &Happening) -> Option<Event> {
         },
         Happening::RolledBack => Event::RolledBack,
         Happening::TwoCopies => Event::TwoCopies,
+        Happening::Restoring(progress) => Event::Restoring(Restoring {
+            read: progress.read,
+            total: progress.total,
+            messages: progress.messages,
+        }),
+        Happening::RestoredAll { messages } => Event::Restored {
+            messages: *messages,
+        },
+        Happening::Restored(_) => return None,
         Happening::Added(_) | Happening::Placed(_) | Happening::ConversationChanged(_) => {
             return None;
         }

@@ -50,6 +50,7 @@ mod types;
 
 pub use client::{Client, ClientBuilder};
 pub use conversation::Conversation;
+pub use engine::VaultSecret;
 pub use error::Error;
 pub use events::{ConnectionState, Event, Events};
 pub use live::{ListDiff, LiveList};
@@ -60,7 +61,10 @@ pub use sordino_protocol::{
     Blame, Code, ConversationId, DeviceId, Retry, UserId, http::PushProvider,
 };
 pub use store::{FileKey, FixedKey, KeyStore, StoreKey};
-pub use types::{ConversationRow, Device, Message, MessageId, Peer, SendState, TimelineItem, User};
+pub use types::{
+    BackupPolicy, BackupState, ConversationRow, Device, Message, MessageId, Peer, Restoring,
+    SendState, TimelineItem, User,
+};
 
 /// The programs of the interface's page.
 #[cfg(doctest)]

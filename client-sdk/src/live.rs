@@ -171,6 +171,11 @@ impl<T: Clone + PartialEq> Source<T> {
         self.lock().loaded
     }
 
+    /// How many items there are.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().items.len()
+    }
+
     /// The first item.
     pub(crate) fn first(&self) -> Option<T> {
         self.lock().items.first().cloned()

@@ -22,6 +22,10 @@ impl RecoveryKey {
         Self(Arc::new(key))
     }
 
+    pub(crate) fn key(&self) -> &Key {
+        &self.0
+    }
+
     /// From what a person typed: case, spaces and hyphens do not matter, nor does O for 0, or I or L for 1.
     ///
     /// # Errors
@@ -79,7 +83,9 @@ impl Login {
         devices
             .map(|device| Device {
                 id: device.device,
+                name: String::new(),
                 added_ms: device.added_ms,
+                is_this: false,
             })
             .collect()
     }

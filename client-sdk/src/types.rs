@@ -1,5 +1,7 @@
 //! What an app sees of people, conversations and messages.
 
+use std::time::Duration;
+
 use sordino_protocol::{ClientMessageId, Code, ConversationId, DeviceId, Retry, UserId};
 
 use crate::machine::{self, Content, Position};
@@ -21,8 +23,52 @@ pub struct User {
 pub struct Device {
     /// Its id.
     pub id: DeviceId,
+    /// What the person calls it; empty where that is not known here.
+    pub name: String,
     /// When it came, by its own clock, milliseconds since the Unix epoch.
     pub added_ms: u64,
+    /// It is the one that asks.
+    pub is_this: bool,
+}
+
+/// Whether the keys of messages go into the key backup. Whoever opens the account's vault reads with it what the relay has stored of
+/// all times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BackupPolicy {
+    /// They do not. What is in it stays there.
+    Off,
+    /// They do, so long after they came. A phone that is lost before takes them along.
+    After(Duration),
+}
+
+impl Default for BackupPolicy {
+    fn default() -> Self {
+        Self::After(Duration::from_secs(60))
+    }
+}
+
+/// How far the key backup is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BackupState {
+    /// What this device opens goes into the backup. Not where the app has switched it off, the account has none, or this device waits
+    /// for the account's newest keys.
+    pub on: bool,
+    /// Messages of this device whose keys are in no backup yet.
+    pub waiting: u64,
+    /// While a new device reads what was before it.
+    pub restoring: Option<Restoring>,
+}
+
+/// How far a new device has read the key backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Restoring {
+    /// Batches that are read.
+    pub read: u64,
+    /// All batches; 0 until the relay has said how many there are.
+    pub total: u64,
+    /// Messages that have come back.
+    pub messages: u64,
 }
 
 /// The other person of a conversation.

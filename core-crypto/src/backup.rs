@@ -9,17 +9,17 @@ mod tests;
 
 use rand::CryptoRng;
 use sordino_protocol::{
-    ConversationId, DeviceId, UserId,
-    hash::{Hash, labelled, sha256},
+    ConversationId, UserId,
+    batch::PLACE_LEN,
+    hash::{Hash, sha256},
     limits, list,
 };
 use zeroize::Zeroizing;
 
 use crate::{Secret, hpke, vault::BackupKeys};
 
-const FORMAT: u8 = 1;
-/// device ‖ number ‖ hash of the batch before.
-const PLACE: usize = 1 + 16 + 8 + 32;
+pub use sordino_protocol::batch::{Place, batch_hash};
+
 /// seq ‖ env_hash ‖ CK.
 const ENTRY: usize = 8 + 32 + 32;
 
@@ -33,17 +33,6 @@ pub struct Entry {
     pub env_hash: Hash,
     /// CK.
     pub content_key: Secret<32>,
-}
-
-/// Where a batch stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    /// Whose chain.
-    pub device: DeviceId,
-    /// From 1, dense.
-    pub number: u64,
-    /// [`batch_hash`] of the batch before; zero at the first.
-    pub previous: Hash,
 }
 
 /// What a device needs to seal batches. It cannot open them.
@@ -74,11 +63,6 @@ pub enum OpenError {
     /// Made with other keys, for another person or version, or changed since.
     #[error("the batch was changed, or was not made by a device of this person")]
     Changed,
-}
-
-/// Names a batch: H(lbl("batch") ‖ batch).
-pub fn batch_hash(batch: &[u8]) -> Hash {
-    labelled("batch", &[batch])
 }
 
 impl BackupSealer {
@@ -158,7 +142,7 @@ impl BackupKeys {
     /// It is none, or not sealed with these keys.
     pub fn open(&self, user: UserId, batch: &[u8]) -> Result<(Place, Vec<Entry>), OpenError> {
         let (place, rest) = batch
-            .split_first_chunk::<PLACE>()
+            .split_first_chunk::<PLACE_LEN>()
             .ok_or(OpenError::Malformed)?;
         let (encapsulated, ciphertext) = rest
             .split_first_chunk::<{ hpke::ENCAPSULATED }>()
@@ -178,35 +162,6 @@ impl BackupKeys {
             seed: Secret::copy_of(self.backup_key.expose()),
             psk: Secret::copy_of(self.shared_key.expose()),
         }
-    }
-}
-
-impl Place {
-    fn encode(self) -> [u8; PLACE] {
-        let mut out = [FORMAT; PLACE];
-        let number = self.number.to_be_bytes();
-        let parts = self
-            .device
-            .as_bytes()
-            .iter()
-            .chain(&number)
-            .chain(&self.previous);
-        out.iter_mut()
-            .skip(1)
-            .zip(parts)
-            .for_each(|(to, from)| *to = *from);
-        out
-    }
-
-    fn decode(encoded: &[u8; PLACE]) -> Option<Self> {
-        let (format, rest) = encoded.split_first()?;
-        let (device, rest) = rest.split_first_chunk::<16>()?;
-        let (number, previous) = rest.split_first_chunk::<8>()?;
-        (*format == FORMAT).then_some(Self {
-            device: DeviceId::from_bytes(*device),
-            number: u64::from_be_bytes(*number),
-            previous: previous.try_into().ok()?,
-        })
     }
 }
 

@@ -136,6 +136,13 @@ impl OpenerKind {
     }
 }
 
+impl Opener {
+    /// What kind of secret it is of.
+    pub fn kind(&self) -> OpenerKind {
+        self.kind
+    }
+}
+
 impl OpenerSecret {
     /// The recovery key.
     pub fn recovery_key(key: &RecoveryKey, user: UserId) -> Self {

@@ -195,6 +195,17 @@ fn main() {
                     2
                 ],
             })),
+            some_content(pb::content::Body::SharedKeys(pb::SharedKeys {
+                list_signing_key: vec![1; 32].into(),
+                backup_version: 1,
+                backup_public_key: vec![2; 1216].into(),
+                backup_shared_key: vec![3; 32].into(),
+            })),
+            some_content(pb::content::Body::DeviceHello(pb::DeviceHello {
+                name: "Phone".into(),
+                asks_names: true,
+                asks_keys: false,
+            })),
         ],
     );
     let wraps = |n| {

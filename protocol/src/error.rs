@@ -92,6 +92,9 @@ codes! {
     UserExists = "user_exists", 409, Caller, Retry::Never, "This user id is registered already.";
     BadList = "bad_list", 422, Caller, Retry::Never, "The device list does not verify or does not follow from the one before it.";
     BadVault = "bad_vault", 422, Caller, Retry::Never, "The vault cannot be read, or is not the version that the device list names.";
+    BackupClosed = "backup_closed", 409, Caller, Retry::Now, "This version of the key backup is not the one that the newest device list names; seal for that one.";
+    BackupConflict = "backup_conflict", 409, Caller, Retry::Now, "The batch does not follow the last one of its device's chain; ask where the chain ends.";
+    BackupMoved = "backup_moved", 409, Caller, Retry::Now, "A device added to the key backup meanwhile; ask where its chains end, and close it anew.";
     ListConflict = "list_conflict", 409, Caller, Retry::Now, "Another device changed the list first; fetch it, apply the change again.";
     BadPrekey = "bad_prekey", 422, Caller, Retry::Never, "A prekey is not signed by this device, has expired or repeats an id.";
     ListsChanged = "lists_changed", 409, Caller, Retry::Now, "The device lists moved on; encrypt again for the lists in the answer, same counter and id.";
@@ -116,6 +119,7 @@ codes! {
     WeakPassword = "weak_password", 0, Caller, Retry::Never, "The password is too easy to guess; choose a longer one.";
     WrongRecoveryKey = "wrong_recovery_key", 0, Caller, Retry::Never, "This recovery key does not open the account's vault: it is another account's, or the relay changed the vault.";
     NoVault = "no_vault", 0, Caller, Retry::Never, "This cannot be opened so: the account has no vault, or none for this kind of secret.";
+    KeysMissing = "keys_missing", 0, Caller, after_ms(10_000), "This device does not have the account's newest keys: its other devices send them once both are connected; or open the vault.";
     DeviceLimit = "device_limit", 0, Caller, Retry::Never, "The account has as many devices as it may have; remove one of them with the same call.";
     StoreLocked = "store_locked", 0, Caller, after_ms(200), "The store is open already, in this program or another; close it there first.";
     StoreWrongKey = "store_wrong_key", 0, Caller, Retry::Never, "The store cannot be decrypted: the key is wrong or the file is not a Sordino store.";

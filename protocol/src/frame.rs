@@ -158,6 +158,8 @@ pub static CONTENT: Shape = Shape(&[
     message(15, limits::CONTENT_BYTES, &REWRAP),
     message(16, limits::CONTENT_BYTES, &LIST_CHAIN),
     field(17, 16),
+    message(18, 2048, &SHARED_KEYS),
+    message(19, 128, &DEVICE_HELLO),
 ]);
 static AFTER: Shape = Shape(&[field(1, 0), field(2, HASH)]);
 static TEXT: Shape = Shape(&[field(1, limits::TEXT_BYTES)]);
@@ -166,6 +168,12 @@ static SESSION_REPLY: Shape = Shape(&[field(1, 8)]);
 static RETRY: Shape = Shape(&[repeated(1, 64, ID)]);
 static REWRAP: Shape = Shape(&[messages(1, 64, 128, &REWRAPPED_KEY)]);
 static REWRAPPED_KEY: Shape = Shape(&[field(1, 0), field(2, HASH), field(3, 32)]);
+static SHARED_KEYS: Shape = Shape(&[field(1, 32), field(2, 0), field(3, 1216), field(4, 32)]);
+static DEVICE_HELLO: Shape = Shape(&[
+    field(1, limits::DEVICE_NAME_BYTES),
+    field(2, 0),
+    field(3, 0),
+]);
 static LIST_CHAIN: Shape = Shape(&[repeated(1, 8, limits::SIGNED_BODY_BYTES + 128)]);
 
 static CLIENT_FRAME: Shape = Shape(&[

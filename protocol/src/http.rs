@@ -263,10 +263,49 @@ pub struct PutList {
     /// The next version of the vault, if the list names it. Stored with the list, or neither is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vault: Option<Base64>,
+    /// Where the chains of the key backup end, if the list names another version of it than the one before: that version is
+    /// closed there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closes_backup: Option<Vec<BackupHead>>,
     /// Another password; only with a [`PasswordToken`], or where the user has none that the relay can check. Stored with the
     /// list, or neither is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<NewPassword>,
+}
+
+/// Where a device's chain in a version of the key backup ends.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BackupHead {
+    /// Whose chain.
+    pub device: DeviceId,
+    /// The number of its last batch.
+    pub number: u64,
+    /// [`crate::batch::batch_hash`] of it, 32 bytes.
+    pub hash: Base64,
+}
+
+/// `GET /v1/users/{user}/backups/{version}` (own): where the chains end, by device.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct BackupHeads {
+    /// One for each device that has added something.
+    pub heads: Vec<BackupHead>,
+}
+
+/// `PUT /v1/users/{user}/devices/{device}/backups/{version}` → 204. Adds the next batch to the device's chain, or puts it in the
+/// place of the last one. The same again changes nothing.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PutBatch {
+    /// The batch.
+    pub batch: Base64,
+}
+
+/// `GET /v1/users/{user}/backups/{version}/{device}?upto=N` (own): batches of a chain, descending from number N, not all of them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Batches {
+    /// As they were put.
+    pub batches: Vec<Base64>,
 }
 
 /// `PUT /v1/users/{user}/devices/{device}/prekeys` (proof) → [`PrekeyCount`]. Adds one-time keys, replaces the others.

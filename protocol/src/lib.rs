@@ -7,6 +7,7 @@
 //! Everything that arrives from a network goes through [`frame`], [`Header::parse`] or [`list::parse`] first: they bound
 //! sizes, counts and depth before they allocate.
 
+pub mod batch;
 pub mod close;
 pub mod error;
 pub mod frame;

@@ -12,6 +12,8 @@ pub const CONTENT_BYTES: usize = 20 * 1024;
 pub const WRAP_BYTES: usize = 2 * 1024;
 /// Devices of one account.
 pub const DEVICES: usize = 10;
+/// Longest name that a person gives to a device, in bytes of UTF-8.
+pub const DEVICE_NAME_BYTES: usize = 64;
 /// Wraps of one message: all devices of the recipient, the sender's others.
 pub const WRAPS: usize = 2 * DEVICES - 1;
 /// Secrets that open one vault: one of each kind.
@@ -22,6 +24,8 @@ pub const VAULT_BYTES: usize = 48 * 1024;
 pub const BATCH_ENTRIES: usize = 512;
 /// Largest batch of the key backup, in bytes.
 pub const BATCH_BYTES: usize = 48 * 1024;
+/// Batches of one answer.
+pub const BATCHES_PAGE: usize = 16;
 /// Seqs that one message may ask to erase.
 pub const ERASE_SEQS: usize = 16;
 /// Largest signed body, in bytes: a list of ten devices is about 3.5 KiB.

@@ -1,14 +1,20 @@
 //! The account of this store: made, or joined by a new device whose owner knows the password.
 
+mod devices;
 mod login;
 mod password;
+mod vault;
 
 use std::sync::Arc;
 
 use sordino_protocol::{Code, http, list::DeviceList};
 
-pub(crate) use self::login::{Locked, LoggedIn, login};
+pub use self::devices::VaultSecret;
 use self::password::{NewKeys, prove, set_password};
+pub(crate) use self::{
+    devices::{change_password, new_recovery_key, remove_device, renew_keys},
+    login::{Locked, LoggedIn, login},
+};
 use super::{Core, errands::replenish, now_ms, shared::StoredDevice};
 use crate::{error::Error, net::Http, password::Password, types::User};
 
@@ -55,7 +61,7 @@ async fn ask_for_account(
     password: Option<&Password>,
 ) -> Result<http::User, Error> {
     let password = match password {
-        Some(password) => Some(set_password(core, username, password).await?),
+        Some(password) => Some(set_password(core, None, username, password).await?),
         None => None,
     };
     let body = core
@@ -71,9 +77,11 @@ async fn confirm(core: &Arc<Core>, made: http::User) -> Result<User, Error> {
         id: made.user,
         username: made.username.clone(),
     };
+    let name = core.device_name.clone();
     core.shared
-        .run(move |machine| machine.registration_confirmed(&made))
+        .run(move |machine| machine.registration_confirmed(&made, &name, now_ms()))
         .await?;
+    core.wake([user.id]);
     // Without prekeys nobody can write to this device. If it fails, the connection does it.
     if let Err(error) = replenish(core).await {
         tracing::info!(code = error.code().as_str(), "prekeys not uploaded yet");
@@ -131,7 +139,7 @@ async fn taken_up(
         // Which password it took is for the person to know.
         Some(password) => {
             let device = NewKeys::generate();
-            match prove(core, username, password, &device).await {
+            match prove(core, username, password, device.signer()).await {
                 Ok(_) => None,
                 Err(error) if error.code() == Code::WrongPassword => {
                     Some("with another password".to_owned())

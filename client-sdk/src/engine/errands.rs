@@ -73,7 +73,7 @@ pub(super) async fn prepare(core: &Arc<Core>, peer: UserId) -> Result<(), Error>
 }
 
 /// Fetches the newest lists of a user.
-async fn newest_lists(core: &Arc<Core>, user: UserId) -> Result<(), Error> {
+pub(super) async fn newest_lists(core: &Arc<Core>, user: UserId) -> Result<(), Error> {
     let from = core
         .shared
         .run(move |machine| machine.pinned_version(user))
@@ -85,7 +85,17 @@ async fn newest_lists(core: &Arc<Core>, user: UserId) -> Result<(), Error> {
             machine.newest_list_is(user, newest)?;
             Ok(((), happenings))
         })
-        .await
+        .await?;
+    told_own_devices(core, user);
+    Ok(())
+}
+
+/// With a newer list of this user new keys may have come to be theirs: then something waits for their other devices.
+fn told_own_devices(core: &Arc<Core>, user: UserId) {
+    let account = core.shared.account();
+    if account.is_some_and(|account| account.user == user) {
+        core.wake([user]);
+    }
 }
 
 /// Fetches lists of a user for a row of version `version`, as many as go at a time: the row is judged again then.
@@ -117,7 +127,9 @@ pub(super) async fn lists_of_row(
             let happenings = machine.take_lists_of_row((user, version), lists, newest, now_ms())?;
             Ok(((), happenings))
         })
-        .await
+        .await?;
+    told_own_devices(core, user);
+    Ok(())
 }
 
 /// Learns the name of a person who wrote first.

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod alarms;
+mod backup;
 mod connection;
 mod errands;
 mod flight;
@@ -34,9 +35,13 @@ use crate::{
     error::Error,
     net::{Http, RelayUrl},
     password::VaultPolicy,
+    types::BackupPolicy,
 };
 
-pub(crate) use accounts::{Locked, LoggedIn, login, register};
+pub use accounts::VaultSecret;
+pub(crate) use accounts::{
+    Locked, LoggedIn, change_password, login, new_recovery_key, register, remove_device, renew_keys,
+};
 pub(crate) use connection::supervise;
 pub(crate) use sender::{Sender, cancel, queue, send, send_all};
 pub(crate) use shared::Shared;
@@ -54,6 +59,13 @@ pub(crate) enum Wish {
     Ended,
 }
 
+/// What the app has chosen.
+pub(crate) struct Settings {
+    pub(crate) vault_policy: VaultPolicy,
+    pub(crate) device_name: String,
+    pub(crate) backup: BackupPolicy,
+}
+
 /// What all tasks of a client work with.
 pub(crate) struct Core {
     pub(crate) shared: Shared,
@@ -61,6 +73,10 @@ pub(crate) struct Core {
     relay: RelayUrl,
     tls: Arc<rustls::ClientConfig>,
     vault_policy: VaultPolicy,
+    /// What a new device is called.
+    device_name: String,
+    /// Whether what is opened here goes into the key backup.
+    pub(crate) backup: BackupPolicy,
     /// Held while an account is made or joined: one at a time.
     account: tokio::sync::Mutex<()>,
     /// Held while there is a connection, or one is being made.
@@ -79,8 +95,13 @@ impl Core {
         shared: Shared,
         relay: RelayUrl,
         tls: Arc<rustls::ClientConfig>,
-        vault_policy: VaultPolicy,
+        settings: Settings,
     ) -> Result<Arc<Self>, Error> {
+        let Settings {
+            vault_policy,
+            device_name,
+            backup,
+        } = settings;
         let device = shared::StoredDevice {
             shared: shared.clone(),
             unconfirmed: false,
@@ -92,6 +113,8 @@ impl Core {
             relay,
             tls,
             vault_policy,
+            device_name,
+            backup,
             account: tokio::sync::Mutex::new(()),
             online: tokio::sync::Mutex::new(()),
             errands: tokio::sync::Semaphore::new(ERRANDS),
@@ -102,7 +125,7 @@ impl Core {
     }
 
     /// Something waits for these people.
-    fn wake(&self, peers: impl IntoIterator<Item = UserId>) {
+    pub(crate) fn wake(&self, peers: impl IntoIterator<Item = UserId>) {
         self.waiting
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

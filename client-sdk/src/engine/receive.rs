@@ -88,6 +88,9 @@ impl Session<'_> {
         self.listing.seen += marks.len();
         for ((conversation, peer, mark), cursor) in marks.into_iter().zip(cursors) {
             self.peers.insert(conversation, peer);
+            if cursor == 0 && mark.peer_acked > 0 {
+                self.delivered_before.insert(conversation, mark.peer_acked);
+            }
             self.compare(conversation, mark.last_seq, cursor);
             if mark.last_seq > cursor {
                 self.pulls.want(conversation, peer, cursor, mark.last_seq);
@@ -200,7 +203,7 @@ impl Session<'_> {
             before = cursor;
             self.note_cursor(conversation, before);
             cursor = self
-                .work(move |machine| machine.missing(conversation, upto))
+                .work(move |machine| machine.missing(conversation, upto, now_ms()))
                 .await?;
             if cursor == before {
                 self.pulls.forget(conversation);
@@ -218,21 +221,27 @@ impl Session<'_> {
         rows: Vec<pb::Row>,
     ) -> Result<(u64, Taken), End> {
         let catching_up = !self.is_up_to_date();
+        let delivered = self.delivered_before.get(&conversation).copied();
         let (before, taken) = self
             .work(move |machine| {
                 let before = machine.cursor(conversation)?;
                 let mut taken =
                     machine.take_rows(peer, conversation, &rows, catching_up, now_ms())?;
-                let happenings = std::mem::take(&mut taken.happenings);
+                let mut happenings = std::mem::take(&mut taken.happenings);
+                if let (Some(upto), Some(_)) = (delivered, taken.ack) {
+                    happenings.extend(machine.delivered(conversation, upto)?);
+                }
                 Ok(((before, taken), happenings))
             })
             .await?;
         if let Some(seq) = taken.ack {
+            self.delivered_before.remove(&conversation);
             self.note_cursor(conversation, before);
             self.acknowledge(conversation, seq);
             self.learn_name(peer);
+            self.fill_backup(Duration::MAX);
         }
-        if taken.attention {
+        if taken.attention || taken.answers {
             // Once for what comes together.
             self.start_later(Errand::Prepare(peer), ATTEND);
         }

@@ -9,7 +9,7 @@ use sordino_protocol::{
 use tokio::time::Instant;
 
 use super::{
-    errands,
+    backup, errands,
     session::{Errand, Session},
 };
 use crate::{error::Error, net::socket::End, sync::backoff};
@@ -39,6 +39,8 @@ impl Session<'_> {
                 Errand::Prekeys => errands::replenish(&core).await,
                 Errand::Prepare(peer) => errands::prepare(&core, peer).await,
                 Errand::Lists(user, version) => errands::lists_of_row(&core, user, version).await,
+                Errand::Backup => backup::fill(&core).await,
+                Errand::Restore => backup::read(&core).await,
                 Errand::Name(user) => errands::learn_name(&core, user).await,
                 Errand::Token => {
                     core.http.token_refused(&token).await;
@@ -108,7 +110,7 @@ impl Session<'_> {
             }
             Errand::Prepare(peer) => self.prepared(peer),
             Errand::Lists(user, _) => self.pulls.lists_came(user),
-            Errand::Name(_) => {}
+            Errand::Name(_) | Errand::Backup | Errand::Restore => {}
             Errand::Token => {
                 let token = self.core.http.token().await;
                 let token = token.map_err(|error| End::from_error(&error))?;

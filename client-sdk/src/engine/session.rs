@@ -34,6 +34,7 @@ use crate::{
         auth::AccessToken,
         socket::{End, Open, Reader, Writer},
     },
+    types::BackupPolicy,
 };
 
 /// People without a name whose names are asked for at the start.
@@ -60,7 +61,14 @@ pub(super) enum Errand {
     Name(UserId),
     /// A new token.
     Token,
+    /// Fill the key backup.
+    Backup,
+    /// Read it, on a new device.
+    Restore,
 }
+
+/// After a connection has caught up the backup is filled so soon, where it is not to be sooner.
+const BACKUP_AT_FIRST: Duration = Duration::from_secs(5);
 
 /// A session.
 pub(super) struct Session<'a> {
@@ -77,6 +85,8 @@ pub(super) struct Session<'a> {
     pub(super) peers: HashMap<ConversationId, UserId>,
     /// Conversations whose outbox is to be looked at.
     pub(super) to_send: HashSet<ConversationId>,
+    /// How far the others have got in conversations of which nothing is held yet.
+    pub(super) delivered_before: HashMap<ConversationId, u64>,
     /// Acknowledgements that are due.
     pub(super) acks: HashMap<ConversationId, u64>,
     begun: Instant,
@@ -154,6 +164,7 @@ pub(super) async fn run(
         bytes: 0,
         peers: HashMap::new(),
         to_send: HashSet::new(),
+        delivered_before: HashMap::new(),
         acks: HashMap::new(),
         begun: Instant::now(),
         settled: false,
@@ -434,6 +445,13 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// Something is to go into the key backup: what comes until then goes into it together.
+    pub(super) fn fill_backup(&mut self, latest: Duration) {
+        if let BackupPolicy::After(wait) = self.core.backup {
+            self.start_later(Errand::Backup, wait.min(latest));
+        }
+    }
+
     /// Everything is here.
     async fn caught_up(&mut self) -> Result<(), End> {
         self.settled = true;
@@ -447,6 +465,9 @@ impl Session<'_> {
         for peer in nameless {
             self.learn_name(peer);
         }
+        // What is restored are rows that passed by.
+        self.start(Errand::Restore);
+        self.fill_backup(BACKUP_AT_FIRST);
         self.core
             .caught_up
             .store(true, std::sync::atomic::Ordering::Release);

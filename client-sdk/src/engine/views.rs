@@ -100,21 +100,18 @@ impl Views {
         if source.is_loaded() {
             return Ok(());
         }
-        let mut items = machine.timeline(id, None, FIRST_ITEMS)?;
-        // However many messages wait: what came last is to be seen before them.
-        while let Some(first) = items.first().map(|item| item.position)
-            && !first.is_final()
-        {
-            let older = machine.timeline(id, Some(first), FIRST_ITEMS)?;
-            if older.is_empty() {
-                break;
-            }
-            items.splice(0..0, older);
+        source.set(first_items(machine, id)?, TimelineItem::at);
+        Ok(())
+    }
+
+    /// Items came back from before: where few are shown, they are to be seen.
+    pub(super) fn reload(&self, machine: &Machine, id: ConversationId) -> Result<(), Error> {
+        let Some(source) = self.timelines().get(&id).cloned() else {
+            return Ok(());
+        };
+        if source.is_loaded() && source.len() < FIRST_ITEMS as usize {
+            source.set(first_items(machine, id)?, TimelineItem::at);
         }
-        source.set(
-            items.into_iter().map(Into::into).collect(),
-            TimelineItem::at,
-        );
         Ok(())
     }
 
@@ -148,6 +145,7 @@ impl Views {
         for happening in happenings {
             if let Happening::Received(item)
             | Happening::Added(item)
+            | Happening::Restored(item)
             | Happening::Changed(item)
             | Happening::Placed(item) = happening
             {
@@ -186,4 +184,20 @@ impl Views {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What a timeline begins with.
+fn first_items(machine: &Machine, id: ConversationId) -> Result<Vec<TimelineItem>, Error> {
+    let mut items = machine.timeline(id, None, FIRST_ITEMS)?;
+    // However many messages wait: what came last is to be seen before them.
+    while let Some(first) = items.first().map(|item| item.position)
+        && !first.is_final()
+    {
+        let older = machine.timeline(id, Some(first), FIRST_ITEMS)?;
+        if older.is_empty() {
+            break;
+        }
+        items.splice(0..0, older);
+    }
+    Ok(items.into_iter().map(Into::into).collect())
 }

@@ -10,6 +10,8 @@ use sordino_crypto::{
 };
 use sordino_protocol::{Code, DeviceId, UserId, http, limits, list::DeviceList};
 
+use super::own_devices::joined;
+use super::restore::begin_restore;
 use super::{Machine, begun, registered};
 use crate::error::{Error, NO_NAME};
 use crate::store::{Durability, SharedKeys, StoredAccount, Unsettled};
@@ -28,6 +30,8 @@ pub struct NewDevice {
     pub account: StoredAccount,
     /// From the vault.
     pub shared: SharedKeys,
+    /// What opens the key backup, from the vault.
+    pub backup_keys: Vec<BackupKeys>,
     /// The list that names the device.
     pub list: DeviceList,
 }
@@ -178,11 +182,16 @@ impl Machine {
         Ok(())
     }
 
-    /// The relay has made the account.
+    /// The relay has made the account, or put this device on it.
     ///
     /// # Errors
     /// `RelayMisbehaved` if it made another one; `NotRegistered`; those of the store.
-    pub fn registration_confirmed(&mut self, user: &http::User) -> Result<(), Error> {
+    pub fn registration_confirmed(
+        &mut self,
+        user: &http::User,
+        device_name: &str,
+        now_ms: u64,
+    ) -> Result<(), Error> {
         let account = begun(self.account.as_ref())?;
         if (user.user, &user.username) != (account.user, &account.username) {
             return Err(Error::new(
@@ -197,6 +206,13 @@ impl Machine {
                 .is_some_and(|list| list.vault_version > 0)
             {
                 tx.forget_vault_keys()?;
+            }
+            let newest = match tx.pin(user.user)? {
+                Some((pin, _)) => tx.list(user.user, pin.version)?,
+                None => None,
+            };
+            if let Some(list) = newest {
+                joined(tx, account, device_name, &list, now_ms)?;
             }
             tx.put_name(user.user, &user.username)
         })?;
@@ -257,6 +273,7 @@ impl Machine {
         let NewDevice {
             account,
             shared,
+            backup_keys,
             list,
         } = device;
         let before = self.account.as_ref().map(|account| account.user);
@@ -265,6 +282,7 @@ impl Machine {
                 tx.forget_account(before)?;
             }
             tx.put_account(&account, &shared)?;
+            begin_restore(tx, &backup_keys)?;
             tx.put_list(&list, now_ms)?;
             tx.put_pin(&Pin::first(&list), &[])
         })?;

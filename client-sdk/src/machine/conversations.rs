@@ -2,6 +2,7 @@
 
 use sordino_protocol::{ConversationId, UserId};
 
+use super::own_devices::among_own;
 use super::timeline::{TimelineItem, blank, show};
 use super::{Happening, Machine};
 use crate::error::Error;
@@ -32,20 +33,24 @@ impl Machine {
     /// # Errors
     /// Those of the store.
     pub fn conversations(&self) -> Result<Vec<ConversationRow>, Error> {
+        let own = self.account.as_ref().map(|me| among_own(me.user));
         self.store.read(|tx| {
-            tx.conversations()?
-                .into_iter()
-                .map(|held| {
-                    let last = tx.items_before(held.id, None, 1)?.pop();
-                    Ok(ConversationRow {
-                        id: held.id,
-                        peer: held.peer,
-                        username: tx.name(held.peer)?,
-                        last: last.map(|item| show(item, held.delivered)),
-                        unread: tx.unread(held.id, held.read)?,
-                    })
-                })
-                .collect()
+            let mut rows = Vec::new();
+            for held in tx.conversations()? {
+                let last = tx.items_before(held.id, None, 1)?.pop();
+                // Unless the person writes to themselves, their devices alone do.
+                if last.is_none() && Some(held.id) == own {
+                    continue;
+                }
+                rows.push(ConversationRow {
+                    id: held.id,
+                    peer: held.peer,
+                    username: tx.name(held.peer)?,
+                    last: last.map(|item| show(item, held.delivered)),
+                    unread: tx.unread(held.id, held.read)?,
+                });
+            }
+            Ok(rows)
         })
     }
 
@@ -112,6 +117,7 @@ impl Machine {
         &mut self,
         conversation: ConversationId,
         upto: u64,
+        now_ms: u64,
     ) -> Result<(u64, Vec<Happening>), Error> {
         self.store.transaction(Durability::Relaxed, |tx| {
             let cursor = tx.cursor(conversation)?;
@@ -131,7 +137,7 @@ impl Machine {
                     break;
                 }
             }
-            let item = super::timeline::add(tx, blank(conversation, upto, ItemKind::Gap))?;
+            let item = super::timeline::add(tx, blank(conversation, upto, ItemKind::Gap, now_ms))?;
             let evidence = format!("rows {} to {upto} are gone", cursor + 1);
             let alarm = Happening::RelayMisbehaved {
                 conversation: Some(conversation),

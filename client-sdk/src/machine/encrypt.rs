@@ -169,6 +169,7 @@ impl Ready {
             erase: Vec::new(),
             commit: [0; 32],
         };
+        let sealed_class = header.class;
         let sealed = seal(&mut rand::rng(), header, &entry.decode()?)
             .map_err(|_| Error::new(Code::TextTooLong, ""))?;
         let payload = wrap_payload(&sealed.content_key, &sealed.env_hash);
@@ -194,9 +195,11 @@ impl Ready {
             wraps,
             withheld: Vec::new(),
         };
+        let of_people = sealed_class == Class::Message && !entry.given_up;
         let envelope = Envelope {
             env_hash: sealed.env_hash,
             envelope: send.encode_to_vec(),
+            content_key: of_people.then_some(sealed.content_key),
         };
         tx.outbox_encrypted(conversation.id, entry.counter, entry.given_up, &envelope)?;
         Ok(true)

@@ -3,6 +3,7 @@
 use sordino_protocol::{ConversationId, DeviceId, UserId};
 
 use super::timeline::TimelineItem;
+use crate::store::RestoreProgress;
 
 /// Something that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +12,15 @@ pub enum Happening {
     Received(TimelineItem),
     /// Another new item: an own message, a gap, an unreadable row, changed keys.
     Added(TimelineItem),
+    /// A message of before came back from the backup.
+    Restored(TimelineItem),
+    /// How far reading the backup has come.
+    Restoring(RestoreProgress),
+    /// The backup is read to its end.
+    RestoredAll {
+        /// Messages that came back.
+        messages: u64,
+    },
     /// The state of an own message changed, and with it perhaps where it stands.
     Changed(TimelineItem),
     /// An own message got its place; its state is what it was.

@@ -10,6 +10,7 @@ use sordino_protocol::{
     pb,
 };
 
+use super::own_devices::list_moved;
 use super::sessions::stop_sending;
 use super::timeline::key_changed;
 use super::{Happening, Machine, registered};
@@ -211,6 +212,9 @@ pub(super) fn take(
     tx.put_pin(&moved.pin, &moved.loud)?;
     for device in &moved.removed {
         stop_sending(tx, user, *device, now_ms)?;
+    }
+    if let (true, Some(newest)) = (user == me, chain.last()) {
+        list_moved(tx, newest, now_ms)?;
     }
     tell(tx, me, my_device, user, &moved, now_ms, happenings)?;
     Ok(Lists::Taken)

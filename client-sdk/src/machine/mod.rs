@@ -4,6 +4,7 @@
 //! relay would give again is not.
 
 mod account;
+mod backup;
 mod causes;
 mod conversations;
 mod encrypt;
@@ -12,9 +13,11 @@ mod kept;
 mod lists;
 mod notes;
 mod outbox;
+mod own_devices;
 mod own_rows;
 mod prekeys;
 mod receive;
+mod restore;
 mod rollback;
 mod send;
 mod sessions;
@@ -30,11 +33,15 @@ use crate::store::{Store, StoredAccount};
 use notes::Notes;
 
 pub use account::{Account, NewDevice, SetPassword};
+pub use backup::BatchToPut;
 pub use conversations::ConversationRow;
 pub use encrypt::Need;
 pub use happening::Happening;
 pub use outbox::AfterRefusal;
+pub use own_devices::check_device_name;
+pub(crate) use own_devices::{refused, removing};
 pub use receive::Taken;
+pub use restore::NextRestore;
 pub use timeline::{Content, Position, SendState, TimelineItem};
 
 /// The client without its connections.

@@ -2,6 +2,7 @@
 
 use prost::Message as _;
 use sordino_crypto::{
+    Secret,
     prekeys::Peer,
     receive::{Alarm, Context, Decision, Message, Outcome, Pass, RowDecision, receive},
 };
@@ -9,6 +10,7 @@ use sordino_protocol::{Class, Code, ConversationId, Header, UserId, hash, pb};
 
 use super::causes::bad_word;
 use super::notes::Notes;
+use super::own_devices::{ask_for_keys, heard};
 use super::own_rows::own_row;
 use super::send::wants_attention;
 use super::timeline::{add, blank, message};
@@ -32,6 +34,8 @@ pub struct Taken {
     /// A session with the sender is to be answered or repaired: call [`Machine::needs`] and [`Machine::encrypt_held`] for
     /// this conversation's person, as if a message waited.
     pub attention: bool,
+    /// Something was asked that this device answers: as with `attention`.
+    pub answers: bool,
     /// Pull these rows, both ends included: those before them are stored, these are not.
     pub pull: Option<(u64, u64)>,
 }
@@ -111,6 +115,9 @@ impl Machine {
                 };
                 receiver.again(tx, seq, &row, &mut taken)?;
             }
+            if let Some(list) = notes.newest_list(tx, me.user)? {
+                ask_for_keys(tx, me, &list, now_ms)?;
+            }
             let state = tx.rollback_state()?;
             if state.recovering {
                 tx.set_rollback_state(crate::store::RollbackState {
@@ -122,6 +129,12 @@ impl Machine {
         })?;
         Ok(taken.happenings)
     }
+}
+
+/// What devices say to each other goes into no backup.
+fn kept_key<'a>(header: Option<&Header>, message: &'a Message) -> Option<&'a Secret<32>> {
+    let of_people = header.is_some_and(|header| header.class == Class::Message);
+    of_people.then_some(&message.opened.content_key)
 }
 
 pub(super) struct Receiver<'a> {
@@ -193,7 +206,7 @@ impl Receiver<'_> {
         self.keep_counters(tx, header, &found)?;
         self.keep_session(tx, &found)?;
         self.alarms(tx, &found.alarms, taken)?;
-        let bytes;
+        let (bytes, own_key);
         let mut stored = Row {
             seq: row.seq,
             kind: RowKind::Undecryptable,
@@ -205,6 +218,8 @@ impl Receiver<'_> {
             Outcome::Own => {
                 stored.kind = RowKind::Own;
                 if let Some(header) = header {
+                    own_key = tx.envelope_key(self.conversation, &found.env_hash)?;
+                    stored.content_key = own_key.as_ref();
                     own_row(self, tx, row.seq, header, found.env_hash, taken)?;
                 }
             }
@@ -217,7 +232,7 @@ impl Receiver<'_> {
             }
             Outcome::Message(message) => {
                 stored.kind = RowKind::Message;
-                stored.content_key = Some(&message.opened.content_key);
+                stored.content_key = kept_key(header, message);
                 if let Some(header) = header {
                     self.message(tx, row.seq, header, message, taken)?;
                 }
@@ -243,7 +258,7 @@ impl Receiver<'_> {
         let (mut kind, mut key) = (RowKind::Undecryptable, None);
         match &found.outcome {
             Outcome::Message(message) => {
-                (kind, key) = (RowKind::Message, Some(&message.opened.content_key));
+                (kind, key) = (RowKind::Message, kept_key(header, message));
                 if let Some(header) = header {
                     self.message(tx, seq, header, message, taken)?;
                 }
@@ -277,8 +292,8 @@ impl Receiver<'_> {
                 self.conversation,
                 seq,
                 by,
-                text.text.clone(),
-                content.sent_ms.min(UNPLACED),
+                (text.text.clone(), content.sent_ms.min(UNPLACED)),
+                self.now_ms,
                 found.removed_sender,
             );
             // Written on another device of this user: nobody is to be told of it.
@@ -288,6 +303,11 @@ impl Receiver<'_> {
                 false => Happening::Received,
             };
             taken.happenings.extend(add(tx, item)?.map(told));
+        }
+        if (header.class, self.peer) == (Class::Control, self.me.user)
+            && let Some(body) = &content.body
+        {
+            heard(self, tx, header, body, taken)?;
         }
         Ok(())
     }
@@ -307,7 +327,7 @@ impl Receiver<'_> {
         let item = StoredItem {
             author: header.map(|header| header.sender),
             code: cause.to_owned(),
-            ..blank(self.conversation, seq, ItemKind::Undecryptable)
+            ..blank(self.conversation, seq, ItemKind::Undecryptable, self.now_ms)
         };
         taken
             .happenings

@@ -163,6 +163,7 @@ fn hold(
         mine: true,
         text: text.to_owned(),
         sent_ms: now_ms,
+        at_ms: now_ms,
         progress: Progress::Held,
         code: String::new(),
     })?;
@@ -217,7 +218,7 @@ pub(super) fn encrypt_waiting(
                 session: sid.to_pb(),
             };
             let body = pb::content::Body::SessionReply(reply);
-            let entry = put_control(tx, me, &conversation, device, body, now_ms)?;
+            let entry = put_control(tx, me, &conversation, Some(device), body, now_ms)?;
             if !ready.encrypt(tx, me, &conversation, &entry, now_ms)? {
                 break;
             }

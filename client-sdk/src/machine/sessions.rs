@@ -145,17 +145,17 @@ fn begun_session(
         let body = pb::content::Body::DeadSessions(pb::DeadSessions {
             sessions: begun.dead.iter().map(|sid| sid.to_pb()).collect(),
         });
-        put_control(tx, me, &conversation, peer.device, body, now_ms)?;
+        put_control(tx, me, &conversation, Some(peer.device), body, now_ms)?;
     }
     Ok(())
 }
 
-/// Puts a message between devices into the outbox; it is encrypted with what waits there.
+/// Puts a message between devices into the outbox, for one of them or for all; it is encrypted with what waits there.
 pub(super) fn put_control(
     tx: &Tx<'_>,
     me: &StoredAccount,
     conversation: &Conversation,
-    target: DeviceId,
+    target: Option<DeviceId>,
     body: pb::content::Body,
     now_ms: u64,
 ) -> Result<Entry, Error> {
@@ -164,7 +164,7 @@ pub(super) fn put_control(
         counter: tx.take_counter(conversation.id)?,
         client_message_id: ClientMessageId::from_bytes(rand::random()),
         class: Class::Control as u8,
-        target: Some(target),
+        target,
         content: content.encode_to_vec(),
         given_up: false,
     };

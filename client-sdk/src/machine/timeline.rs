@@ -139,7 +139,12 @@ fn state(item: &StoredItem, delivered: u64) -> SendState {
 }
 
 /// An item of a row, still without author and text.
-pub(super) fn blank(conversation: ConversationId, place: u64, kind: ItemKind) -> StoredItem {
+pub(super) fn blank(
+    conversation: ConversationId,
+    place: u64,
+    kind: ItemKind,
+    at_ms: u64,
+) -> StoredItem {
     StoredItem {
         item: 0,
         conversation,
@@ -151,6 +156,7 @@ pub(super) fn blank(conversation: ConversationId, place: u64, kind: ItemKind) ->
         mine: false,
         text: String::new(),
         sent_ms: 0,
+        at_ms,
         progress: Progress::Accepted,
         code: String::new(),
     }
@@ -161,8 +167,8 @@ pub(super) fn message(
     conversation: ConversationId,
     seq: u64,
     (author, device, id): (UserId, DeviceId, ClientMessageId),
-    text: String,
-    sent_ms: u64,
+    (text, sent_ms): (String, u64),
+    at_ms: u64,
     removed_sender: bool,
 ) -> StoredItem {
     StoredItem {
@@ -172,7 +178,7 @@ pub(super) fn message(
         text,
         sent_ms,
         code: if removed_sender { REMOVED_SENDER } else { "" }.to_owned(),
-        ..blank(conversation, seq, ItemKind::Message)
+        ..blank(conversation, seq, ItemKind::Message, at_ms)
     }
 }
 
@@ -207,7 +213,7 @@ pub(super) fn key_changed(
         author: Some(user),
         sent_ms: now_ms,
         code: if identity { IDENTITY } else { "" }.to_owned(),
-        ..blank(conversation, held.cursor, ItemKind::KeyChanged)
+        ..blank(conversation, held.cursor, ItemKind::KeyChanged, now_ms)
     };
     add(tx, item)
 }

@@ -1,12 +1,14 @@
 //! What the client asks of a relay, one function each.
 
+use bytes::Bytes;
 use reqwest::Method;
 use sordino_protocol::{
-    Code, DeviceId, UserId, frame,
+    Code, ConversationId, DeviceId, UserId, frame,
     http::{
-        Claim, Claimed, Lists, PasswordAnswer, PasswordChallenge, PasswordFinish, PasswordLogin,
-        PasswordRequest, PasswordToken, PrekeyCount, PutList, PutPrekeys, PutPush, Register,
-        StoredVault, User,
+        BackupHead, BackupHeads, Batches, Claim, Claimed, HistoryPage, HistoryRow, Lists,
+        PasswordAnswer, PasswordChallenge, PasswordFinish, PasswordLogin, PasswordRequest,
+        PasswordToken, PrekeyCount, PutBatch, PutList, PutPrekeys, PutPush, Register, StoredVault,
+        User,
     },
     limits, pb,
 };
@@ -15,7 +17,11 @@ use super::http::{
     Access::{Proof, Public, Token},
     Http, no_relay,
 };
-use crate::error::{Error, NO_NAME};
+use crate::{
+    error::{Error, NO_NAME},
+    machine::BatchToPut,
+    store::ChainToRead,
+};
 
 /// Pages of lists that are fetched at a time. Where the chain is longer, [`FetchedLists::newest`] says so and the caller
 /// fetches again from what it holds then.
@@ -52,6 +58,15 @@ impl Http {
         request: &PasswordRequest,
     ) -> Result<PasswordAnswer, Error> {
         self.call(Public, Method::POST, "/v1/passwords", &[], Some(request))
+            .await
+    }
+
+    /// The same for one's own name, which has a password already.
+    pub(crate) async fn next_password_request(
+        &self,
+        request: &PasswordRequest,
+    ) -> Result<PasswordAnswer, Error> {
+        self.call(Token, Method::POST, "/v1/passwords", &[], Some(request))
             .await
     }
 
@@ -99,6 +114,64 @@ impl Http {
     pub(crate) async fn put_list(&self, user: UserId, put: &PutList) -> Result<(), Error> {
         let path = format!("/v1/users/{user}/list");
         self.call(Proof, Method::PUT, &path, &[], Some(put)).await
+    }
+
+    /// Adds a batch to this device's chain of the key backup.
+    pub(crate) async fn put_batch(
+        &self,
+        user: UserId,
+        device: DeviceId,
+        batch: &BatchToPut,
+    ) -> Result<(), Error> {
+        let version = batch.version;
+        let path = format!("/v1/users/{user}/devices/{device}/backups/{version}");
+        let put = PutBatch {
+            batch: batch.bytes.clone().into(),
+        };
+        self.call(Token, Method::PUT, &path, &[], Some(&put)).await
+    }
+
+    /// Where the chains of a version of the key backup end.
+    pub(crate) async fn backup_heads(
+        &self,
+        user: UserId,
+        version: u32,
+    ) -> Result<Vec<BackupHead>, Error> {
+        let path = format!("/v1/users/{user}/backups/{version}");
+        let heads: BackupHeads = self.call(Token, Method::GET, &path, &[], NOTHING).await?;
+        Ok(heads.heads)
+    }
+
+    /// Batches of a chain, from the next one down.
+    pub(crate) async fn batches(
+        &self,
+        user: UserId,
+        chain: &ChainToRead,
+    ) -> Result<Vec<Bytes>, Error> {
+        let (version, device) = (chain.version, chain.device);
+        let path = format!("/v1/users/{user}/backups/{version}/{device}");
+        let query = [("upto", chain.next.number.to_string())];
+        let found: Batches = self
+            .call(Token, Method::GET, &path, &query, NOTHING)
+            .await?;
+        Ok(found.batches.into_iter().map(|batch| batch.0).collect())
+    }
+
+    /// Rows of a conversation before a seq, the newest first.
+    pub(crate) async fn history(
+        &self,
+        conversation: ConversationId,
+        before: u64,
+    ) -> Result<Vec<HistoryRow>, Error> {
+        let path = format!("/v1/conversations/{conversation}/messages");
+        let query = [
+            ("before", before.to_string()),
+            ("limit", limits::PULL_ROWS.to_string()),
+        ];
+        let page: HistoryPage = self
+            .call(Token, Method::GET, &path, &query, NOTHING)
+            .await?;
+        Ok(page.rows)
     }
 
     pub(crate) async fn user_by_name(&self, name: &str) -> Result<Option<User>, Error> {

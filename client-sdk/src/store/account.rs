@@ -1,6 +1,6 @@
 //! The account of this store.
 
-use rusqlite::params;
+use rusqlite::{Row, params};
 use sordino_crypto::{
     Secret,
     backup::BackupSealer,
@@ -46,6 +46,16 @@ pub struct Unsettled {
     pub recovery_key: Option<RecoveryKey>,
 }
 
+/// What is to take the place of [`SharedKeys`].
+pub struct NextKeys {
+    /// The version of the list that is to name them.
+    pub list_version: u32,
+    /// The keys.
+    pub shared: SharedKeys,
+    /// What opens the vault from then on, if it is another.
+    pub recovery_key: Option<RecoveryKey>,
+}
+
 /// What a discovered rollback of the store has left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RollbackState {
@@ -55,6 +65,25 @@ pub struct RollbackState {
     pub recovering: bool,
     /// Two copies are in use.
     pub stopped: bool,
+}
+
+pub(super) fn secret<const BYTES: usize>(bytes: Option<[u8; BYTES]>) -> Option<Secret<BYTES>> {
+    let bytes = bytes.map(Zeroizing::new);
+    bytes.map(|bytes| Secret::copy_of(&bytes))
+}
+
+/// From the columns LSK, user, backup's version, its public key, BPSK.
+fn shared_keys(row: &Row<'_>) -> rusqlite::Result<SharedKeys> {
+    let key = Secret::copy_of(&Zeroizing::new(row.get(0)?));
+    let (user, version) = (UserId::from_bytes(row.get(1)?), row.get(2)?);
+    let (public, shared): (Option<Vec<u8>>, _) = (row.get(3)?, secret(row.get(4)?));
+    let backup = public
+        .zip(shared)
+        .map(|(public, shared)| BackupSealer::new(user, version, public, shared));
+    Ok(SharedKeys {
+        list_signing_key: ListSigningKey::from_secret(&key),
+        backup,
+    })
 }
 
 impl Tx<'_> {
@@ -103,7 +132,14 @@ impl Tx<'_> {
 
     /// Forgets an account that the relay has not confirmed, with everything that was made for it.
     pub fn forget_account(&self, user: UserId) -> Result<(), Error> {
-        for table in ["account", "unsettled"] {
+        for table in [
+            "account",
+            "unsettled",
+            "next_keys",
+            "device_names",
+            "restore_chains",
+            "restore_keys",
+        ] {
             self.run(&format!("DELETE FROM {table}"), [])?;
         }
         for table in ["lists", "pins"] {
@@ -118,21 +154,96 @@ impl Tx<'_> {
         self.one(
             "SELECT list_signing_key, user, backup_version, backup_public_key, backup_shared_key FROM account",
             [],
+            shared_keys,
+        )
+    }
+
+    /// Others take their place.
+    pub fn set_shared_keys(&self, shared: &SharedKeys) -> Result<(), Error> {
+        let backup = shared.backup.as_ref();
+        self.run(
+            "UPDATE account SET list_signing_key = ?1, backup_version = ?2, backup_public_key = ?3, backup_shared_key = ?4",
+            params![
+                shared.list_signing_key.to_secret().expose(),
+                backup.map_or(0, BackupSealer::version),
+                backup.map(BackupSealer::public_key),
+                backup.map(|backup| backup.shared_key().expose().as_slice()),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Keeps keys that the relay is to be asked for, in place of any before.
+    pub fn put_next_keys(&self, next: &NextKeys) -> Result<(), Error> {
+        let backup = next.shared.backup.as_ref();
+        let recovery_key = next.recovery_key.as_ref().map(RecoveryKey::to_secret);
+        self.run(
+            "INSERT OR REPLACE INTO next_keys VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                next.list_version,
+                next.shared.list_signing_key.to_secret().expose(),
+                backup.map_or(0, BackupSealer::version),
+                backup.map(BackupSealer::public_key),
+                backup.map(|backup| backup.shared_key().expose().as_slice()),
+                recovery_key.as_ref().map(|key| key.expose().as_slice()),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// What [`Self::put_next_keys`] kept.
+    pub fn next_keys(&self) -> Result<Option<NextKeys>, Error> {
+        self.one(
+            "SELECT n.list_signing_key, user, n.backup_version, n.backup_public_key, n.backup_shared_key,
+                 list_version, recovery_key
+             FROM next_keys n, account",
+            [],
             |row| {
-                let key = Secret::copy_of(&Zeroizing::new(row.get(0)?));
-                let shared: Option<Zeroizing<[u8; 32]>> =
-                    row.get::<_, Option<[u8; 32]>>(4)?.map(Zeroizing::new);
-                let (user, version) = (UserId::from_bytes(row.get(1)?), row.get(2)?);
-                let public: Option<Vec<u8>> = row.get(3)?;
-                let backup = public.zip(shared).map(|(public, shared)| {
-                    BackupSealer::new(user, version, public, Secret::copy_of(&shared))
-                });
-                Ok(SharedKeys {
-                    list_signing_key: ListSigningKey::from_secret(&key),
-                    backup,
+                Ok(NextKeys {
+                    shared: shared_keys(row)?,
+                    list_version: row.get(5)?,
+                    recovery_key: secret(row.get(6)?).map(RecoveryKey::from_secret),
                 })
             },
         )
+    }
+
+    /// They are the account's, or will never be.
+    pub fn forget_next_keys(&self) -> Result<(), Error> {
+        self.run("DELETE FROM next_keys", []).map(drop)
+    }
+
+    /// When the other devices were last asked for keys.
+    pub fn asked_keys_ms(&self) -> Result<Option<u64>, Error> {
+        let asked = self.one("SELECT asked_keys_ms FROM account", [], |row| {
+            row.get::<_, Option<N>>(0)
+        })?;
+        Ok(asked.flatten().map(|at| at.0))
+    }
+
+    /// Sets [`Self::asked_keys_ms`].
+    pub fn set_asked_keys_ms(&self, at: u64) -> Result<(), Error> {
+        self.run("UPDATE account SET asked_keys_ms = ?1", [N(at)])?;
+        Ok(())
+    }
+
+    /// What a device is called.
+    pub fn put_device_name(&self, device: DeviceId, name: &str) -> Result<(), Error> {
+        self.run(
+            "INSERT OR REPLACE INTO device_names VALUES (?1, ?2)",
+            params![device.as_bytes(), name],
+        )?;
+        Ok(())
+    }
+
+    /// What a device is called; empty where that is not known.
+    pub fn device_name(&self, device: DeviceId) -> Result<String, Error> {
+        let name = self.one(
+            "SELECT name FROM device_names WHERE device = ?1",
+            [device.as_bytes()],
+            |row| row.get(0),
+        )?;
+        Ok(name.unwrap_or_default())
     }
 
     /// LSK.
@@ -158,10 +269,6 @@ impl Tx<'_> {
 
     /// What [`Self::put_unsettled`] kept and was not forgotten since.
     pub fn unsettled(&self) -> Result<Option<Unsettled>, Error> {
-        fn secret<const BYTES: usize>(bytes: Option<[u8; BYTES]>) -> Option<Secret<BYTES>> {
-            let bytes = bytes.map(Zeroizing::new);
-            bytes.map(|bytes| Secret::copy_of(&bytes))
-        }
         self.one(
             "SELECT identity_key, backup_key, recovery_key FROM unsettled",
             [],
@@ -174,6 +281,16 @@ impl Tx<'_> {
                 })
             },
         )
+    }
+
+    /// Keeps a recovery key that opens the vault from now on, until the person has it.
+    pub fn put_recovery_key(&self, key: &RecoveryKey) -> Result<(), Error> {
+        self.run(
+            "INSERT INTO unsettled (id, recovery_key) VALUES (1, ?1)
+             ON CONFLICT DO UPDATE SET recovery_key = excluded.recovery_key",
+            [key.to_secret().expose().as_slice()],
+        )?;
+        Ok(())
     }
 
     /// The relay has the vault.

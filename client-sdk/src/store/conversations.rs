@@ -60,7 +60,8 @@ impl Tx<'_> {
     pub fn conversations(&self) -> Result<Vec<Conversation>, Error> {
         self.all(
             "SELECT conversation, peer, cursor, counter, read, delivered FROM conversations c
-             ORDER BY (SELECT max(item) FROM timeline t WHERE t.conversation = c.conversation) DESC,
+             ORDER BY (SELECT max(at_ms) FROM timeline t WHERE t.conversation = c.conversation) DESC,
+                 (SELECT max(item) FROM timeline t WHERE t.conversation = c.conversation) DESC,
                  conversation",
             [],
             conversation,

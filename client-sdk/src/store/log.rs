@@ -40,6 +40,18 @@ pub struct Row<'a> {
     pub pending: Option<(&'a [u8], Position)>,
 }
 
+fn kind(number: i64) -> rusqlite::Result<RowKind> {
+    Ok(match number {
+        1 => RowKind::Message,
+        2 => RowKind::Own,
+        3 => RowKind::NotForMe,
+        4 => RowKind::Pending,
+        5 => RowKind::Undecryptable,
+        6 => RowKind::Missing,
+        other => return Err(rusqlite::Error::IntegralValueOutOfRange(0, other)),
+    })
+}
+
 impl Tx<'_> {
     /// Stores `row` and moves the cursor to it, if it is the next one; else changes nothing and says what to do.
     pub fn record_row(
@@ -60,7 +72,8 @@ impl Tx<'_> {
             return Err(Error::new(Code::Internal, "no such conversation"));
         }
         self.run(
-            "INSERT INTO rows VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            "INSERT INTO rows (conversation, seq, kind, env_hash, content_key, pending, chain, chain_index)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             params![
                 id,
                 N(row.seq),
@@ -89,6 +102,39 @@ impl Tx<'_> {
             params![conversation.as_bytes(), N(seq)],
             |row| row.get(0),
         )
+    }
+
+    /// What became of the row at `seq`.
+    pub fn row_kind(
+        &self,
+        conversation: ConversationId,
+        seq: u64,
+    ) -> Result<Option<RowKind>, Error> {
+        self.one(
+            "SELECT kind FROM rows WHERE conversation = ?1 AND seq = ?2",
+            params![conversation.as_bytes(), N(seq)],
+            |row| kind(row.get(0)?),
+        )
+    }
+
+    /// A row of before was opened with a key from the backup.
+    pub fn row_restored(
+        &self,
+        conversation: ConversationId,
+        seq: u64,
+        content_key: &Secret<32>,
+    ) -> Result<(), Error> {
+        self.run(
+            "UPDATE rows SET kind = ?3, content_key = ?4, batch = 0
+             WHERE conversation = ?1 AND seq = ?2",
+            params![
+                conversation.as_bytes(),
+                N(seq),
+                RowKind::Message as i64,
+                content_key.expose().as_slice(),
+            ],
+        )?;
+        Ok(())
     }
 
     /// Rows that are to be opened later, in the order of their chains: conversation, seq, the row as it came.

@@ -1,6 +1,7 @@
 //! The encrypted store: one SQLCipher file, held by one process, changed only by whole transactions.
 
 mod account;
+mod backup;
 mod conversations;
 mod key;
 mod lists;
@@ -22,7 +23,8 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use sordino_protocol::error::Code;
 
 use crate::error::Error;
-pub use account::{RollbackState, SharedKeys, StoredAccount, Unsettled};
+pub use account::{NextKeys, RollbackState, SharedKeys, StoredAccount, Unsettled};
+pub use backup::{Chain, ChainToRead, RestoreProgress, Upload};
 pub use conversations::Conversation;
 pub use key::{FileKey, FixedKey, KeyStore, StoreKey};
 pub use log::{Row, RowKind};

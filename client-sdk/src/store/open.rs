@@ -17,6 +17,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_keys.sql"),
     include_str!("../../migrations/0002_conversations.sql"),
     include_str!("../../migrations/0003_vault.sql"),
+    include_str!("../../migrations/0004_devices.sql"),
+    include_str!("../../migrations/0005_backup.sql"),
 ];
 
 /// The size of a page, SQLCipher's default.

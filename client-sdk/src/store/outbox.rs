@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 use rusqlite::params;
+use sordino_crypto::Secret;
 use sordino_protocol::{ClientMessageId, Code, ConversationId, DeviceId};
 
 use super::Tx;
+use super::account::secret;
 use super::sql::N;
 use crate::error::Error;
 
@@ -26,12 +28,13 @@ pub struct Entry {
 }
 
 /// One encryption of a message.
-#[derive(Clone, PartialEq, Eq)]
 pub struct Envelope {
     /// Names it.
     pub env_hash: [u8; 32],
     /// As it goes on the wire: an encoded `Send`.
     pub envelope: Vec<u8>,
+    /// CK, of a message that goes into the backup.
+    pub content_key: Option<Secret<32>>,
 }
 
 /// A message to send, in its newest encryption.
@@ -72,14 +75,15 @@ impl Tx<'_> {
         envelope: &Envelope,
     ) -> Result<(), Error> {
         self.run(
-            "INSERT INTO envelopes (conversation, counter, env_hash, envelope, given_up)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO envelopes (conversation, counter, env_hash, envelope, given_up, content_key)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![
                 conversation.as_bytes(),
                 N(counter),
                 envelope.env_hash,
                 envelope.envelope,
                 given_up,
+                envelope.content_key.as_ref().map(|key| key.expose().as_slice()),
             ],
         )?;
         self.run(
@@ -176,6 +180,20 @@ impl Tx<'_> {
             params![conversation.as_bytes(), N(counter)],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
+    }
+
+    /// CK of an encryption of an own message.
+    pub fn envelope_key(
+        &self,
+        conversation: ConversationId,
+        env_hash: &[u8; 32],
+    ) -> Result<Option<Secret<32>>, Error> {
+        let key = self.one(
+            "SELECT content_key FROM envelopes WHERE conversation = ?1 AND env_hash = ?2",
+            params![conversation.as_bytes(), env_hash],
+            |row| row.get(0).map(secret),
+        )?;
+        Ok(key.flatten())
     }
 
     /// The first unsequenced messages after a counter, at most `limit`, in order; it ends before the first that must not

@@ -246,6 +246,7 @@ fn the_newest_encryption_goes_out_and_none_from_the_first_stale_one_on() {
     let (_dir, path) = place();
     let mut store = filled(&path, 1);
     let envelope = |version: u8| Envelope {
+        content_key: None,
         env_hash: [version; 32],
         envelope: vec![version],
     };

@@ -59,6 +59,8 @@ pub struct StoredItem {
     pub text: String,
     /// The author's clock.
     pub sent_ms: u64,
+    /// When it came or was written, by this device's clock; of what the backup gave back, when it was written.
+    pub at_ms: u64,
     /// How far it has come.
     pub progress: Progress,
     /// Why it failed or cannot be shown.
@@ -66,7 +68,7 @@ pub struct StoredItem {
 }
 
 const COLUMNS: &str = "item, conversation, place, kind, author, author_device, client_message_id, mine, text, \
-                       sent_ms, state, code";
+                       sent_ms, state, code, at_ms";
 
 fn stored(row: &Row<'_>) -> rusqlite::Result<StoredItem> {
     let kind = match row.get(3)? {
@@ -96,6 +98,7 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredItem> {
         sent_ms: row.get::<_, N>(9)?.0,
         progress,
         code: row.get(11)?,
+        at_ms: row.get::<_, N>(12)?.0,
     })
 }
 
@@ -104,8 +107,8 @@ impl Tx<'_> {
     pub fn add_item(&self, item: &StoredItem) -> Result<Option<u64>, Error> {
         self.one(
             "INSERT INTO timeline (conversation, place, kind, author, author_device, client_message_id,
-                 mine, text, sent_ms, state, code)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
+                 mine, text, sent_ms, state, code, at_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
              ON CONFLICT DO NOTHING RETURNING item",
             params![
                 item.conversation.as_bytes(),
@@ -119,6 +122,7 @@ impl Tx<'_> {
                 N(item.sent_ms.min(UNPLACED)),
                 item.progress as i64,
                 item.code,
+                N(item.at_ms.min(UNPLACED)),
             ],
             |row| row.get::<_, N>(0).map(|n| n.0),
         )

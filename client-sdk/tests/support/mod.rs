@@ -3,13 +3,14 @@
 #![allow(dead_code, reason = "each test program uses a part")]
 
 pub mod losing;
+pub mod phones;
 pub mod script;
 
 use std::{future::Future, path::Path, time::Duration};
 
 use sordino::{
-    Client, ConnectionState, Conversation, Event, Events, FileKey, ListDiff, LiveList, Message,
-    TimelineItem, User,
+    BackupPolicy, Client, ClientBuilder, ConnectionState, Conversation, Event, Events, FileKey,
+    ListDiff, LiveList, Message, TimelineItem, User,
 };
 use tempfile::TempDir;
 use tokio::time::timeout;
@@ -26,11 +27,15 @@ pub struct Person {
 
 /// Opens the client in a directory.
 pub async fn open(url: &str, directory: &Path) -> Result<Client, sordino::Error> {
+    builder(url, directory).open().await
+}
+
+/// What [`open`] opens.
+pub fn builder(url: &str, directory: &Path) -> ClientBuilder {
     Client::builder(url)
         .store(directory.join("store"))
         .keys(FileKey::new(directory.join("key")))
-        .open()
-        .await
+        .backup(BackupPolicy::After(Duration::from_millis(300)))
 }
 
 impl Person {

@@ -7,6 +7,7 @@
 
 use proptest::prelude::*;
 use rand::{SeedableRng, rngs::StdRng};
+use sordino_protocol::DeviceId;
 
 use super::*;
 

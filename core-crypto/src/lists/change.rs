@@ -3,7 +3,7 @@
 use prost::Message;
 use sordino_protocol::{
     DeviceId,
-    list::{DeviceList, ListError},
+    list::{Backup, DeviceList, ListError},
     pb,
     signed::{self, SignedType},
 };
@@ -81,6 +81,14 @@ impl<'a> Change<'a> {
     /// Names the next vault, which comes with the list.
     pub fn vault(mut self, version: u32) -> Self {
         self.body.vault_version = version;
+        self
+    }
+
+    /// Names the next version of the key backup.
+    pub fn backup(mut self, backup: Backup) -> Self {
+        self.body.backup_version = backup.version;
+        self.body.backup_key_hash = backup.key_hash.to_vec().into();
+        self.body.bpsk_hash = backup.psk_hash.to_vec().into();
         self
     }
 

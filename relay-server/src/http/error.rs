@@ -86,6 +86,9 @@ pub(crate) fn code_of_users(error: UserError) -> Code {
         UserError::UserExists => Code::UserExists,
         UserError::NotFound => Code::UserNotFound,
         UserError::ListConflict => Code::ListConflict,
+        UserError::BackupClosed => Code::BackupClosed,
+        UserError::BackupConflict => Code::BackupConflict,
+        UserError::BackupMoved => Code::BackupMoved,
         UserError::PrekeyExists => Code::BadPrekey,
         UserError::Full => Code::StorageFull,
         UserError::Failed(cause) => {

@@ -16,7 +16,7 @@ use sordino_protocol::{
 };
 
 use super::{
-    Api, ApiError,
+    Api, ApiError, backups,
     caller::AccountCaller,
     request::{Body, Ids, Params},
 };
@@ -87,7 +87,10 @@ pub(super) async fn replace(
         .await?;
     let (put, next) = parse()?;
     let PutList {
-        vault, password, ..
+        vault,
+        closes_backup,
+        password,
+        ..
     } = put;
     // A device that was left open must not be enough to set another password.
     if password.is_some() && !caller.knew_the_password() && has_password(&api, user).await? {
@@ -115,7 +118,18 @@ pub(super) async fn replace(
             "another identity key needs another vault",
         ));
     }
-    let with = credentials(&api, &next, newest.vault_version, vault, password)?;
+    let mut with = credentials(&api, &next, newest.vault_version, vault, password)?;
+    with.closes = match (newest.backup, closes_backup) {
+        (before, None) if before == next.backup || before.is_none() => None,
+        (Some(before), Some(heads)) if next.backup != Some(before) => {
+            Some(backups::closing(before.version, &heads)?)
+        }
+        _ => {
+            let what =
+                "a list that names another key backup closes the one before, and only such a list";
+            return Err(ApiError::new(Code::BadRequest, what));
+        }
+    };
     // Not dropped with the request when its connection is lost: a list that is stored must be announced, or a device that it
     // removes keeps its socket.
     let stored = tokio::spawn(async move { store(&api, &next, &with).await });
@@ -166,7 +180,11 @@ pub(super) fn credentials(
     {
         return Err(ApiError::new(Code::BadRequest, "password"));
     }
-    Ok(Credentials { vault, password })
+    Ok(Credentials {
+        vault,
+        password,
+        closes: None,
+    })
 }
 
 /// Stores a list and tells the sockets of its user's devices.

@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod accounts;
+mod backups;
 pub(crate) mod caller;
 mod claims;
 pub(crate) mod error;

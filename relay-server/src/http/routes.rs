@@ -12,7 +12,8 @@ use axum::{
 use sordino_protocol::{Code, limits};
 
 use super::{
-    Api, ApiError, accounts, claims, health, history, lists, login, passwords, prekeys, push,
+    Api, ApiError, accounts, backups, claims, health, history, lists, login, passwords, prekeys,
+    push,
 };
 use crate::ops::rates;
 
@@ -38,6 +39,15 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/users/{user}/lists", get(lists::read))
         .route("/v1/users/{user}/list", put(lists::replace))
         .route("/v1/users/{user}/vault", get(passwords::vault))
+        .route(
+            "/v1/users/{user}/devices/{device}/backups/{version}",
+            put(backups::put),
+        )
+        .route("/v1/users/{user}/backups/{version}", get(backups::heads))
+        .route(
+            "/v1/users/{user}/backups/{version}/{device}",
+            get(backups::read),
+        )
         .route(
             "/v1/users/{user}/devices/{device}/prekeys",
             get(prekeys::count).put(prekeys::put),

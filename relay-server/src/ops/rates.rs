@@ -34,6 +34,7 @@ pub struct Rates {
     sign_ups: DefaultDirectRateLimiter,
     users: Buckets,
     writes: Buckets,
+    batches: Buckets,
     frames: Buckets,
     address_handshakes: Buckets,
     handshakes: DefaultDirectRateLimiter,
@@ -114,6 +115,10 @@ impl Rates {
             writes: Buckets::new(
                 Quota::per_hour(rates.user_writes_per_hour),
                 rates.user_writes_burst,
+            ),
+            batches: Buckets::new(
+                Quota::per_hour(rates.user_batches_per_hour),
+                rates.user_batches_burst,
             ),
             frames: Buckets::new(
                 per_second(rates.user_frames_per_second),
@@ -202,6 +207,13 @@ impl Rates {
         self.writes
             .take(&self.clock, user)
             .inspect_err(|_| refused("write"))
+    }
+
+    /// A batch of this user's key backup.
+    pub fn batch(&self, user: UserId) -> Result<(), Wait> {
+        self.batches
+            .take(&self.clock, user)
+            .inspect_err(|_| refused("batch"))
     }
 
     /// A frame of this user.

@@ -1,5 +1,6 @@
 //! Users, their devices' keys and their device lists: public keys only; and where devices are woken.
 
+mod backups;
 mod cache;
 #[cfg(test)]
 mod conformance;
@@ -18,7 +19,14 @@ pub(crate) mod whole;
 
 use async_trait::async_trait;
 use prost::bytes::Bytes;
-use sordino_protocol::{DeviceId, UserId, http, list::DeviceList, pb};
+use sordino_protocol::{
+    DeviceId, UserId,
+    batch::{Fit, Head, Place},
+    hash::Hash,
+    http,
+    list::DeviceList,
+    pb,
+};
 use zeroize::Zeroizing;
 
 /// What may go wrong at the door of the users.
@@ -36,6 +44,15 @@ pub enum UserError {
     /// The list does not replace the newest version.
     #[error("another list was stored first")]
     ListConflict,
+    /// That version of the key backup is closed.
+    #[error("that version of the key backup is closed")]
+    BackupClosed,
+    /// A batch does not follow the last one of its chain.
+    #[error("the batch does not follow the last one of its chain")]
+    BackupConflict,
+    /// The chains of the key backup end elsewhere than they were to be closed.
+    #[error("the key backup has grown meanwhile")]
+    BackupMoved,
     /// A prekey id stands already.
     #[error("a prekey with this id is stored already")]
     PrekeyExists,
@@ -113,6 +130,54 @@ impl std::fmt::Debug for PasswordRecord {
     }
 }
 
+/// A batch of the key backup that was read as far as a relay can.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// Of the backup.
+    pub version: u32,
+    /// Where it stands.
+    pub place: Place,
+    /// As received.
+    pub bytes: Bytes,
+}
+
+impl Batch {
+    /// How it fits its chain. `ends`: the last batch there and the one before, descending.
+    fn fit(&self, hash: &Hash, ends: &[ChainHead]) -> Result<Fit, UserError> {
+        let end = |at: usize| ends.get(at).map(|end| end.head);
+        let before_last = end(1).map_or([0; 32], |head| head.hash);
+        let fit = self.place.fit(hash, end(0), &before_last);
+        fit.ok_or(UserError::BackupConflict)
+    }
+}
+
+/// Where a device's chain ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChainHead {
+    /// Whose.
+    pub device: DeviceId,
+    /// Its end.
+    pub head: Head,
+}
+
+/// A version of the key backup that takes no more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClosedBackup {
+    /// Which.
+    pub version: u32,
+    /// Where its chains end, by device.
+    pub heads: Vec<ChainHead>,
+}
+
+impl ClosedBackup {
+    /// `found`: the ends of the chains, by device.
+    fn must_end_at(&self, found: &[ChainHead]) -> Result<(), UserError> {
+        (self.heads == found)
+            .then_some(())
+            .ok_or(UserError::BackupMoved)
+    }
+}
+
 /// What is stored together with a list, or is not.
 #[derive(Debug, Clone, Default)]
 pub struct Credentials {
@@ -120,6 +185,8 @@ pub struct Credentials {
     pub vault: Option<Bytes>,
     /// Another password.
     pub password: Option<PasswordRecord>,
+    /// The version of the key backup that the list leaves behind.
+    pub closes: Option<ClosedBackup>,
 }
 
 impl Credentials {
@@ -127,6 +194,7 @@ impl Credentials {
     pub const NONE: Self = Self {
         vault: None,
         password: None,
+        closes: None,
     };
 }
 
@@ -165,6 +233,18 @@ pub trait Users: Send + Sync + 'static {
     async fn passwords_unlike(&self, seed: &str) -> Result<u64, UserError>;
     /// A user's vault, as it was stored.
     async fn vault(&self, user: UserId) -> Result<Option<Bytes>, UserError>;
+    /// Adds a batch to its chain of the key backup, or puts it in the place of the last one.
+    async fn put_batch(&self, user: UserId, batch: &Batch) -> Result<(), UserError>;
+    /// Where the chains of a version of the key backup end, by device.
+    async fn backup_heads(&self, user: UserId, version: u32) -> Result<Vec<ChainHead>, UserError>;
+    /// Batches of a device's chain, descending from number `upto`, at most `limit`.
+    async fn batches(
+        &self,
+        user: UserId,
+        chain: (u32, DeviceId),
+        upto: u64,
+        limit: usize,
+    ) -> Result<Vec<Bytes>, UserError>;
     /// Adds one-time prekeys, replaces the others. All or nothing.
     async fn put_prekeys(
         &self,

@@ -7,6 +7,7 @@
 //! (`listener`). Needs a session of its own for that: a pooler in front must not share connections between transactions.
 
 mod attempt;
+mod backups;
 mod cached;
 mod credentials;
 mod listener;
@@ -35,7 +36,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::{attempt::retrying, cached::Cached};
 use super::{
-    Credentials, PasswordRecord, Prekey, PushTarget, UserError, Users, rows, verify::verify,
+    Batch, ChainHead, Credentials, PasswordRecord, Prekey, PushTarget, UserError, Users, rows,
+    verify::verify,
 };
 use crate::config::Secret;
 
@@ -264,6 +266,28 @@ impl Users for PostgresUsers {
 
     async fn vault(&self, user: UserId) -> Result<Option<Bytes>, UserError> {
         self.within(credentials::vault(&self.inner.pool, user))
+            .await
+    }
+
+    async fn put_batch(&self, user: UserId, batch: &Batch) -> Result<(), UserError> {
+        let pool = &self.inner.pool;
+        self.within(retrying(|| backups::put(pool, user, batch)))
+            .await
+    }
+
+    async fn backup_heads(&self, user: UserId, version: u32) -> Result<Vec<ChainHead>, UserError> {
+        self.within(backups::heads(&self.inner.pool, user, version))
+            .await
+    }
+
+    async fn batches(
+        &self,
+        user: UserId,
+        chain: (u32, DeviceId),
+        upto: u64,
+        limit: usize,
+    ) -> Result<Vec<Bytes>, UserError> {
+        self.within(backups::batches(&self.inner.pool, user, chain, upto, limit))
             .await
     }
 

@@ -18,8 +18,8 @@ use sqlx::{
 };
 
 use super::{
-    Credentials, PasswordRecord, Prekey, PushTarget, UserError, Users, cache::Cache, credentials,
-    prekeys, push, rows, verify::verify,
+    Batch, ChainHead, Credentials, PasswordRecord, Prekey, PushTarget, UserError, Users, backups,
+    cache::Cache, credentials, prekeys, push, rows, verify::verify,
 };
 
 /// Users whose list is kept in memory, about 4 KiB each.
@@ -237,6 +237,30 @@ impl Users for SqliteUsers {
         credentials::vault(&self.inner.readers, user).await
     }
 
+    async fn put_batch(&self, user: UserId, batch: &Batch) -> Result<(), UserError> {
+        let batch = batch.clone();
+        self.write(async move |inner| {
+            let mut tx = inner.writer.begin().await?;
+            backups::put(&mut tx, user, &batch).await?;
+            Ok(tx.commit().await?)
+        })
+        .await
+    }
+
+    async fn backup_heads(&self, user: UserId, version: u32) -> Result<Vec<ChainHead>, UserError> {
+        backups::heads(&self.inner.readers, user, version).await
+    }
+
+    async fn batches(
+        &self,
+        user: UserId,
+        chain: (u32, DeviceId),
+        upto: u64,
+        limit: usize,
+    ) -> Result<Vec<Bytes>, UserError> {
+        backups::batches(&self.inner.readers, user, chain, upto, limit).await
+    }
+
     async fn put_prekeys(
         &self,
         user: UserId,
@@ -397,6 +421,9 @@ impl Inner {
         }
         insert_list(&mut tx, list).await?;
         credentials::put(&mut tx, list.user, with).await?;
+        if let Some(closed) = &with.closes {
+            backups::close(&mut tx, list.user, closed).await?;
+        }
         tx.commit().await?;
         self.lists.forget([list.user]);
         self.expiries.forget(touched);

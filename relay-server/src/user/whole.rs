@@ -23,7 +23,14 @@ pub(crate) struct WholeUser {
     /// Seed and record.
     pub(crate) password: Option<(String, Vec<u8>)>,
     pub(crate) vault: Option<Vec<u8>>,
+    /// Versions of the key backup up to this one are closed.
+    pub(crate) backups_closed: i64,
+    /// By version, device and number.
+    pub(crate) batches: Vec<WholeBatch>,
 }
+
+/// Version, device, number, hash and batch.
+pub(crate) type WholeBatch = (i64, Vec<u8>, i64, Vec<u8>, Vec<u8>);
 
 /// A prekey as stored.
 #[derive(Debug, PartialEq, Eq)]
@@ -96,6 +103,17 @@ impl WholeUsers {
             .bind(key)
             .fetch_optional(&mut self.0)
             .await?;
+        let backups_closed = sqlx::query_scalar("SELECT backups_closed FROM users WHERE id = ?")
+            .bind(key)
+            .fetch_one(&mut self.0)
+            .await?;
+        let batches = sqlx::query_as(
+            "SELECT version, device_id, number, hash, batch FROM key_backups WHERE user_id = ? \
+             ORDER BY version, device_id, number",
+        )
+        .bind(key)
+        .fetch_all(&mut self.0)
+        .await?;
         let prekey = |row: SqliteRow| {
             Ok(WholePrekey {
                 device: row.try_get("device_id")?,
@@ -113,6 +131,8 @@ impl WholeUsers {
             push,
             password,
             vault,
+            backups_closed,
+            batches,
             prekeys: prekeys
                 .into_iter()
                 .map(prekey)

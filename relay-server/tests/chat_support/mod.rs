@@ -218,6 +218,7 @@ impl Relay {
         let body = serde_json::to_vec(&PutList {
             list,
             vault: None,
+            closes_backup: None,
             password: None,
         })
         .expect("JSON");

@@ -2,25 +2,20 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use prost::Message;
 use sordino_crypto::{
     Secret,
-    backup::BackupSealer,
-    keys::{DeviceKeys, ListSigningKey},
-    lists::{Change, listed, parse},
+    keys::DeviceKeys,
+    lists::{listed, parse},
     recovery::RecoveryKey,
-    vault::{Contents, OpenError, OpenerKind, OpenerSecret, VaultId},
+    vault::{OpenerKind, OpenerSecret},
 };
-use sordino_protocol::{
-    Code, DeviceId, UserId, http, limits,
-    list::{DeviceList, ListError},
-    pb,
-};
+use sordino_protocol::{Code, DeviceId, UserId, http, limits, list::DeviceList, pb};
 
 use super::{
     confirm, is_listed, made_before,
     password::{NewKeys, prove},
     taken_up,
+    vault::{Backup, OpenVault, Renewed, is_opened_by},
 };
 use crate::{
     engine::{Core, now_ms},
@@ -28,7 +23,7 @@ use crate::{
     machine::NewDevice,
     net::{Http, Signer},
     password::Password,
-    store::{SharedKeys, StoredAccount},
+    store::StoredAccount,
     types::User,
 };
 
@@ -105,7 +100,7 @@ pub(crate) async fn login(
             .map(LoggedIn::Done);
     }
     let new = NewKeys::generate();
-    let proved = prove(core, &username, &password, &new).await?;
+    let proved = prove(core, &username, &password, new.signer()).await?;
     if let Some(user) = before {
         return confirm(core, user).await.map(LoggedIn::Done);
     }
@@ -126,7 +121,7 @@ pub(crate) async fn login(
         0 => return Err(Error::new(Code::NoVault, "the account has none")),
         _ => http.vault(proved.user).await.map_err(ended)?,
     };
-    let by_password = is_opened_by_password(&vault);
+    let by_password = is_opened_by(&vault, OpenerKind::Password);
     Ok(LoggedIn::Locked(Arc::new(Locked {
         core: core.clone(),
         http,
@@ -138,11 +133,6 @@ pub(crate) async fn login(
         vault,
         asked: Mutex::default(),
     })))
-}
-
-fn is_opened_by_password(vault: &pb::Vault) -> bool {
-    let kind = OpenerKind::Password as u32;
-    vault.wrapped_keys.iter().any(|key| key.kind == kind)
 }
 
 impl Locked {
@@ -174,7 +164,15 @@ impl Locked {
         let asked = match asked.filter(|asked| asked.instead_of == instead_of) {
             Some(asked) => asked,
             None => {
-                let (asked, device) = self.join(self.open_vault(recovery_key)?, instead_of)?;
+                let vault = self.open_vault(recovery_key)?;
+                let backup = match (instead_of, self.list.backup) {
+                    (Some(_), Some(backup)) => {
+                        let heads = self.http.backup_heads(self.user, backup.version).await;
+                        Backup::Closes(heads.map_err(ended)?)
+                    }
+                    _ => Backup::GoesOn,
+                };
+                let (asked, device) = self.join(vault, backup, instead_of)?;
                 core.shared
                     .run(move |machine| machine.begin_joining(device, now_ms()))
                     .await?;
@@ -200,7 +198,7 @@ impl Locked {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn open_vault(&self, recovery_key: Option<&RecoveryKey>) -> Result<Contents, Error> {
+    fn open_vault(&self, recovery_key: Option<&RecoveryKey>) -> Result<OpenVault, Error> {
         let secret = match recovery_key {
             Some(key) => OpenerSecret::recovery_key(key, self.user),
             None => {
@@ -209,79 +207,40 @@ impl Locked {
                 OpenerSecret::password(key, self.user)
             }
         };
-        let contents = secret.open(self.vault_id(self.list.vault_version), &self.vault);
-        let contents = contents.map_err(|error| match error {
-            OpenError::NotFor(_) => Error::new(Code::NoVault, error.to_string()),
-            OpenError::Secret(OpenerKind::RecoveryKey) => Error::new(Code::WrongRecoveryKey, ""),
-            // The password was right: the relay gives another vault than the one that was written with it.
-            OpenError::Secret(OpenerKind::Password) | OpenError::Changed | OpenError::Malformed => {
-                Error::new(Code::RelayMisbehaved, error.to_string())
-            }
-        })?;
-        // What the vault holds must be what the list names; both are of the relay's choice.
-        let backup = self.sealer(&contents).map(|sealer| sealer.listed());
-        let named = (self.list.lsk, self.list.lsk_version, self.list.backup);
-        let held = contents.list_signing_key.public();
-        if (held, contents.list_signing_version, backup) != named {
-            let detail = "its vault and its device list do not belong together";
-            return Err(Error::new(Code::RelayMisbehaved, detail));
-        }
-        Ok(contents)
-    }
-
-    /// What seals the newest version of the backup.
-    fn sealer(&self, contents: &Contents) -> Option<BackupSealer> {
-        let newest = contents.backup_keys.iter().max_by_key(|keys| keys.version);
-        newest.map(|keys| keys.sealer(self.user))
-    }
-
-    fn vault_id(&self, version: u32) -> VaultId<'_> {
-        VaultId {
-            user: self.user,
-            identity_key: &self.list.identity_key,
-            version,
-            backup_version: self.list.backup.map_or(0, |backup| backup.version),
-        }
+        OpenVault::open(&self.list, &self.vault, &secret)
     }
 
     /// The next list with this device on it, and what the device is to keep.
     fn join(
         &self,
-        mut contents: Contents,
+        vault: OpenVault,
+        backup: Backup,
         instead_of: Option<DeviceId>,
     ) -> Result<(Asked, NewDevice), Error> {
-        let refused = |error: ListError| {
-            Error::new(Code::BadKeys, format!("the account's device list: {error}"))
-        };
-        let now = now_ms();
-        let mut change = Change::of(&self.list, now).map_err(refused)?;
-        let mut vault = None;
-        if let Some(device) = instead_of {
-            if self.list.device(device).is_none() {
-                let detail = "there is no such device on the account";
-                return Err(Error::new(Code::BadRequest, detail));
-            }
-            // What the device that leaves knows of the list-signing key must sign nothing more.
-            contents.list_signing_key = ListSigningKey::generate(&mut rand::rng());
-            contents.list_signing_version = contents.list_signing_version.saturating_add(1);
-            let version = self.list.vault_version.saturating_add(1);
-            change = change
-                .remove(device)
-                .renew_lsk(&contents.identity_key, &contents.list_signing_key)
-                .map_err(refused)?
-                .vault(version);
-            let written = self.vault_id(version).write(&mut rand::rng(), &contents);
-            let written = written.map_err(|error| Error::new(Code::Internal, error.to_string()))?;
-            vault = Some(written.encode_to_vec().into());
-        } else if self.list.devices.len() >= limits::DEVICES {
+        if instead_of.is_none() && self.list.devices.len() >= limits::DEVICES {
             return Err(Error::new(Code::DeviceLimit, ""));
         }
+        let now = now_ms();
         let NewKeys { device: id, keys } = &self.signer.new;
         let entry = listed(self.user, &self.list.identity_key, *id, keys, now);
-        let list = change.add_unvouched(entry).sign(&contents.list_signing_key);
-        let list = list.map_err(refused)?;
+        let Renewed {
+            list,
+            vault,
+            shared,
+            closes_backup,
+            backup_keys,
+        } = vault.renew(now, backup, |change| {
+            let change = change.add_unvouched(entry);
+            match instead_of {
+                Some(device) if self.list.device(device).is_some() => Ok(change.remove(device)),
+                Some(_) => {
+                    let detail = "there is no such device on the account";
+                    Err(Error::new(Code::BadRequest, detail))
+                }
+                None => Ok(change),
+            }
+        })?;
         let (signing, identity) = keys.to_secret();
-        let backup = self.sealer(&contents);
         let device = NewDevice {
             account: StoredAccount {
                 user: self.user,
@@ -290,17 +249,16 @@ impl Locked {
                 registered: false,
                 keys: DeviceKeys::from_secret(&signing, &identity),
             },
-            shared: SharedKeys {
-                list_signing_key: contents.list_signing_key,
-                backup,
-            },
+            shared,
+            backup_keys,
             list: list.clone(),
         };
         let asked = Asked {
             instead_of,
             put: http::PutList {
                 list: list.signed.clone().into(),
-                vault,
+                vault: Some(vault),
+                closes_backup,
                 password: None,
             },
             list,
@@ -312,7 +270,11 @@ impl Locked {
 /// The token of a login is good for a few minutes, and for one change of the account.
 fn ended(error: Error) -> Error {
     match error.code() {
-        Code::TokenExpired | Code::ListConflict | Code::DeviceRevoked | Code::NotAuthenticated => {
+        Code::TokenExpired
+        | Code::ListConflict
+        | Code::BackupMoved
+        | Code::DeviceRevoked
+        | Code::NotAuthenticated => {
             let detail = "the login has ended, or the account was changed meanwhile: log in again";
             Error::new(Code::NotAuthenticated, detail)
         }

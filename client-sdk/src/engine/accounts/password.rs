@@ -13,7 +13,7 @@ use crate::{
     engine::Core,
     error::Error,
     machine::SetPassword,
-    net::{auth::AccessToken, blocking},
+    net::{Http, auth::AccessToken, blocking},
     password::{Password, VaultPolicy},
 };
 
@@ -30,15 +30,22 @@ impl NewKeys {
             keys: DeviceKeys::generate(&mut rand::rng()),
         }
     }
+
+    /// Who is to get the token of a password.
+    pub(super) fn signer(&self) -> (DeviceId, [u8; 32]) {
+        (self.device, self.keys.public().signing_key)
+    }
 }
 
 fn malformed(_: Malformed) -> Error {
     Error::new(Code::RelayMisbehaved, "its answer is none of OPAQUE's")
 }
 
-/// Makes what the relay is to keep of a password. It does not see the password.
+/// Makes what the relay is to keep of a password. It does not see the password. `owner`: who may set another one for a name that
+/// somebody has.
 pub(super) async fn set_password(
     core: &Arc<Core>,
+    owner: Option<&Http>,
     username: &str,
     password: &Password,
 ) -> Result<SetPassword, Error> {
@@ -47,7 +54,10 @@ pub(super) async fn set_password(
         username: username.to_owned(),
         request: request.into(),
     };
-    let http::PasswordAnswer { response, seed } = core.http.password_request(&asked).await?;
+    let http::PasswordAnswer { response, seed } = match owner {
+        Some(owner) => owner.next_password_request(&asked).await?,
+        None => core.http.password_request(&asked).await?,
+    };
     let (relay, name) = (core.relay.name().to_owned(), username.to_owned());
     let opens_vault = core.vault_policy == VaultPolicy::PasswordToo;
     blocking(move || {
@@ -74,17 +84,17 @@ pub(super) struct Proved {
     pub(super) export_key: Secret<64>,
 }
 
-/// Proves to the relay that this device's owner knows the password.
+/// Proves to the relay that the owner of a device knows the password. With the token the device signs by this key (DSK).
 pub(super) async fn prove(
     core: &Arc<Core>,
     username: &str,
     password: &Password,
-    new: &NewKeys,
+    (device, signing_key): (DeviceId, [u8; 32]),
 ) -> Result<Proved, Error> {
     let (login, request) = Login::start(password.bytes()).map_err(malformed)?;
     let asked = http::PasswordLogin {
         username: username.to_owned(),
-        device: new.device,
+        device,
         request: request.into(),
     };
     let http::PasswordChallenge {
@@ -107,12 +117,11 @@ pub(super) async fn prove(
             })
     });
     let done = done.await?;
-    let signing_key = new.keys.public().signing_key;
-    let confirmed = confirmation(&done.session_key, new.device.as_bytes(), &signing_key);
+    let confirmed = confirmation(&done.session_key, device.as_bytes(), &signing_key);
     let now = Instant::now();
     let finish = http::PasswordFinish {
         username: username.to_owned(),
-        device: new.device,
+        device,
         signing_key: signing_key.to_vec().into(),
         nonce,
         attempt,

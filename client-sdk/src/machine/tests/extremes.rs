@@ -208,7 +208,7 @@ fn no_mark_and_no_answer_of_the_relay_fails() {
             .unwrap();
         machine.list_range(b, u32::MAX).unwrap();
     }
-    let (_, told) = alice.machine().missing(conversation, u64::MAX).unwrap();
+    let (_, told) = alice.machine().missing(conversation, u64::MAX, 0).unwrap();
     assert!(told.iter().any(|h| matches!(h, Happening::Added(_))));
     alice.prepare(&mut relay, b);
     let waiting = alice.machine().waiting().unwrap();

@@ -42,10 +42,14 @@ impl Phone {
         let account = machine.account().unwrap();
         relay.register(account.user, body);
         machine
-            .registration_confirmed(&http::User {
-                user: account.user,
-                username: name.to_owned(),
-            })
+            .registration_confirmed(
+                &http::User {
+                    user: account.user,
+                    username: name.to_owned(),
+                },
+                "",
+                NOW,
+            )
             .unwrap();
         Self {
             dir,

@@ -52,7 +52,7 @@ fn lost_rows_leave_a_gap_and_the_rest_goes_on() {
         alice.send(b, text);
     }
     alice.sync(&mut relay, b);
-    let (cursor, happenings) = bob.machine().missing(conversation, 4).unwrap();
+    let (cursor, happenings) = bob.machine().missing(conversation, 4, 0).unwrap();
     assert_eq!(cursor, 4);
     assert!(matches!(
         happenings[..],

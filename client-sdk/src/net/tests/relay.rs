@@ -97,6 +97,7 @@ async fn a_write_carries_a_proof_that_the_relay_checks() {
     let body = PutList {
         list,
         vault: None,
+        closes_backup: None,
         password: None,
     };
     let refused: Result<(), Error> = alice

@@ -7,7 +7,7 @@ use sordino_protocol::{
 };
 use sqlx::{PgPool, Postgres, Row, Transaction, postgres::PgRow};
 
-use super::{attempt::Stop, credentials, listener};
+use super::{attempt::Stop, backups, credentials, listener};
 use crate::user::{Credentials, UserError, rows};
 
 /// Creates a user with the first version of its list.
@@ -84,6 +84,9 @@ pub(super) async fn put(pool: &PgPool, list: &DeviceList, with: &Credentials) ->
     }
     insert(&mut tx, list).await?;
     credentials::put(&mut tx, list.user, with).await?;
+    if let Some(closed) = &with.closes {
+        backups::close(&mut tx, list.user, closed).await?;
+    }
     listener::notify(&mut tx, list.user).await?;
     Ok(tx.commit().await?)
 }

@@ -74,6 +74,18 @@ impl Importer {
             .bind(key)
             .fetch_optional(&mut self.0)
             .await?;
+        let backups_closed =
+            sqlx::query_scalar("SELECT backups_closed FROM users WHERE user_id = $1")
+                .bind(key)
+                .fetch_one(&mut self.0)
+                .await?;
+        let batches = sqlx::query_as(
+            "SELECT version, device_id, number, hash, batch FROM key_backups WHERE user_id = $1 \
+             ORDER BY version, device_id, number",
+        )
+        .bind(key)
+        .fetch_all(&mut self.0)
+        .await?;
         let prekey = |row: PgRow| {
             Ok(WholePrekey {
                 device: row.try_get("device_id")?,
@@ -91,6 +103,8 @@ impl Importer {
             push,
             password,
             vault,
+            backups_closed,
+            batches,
             prekeys: prekeys
                 .into_iter()
                 .map(prekey)
@@ -102,9 +116,10 @@ impl Importer {
     pub(crate) async fn put(&mut self, user: &WholeUser) -> Result<(), UserError> {
         let id = user.id.as_bytes().as_slice();
         let mut tx = self.0.begin().await?;
-        sqlx::query("INSERT INTO users (user_id, username) VALUES ($1, $2)")
+        sqlx::query("INSERT INTO users (user_id, username, backups_closed) VALUES ($1, $2, $3)")
             .bind(id)
             .bind(&user.username)
+            .bind(user.backups_closed)
             .execute(&mut *tx)
             .await?;
         for (version, signed) in &user.lists {
@@ -151,6 +166,19 @@ impl Importer {
                 .bind(vault)
                 .execute(&mut *tx)
                 .await?;
+        }
+        for (version, device, number, hash, batch) in &user.batches {
+            sqlx::query(
+                "INSERT INTO key_backups (user_id, version, device_id, number, hash, batch) VALUES ($1, $2, $3, $4, $5, $6)",
+            )
+            .bind(id)
+            .bind(version)
+            .bind(device)
+            .bind(number)
+            .bind(hash)
+            .bind(batch)
+            .execute(&mut *tx)
+            .await?;
         }
         // One after another: the order of arrival is the order in which they are given out.
         for key in &user.prekeys {

@@ -1,0 +1,21 @@
+-- What the person calls their devices.
+CREATE TABLE device_names (
+    device BLOB PRIMARY KEY CHECK (length(device) = 16),
+    name TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Keys that are to be the account's: kept from before the relay is asked until a list names them, or comes to be without them.
+CREATE TABLE next_keys (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    -- The list that is to name them.
+    list_version INTEGER NOT NULL,
+    list_signing_key BLOB NOT NULL CHECK (length(list_signing_key) = 32),
+    backup_version INTEGER NOT NULL,
+    backup_public_key BLOB,
+    backup_shared_key BLOB CHECK (length(backup_shared_key) = 32),
+    -- That opens the vault from then on, if it is another.
+    recovery_key BLOB CHECK (length(recovery_key) = 20)
+) STRICT;
+
+-- When the other devices were last asked for keys that this one lacks.
+ALTER TABLE account ADD COLUMN asked_keys_ms INTEGER;

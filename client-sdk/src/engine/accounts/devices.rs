@@ -1,0 +1,314 @@
+//! Changes of an account that one of its devices makes: a device removed, its keys, its secrets.
+
+use std::sync::Arc;
+
+use sordino_crypto::{
+    lists::Change,
+    recovery::RecoveryKey as Key,
+    vault::{Opener, OpenerKind, OpenerSecret},
+};
+use sordino_protocol::{Code, DeviceId, UserId, http, list::DeviceList};
+
+use super::{
+    password::{Proved, prove, set_password},
+    vault::{Backup, OpenVault, Renewed, is_opened_by},
+};
+use crate::{
+    engine::{Core, errands::newest_lists, now_ms, shared::StoredDevice},
+    error::Error,
+    login::RecoveryKey,
+    machine::{SetPassword, removing},
+    net::Http,
+    password::Password,
+    store::NextKeys,
+};
+
+/// How often a change is made anew because another device was faster.
+const ATTEMPTS: usize = 3;
+
+/// What opens the vault of an account that this device is on.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum VaultSecret {
+    /// The recovery key.
+    RecoveryKey(RecoveryKey),
+    /// The password, where the vault is opened by it ([`VaultPolicy::PasswordToo`]).
+    Password(Password),
+}
+
+/// This device, the account, and its newest list.
+struct Here {
+    user: UserId,
+    username: String,
+    device: DeviceId,
+    list: DeviceList,
+}
+
+impl Here {
+    async fn find(core: &Arc<Core>) -> Result<Self, Error> {
+        let account = core.shared.account().filter(|account| account.registered);
+        let account = account.ok_or_else(|| Error::new(Code::NotRegistered, ""))?;
+        newest_lists(core, account.user).await?;
+        let list = core.shared.run(|machine| machine.own_list()).await?;
+        Ok(Self {
+            user: account.user,
+            username: account.username,
+            device: account.device,
+            list,
+        })
+    }
+
+    /// What the relay is to give this device a token of the password for.
+    async fn prove(&self, core: &Arc<Core>, password: &Password) -> Result<Proved, Error> {
+        let listed = self.list.device(self.device);
+        let listed = listed.ok_or_else(|| Error::new(Code::DeviceRevoked, ""))?;
+        let signer = (self.device, listed.signing_key);
+        prove(core, &self.username, password, signer).await
+    }
+
+    /// Where the key backup ends that is to be left behind.
+    async fn close_backup(&self, core: &Arc<Core>) -> Result<Backup, Error> {
+        match self.list.backup {
+            Some(backup) => {
+                let heads = core.http.backup_heads(self.user, backup.version);
+                heads.await.map(Backup::Closes)
+            }
+            None => Ok(Backup::GoesOn),
+        }
+    }
+
+    async fn open_vault(&self, core: &Arc<Core>, secret: &VaultSecret) -> Result<OpenVault, Error> {
+        if self.list.vault_version == 0 {
+            return Err(Error::new(Code::NoVault, "the account has none"));
+        }
+        let vault = core.http.vault(self.user).await?;
+        let secret = match secret {
+            VaultSecret::RecoveryKey(key) => OpenerSecret::recovery_key(key.key(), self.user),
+            VaultSecret::Password(_) if !is_opened_by(&vault, OpenerKind::Password) => {
+                return Err(Error::new(Code::NoVault, "no password opens it"));
+            }
+            VaultSecret::Password(password) => {
+                let proved = self.prove(core, password).await?;
+                OpenerSecret::password(&proved.export_key, self.user)
+            }
+        };
+        OpenVault::open(&self.list, &vault, &secret)
+    }
+
+    /// Stores the next list, which names the vault and the backup of before.
+    async fn put(
+        &self,
+        core: &Arc<Core>,
+        http: &Http,
+        list: DeviceList,
+        password: Option<http::NewPassword>,
+    ) -> Result<(), Error> {
+        let put = http::PutList {
+            list: list.signed.clone().into(),
+            vault: None,
+            closes_backup: None,
+            password,
+        };
+        self.store(core, http, list, &put).await
+    }
+
+    /// Stores the next list with what belongs to it, and takes what it means.
+    async fn store(
+        &self,
+        core: &Arc<Core>,
+        http: &Http,
+        list: DeviceList,
+        put: &http::PutList,
+    ) -> Result<(), Error> {
+        let stored = http.put_list(self.user, put).await;
+        if let Err(error) = stored {
+            // It may be stored all the same: the answer was lost.
+            let now = match error.code() {
+                Code::ListConflict | Code::BackupMoved => return Err(error),
+                _ => Self::find(core).await,
+            };
+            return match now {
+                Ok(now) if now.list.hash == list.hash => Ok(()),
+                _ => Err(error),
+            };
+        }
+        let user = self.user;
+        let taken = core.shared.change(move |machine| {
+            let happenings = machine.take_lists(user, vec![list.signed], now_ms())?;
+            machine.greet(now_ms())?;
+            Ok(((), happenings))
+        });
+        taken.await?;
+        core.wake([user]);
+        Ok(())
+    }
+
+    /// Stores the next list with the next vault: keys are kept before the relay is asked for them.
+    async fn put_renewed(
+        &self,
+        core: &Arc<Core>,
+        http: &Http,
+        renewed: Renewed,
+        recovery_key: Option<Key>,
+        password: Option<http::NewPassword>,
+    ) -> Result<(), Error> {
+        let Renewed {
+            list,
+            vault,
+            shared,
+            closes_backup,
+            ..
+        } = renewed;
+        let next = NextKeys {
+            list_version: list.version,
+            shared,
+            recovery_key,
+        };
+        core.shared
+            .run(move |machine| machine.begin_new_keys(&next))
+            .await?;
+        let put = http::PutList {
+            list: list.signed.clone().into(),
+            vault: Some(vault),
+            closes_backup,
+            password,
+        };
+        self.store(core, http, list, &put).await
+    }
+}
+
+/// Removes a device; with `secret` what it knows of the account's keys is worth nothing from then on.
+pub(crate) async fn remove_device(
+    core: &Arc<Core>,
+    device: DeviceId,
+    secret: Option<VaultSecret>,
+) -> Result<(), Error> {
+    let _one = core.account.lock().await;
+    until_nobody_was_faster(|| remove(core, device, secret.as_ref())).await
+}
+
+async fn remove(
+    core: &Arc<Core>,
+    device: DeviceId,
+    secret: Option<&VaultSecret>,
+) -> Result<(), Error> {
+    let here = Here::find(core).await?;
+    if let Some(secret) = secret {
+        let vault = here.open_vault(core, secret).await?;
+        let backup = here.close_backup(core).await?;
+        let renewed = vault.renew(now_ms(), backup, |change| {
+            removing(change, &here.list, device)
+        })?;
+        return here
+            .put_renewed(core, &core.http, renewed, None, None)
+            .await;
+    }
+    let before = here.list.clone();
+    let list = core
+        .shared
+        .run(move |machine| machine.without_device(&before, device, now_ms()))
+        .await?;
+    here.put(core, &core.http, list, None).await
+}
+
+/// Makes new keys of the account: what anybody may have learnt of those before is worth nothing from then on.
+pub(crate) async fn renew_keys(core: &Arc<Core>, secret: VaultSecret) -> Result<(), Error> {
+    let _one = core.account.lock().await;
+    until_nobody_was_faster(|| renew(core, &secret, false)).await
+}
+
+/// Makes another recovery key, and new keys of the account.
+pub(crate) async fn new_recovery_key(core: &Arc<Core>, secret: VaultSecret) -> Result<(), Error> {
+    let _one = core.account.lock().await;
+    until_nobody_was_faster(|| renew(core, &secret, true)).await
+}
+
+async fn renew(
+    core: &Arc<Core>,
+    secret: &VaultSecret,
+    another_recovery_key: bool,
+) -> Result<(), Error> {
+    let here = Here::find(core).await?;
+    let mut vault = here.open_vault(core, secret).await?;
+    let key = another_recovery_key.then(|| Key::generate(&mut rand::rng()));
+    if let Some(key) = &key {
+        let opener = OpenerSecret::recovery_key(key, here.user).opener();
+        replace_opener(&mut vault, OpenerKind::RecoveryKey, Some(opener));
+    }
+    let backup = here.close_backup(core).await?;
+    let renewed = vault.renew(now_ms(), backup, unchanged)?;
+    here.put_renewed(core, &core.http, renewed, key, None).await
+}
+
+/// Sets another password. Where the old one opens the vault, the new one does from then on, unless the app's policy has become
+/// another, and the account has new keys.
+pub(crate) async fn change_password(
+    core: &Arc<Core>,
+    old: Password,
+    new: Password,
+) -> Result<(), Error> {
+    let _one = core.account.lock().await;
+    until_nobody_was_faster(|| replace_password(core, &old, &new)).await
+}
+
+async fn replace_password(core: &Arc<Core>, old: &Password, new: &Password) -> Result<(), Error> {
+    let here = Here::find(core).await?;
+    new.check(core.vault_policy, &here.username)?;
+    let proved = here.prove(core, old).await?;
+    let device = StoredDevice {
+        shared: core.shared.clone(),
+        unconfirmed: false,
+    };
+    let owner = core.http.of_device(Arc::new(device), Some(proved.token));
+    let SetPassword { record, export_key } =
+        set_password(core, Some(&owner), &here.username, new).await?;
+    let vault = match here.list.vault_version {
+        0 => None,
+        _ => Some(core.http.vault(here.user).await?),
+    };
+    if let Some(vault) = vault.filter(|vault| is_opened_by(vault, OpenerKind::Password)) {
+        let secret = OpenerSecret::password(&proved.export_key, here.user);
+        let mut vault = OpenVault::open(&here.list, &vault, &secret)?;
+        // None where the app's policy has become another.
+        let opener = export_key.map(|key| OpenerSecret::password(&key, here.user).opener());
+        replace_opener(&mut vault, OpenerKind::Password, opener);
+        let backup = here.close_backup(core).await?;
+        let renewed = vault.renew(now_ms(), backup, unchanged)?;
+        let record = Some(record);
+        return here.put_renewed(core, &owner, renewed, None, record).await;
+    }
+    let before = here.list.clone();
+    let list = core
+        .shared
+        .run(move |machine| machine.same_devices(&before, now_ms()))
+        .await?;
+    here.put(core, &owner, list, Some(record)).await
+}
+
+fn unchanged(change: Change<'_>) -> Result<Change<'_>, Error> {
+    Ok(change)
+}
+
+fn replace_opener(vault: &mut OpenVault, kind: OpenerKind, by: Option<Opener>) {
+    let openers = &mut vault.contents.openers;
+    openers.retain(|opener| opener.kind() != kind);
+    openers.extend(by);
+}
+
+async fn until_nobody_was_faster<Attempt>(change: impl Fn() -> Attempt) -> Result<(), Error>
+where
+    Attempt: Future<Output = Result<(), Error>>,
+{
+    for _ in 1..ATTEMPTS {
+        match change().await {
+            // The token of a password ends with any other change of the list.
+            Err(error)
+                if matches!(
+                    error.code(),
+                    Code::ListConflict | Code::BackupMoved | Code::TokenExpired
+                ) => {}
+            done => return done,
+        }
+    }
+    change().await
+}

@@ -1,0 +1,135 @@
+//! The key backup: filled as messages come, read on a new device.
+
+use std::sync::Arc;
+
+use sordino_protocol::{Code, DeviceId, UserId, batch::Head};
+
+use super::{Core, errands::newest_lists, now_ms};
+use crate::{
+    error::Error,
+    machine::{Account, Happening, NextRestore},
+    types::BackupPolicy,
+};
+
+/// Batches of one errand: others have their turn.
+const BATCHES: usize = 64;
+
+fn account(core: &Core) -> Result<Account, Error> {
+    let account = core.shared.account().filter(|account| account.registered);
+    account.ok_or_else(|| Error::new(Code::NotRegistered, ""))
+}
+
+/// Where the chains of a version end, by the relay's word.
+async fn heads(core: &Core, user: UserId, version: u32) -> Result<Vec<(DeviceId, Head)>, Error> {
+    let heads = core.http.backup_heads(user, version).await?.into_iter();
+    let head = |head: sordino_protocol::http::BackupHead| {
+        let hash = head.hash.0.as_ref().try_into().ok()?;
+        let number = head.number;
+        Some((head.device, Head { number, hash }))
+    };
+    heads.map(head).collect::<Option<_>>().ok_or_else(|| {
+        let detail = "the end of a backup's chain cannot be read";
+        Error::new(Code::RelayMisbehaved, detail)
+    })
+}
+
+/// Puts into the backup what is in none.
+pub(super) async fn fill(core: &Arc<Core>) -> Result<(), Error> {
+    if core.backup == BackupPolicy::Off {
+        return Ok(());
+    }
+    let me = account(core)?;
+    for _ in 0..BATCHES {
+        let next = core.shared.run(|machine| machine.next_batch()).await?;
+        let Some(batch) = next else { return Ok(()) };
+        match core.http.put_batch(me.user, me.device, &batch).await {
+            Ok(()) => {
+                core.shared
+                    .run(move |machine| machine.batch_stored(&batch))
+                    .await?;
+            }
+            // Another device has closed that version. The list says which one follows, and its keys are on their way.
+            Err(error) if error.code() == Code::BackupClosed => {
+                newest_lists(core, me.user).await?;
+                let again = core.shared.run(|machine| machine.next_batch()).await?;
+                if again.is_some_and(|again| again.version == batch.version) {
+                    return Err(error);
+                }
+            }
+            Err(error) if error.code() == Code::BackupConflict => {
+                let version = batch.version;
+                let heads = heads(core, me.user, version).await?;
+                let at = heads.iter().find(|(device, _)| *device == me.device);
+                let at = at.map(|(_, head)| *head);
+                let lost = core
+                    .shared
+                    .run(move |machine| machine.batch_refused(version, at))
+                    .await?;
+                if lost {
+                    core.shared.views().tell(&[Happening::RelayMisbehaved {
+                        conversation: None,
+                        evidence: "it has lost a part of the key backup".to_owned(),
+                    }]);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Reads the backup to its end, the newest first.
+pub(super) async fn read(core: &Arc<Core>) -> Result<(), Error> {
+    let me = account(core)?;
+    let mut begun = false;
+    loop {
+        let next = core.shared.run(|machine| machine.next_restore()).await?;
+        match next {
+            NextRestore::Heads(version) => {
+                let heads = heads(core, me.user, version).await?;
+                core.shared
+                    .run(move |machine| machine.chains_to_read(version, &heads))
+                    .await?;
+            }
+            NextRestore::Batches(chain) => {
+                let batches = core.http.batches(me.user, &chain).await?;
+                core.shared
+                    .change(move |machine| Ok(((), machine.take_batches(&chain, &batches)?)))
+                    .await?;
+            }
+            NextRestore::Rows(conversation, before) => {
+                let rows = match core.http.history(conversation, before).await {
+                    Ok(rows) => rows,
+                    // The relay knows it no more.
+                    Err(error) if error.code() == Code::Forbidden => Vec::new(),
+                    Err(error) => return Err(error),
+                };
+                let shared = core.shared.clone();
+                core.shared
+                    .change(move |machine| {
+                        let told = machine.take_history(conversation, before, &rows, now_ms())?;
+                        shared.views().reload(machine, conversation)?;
+                        Ok(((), told))
+                    })
+                    .await?;
+            }
+            NextRestore::Done if !begun => return Ok(()),
+            NextRestore::Done => {
+                core.shared
+                    .change(|machine| {
+                        let messages = machine.restore_progress()?.messages;
+                        Ok(((), vec![Happening::RestoredAll { messages }]))
+                    })
+                    .await?;
+                return Ok(());
+            }
+        }
+        begun = true;
+        core.shared
+            .change(|machine| {
+                let progress = machine.restore_progress()?;
+                Ok(((), vec![Happening::Restoring(progress)]))
+            })
+            .await?;
+    }
+}

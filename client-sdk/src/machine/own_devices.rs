@@ -1,0 +1,377 @@
+//! The devices of the account: what they are called, what they tell each other, and the keys that all of them keep.
+//!
+//! They write to each other in the conversation of the user with themselves. Whoever makes new keys sends them there; who finds
+//! that it lacks those which the newest list names asks. Keys are believed where that list names them, whoever brought them.
+
+use sordino_crypto::{Secret, backup::BackupSealer, keys::ListSigningKey, lists::Change};
+use sordino_protocol::{
+    Code, ConversationId, DeviceId, Header, UserId, hash, limits,
+    list::{Device, DeviceList, ListError},
+    pb::{self, content::Body},
+};
+
+use super::notes::Notes;
+use super::receive::{Receiver, Taken};
+use super::sessions::put_control;
+use super::{Machine, registered};
+use crate::error::Error;
+use crate::store::{Conversation, Durability, NextKeys, SharedKeys, StoredAccount, Tx};
+
+/// Between two questions for the same keys.
+const ASK_AGAIN_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// A device of the account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnDevice {
+    /// Its id.
+    pub device: DeviceId,
+    /// What the person calls it; empty where that has not come.
+    pub name: String,
+    /// By its own clock.
+    pub added_ms: u64,
+    /// This one.
+    pub is_this: bool,
+}
+
+impl Machine {
+    /// The devices of the newest list that is held.
+    ///
+    /// # Errors
+    /// `NotRegistered`; those of the store.
+    pub fn devices(&self) -> Result<Vec<OwnDevice>, Error> {
+        let me = registered(self.account.as_ref())?;
+        self.store.read(|tx| {
+            let list = own_list(self, tx, me)?;
+            let devices = list.devices.iter().map(|listed| {
+                Ok(OwnDevice {
+                    device: listed.device,
+                    name: tx.device_name(listed.device)?,
+                    added_ms: listed.added_ms,
+                    is_this: listed.device == me.device,
+                })
+            });
+            devices.collect()
+        })
+    }
+
+    /// This device is called so. The others are told.
+    ///
+    /// # Errors
+    /// `BadRequest` for a name that is too long or holds control characters; `NotRegistered`; those of the store.
+    pub fn name_device(&mut self, name: &str, now_ms: u64) -> Result<(), Error> {
+        let me = registered(self.account.as_ref())?;
+        check_device_name(name)?;
+        self.store.transaction(Durability::Synced, |tx| {
+            if tx.device_name(me.device)? == name {
+                return Ok(());
+            }
+            tx.put_device_name(me.device, name)?;
+            tell(tx, me, None, hello(tx, me, Asks::default())?, now_ms)
+        })
+    }
+
+    /// Says hello to the other devices: what names a list that they do not know makes them look at it.
+    ///
+    /// # Errors
+    /// `NotRegistered`; those of the store.
+    pub fn greet(&mut self, now_ms: u64) -> Result<(), Error> {
+        let me = registered(self.account.as_ref())?;
+        let notes = &self.notes;
+        self.store.transaction(Durability::Synced, |tx| {
+            let list = notes.newest_list(tx, me.user)?;
+            let others = |device: &Device| device.device != me.device;
+            if list.is_some_and(|list| list.devices.iter().any(others)) {
+                tell(tx, me, None, hello(tx, me, Asks::default())?, now_ms)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The list that follows `list` and names no `device` any more.
+    ///
+    /// # Errors
+    /// `BadRequest` if it names none, or no other; `KeysMissing`; `NotRegistered`; those of the store.
+    pub fn without_device(
+        &self,
+        list: &DeviceList,
+        device: DeviceId,
+        now_ms: u64,
+    ) -> Result<DeviceList, Error> {
+        self.next_list(list, now_ms, |change| removing(change, list, device))
+    }
+
+    /// The list that follows `list` and says the same.
+    ///
+    /// # Errors
+    /// `KeysMissing`; `NotRegistered`; those of the store.
+    pub fn same_devices(&self, list: &DeviceList, now_ms: u64) -> Result<DeviceList, Error> {
+        self.next_list(list, now_ms, Ok)
+    }
+
+    fn next_list<'a>(
+        &self,
+        list: &'a DeviceList,
+        now_ms: u64,
+        change: impl FnOnce(Change<'a>) -> Result<Change<'a>, Error>,
+    ) -> Result<DeviceList, Error> {
+        registered(self.account.as_ref())?;
+        let shared = self.store.read(|tx| tx.shared_keys())?;
+        let shared = shared.filter(|shared| are_named(shared, list));
+        let shared = shared.ok_or_else(|| Error::new(Code::KeysMissing, ""))?;
+        let next = change(Change::of(list, now_ms).map_err(refused)?)?;
+        next.sign(&shared.list_signing_key).map_err(refused)
+    }
+
+    /// Keeps keys before the relay is asked for a list that names them.
+    ///
+    /// # Errors
+    /// `NotRegistered`; those of the store.
+    pub fn begin_new_keys(&mut self, next: &NextKeys) -> Result<(), Error> {
+        registered(self.account.as_ref())?;
+        self.store
+            .transaction(Durability::Synced, |tx| tx.put_next_keys(next))
+    }
+}
+
+/// A name for a device.
+///
+/// # Errors
+/// `BadRequest` for one that is too long or holds control characters.
+pub fn check_device_name(name: &str) -> Result<(), Error> {
+    if name.len() > limits::DEVICE_NAME_BYTES || name.chars().any(char::is_control) {
+        let detail = "the name of a device has up to 64 bytes, and no control characters";
+        return Err(Error::new(Code::BadRequest, detail));
+    }
+    Ok(())
+}
+
+/// What is wrong with a list that was to be the next.
+pub(crate) fn refused(error: ListError) -> Error {
+    Error::new(Code::BadKeys, format!("the account's device list: {error}"))
+}
+
+/// Takes a device from a list that names it, and another.
+///
+/// # Errors
+/// `BadRequest`.
+pub(crate) fn removing<'a>(
+    change: Change<'a>,
+    list: &DeviceList,
+    device: DeviceId,
+) -> Result<Change<'a>, Error> {
+    let none = "there is no such device on the account";
+    let last = "an account keeps one device at least";
+    match (list.device(device), list.devices.len()) {
+        (None, _) => Err(Error::new(Code::BadRequest, none)),
+        (Some(_), 0..=1) => Err(Error::new(Code::BadRequest, last)),
+        (Some(_), _) => Ok(change.remove(device)),
+    }
+}
+
+/// The account is on the relay: the other devices, if there are any, are told who is new, and the keys that came with it.
+pub(super) fn joined(
+    tx: &Tx<'_>,
+    me: &StoredAccount,
+    name: &str,
+    list: &DeviceList,
+    now_ms: u64,
+) -> Result<(), Error> {
+    if !name.is_empty() {
+        tx.put_device_name(me.device, name)?;
+    }
+    if list.devices.len() < 2 {
+        return Ok(());
+    }
+    if let Some(shared) = tx.shared_keys()? {
+        tell(tx, me, None, keys(&shared), now_ms)?;
+    }
+    let asks = Asks {
+        names: true,
+        keys: false,
+    };
+    tell(tx, me, None, hello(tx, me, asks)?, now_ms)
+}
+
+/// The own list has moved on: keys that wait for it are the account's, or will never be.
+pub(super) fn list_moved(tx: &Tx<'_>, list: &DeviceList, now_ms: u64) -> Result<(), Error> {
+    let Some(next) = tx.next_keys()? else {
+        return Ok(());
+    };
+    let Some(me) = tx.account()? else {
+        return Ok(());
+    };
+    if are_named(&next.shared, list) {
+        tx.set_shared_keys(&next.shared)?;
+        if let Some(key) = &next.recovery_key {
+            tx.put_recovery_key(key)?;
+        }
+        tell(tx, &me, None, keys(&next.shared), now_ms)?;
+    } else if list.version < next.list_version {
+        return Ok(());
+    }
+    tx.forget_next_keys()
+}
+
+/// Everything is here. Keys that are not are asked for, once a day.
+pub(super) fn ask_for_keys(
+    tx: &Tx<'_>,
+    me: &StoredAccount,
+    list: &DeviceList,
+    now_ms: u64,
+) -> Result<(), Error> {
+    if list.devices.len() < 2 || has_keys_of(tx, list)? {
+        return Ok(());
+    }
+    let asked = tx.asked_keys_ms()?;
+    if asked.is_some_and(|at| now_ms.saturating_sub(at) < ASK_AGAIN_MS) {
+        return Ok(());
+    }
+    tx.set_asked_keys_ms(now_ms)?;
+    let asks = Asks {
+        names: false,
+        keys: true,
+    };
+    tell(tx, me, None, hello(tx, me, asks)?, now_ms)
+}
+
+/// Another device of this user says something.
+pub(super) fn heard(
+    receiver: &Receiver<'_>,
+    tx: &Tx<'_>,
+    header: &Header,
+    body: &Body,
+    taken: &mut Taken,
+) -> Result<(), Error> {
+    let (me, from) = (receiver.me, header.sender_device);
+    let list = receiver.notes.newest_list(tx, me.user)?;
+    // Whoever has left has no more to say, and is told nothing.
+    let Some(list) = list.filter(|list| list.device(from).is_some()) else {
+        return Ok(());
+    };
+    match body {
+        Body::SharedKeys(keys) => {
+            if let Some(shared) = read_keys(me.user, keys)
+                && are_named(&shared, &list)
+            {
+                tx.set_shared_keys(&shared)?;
+            }
+        }
+        Body::DeviceHello(said) => {
+            if !said.name.is_empty() && check_device_name(&said.name).is_ok() {
+                tx.put_device_name(from, &said.name)?;
+            }
+            if said.asks_names {
+                let answer = hello(tx, me, Asks::default())?;
+                tell(tx, me, Some(from), answer, receiver.now_ms)?;
+            }
+            if said.asks_keys
+                && let Some(shared) = tx.shared_keys()?
+                && are_named(&shared, &list)
+            {
+                tell(tx, me, Some(from), keys(&shared), receiver.now_ms)?;
+            }
+            taken.answers |= said.asks_names || said.asks_keys;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// The conversation in which a user's devices write to each other.
+pub(super) fn among_own(me: UserId) -> ConversationId {
+    hash::conversation_id(me, me)
+}
+
+#[derive(Default)]
+struct Asks {
+    names: bool,
+    keys: bool,
+}
+
+fn hello(tx: &Tx<'_>, me: &StoredAccount, asks: Asks) -> Result<Body, Error> {
+    Ok(Body::DeviceHello(pb::DeviceHello {
+        name: tx.device_name(me.device)?,
+        asks_names: asks.names,
+        asks_keys: asks.keys,
+    }))
+}
+
+fn keys(shared: &SharedKeys) -> Body {
+    let backup = shared.backup.as_ref();
+    let secret = |key: &Secret<32>| key.expose().to_vec().into();
+    Body::SharedKeys(pb::SharedKeys {
+        list_signing_key: secret(&shared.list_signing_key.to_secret()),
+        backup_version: backup.map_or(0, BackupSealer::version),
+        backup_public_key: backup
+            .map(|backup| backup.public_key().to_vec().into())
+            .unwrap_or_default(),
+        backup_shared_key: backup
+            .map(|backup| secret(backup.shared_key()))
+            .unwrap_or_default(),
+    })
+}
+
+fn read_keys(user: UserId, keys: &pb::SharedKeys) -> Option<SharedKeys> {
+    let secret = |bytes: &[u8]| Some(Secret::copy_of(bytes.try_into().ok()?));
+    let backup = match keys.backup_version {
+        0 => None,
+        version => Some(BackupSealer::new(
+            user,
+            version,
+            keys.backup_public_key.to_vec(),
+            secret(&keys.backup_shared_key)?,
+        )),
+    };
+    Some(SharedKeys {
+        list_signing_key: ListSigningKey::from_secret(&secret(&keys.list_signing_key)?),
+        backup,
+    })
+}
+
+fn are_named(shared: &SharedKeys, list: &DeviceList) -> bool {
+    let backup = shared.backup.as_ref().map(BackupSealer::listed);
+    (shared.list_signing_key.public(), backup) == (list.lsk, list.backup)
+}
+
+fn has_keys_of(tx: &Tx<'_>, list: &DeviceList) -> Result<bool, Error> {
+    let shared = tx.shared_keys()?;
+    Ok(shared.is_some_and(|shared| are_named(&shared, list)))
+}
+
+/// The shared keys, if they are those that the newest list names.
+pub(super) fn newest_keys(
+    tx: &Tx<'_>,
+    notes: &Notes,
+    me: &StoredAccount,
+) -> Result<Option<SharedKeys>, Error> {
+    let list = notes.newest_list(tx, me.user)?;
+    let shared = tx.shared_keys()?.zip(list);
+    let newest = shared.filter(|(shared, list)| are_named(shared, list));
+    Ok(newest.map(|(shared, _)| shared))
+}
+
+fn own_list(
+    machine: &Machine,
+    tx: &Tx<'_>,
+    me: &StoredAccount,
+) -> Result<std::sync::Arc<DeviceList>, Error> {
+    let list = machine.notes.newest_list(tx, me.user)?;
+    list.ok_or_else(|| Error::new(Code::StoreDamaged, "the own device list"))
+}
+
+/// Puts something for one own device, or for all others, into the outbox.
+fn tell(
+    tx: &Tx<'_>,
+    me: &StoredAccount,
+    target: Option<DeviceId>,
+    body: Body,
+    now_ms: u64,
+) -> Result<(), Error> {
+    let id = among_own(me.user);
+    tx.ensure_conversation(id, me.user)?;
+    let conversation: Option<Conversation> = tx.conversation(id)?;
+    if let Some(conversation) = conversation {
+        put_control(tx, me, &conversation, target, body, now_ms)?;
+    }
+    Ok(())
+}

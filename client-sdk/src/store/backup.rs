@@ -1,0 +1,406 @@
+//! The key backup: this device's chain, and the chains that are being read.
+
+use rusqlite::{Row, params};
+use sordino_crypto::{Secret, backup::Entry, vault::BackupKeys};
+use sordino_protocol::{ConversationId, DeviceId, batch::Head};
+use zeroize::Zeroizing;
+
+use super::Tx;
+use super::account::secret;
+use super::sql::N;
+use crate::error::Error;
+
+/// Where this device's chain ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chain {
+    /// Of the backup.
+    pub version: u32,
+    /// The last batch; number 0: there is none.
+    pub last: Head,
+    /// The hash of the batch before it.
+    pub previous: [u8; 32],
+    /// Keys in it.
+    pub entries: u32,
+    /// How rows name it; never used twice.
+    pub batch: u64,
+}
+
+/// A batch on its way to the relay.
+pub struct Upload {
+    /// Of the backup.
+    pub version: u32,
+    /// Its number.
+    pub number: u64,
+    /// The hash of the batch before it.
+    pub previous: [u8; 32],
+    /// Keys in it.
+    pub entries: u32,
+    /// How rows name it.
+    pub batch: u64,
+    /// The batch.
+    pub bytes: Vec<u8>,
+}
+
+/// A chain that is being read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChainToRead {
+    /// Of the backup.
+    pub version: u32,
+    /// Whose.
+    pub device: DeviceId,
+    /// The next batch to be read: those before it come after it.
+    pub next: Head,
+}
+
+/// How far the reading has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RestoreProgress {
+    /// There are keys to read with.
+    pub begun: bool,
+    /// Batches that are read.
+    pub read: u64,
+    /// All batches, once that is known.
+    pub total: u64,
+    /// Messages that came back.
+    pub messages: u64,
+    /// Keys whose rows are not opened yet.
+    pub keys: u64,
+}
+
+fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    Ok(Entry {
+        conversation: ConversationId::from_bytes(row.get(0)?),
+        seq: row.get::<_, N>(1)?.0,
+        env_hash: row.get(2)?,
+        content_key: Secret::copy_of(&Zeroizing::new(row.get(3)?)),
+    })
+}
+
+impl Tx<'_> {
+    /// This device's chain, if it has begun one.
+    pub fn chain(&self) -> Result<Option<Chain>, Error> {
+        self.one(
+            "SELECT version, number, hash, previous, entries, batch FROM backup_chain",
+            [],
+            |row| {
+                Ok(Chain {
+                    version: row.get(0)?,
+                    last: Head {
+                        number: row.get::<_, N>(1)?.0,
+                        hash: row.get(2)?,
+                    },
+                    previous: row.get(3)?,
+                    entries: row.get(4)?,
+                    batch: row.get::<_, N>(5)?.0,
+                })
+            },
+        )
+    }
+
+    /// Sets [`Self::chain`].
+    pub fn put_chain(&self, chain: &Chain) -> Result<(), Error> {
+        self.run(
+            "INSERT OR REPLACE INTO backup_chain VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                chain.version,
+                N(chain.last.number),
+                chain.last.hash,
+                chain.previous,
+                chain.entries,
+                N(chain.batch),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Keys that are in no batch, at most `limit`.
+    pub fn keys_to_back_up(&self, limit: u32) -> Result<Vec<Entry>, Error> {
+        self.all(
+            "SELECT conversation, seq, env_hash, content_key FROM rows
+             WHERE content_key IS NOT NULL AND batch IS NULL AND env_hash IS NOT NULL
+             ORDER BY conversation, seq LIMIT ?1",
+            [limit],
+            entry,
+        )
+    }
+
+    /// How many there are.
+    pub fn count_to_back_up(&self) -> Result<u64, Error> {
+        let count = self.one(
+            "SELECT count(*) FROM rows WHERE content_key IS NOT NULL AND batch IS NULL",
+            [],
+            |row| row.get::<_, N>(0),
+        )?;
+        Ok(count.map_or(0, |n| n.0))
+    }
+
+    /// The keys in a batch.
+    pub fn keys_in_batch(&self, batch: u64) -> Result<Vec<Entry>, Error> {
+        self.all(
+            "SELECT conversation, seq, env_hash, content_key FROM rows
+             WHERE batch = ?1 AND content_key IS NOT NULL AND env_hash IS NOT NULL
+             ORDER BY conversation, seq",
+            [N(batch)],
+            entry,
+        )
+    }
+
+    /// The key of a row is in a batch.
+    pub fn put_in_batch(
+        &self,
+        conversation: ConversationId,
+        seq: u64,
+        batch: u64,
+    ) -> Result<(), Error> {
+        self.run(
+            "UPDATE rows SET batch = ?3 WHERE conversation = ?1 AND seq = ?2",
+            params![conversation.as_bytes(), N(seq), N(batch)],
+        )?;
+        Ok(())
+    }
+
+    /// What was in a batch is in none.
+    pub fn empty_batch(&self, batch: u64) -> Result<(), Error> {
+        self.run("UPDATE rows SET batch = NULL WHERE batch = ?1", [N(batch)])?;
+        Ok(())
+    }
+
+    /// What this device had in batches is in none.
+    pub fn empty_batches(&self) -> Result<(), Error> {
+        self.run("UPDATE rows SET batch = NULL WHERE batch > 0", [])?;
+        Ok(())
+    }
+
+    /// Keeps a batch until the relay has it.
+    pub fn put_upload(&self, upload: &Upload) -> Result<(), Error> {
+        self.run(
+            "INSERT OR REPLACE INTO backup_upload VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                upload.version,
+                N(upload.number),
+                upload.previous,
+                upload.entries,
+                N(upload.batch),
+                upload.bytes,
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// What [`Self::put_upload`] kept.
+    pub fn upload(&self) -> Result<Option<Upload>, Error> {
+        self.one(
+            "SELECT version, number, previous, entries, batch, bytes FROM backup_upload",
+            [],
+            |row| {
+                Ok(Upload {
+                    version: row.get(0)?,
+                    number: row.get::<_, N>(1)?.0,
+                    previous: row.get(2)?,
+                    entries: row.get(3)?,
+                    batch: row.get::<_, N>(4)?.0,
+                    bytes: row.get(5)?,
+                })
+            },
+        )
+    }
+
+    /// The relay has it, or will not take it.
+    pub fn forget_upload(&self) -> Result<(), Error> {
+        self.run("DELETE FROM backup_upload", []).map(drop)
+    }
+
+    /// Keeps what opens the backup, and the chains of closed versions.
+    pub fn put_restore_keys(&self, keys: &BackupKeys) -> Result<(), Error> {
+        self.run(
+            "INSERT OR REPLACE INTO restore_keys VALUES (?1, ?2, ?3)",
+            params![
+                keys.version,
+                keys.backup_key.expose().as_slice(),
+                keys.shared_key.expose().as_slice(),
+            ],
+        )?;
+        for head in &keys.closed {
+            let last = Head {
+                number: head.number,
+                hash: head.hash,
+            };
+            self.put_chain_to_read(keys.version, head.device, last)?;
+        }
+        Ok(())
+    }
+
+    /// A chain is to be read from its end.
+    pub fn put_chain_to_read(
+        &self,
+        version: u32,
+        device: DeviceId,
+        last: Head,
+    ) -> Result<(), Error> {
+        self.run(
+            "INSERT INTO restore_chains VALUES (?1, ?2, ?3, ?4, ?3) ON CONFLICT DO NOTHING",
+            params![version, device.as_bytes(), N(last.number), last.hash],
+        )?;
+        Ok(())
+    }
+
+    /// What opens a version.
+    pub fn restore_keys(&self, version: u32) -> Result<Option<BackupKeys>, Error> {
+        let keys = self.one(
+            "SELECT backup_key, shared_key FROM restore_keys WHERE version = ?1",
+            [version],
+            |row| {
+                let keys: (Option<Secret<32>>, Option<Secret<32>>) =
+                    (secret(row.get(0)?), secret(row.get(1)?));
+                Ok(keys.0.zip(keys.1))
+            },
+        )?;
+        Ok(keys.flatten().map(|(backup_key, shared_key)| BackupKeys {
+            version,
+            backup_key,
+            shared_key,
+            closed: Vec::new(),
+        }))
+    }
+
+    /// Versions whose chains are not known yet: the relay says where they end.
+    pub fn versions_to_ask_for(&self) -> Result<Vec<u32>, Error> {
+        self.all(
+            "SELECT version FROM restore_keys
+             WHERE version NOT IN (SELECT version FROM restore_chains) ORDER BY version DESC",
+            [],
+            |row| row.get(0),
+        )
+    }
+
+    /// That version has no chain.
+    pub fn forget_restore_keys(&self, version: u32) -> Result<(), Error> {
+        self.run("DELETE FROM restore_keys WHERE version = ?1", [version])?;
+        Ok(())
+    }
+
+    /// The chain to be read next: of the newest version, the one of which most is left.
+    pub fn chain_to_read(&self) -> Result<Option<ChainToRead>, Error> {
+        self.one(
+            "SELECT version, device, number, hash FROM restore_chains WHERE number > 0
+             ORDER BY version DESC, number DESC LIMIT 1",
+            [],
+            |row| {
+                Ok(ChainToRead {
+                    version: row.get(0)?,
+                    device: DeviceId::from_bytes(row.get(1)?),
+                    next: Head {
+                        number: row.get::<_, N>(2)?.0,
+                        hash: row.get(3)?,
+                    },
+                })
+            },
+        )
+    }
+
+    /// A chain is read down to here.
+    pub fn set_chain_to_read(&self, chain: &ChainToRead) -> Result<(), Error> {
+        self.run(
+            "UPDATE restore_chains SET number = ?3, hash = ?4 WHERE version = ?1 AND device = ?2",
+            params![
+                chain.version,
+                chain.device.as_bytes(),
+                N(chain.next.number),
+                chain.next.hash,
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Keeps a key until its row is opened.
+    pub fn put_restored_key(&self, entry: &Entry) -> Result<(), Error> {
+        self.run(
+            "INSERT INTO restored_keys VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+            params![
+                entry.conversation.as_bytes(),
+                N(entry.seq),
+                entry.env_hash,
+                entry.content_key.expose().as_slice(),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// The newest row of a conversation for which there is a key, in whichever conversation.
+    pub fn newest_restored_key(&self) -> Result<Option<(ConversationId, u64)>, Error> {
+        self.one(
+            "SELECT conversation, max(seq) FROM restored_keys GROUP BY conversation LIMIT 1",
+            [],
+            |row| {
+                Ok((
+                    ConversationId::from_bytes(row.get(0)?),
+                    row.get::<_, N>(1)?.0,
+                ))
+            },
+        )
+    }
+
+    /// The key of a row, with the encryption that it is of.
+    pub fn restored_key(
+        &self,
+        conversation: ConversationId,
+        seq: u64,
+    ) -> Result<Option<Entry>, Error> {
+        self.one(
+            "SELECT conversation, seq, env_hash, content_key FROM restored_keys
+             WHERE conversation = ?1 AND seq = ?2",
+            params![conversation.as_bytes(), N(seq)],
+            entry,
+        )
+    }
+
+    /// Keys of rows from `from` up to `upto` are used, or never will be.
+    pub fn forget_restored_keys(
+        &self,
+        conversation: ConversationId,
+        from: u64,
+        upto: u64,
+    ) -> Result<(), Error> {
+        self.run(
+            "DELETE FROM restored_keys WHERE conversation = ?1 AND seq BETWEEN ?2 AND ?3",
+            params![conversation.as_bytes(), N(from), N(upto)],
+        )?;
+        Ok(())
+    }
+
+    /// A message came back.
+    pub fn count_restored(&self) -> Result<(), Error> {
+        self.run("UPDATE account SET restored = restored + 1", [])?;
+        Ok(())
+    }
+
+    /// Everything is read.
+    pub fn forget_restore(&self) -> Result<(), Error> {
+        for table in ["restore_chains", "restore_keys", "restored_keys"] {
+            self.run(&format!("DELETE FROM {table}"), [])?;
+        }
+        Ok(())
+    }
+
+    /// How far the reading has come.
+    pub fn restore_progress(&self) -> Result<RestoreProgress, Error> {
+        let progress = self.one(
+            "SELECT (SELECT count(*) FROM restore_keys),
+                 (SELECT coalesce(sum(total - number), 0) FROM restore_chains),
+                 (SELECT coalesce(sum(total), 0) FROM restore_chains),
+                 (SELECT restored FROM account),
+                 (SELECT count(*) FROM restored_keys)",
+            [],
+            |row| {
+                Ok(RestoreProgress {
+                    begun: row.get::<_, N>(0)?.0 > 0,
+                    read: row.get::<_, N>(1)?.0,
+                    total: row.get::<_, N>(2)?.0,
+                    messages: row.get::<_, Option<N>>(3)?.map_or(0, |n| n.0),
+                    keys: row.get::<_, N>(4)?.0,
+                })
+            },
+        )?;
+        Ok(progress.unwrap_or_default())
+    }
+}

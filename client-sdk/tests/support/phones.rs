@@ -1,0 +1,111 @@
+//! People with passwords, recovery keys and several phones.
+
+use std::path::Path;
+
+use sordino::{
+    Client, Code, ConversationRow, Login, LoginStep, Password, RecoveryKey, TimelineItem, Unlock,
+    User, VaultPolicy,
+};
+
+use super::{Person, Reading, builder, open, within};
+
+pub const PASSWORD: &str = "gravel-otter-lantern-nine";
+
+pub fn code<T>(result: Result<T, sordino::Error>) -> Option<Code> {
+    result.err().map(|error| error.code())
+}
+
+pub async fn with_password_too(url: &str, directory: &Path) -> Client {
+    builder(url, directory)
+        .vault(VaultPolicy::PasswordToo)
+        .open()
+        .await
+        .expect("opened")
+}
+
+/// A person with a password, and the recovery key as it was written down.
+pub async fn registered(url: &str, name: &str) -> (Person, String) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let client = open(url, directory.path()).await.expect("opened");
+    let password = Password::new(PASSWORD);
+    let user = client.register(name, Some(&password)).await;
+    let user = user.expect("registered");
+    let written = written_down(&client).await;
+    let person = Person {
+        client,
+        user,
+        directory,
+    };
+    (person, written)
+}
+
+pub async fn written_down(client: &Client) -> String {
+    let key = client.recovery_key().await.expect("read");
+    key.expect("a recovery key").text().to_string()
+}
+
+pub fn typed(key: &str) -> Unlock {
+    Unlock::RecoveryKey(RecoveryKey::parse(key).expect("a key"))
+}
+
+pub async fn locked(client: &Client, name: &str) -> Login {
+    match client.login(name, &Password::new(PASSWORD)).await {
+        Ok(LoginStep::Locked(login)) => login,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A second phone of a person, logged in and online.
+pub async fn second_phone(url: &str, name: &str, unlock: &Unlock) -> Person {
+    let directory = tempfile::tempdir().expect("a directory");
+    let client = open(url, directory.path()).await.expect("opened");
+    let login = locked(&client, name).await;
+    let user = login.unlock(unlock, None).await.expect("unlocked");
+    assert_eq!(client.me(), Some(user.clone()));
+    client.connect();
+    let person = Person {
+        client,
+        user,
+        directory,
+    };
+    person.until_live().await;
+    person
+}
+
+/// Until a device shows these texts, in this order, as the newest of the conversation.
+pub async fn until_shown(at: &Person, with: &User, texts: &[&str]) {
+    let mut shown = Reading::new(at.client.conversation(with.id).timeline());
+    shown
+        .until(|items| {
+            let found: Vec<_> = items.iter().filter_map(TimelineItem::message).collect();
+            let from = found.len().saturating_sub(texts.len());
+            found
+                .iter()
+                .skip(from)
+                .map(|m| m.text.as_str())
+                .eq(texts.iter().copied())
+        })
+        .await;
+}
+
+/// The conversation with `with` in a device's list.
+pub async fn shown_row(at: &Person, with: &User) -> ConversationRow {
+    let mut rows = Reading::new(at.client.conversations());
+    let is_it = |row: &&ConversationRow| row.peer.id == with.id;
+    rows.until(|rows| rows.iter().any(|row| is_it(&row))).await;
+    rows.items.iter().find(is_it).expect("there").clone()
+}
+
+/// Until a client has put everything into the backup.
+pub async fn until_backed_up(at: &Person) {
+    within(async {
+        loop {
+            let state = at.client.backup().await.expect("read");
+            if state.on && state.waiting == 0 {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
