@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{env, path::PathBuf};
+use std::{env, fs, path::PathBuf};
 
 use clap::Parser;
 
@@ -31,6 +31,9 @@ pub(crate) struct Args {
     /// Your user name, for the first start; asked for if absent.
     #[arg(long)]
     pub(crate) name: Option<String>,
+    /// What your other devices are to call this one; F2 changes it. [default: this machine's name]
+    #[arg(long, value_name = "NAME")]
+    device_name: Option<String>,
 }
 
 const KEYS: &str = "\
@@ -53,6 +56,21 @@ impl Args {
         let home = env::home_dir().ok_or("there is no home directory; say where with --store")?;
         Ok(home.join(".sordino-terminal"))
     }
+
+    /// What this device is called when it comes onto an account.
+    pub(crate) fn device_name(&self) -> String {
+        let given = self.device_name.clone().or_else(machine_name);
+        given.unwrap_or_else(|| "terminal".to_owned())
+    }
+}
+
+/// As far as the system tells.
+fn machine_name() -> Option<String> {
+    let told = env::var("HOSTNAME").or_else(|_| env::var("COMPUTERNAME"));
+    let read = || fs::read_to_string("/etc/hostname");
+    let name = told.or_else(|_| read()).ok()?;
+    let name = name.trim();
+    (!name.is_empty()).then(|| name.chars().take(24).collect())
 }
 
 #[cfg(test)]

@@ -76,7 +76,8 @@ async fn open(args: &Args, store: &Path) -> Result<Client, Box<dyn Error>> {
     let relay = &args.relay;
     let mut builder = Client::builder(relay)
         .store(store)
-        .keys(FileKey::new(store.join("key")));
+        .keys(FileKey::new(store.join("key")))
+        .device_name(args.device_name());
     if let Some(name) = &args.relay_name {
         builder = builder.relay_name(name);
     }

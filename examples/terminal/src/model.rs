@@ -2,7 +2,7 @@
 
 use crate::text::Clean;
 
-pub(crate) use sordino::{MessageId, UserId};
+pub(crate) use sordino::{DeviceId, MessageId, UserId};
 
 /// The number of an entry of a timeline; it never changes.
 pub(crate) type ItemId = u64;
@@ -67,6 +67,15 @@ pub(crate) struct Last {
     pub(crate) mine: bool,
     pub(crate) text: Clean,
     pub(crate) at_ms: Option<i64>,
+}
+
+/// A line of the list of devices.
+#[derive(Debug, Clone)]
+pub(crate) struct DeviceLine {
+    pub(crate) id: DeviceId,
+    pub(crate) name: Clean,
+    pub(crate) added_ms: Option<i64>,
+    pub(crate) is_this: bool,
 }
 
 /// An entry of a timeline.
@@ -136,6 +145,11 @@ pub(crate) enum Event {
     LoggedIn(Result<Option<Clean>, Clean>),
     /// The account is open, or why not, and whether one has to log in again.
     Unlocked(Result<Clean, (Clean, bool)>),
+    Devices(Result<Vec<DeviceLine>, Clean>),
+    /// One was named or removed.
+    DevicesChanged(Result<(), Clean>),
+    /// The account that this key opens has as many devices as it may have: these.
+    NoRoom(Typed, Vec<DeviceLine>),
     /// To be written down.
     RecoveryKey(Typed),
     Connection(Connection),
@@ -174,7 +188,16 @@ impl std::fmt::Debug for Typed {
 pub(crate) enum Command {
     Register { name: String, password: Typed },
     Login { name: String, password: Typed },
-    Unlock(Typed),
+    Unlock {
+        key: Typed,
+        instead_of: Option<DeviceId>,
+    },
+    Devices,
+    NameDevice(String),
+    RemoveDevice {
+        device: DeviceId,
+        key: Option<Typed>,
+    },
     RecoveryKeyKept,
     Find(String),
     Open(UserId),

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sordino::{
     Client, Code, ConnectionState, Error, Events, ListDiff, LiveList, Login, LoginStep, Password,
-    RecoveryKey, Unlock, User,
+    RecoveryKey, Unlock, User, VaultSecret,
 };
 use tokio::{
     sync::mpsc::{self, Sender, UnboundedSender},
@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::{
     clock,
-    model::{Command, Connection, Diff, Event, Peer, Typed, UserId},
+    model::{Command, Connection, DeviceId, Diff, Event, Peer, Typed, UserId},
     text::Clean,
     words,
 };
@@ -79,15 +79,35 @@ impl Session {
                     enter(client, entered, news, event).await;
                 });
             }
-            Command::Unlock(typed) => {
+            Command::Unlock { key, instead_of } => {
                 let login = self.login.clone();
                 tell(news, async move {
-                    let outcome = unlock(&login, &typed.0).await;
+                    let outcome = unlock(&login, &key.0, instead_of).await;
+                    if let Err(error) = &outcome
+                        && error.code() == Code::DeviceLimit
+                        && let Some(login) = login.lock().await.as_ref()
+                    {
+                        let devices = login.devices().into_iter().map(words::device);
+                        return Some(Event::NoRoom(key, devices.collect()));
+                    }
                     let outcome = outcome.map(|me| entered(&client, &me));
                     let refused = |e: Error| (words::error(&e), e.code() == Code::NotAuthenticated);
                     Some(Event::Unlocked(outcome.map_err(refused)))
                 });
             }
+            Command::Devices => tell(news, async move {
+                let found = client.devices().await;
+                let found = found.map(|devices| devices.into_iter().map(words::device).collect());
+                Some(Event::Devices(found.map_err(|e| words::error(&e))))
+            }),
+            Command::NameDevice(name) => tell(news, async move {
+                let named = client.name_device(&name).await;
+                Some(Event::DevicesChanged(named.map_err(|e| words::error(&e))))
+            }),
+            Command::RemoveDevice { device, key } => tell(news, async move {
+                let removed = remove(&client, device, key).await;
+                Some(Event::DevicesChanged(removed.map_err(|e| words::error(&e))))
+            }),
             Command::RecoveryKeyKept => tell(news, async move {
                 let kept = client.recovery_key_kept().await;
                 kept.err().map(|e| Event::Notice(words::error(&e)))
@@ -170,13 +190,23 @@ async fn recovery_key(client: Client) -> Option<Event> {
     }
 }
 
-async fn unlock(login: &tokio::sync::Mutex<Option<Login>>, typed: &str) -> Result<User, Error> {
+async fn remove(client: &Client, device: DeviceId, key: Option<Typed>) -> Result<(), Error> {
+    let key = key.map(|key| RecoveryKey::parse(&key.0)).transpose()?;
+    let secret = key.map(VaultSecret::RecoveryKey);
+    client.remove_device(device, secret.as_ref()).await
+}
+
+async fn unlock(
+    login: &tokio::sync::Mutex<Option<Login>>,
+    typed: &str,
+    instead_of: Option<DeviceId>,
+) -> Result<User, Error> {
     let key = Unlock::RecoveryKey(RecoveryKey::parse(typed)?);
     let mut kept = login.lock().await;
     let Some(login) = kept.as_ref() else {
         return Err(Error::new(Code::NotAuthenticated, ""));
     };
-    let me = login.unlock(&key, None).await?;
+    let me = login.unlock(&key, instead_of).await?;
     *kept = None;
     Ok(me)
 }

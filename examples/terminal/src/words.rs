@@ -1,9 +1,9 @@
 //! What the client says, in words for a person and safe to show.
 
-use sordino::{Code, ConversationRow, Error, Event as Told, Message, SendState, TimelineItem};
+use sordino::{Code, ConversationRow, Device, Error, Event as Told, Message, SendState, TimelineItem};
 
 use crate::{
-    model::{Body, Event, Item, Last, Peer, Row, State},
+    model::{Body, DeviceLine, Event, Item, Last, Peer, Row, State},
     text::Clean,
 };
 
@@ -61,8 +61,8 @@ fn code(code: Code) -> Clean {
         Code::NotAuthenticated => {
             "That took too long, or another device joined meanwhile. Log in again."
         }
-        Code::DeviceLimit => {
-            "The account has ten devices already; this app cannot take one off it yet."
+        Code::KeysMissing => {
+            "This device waits for the account's newest keys. Try again once your other device is online, or give the recovery key."
         }
         Code::StoreLocked => "The store is open in another window; close it there first.",
         other => other.meaning(),
@@ -86,6 +86,20 @@ pub(crate) fn row(row: ConversationRow) -> Row {
         },
         last,
         unread: row.unread,
+    }
+}
+
+/// A line of the list of devices.
+pub(crate) fn device(device: Device) -> DeviceLine {
+    let name = match device.name.as_str() {
+        "" => format!("device {}", device.id.to_string().get(..6).unwrap_or("?")),
+        name => name.to_owned(),
+    };
+    DeviceLine {
+        id: device.id,
+        name: Clean::line(&name),
+        added_ms: i64::try_from(device.added_ms).ok(),
+        is_this: device.is_this,
     }
 }
 
@@ -165,6 +179,17 @@ pub(crate) fn event(event: &Told) -> Option<Event> {
         Told::DeviceAdded { loud: true, .. } => alarm(
             "A person has a new device that none of their others vouches for. Esc closes this.",
         ),
+        Told::Restored { messages: 0 } => None,
+        Told::Restored { messages } => Some(Event::Notice(Clean::line(&format!(
+            "{messages} messages of before are back."
+        )))),
+        Told::Restoring(progress) if progress.total > 0 => {
+            let (read, messages) = (progress.read, progress.messages);
+            let percent = read * 100 / progress.total;
+            Some(Event::Notice(Clean::line(&format!(
+                "Reading what was before: {percent} %, {messages} messages."
+            ))))
+        }
         Told::SignedOut => alarm("This device was removed from your account. Esc closes this."),
         Told::RelayMisbehaved { evidence, .. } => alarm(&format!(
             "The relay showed what it should not have: {evidence}. Esc closes this."

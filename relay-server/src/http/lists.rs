@@ -118,6 +118,12 @@ pub(super) async fn replace(
             "another identity key needs another vault",
         ));
     }
+    if next.backup != newest.backup && next.vault_version == newest.vault_version {
+        return Err(ApiError::new(
+            Code::BadVault,
+            "another key backup needs another vault, which holds its keys",
+        ));
+    }
     let mut with = credentials(&api, &next, newest.vault_version, vault, password)?;
     with.closes = match (newest.backup, closes_backup) {
         (before, None) if before == next.backup || before.is_none() => None,

@@ -1,6 +1,7 @@
 //! The routes, called without a network.
 
 mod attacks;
+mod backups;
 mod health;
 mod history;
 mod lists;

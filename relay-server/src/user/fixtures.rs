@@ -1,7 +1,7 @@
 //! Users who sign lists and prekeys, for tests.
 
 use ed25519_dalek::{Signer, SigningKey};
-use prost::Message;
+use prost::{Message, bytes::Bytes};
 use sordino_protocol::{
     DeviceId, UserId,
     list::{self, DeviceList},
@@ -46,7 +46,20 @@ impl Person {
         devices: &[(u8, u8)],
         vault_version: u32,
     ) -> DeviceList {
-        self.list_by(1, before, devices, vault_version)
+        let backup = before.and_then(|list| list.backup);
+        let backup_version = backup.map_or(0, |backup| backup.version);
+        self.list_by(1, before, devices, (vault_version, backup_version))
+    }
+
+    /// The same with a vault and a key backup of this version.
+    pub(crate) fn list_with_backup(
+        &self,
+        before: Option<&DeviceList>,
+        devices: &[u8],
+        version: u32,
+    ) -> DeviceList {
+        let devices: Vec<_> = devices.iter().map(|device| (*device, *device)).collect();
+        self.list_by(1, before, &devices, (version, version))
     }
 
     /// The next list, by another identity key.
@@ -56,7 +69,7 @@ impl Person {
         devices: &[(u8, u8)],
         vault_version: u32,
     ) -> DeviceList {
-        self.list_by(3, Some(before), devices, vault_version)
+        self.list_by(3, Some(before), devices, (vault_version, 0))
     }
 
     /// `identity`: which key it is.
@@ -65,8 +78,12 @@ impl Person {
         identity: u8,
         before: Option<&DeviceList>,
         devices: &[(u8, u8)],
-        vault_version: u32,
+        (vault_version, backup_version): (u32, u32),
     ) -> DeviceList {
+        let backup_key = match backup_version {
+            0 => Bytes::new(),
+            version => vec![version.to_be_bytes()[3]; 32].into(),
+        };
         let identity = self.key(identity);
         let lsk = self.key(2);
         let certificate = pb::LskCertificateBody {
@@ -86,7 +103,9 @@ impl Person {
             lsk_certificate: Some(sign(&identity, SignedType::LskCertificate, &certificate)),
             devices: devices.collect(),
             vault_version,
-            ..Default::default()
+            backup_version,
+            backup_key_hash: backup_key.clone(),
+            bpsk_hash: backup_key,
         };
         list::parse(&sign(&lsk, SignedType::DeviceList, &body), verify).expect("a list that holds")
     }

@@ -27,6 +27,9 @@ use crate::{
     types::User,
 };
 
+/// How often it is tried while a device that leaves still adds to the backup.
+const ATTEMPTS: usize = 5;
+
 /// Signs as a device that may not be in the store yet.
 struct NewDeviceSigner {
     user: UserId,
@@ -161,37 +164,54 @@ impl Locked {
             let name = self.username.as_str();
             return taken_up(core, user, name, None).await;
         }
-        let asked = match asked.filter(|asked| asked.instead_of == instead_of) {
-            Some(asked) => asked,
-            None => {
-                let vault = self.open_vault(recovery_key)?;
-                let backup = match (instead_of, self.list.backup) {
-                    (Some(_), Some(backup)) => {
-                        let heads = self.http.backup_heads(self.user, backup.version).await;
-                        Backup::Closes(heads.map_err(ended)?)
-                    }
-                    _ => Backup::GoesOn,
-                };
-                let (asked, device) = self.join(vault, backup, instead_of)?;
-                core.shared
-                    .run(move |machine| machine.begin_joining(device, now_ms()))
-                    .await?;
-                self.asked().replace(asked.clone());
-                asked
-            }
-        };
+        let mut asked = asked.filter(|asked| asked.instead_of == instead_of);
         let made = http::User {
             user: self.user,
             username: self.username.clone(),
         };
-        if let Err(error) = self.http.put_list(self.user, &asked.put).await {
+        for left in (0..ATTEMPTS).rev() {
+            let now = match asked.take() {
+                Some(asked) => asked,
+                None => self.begin(recovery_key, instead_of).await?,
+            };
+            let Err(error) = self.http.put_list(self.user, &now.put).await else {
+                break;
+            };
+            // The device that leaves still adds to the backup that is to be closed.
+            if error.code() == Code::BackupMoved && left > 0 {
+                continue;
+            }
             let device = core.http.of_device(self.signer.clone(), None);
             // It may be the answer to an attempt whose own answer was lost.
-            if !matches!(is_listed(&device, &asked.list).await, Ok(Some(_))) {
+            if !matches!(is_listed(&device, &now.list).await, Ok(Some(_))) {
                 return Err(ended(error));
             }
+            break;
         }
         confirm(core, made).await
+    }
+
+    /// Makes what the relay is to be asked for, and stores this device's part of it.
+    async fn begin(
+        &self,
+        recovery_key: Option<&RecoveryKey>,
+        instead_of: Option<DeviceId>,
+    ) -> Result<Asked, Error> {
+        let vault = self.open_vault(recovery_key)?;
+        let backup = match (instead_of, self.list.backup) {
+            (Some(_), Some(backup)) => {
+                let heads = self.http.backup_heads(self.user, backup.version).await;
+                Backup::Closes(heads.map_err(ended)?)
+            }
+            _ => Backup::GoesOn,
+        };
+        let (asked, device) = self.join(vault, backup, instead_of)?;
+        self.core
+            .shared
+            .run(move |machine| machine.begin_joining(device, now_ms()))
+            .await?;
+        self.asked().replace(asked.clone());
+        Ok(asked)
     }
 
     fn asked(&self) -> MutexGuard<'_, Option<Asked>> {

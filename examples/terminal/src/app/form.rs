@@ -3,12 +3,14 @@
 use super::{App, Focus, Overlay};
 use crate::{
     input::Input,
-    model::{Command, Peer, Typed},
+    model::{Command, DeviceId, Peer, Typed},
     text::Clean,
 };
 
 /// Longest user name.
 const NAME_BYTES: usize = 32;
+/// Longest name of a device.
+const DEVICE_NAME_BYTES: usize = 64;
 /// Longest password and recovery key.
 const SECRET_BYTES: usize = 1024;
 
@@ -27,6 +29,10 @@ pub(crate) enum Ask {
     RecoveryKey { name: String },
     /// The last group of a recovery key, by whoever has written it down.
     Written { key: Typed },
+    /// What this device is to be called.
+    DeviceName,
+    /// Whether a device is to leave, and the recovery key, if that is at hand.
+    Remove { device: DeviceId, name: Clean },
 }
 
 /// A question, and what was typed so far.
@@ -42,6 +48,7 @@ impl Form {
     pub(crate) fn new(ask: Ask) -> Self {
         let limit = match ask {
             Ask::Peer | Ask::Name { .. } => NAME_BYTES,
+            Ask::DeviceName => DEVICE_NAME_BYTES,
             _ => SECRET_BYTES,
         };
         Self {
@@ -84,7 +91,7 @@ impl Form {
     pub(super) fn back(self) -> Option<Self> {
         match self.ask {
             // The key is shown again at the next start.
-            Ask::Peer | Ask::Written { .. } => None,
+            Ask::Peer | Ask::Written { .. } | Ask::DeviceName | Ask::Remove { .. } => None,
             Ask::Name { .. } => Some(self),
             Ask::Password { name, login } => Some(Self::named(&name, login)),
             Ask::Again { name, .. } => Some(Self::named(&name, false)),
@@ -116,7 +123,8 @@ impl App {
             return Vec::new();
         };
         let typed = form.input.text().to_owned();
-        if form.busy || typed.is_empty() {
+        let may_be_empty = matches!(form.ask, Ask::Remove { .. } | Ask::DeviceName);
+        if form.busy || (typed.is_empty() && !may_be_empty) {
             return Vec::new();
         }
         form.error = None;
@@ -148,7 +156,15 @@ impl App {
                 let why = Clean::line("That was not the same; choose it again.");
                 (Some(form.because(why)), None)
             }
-            Ask::RecoveryKey { .. } => (None, Some(Command::Unlock(Typed(typed)))),
+            Ask::RecoveryKey { .. } => {
+                let (key, instead_of) = (Typed(typed), None);
+                (None, Some(Command::Unlock { key, instead_of }))
+            }
+            Ask::DeviceName => (None, Some(Command::NameDevice(typed))),
+            Ask::Remove { device, .. } => {
+                let key = (!typed.trim().is_empty()).then_some(Typed(typed));
+                (None, Some(Command::RemoveDevice { device, key }))
+            }
             Ask::Written { key } => {
                 let last = key.0.rsplit('-').next().unwrap_or_default();
                 if !last.eq_ignore_ascii_case(typed.trim()) {
@@ -191,10 +207,15 @@ impl App {
 
     /// The recovery key was right or not. `again`: the login has ended.
     pub(super) fn unlocked(&mut self, outcome: Result<Clean, (Clean, bool)>) {
-        match outcome {
-            Ok(name) => self.is_in(name),
-            Err((why, true)) => self.ask_anew(why),
-            Err((why, false)) => self.answer_form(why),
+        match (outcome, &mut self.overlay) {
+            (Ok(name), _) => self.is_in(name),
+            (Err((why, true)), Some(Overlay::Devices(_))) => {
+                let form = Form::new(Ask::Name { login: true }).because(why);
+                self.overlay = Some(Overlay::Form(form));
+            }
+            (Err((why, false)), Some(Overlay::Devices(devices))) => devices.said = Some(why),
+            (Err((why, true)), _) => self.ask_anew(why),
+            (Err((why, false)), _) => self.answer_form(why),
         }
     }
 
@@ -210,7 +231,11 @@ impl App {
                 Ask::Password { name, login } => (name.clone(), *login),
                 Ask::Again { name, .. } => (name.clone(), false),
                 Ask::RecoveryKey { name } => (name.clone(), true),
-                Ask::Peer | Ask::Name { .. } | Ask::Written { .. } => return self.answer_form(why),
+                Ask::Peer
+                | Ask::Name { .. }
+                | Ask::Written { .. }
+                | Ask::DeviceName
+                | Ask::Remove { .. } => return self.answer_form(why),
             };
             *form = Form::named(&name, login).because(why);
         }

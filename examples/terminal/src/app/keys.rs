@@ -28,6 +28,7 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
         "Ctrl-W, Ctrl-U, Ctrl-K",
         "delete a word, to the start, to the end",
     ),
+    ("F2", "the devices of your account"),
     ("F1 or ?", "this help"),
     ("Ctrl-C or Ctrl-Q", "quit; what waits is sent next time"),
     ("", ""),
@@ -50,6 +51,7 @@ impl App {
         match self.overlay.take() {
             Some(Overlay::Help(line)) => self.key_in_help(key, line),
             Some(Overlay::Form(form)) => self.key_in_form(key, form),
+            Some(Overlay::Devices(devices)) => self.key_in_devices(key, devices),
             None => self.key_in_chat(key),
         }
     }
@@ -112,6 +114,7 @@ impl App {
         );
         match key.code {
             KeyCode::F(1) => self.overlay = Some(Overlay::Help(0)),
+            KeyCode::F(2) => return self.look_at_devices(),
             KeyCode::Char('?') if typed(key) && self.input.is_empty() => {
                 self.overlay = Some(Overlay::Help(0));
             }

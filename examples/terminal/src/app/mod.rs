@@ -1,6 +1,7 @@
 //! Everything that the screen knows, and how it follows keys and news. No terminal, no network: [`App::update`] takes an event and
 //! says what is to be done.
 
+mod devices;
 mod form;
 mod keys;
 mod scroll;
@@ -22,6 +23,7 @@ use crate::{
     },
 };
 
+pub(crate) use devices::{Devices, Purpose};
 pub(crate) use form::{Ask, Form};
 pub(crate) use keys::KEYS;
 pub(crate) use scroll::{Position, place};
@@ -44,6 +46,8 @@ pub(crate) enum Overlay {
     Help(usize),
     /// Asks for something.
     Form(Form),
+    /// The devices of the account.
+    Devices(Devices),
 }
 
 /// What is known of the messages before those loaded.
@@ -141,6 +145,15 @@ impl App {
             }
             Event::Unlocked(outcome) => {
                 self.unlocked(outcome);
+                Vec::new()
+            }
+            Event::Devices(found) => {
+                self.devices(found);
+                Vec::new()
+            }
+            Event::DevicesChanged(outcome) => self.devices_changed(outcome),
+            Event::NoRoom(key, devices) => {
+                self.make_room(key, devices);
                 Vec::new()
             }
             Event::RecoveryKey(key) => {

@@ -3,7 +3,7 @@ use crate::{
     fixture::{
         MINUTE, NOW, app, message_id, mine, peer, press, row, screen, theirs, user, with_bob,
     },
-    model::{Diff, State, Typed},
+    model::{DeviceId, DeviceLine, Diff, State, Typed},
 };
 
 fn many(count: u64) -> Vec<Item> {
@@ -152,11 +152,75 @@ fn an_account_that_there_is_takes_password_and_recovery_key() {
     assert!(screen(&app).contains("It is wrong."));
     assert_eq!(press(&mut app, "<enter>Four words<enter>"), login);
     app.update(Event::LoggedIn(Ok(None)));
-    let unlock = [Command::Unlock(Typed("ABCD".to_owned()))];
+    let unlock = [Command::Unlock {
+        key: Typed("ABCD".to_owned()),
+        instead_of: None,
+    }];
     assert_eq!(press(&mut app, "ABCD<enter>"), unlock);
     app.update(Event::Unlocked(Err((Clean::line("Another one."), false))));
     assert!(screen(&app).contains("Another one."));
     assert_eq!(press(&mut app, "<enter>"), unlock);
+    app.update(Event::Unlocked(Ok(Clean::line("alice"))));
+    assert!(app.overlay.is_none());
+}
+
+fn device(id: u8, name: &str) -> DeviceLine {
+    DeviceLine {
+        id: DeviceId::from_bytes([id; 16]),
+        name: Clean::line(name),
+        added_ms: Some(NOW),
+        is_this: id == 1,
+    }
+}
+
+#[test]
+fn a_device_is_named_and_another_removed() {
+    let mut app = with_bob(80, 24, vec![]);
+    assert_eq!(press(&mut app, "<f2>"), [Command::Devices]);
+    let two = || vec![device(1, "laptop"), device(2, "phone")];
+    app.update(Event::Devices(Ok(two())));
+    let named = [Command::NameDevice("desk".to_owned())];
+    assert_eq!(press(&mut app, "ndesk<enter>"), named);
+    assert_eq!(
+        app.update(Event::DevicesChanged(Ok(()))),
+        [Command::Devices]
+    );
+    app.update(Event::Devices(Ok(two())));
+    // Without the recovery key, and then with it.
+    let remove = |key: Option<&str>| {
+        [Command::RemoveDevice {
+            device: DeviceId::from_bytes([2; 16]),
+            key: key.map(|key| Typed(key.to_owned())),
+        }]
+    };
+    assert_eq!(press(&mut app, "<down><down>d<enter>"), remove(None));
+    let why = Clean::line("This device waits for keys.");
+    app.update(Event::DevicesChanged(Err(why)));
+    assert!(screen(&app).contains("This device waits for keys."));
+    assert_eq!(press(&mut app, "ABCD<enter>"), remove(Some("ABCD")));
+    app.update(Event::DevicesChanged(Ok(())));
+    assert_eq!(press(&mut app, "<esc>"), []);
+    assert!(app.overlay.is_none());
+}
+
+#[test]
+fn the_eleventh_device_takes_the_place_of_one_that_is_chosen() {
+    let clock = Clock::new(jiff::tz::TimeZone::UTC, NOW);
+    let mut app = App::new(clock, None);
+    app.update(Event::Resize(80, 24));
+    press(&mut app, "alice<tab><enter>Four words<enter>");
+    app.update(Event::LoggedIn(Ok(None)));
+    press(&mut app, "ABCD<enter>");
+    let ten: Vec<_> = (2..12).map(|id| device(id, "old")).collect();
+    let key = Typed("ABCD".to_owned());
+    app.update(Event::NoRoom(key.clone(), ten));
+    let instead_of = Some(DeviceId::from_bytes([3; 16]));
+    assert_eq!(
+        press(&mut app, "<down><enter>"),
+        [Command::Unlock { key, instead_of }]
+    );
+    app.update(Event::Unlocked(Err((Clean::line("Log in again."), true))));
+    assert!(screen(&app).contains("Log in again."));
     app.update(Event::Unlocked(Ok(Clean::line("alice"))));
     assert!(app.overlay.is_none());
 }

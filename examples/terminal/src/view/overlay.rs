@@ -9,7 +9,8 @@ use ratatui::{
 
 use super::theme;
 use crate::{
-    app::{App, Ask, Form, KEYS, Overlay},
+    app::{App, Ask, Devices, Form, KEYS, Overlay, Purpose},
+    clock::Clock,
     text,
 };
 
@@ -20,6 +21,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
     match &app.overlay {
         Some(Overlay::Help(skip)) => help(frame, *skip),
         Some(Overlay::Form(form)) => question(frame, form),
+        Some(Overlay::Devices(list)) => devices(frame, list, &app.clock),
         None => {}
     }
 }
@@ -47,6 +49,52 @@ fn help(frame: &mut Frame<'_>, skip: usize) {
     let inner = popup(frame, " Keys — Esc closes, Down goes on ", 74, height);
     let lines = Paragraph::new(lines).wrap(Wrap { trim: false });
     frame.render_widget(lines, inner);
+}
+
+fn devices(frame: &mut Frame<'_>, list: &Devices, clock: &Clock) {
+    let (title, keys) = match list.purpose {
+        Purpose::Manage => (" Your devices ", "n names this one, d removes one. Esc closes."),
+        Purpose::MakeRoom(_) => (
+            " Ten devices already ",
+            "Enter: that one leaves, and this one comes. Esc goes back.",
+        ),
+    };
+    let lines = list.lines.as_deref().unwrap_or_default();
+    let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).max(4);
+    let inner = popup(frame, title, 58, height);
+    let columns = usize::from(inner.width);
+    let mut shown: Vec<_> = lines
+        .iter()
+        .enumerate()
+        .map(|(at, device)| {
+            let mark = if at == list.at { "› " } else { "  " };
+            let since = device.added_ms.map(|ms| clock.day(ms)).unwrap_or_default();
+            let since = match device.is_this {
+                true => format!("this one, {since}"),
+                false => since,
+            };
+            let room = columns.saturating_sub(text::width(&since) + 3);
+            let name = text::fit(device.name.as_str(), room);
+            let pad = " ".repeat(room.saturating_sub(text::width(&name)) + 1);
+            Line::from(vec![
+                Span::styled(mark, theme::NAME),
+                Span::raw(name),
+                Span::raw(pad),
+                Span::styled(since, theme::FAINT),
+            ])
+        })
+        .collect();
+    let said = match (&list.said, &list.lines) {
+        (Some(said), _) => Line::styled(said.to_string(), theme::ERROR),
+        (None, None) => Line::styled("One moment…", theme::FAINT),
+        (None, Some(_)) => Line::styled(keys, theme::FAINT),
+    };
+    shown.extend([Line::raw(""), said]);
+    // The one that is chosen is seen, also on a low screen.
+    let over = shown.len().saturating_sub(usize::from(inner.height));
+    let skip = over.min(list.at);
+    let shown: Vec<_> = shown.into_iter().skip(skip).collect();
+    frame.render_widget(Paragraph::new(shown), inner);
 }
 
 /// Title, question, and what the keys do.
@@ -86,6 +134,18 @@ fn wording(ask: &Ask) -> (&'static str, String, &'static str) {
             "Your recovery key, nine groups of four:",
             "Enter opens your account here. Esc goes back.",
         ),
+        Ask::DeviceName => (
+            " Your devices ",
+            "What is this device to be called? Only your other devices learn it:",
+            "Enter names it. Esc goes back.",
+        ),
+        Ask::Remove { name, .. } => {
+            let question = format!(
+                "{name} is logged out, and gets nothing more. If somebody else has it, give your recovery key as well: the account gets new keys then, and those that it knows are worth nothing.\n\nRecovery key, or nothing:"
+            );
+            let keys = "Enter removes it. Esc goes back.";
+            return (" Remove a device ", question, keys);
+        }
         Ask::Written { key } => {
             let question = format!(
                 "Write this down, and keep it where you keep what matters:\n\n{}\n\nIt opens your account on a new device, with your password. Nobody can replace it.\n\nIts last group, once you have written it down:",

@@ -6,7 +6,7 @@ use super::{draw, theme};
 use crate::{
     app::App,
     fixture::{DAY, MINUTE, NOW, app, mine, peer, press, row, screen, theirs, user, with_bob},
-    model::{Body, Connection, Diff, Event, Item, State},
+    model::{Body, Connection, DeviceId, DeviceLine, Diff, Event, Item, State},
     text::Clean,
 };
 
@@ -51,6 +51,28 @@ fn full(width: u16, height: u16) -> App {
 #[test]
 fn two_panes() {
     assert_snapshot!(screen(&full(90, 28)));
+}
+
+#[test]
+fn devices() {
+    let mut app = full(90, 14);
+    press(&mut app, "<f2>");
+    let line = |id, name, days| DeviceLine {
+        id: DeviceId::from_bytes([id; 16]),
+        name: Clean::line(name),
+        added_ms: Some(NOW - days * DAY),
+        is_this: id == 2,
+    };
+    let lines = vec![
+        line(1, "Phone", 400),
+        line(2, "laptop", 1),
+        line(3, &"a name without end ".repeat(5), 0),
+    ];
+    app.update(Event::Devices(Ok(lines)));
+    press(&mut app, "<down>");
+    assert_snapshot!("devices", screen(&app));
+    press(&mut app, "d");
+    assert_snapshot!("remove_device", screen(&app));
 }
 
 #[test]

@@ -1,0 +1,131 @@
+//! The devices of the account: named, removed; one of ten chosen to leave when another comes.
+
+use crossterm::event::{KeyCode, KeyEvent};
+
+use super::{App, Ask, Form, Overlay};
+use crate::{
+    model::{Command, DeviceLine, Typed},
+    text::Clean,
+};
+
+/// What a list of devices is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To be looked after.
+    Manage,
+    /// One has to leave so that this one can come: what opens the account.
+    MakeRoom(Typed),
+}
+
+/// The list, and where the eye is.
+pub(crate) struct Devices {
+    pub(crate) purpose: Purpose,
+    /// `None` until they came.
+    pub(crate) lines: Option<Vec<DeviceLine>>,
+    pub(crate) at: usize,
+    pub(crate) said: Option<Clean>,
+}
+
+impl Devices {
+    const fn new(purpose: Purpose) -> Self {
+        Self {
+            purpose,
+            lines: None,
+            at: 0,
+            said: None,
+        }
+    }
+
+    fn chosen(&self) -> Option<&DeviceLine> {
+        self.lines.as_ref()?.get(self.at)
+    }
+
+    fn step(&mut self, by: isize) {
+        let last = self.lines.as_ref().map_or(0, Vec::len).saturating_sub(1);
+        self.at = self.at.saturating_add_signed(by).min(last);
+        self.said = None;
+    }
+}
+
+impl App {
+    pub(super) fn look_at_devices(&mut self) -> Vec<Command> {
+        self.overlay = Some(Overlay::Devices(Devices::new(Purpose::Manage)));
+        vec![Command::Devices]
+    }
+
+    /// What was asked for has come.
+    pub(super) fn devices(&mut self, found: Result<Vec<DeviceLine>, Clean>) {
+        if let Some(Overlay::Devices(devices)) = &mut self.overlay {
+            match found {
+                Ok(lines) => {
+                    devices.at = devices.at.min(lines.len().saturating_sub(1));
+                    devices.lines = Some(lines);
+                }
+                Err(why) => devices.said = Some(why),
+            }
+        }
+    }
+
+    /// The account has as many devices as it may have.
+    pub(super) fn make_room(&mut self, key: Typed, lines: Vec<DeviceLine>) {
+        let mut devices = Devices::new(Purpose::MakeRoom(key));
+        devices.lines = Some(lines);
+        self.overlay = Some(Overlay::Devices(devices));
+    }
+
+    /// A device was named or removed, or not.
+    pub(super) fn devices_changed(&mut self, outcome: Result<(), Clean>) -> Vec<Command> {
+        match (outcome, &mut self.overlay) {
+            (Ok(()), Some(Overlay::Form(Form { ask, .. })))
+                if matches!(ask, Ask::Remove { .. } | Ask::DeviceName) =>
+            {
+                self.look_at_devices()
+            }
+            (Err(why), Some(Overlay::Form(form))) => {
+                form.busy = false;
+                form.error = Some(why);
+                Vec::new()
+            }
+            (Err(why), _) => {
+                self.tell(why);
+                Vec::new()
+            }
+            (Ok(()), _) => Vec::new(),
+        }
+    }
+
+    pub(super) fn key_in_devices(&mut self, key: KeyEvent, mut devices: Devices) -> Vec<Command> {
+        let chosen = devices.chosen().cloned();
+        match (key.code, &devices.purpose, chosen) {
+            (KeyCode::Esc, Purpose::Manage, _) => return Vec::new(),
+            (KeyCode::Esc, Purpose::MakeRoom(_), _) => {
+                self.overlay = Some(Overlay::Form(Form::new(Ask::Name { login: true })));
+                return Vec::new();
+            }
+            (KeyCode::Up, ..) => devices.step(-1),
+            (KeyCode::Down, ..) => devices.step(1),
+            (KeyCode::Enter, Purpose::MakeRoom(key), Some(chosen)) => {
+                let key = key.clone();
+                devices.said = Some(Clean::line("One moment…"));
+                self.overlay = Some(Overlay::Devices(devices));
+                let instead_of = Some(chosen.id);
+                return vec![Command::Unlock { key, instead_of }];
+            }
+            (KeyCode::Char('n'), Purpose::Manage, _) => {
+                self.overlay = Some(Overlay::Form(Form::new(Ask::DeviceName)));
+                return Vec::new();
+            }
+            (KeyCode::Char('d') | KeyCode::Delete, Purpose::Manage, Some(chosen)) => {
+                let ask = Ask::Remove {
+                    device: chosen.id,
+                    name: chosen.name,
+                };
+                self.overlay = Some(Overlay::Form(Form::new(ask)));
+                return Vec::new();
+            }
+            _ => {}
+        }
+        self.overlay = Some(Overlay::Devices(devices));
+        Vec::new()
+    }
+}
