@@ -186,8 +186,14 @@ impl std::fmt::Debug for Typed {
 /// What the screen wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {
-    Register { name: String, password: Typed },
-    Login { name: String, password: Typed },
+    Register {
+        name: String,
+        password: Typed,
+    },
+    Login {
+        name: String,
+        password: Typed,
+    },
     Unlock {
         key: Typed,
         instead_of: Option<DeviceId>,
@@ -201,7 +207,10 @@ pub(crate) enum Command {
     RecoveryKeyKept,
     Find(String),
     Open(UserId),
-    Send { peer: UserId, text: String },
+    Send {
+        peer: UserId,
+        text: String,
+    },
     LoadOlder(UserId),
     MarkRead(UserId, MessageId),
     Bell,

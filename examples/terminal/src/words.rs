@@ -1,6 +1,8 @@
 //! What the client says, in words for a person and safe to show.
 
-use sordino::{Code, ConversationRow, Device, Error, Event as Told, Message, SendState, TimelineItem};
+use sordino::{
+    Code, ConversationRow, Device, Error, Event as Told, Message, SendState, TimelineItem,
+};
 
 use crate::{
     model::{Body, DeviceLine, Event, Item, Last, Peer, Row, State},

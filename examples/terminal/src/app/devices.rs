@@ -76,11 +76,13 @@ impl App {
     /// A device was named or removed, or not.
     pub(super) fn devices_changed(&mut self, outcome: Result<(), Clean>) -> Vec<Command> {
         match (outcome, &mut self.overlay) {
-            (Ok(()), Some(Overlay::Form(Form { ask, .. })))
-                if matches!(ask, Ask::Remove { .. } | Ask::DeviceName) =>
-            {
-                self.look_at_devices()
-            }
+            (
+                Ok(()),
+                Some(Overlay::Form(Form {
+                    ask: Ask::Remove { .. } | Ask::DeviceName,
+                    ..
+                })),
+            ) => self.look_at_devices(),
             (Err(why), Some(Overlay::Form(form))) => {
                 form.busy = false;
                 form.error = Some(why);

@@ -53,7 +53,10 @@ fn help(frame: &mut Frame<'_>, skip: usize) {
 
 fn devices(frame: &mut Frame<'_>, list: &Devices, clock: &Clock) {
     let (title, keys) = match list.purpose {
-        Purpose::Manage => (" Your devices ", "n names this one, d removes one. Esc closes."),
+        Purpose::Manage => (
+            " Your devices ",
+            "n names this one, d removes one. Esc closes.",
+        ),
         Purpose::MakeRoom(_) => (
             " Ten devices already ",
             "Enter: that one leaves, and this one comes. Esc goes back.",
