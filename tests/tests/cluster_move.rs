@@ -27,7 +27,11 @@ use sordino_relay::{
     relay::{Relay, start},
     stores::cluster::{MoveError, Moved, move_in},
 };
-use support::{Person, Reading, all, received, texts, within};
+use support::{
+    Person, Reading, all,
+    phones::{registered, second_phone, typed, until_backed_up},
+    received, texts, within,
+};
 
 /// A cluster of its own: database, topic and keyspace.
 struct Cluster {
@@ -64,6 +68,9 @@ impl Cluster {
         let mut config = self.config();
         config.server.listen = relay.server.listen;
         config.server.node = "one".to_owned();
+        // The operator copies it.
+        config.auth.password_key = None;
+        config.auth.password_key_file = Some(relay.store.data.join("password.key"));
         start(config).await.unwrap()
     }
 
@@ -78,9 +85,14 @@ struct Source {
     config: Config,
     url: String,
     people: Vec<Person>,
+    /// Alice's, as she has written it down.
+    recovery_key: String,
 }
 
 const TALK: usize = 40;
+/// What the relay keeps of users.
+const EVERYTHING: &str = "DELETE FROM key_backups; DELETE FROM passwords; DELETE FROM vaults; DELETE FROM push_targets; \
+                          DELETE FROM prekeys; DELETE FROM devices; DELETE FROM device_lists; DELETE FROM users";
 
 async fn source() -> Source {
     let dir = tempfile::tempdir().unwrap();
@@ -88,8 +100,11 @@ async fn source() -> Source {
     let relay = start(config_like(&config)).await.unwrap();
     config.server.listen = relay.addr();
     let url = format!("http://{}", relay.addr());
-    let mut people = Vec::new();
-    for name in ["alice", "bob", "carol"] {
+    let (alice, recovery_key) = registered(&url, "alice").await;
+    alice.client.connect();
+    alice.until_live().await;
+    let mut people = vec![alice];
+    for name in ["bob", "carol"] {
         people.push(Person::online(&url, name).await);
     }
     let (alice, bob, carol) = (&people[0], &people[1], &people[2]);
@@ -117,6 +132,7 @@ async fn source() -> Source {
         })
         .await;
     for person in [alice, bob] {
+        until_backed_up(person).await;
         person.client.close().await;
     }
     relay.shutdown().await;
@@ -125,6 +141,7 @@ async fn source() -> Source {
         config,
         url,
         people,
+        recovery_key,
     }
 }
 
@@ -193,6 +210,14 @@ async fn contract_p2_people_go_on_where_they_were() {
     for (me, other) in [(alice, bob), (bob, alice)] {
         assert_eq!(texts(&all(&me.with(other)).await), expected);
     }
+    // A new phone logs in with what the source knew, and reads what was written there.
+    let phone = second_phone(&source.url, "alice", &typed(&source.recovery_key)).await;
+    within(async {
+        while texts(&all(&phone.with(bob)).await) != expected {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    })
+    .await;
     // The cluster is ahead of the source now.
     let refused = cluster.moved(source.data()).await;
     assert!(matches!(refused, Err(MoveError::InUse(_))), "{refused:?}");
@@ -329,16 +354,10 @@ async fn what_is_not_of_the_same_move_is_left_alone() {
         matches!(refused, Err(MoveError::ForeignUser(_))),
         "{refused:?}"
     );
-    sql(
-        &cluster.database,
-        "DELETE FROM vaults; DELETE FROM prekeys; DELETE FROM devices; DELETE FROM device_lists; DELETE FROM users",
-    );
+    sql(&cluster.database, EVERYTHING);
     cluster.moved(source.data()).await.unwrap();
     let other = self::source().await;
-    sql(
-        &cluster.database,
-        "DELETE FROM vaults; DELETE FROM prekeys; DELETE FROM devices; DELETE FROM device_lists; DELETE FROM users",
-    );
+    sql(&cluster.database, EVERYTHING);
     let refused = cluster.moved(other.data()).await;
     assert!(
         matches!(refused, Err(MoveError::ForeignConversation(_))),

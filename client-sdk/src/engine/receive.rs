@@ -107,6 +107,26 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// A device of the other person has everything up to here.
+    pub(super) async fn reached(
+        &mut self,
+        conversation: ConversationId,
+        upto: u64,
+    ) -> Result<(), End> {
+        let cursor = self
+            .work(move |machine| {
+                let told = machine.delivered(conversation, upto)?;
+                Ok((machine.cursor(conversation)?, told))
+            })
+            .await?;
+        // Of one that is still being fetched it is noted once there is something to note it of.
+        if cursor == 0 && self.peers.contains_key(&conversation) {
+            let noted = self.delivered_before.entry(conversation).or_default();
+            *noted = upto.max(*noted);
+        }
+        Ok(())
+    }
+
     /// Whether a next page may be asked for: pages ascend, and do not go on for ever.
     fn goes_on(&self, last: &Bytes) -> bool {
         if *last <= self.listing.after || self.listing.seen > CONVERSATIONS {

@@ -283,8 +283,7 @@ impl Session<'_> {
             relay_frame::Frame::Nudge(nudge) => self.nudged(&nudge).await?,
             relay_frame::Frame::Delivered(mark) => {
                 if let Ok(conversation) = ConversationId::from_slice(&mark.conversation) {
-                    self.change(move |machine| machine.delivered(conversation, mark.seq))
-                        .await?;
+                    self.reached(conversation, mark.seq).await?;
                 }
             }
             relay_frame::Frame::Accepted(accepted) => self.accepted(accepted).await?,

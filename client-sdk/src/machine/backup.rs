@@ -32,7 +32,7 @@ pub struct BatchToPut {
 pub struct Backlog {
     /// The account has a backup, and this device its keys.
     pub ready: bool,
-    /// Messages that are in no batch.
+    /// Messages that are in no batch that the relay has.
     pub waiting: u64,
 }
 
@@ -131,9 +131,15 @@ impl Machine {
         let me = registered(self.account.as_ref())?;
         self.store.read(|tx| {
             let keys = newest_keys(tx, &self.notes, me)?;
+            // A batch that the relay has not taken yet holds what the one of before did, and more.
+            let on_its_way = tx.upload()?.map_or(Ok(0), |upload| {
+                let before = tx.chain()?.filter(|chain| chain.batch == upload.batch);
+                let before = before.map_or(0, |chain| chain.entries);
+                Ok::<_, Error>(upload.entries.saturating_sub(before))
+            })?;
             Ok(Backlog {
                 ready: keys.is_some_and(|shared| shared.backup.is_some()),
-                waiting: tx.count_to_back_up()?,
+                waiting: tx.count_to_back_up()?.saturating_add(on_its_way.into()),
             })
         })
     }
