@@ -44,9 +44,14 @@ pub(super) async fn fill(core: &Arc<Core>) -> Result<(), Error> {
         let Some(batch) = next else { return Ok(()) };
         match core.http.put_batch(me.user, me.device, &batch).await {
             Ok(()) => {
+                let is_full = batch.is_full;
                 core.shared
                     .run(move |machine| machine.batch_stored(&batch))
                     .await?;
+                // What has come meanwhile has its own time.
+                if !is_full {
+                    return Ok(());
+                }
             }
             // Another device has closed that version. The list says which one follows, and its keys are on their way.
             Err(error) if error.code() == Code::BackupClosed => {

@@ -23,6 +23,8 @@ pub struct BatchToPut {
     pub version: u32,
     /// Its number.
     pub number: u64,
+    /// No more fits into it.
+    pub is_full: bool,
     /// The batch.
     pub bytes: Vec<u8>,
 }
@@ -149,6 +151,7 @@ fn to_put(upload: Upload) -> BatchToPut {
     BatchToPut {
         version: upload.version,
         number: upload.number,
+        is_full: upload.entries >= full(),
         bytes: upload.bytes,
     }
 }
