@@ -89,7 +89,7 @@ impl Session<'_> {
         for ((conversation, peer, mark), cursor) in marks.into_iter().zip(cursors) {
             self.peers.insert(conversation, peer);
             if cursor == 0 && mark.peer_acked > 0 {
-                self.delivered_before.insert(conversation, mark.peer_acked);
+                self.reached_before(conversation, mark.peer_acked);
             }
             self.compare(conversation, mark.last_seq, cursor);
             if mark.last_seq > cursor {
@@ -119,12 +119,19 @@ impl Session<'_> {
                 Ok((machine.cursor(conversation)?, told))
             })
             .await?;
-        // Of one that is still being fetched it is noted once there is something to note it of.
-        if cursor == 0 && self.peers.contains_key(&conversation) {
+        if cursor == 0 {
+            self.reached_before(conversation, upto);
+        }
+        Ok(())
+    }
+
+    /// The same of a conversation that is still being fetched: it is noted once there is something to note it of.
+    fn reached_before(&mut self, conversation: ConversationId, upto: u64) {
+        let known = self.delivered_before.contains_key(&conversation);
+        if known || self.delivered_before.len() < CONVERSATIONS {
             let noted = self.delivered_before.entry(conversation).or_default();
             *noted = upto.max(*noted);
         }
-        Ok(())
     }
 
     /// Whether a next page may be asked for: pages ascend, and do not go on for ever.
