@@ -68,9 +68,13 @@ impl Cluster {
         let mut config = self.config();
         config.server.listen = relay.server.listen;
         config.server.node = "one".to_owned();
-        // The operator copies it.
+        // As the operator writes it down: in hexadecimal.
+        let key = std::fs::read(relay.store.data.join("password.key")).unwrap();
+        let digits: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        let file = relay.store.data.with_extension("password.hex");
+        std::fs::write(&file, digits).unwrap();
         config.auth.password_key = None;
-        config.auth.password_key_file = Some(relay.store.data.join("password.key"));
+        config.auth.password_key_file = Some(file);
         start(config).await.unwrap()
     }
 
