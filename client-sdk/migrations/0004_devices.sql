@@ -5,11 +5,11 @@ CREATE TABLE device_names (
 ) STRICT, WITHOUT ROWID;
 
 -- Keys that are to be the account's: kept from before the relay is asked until a list names them, or comes to be without them.
+-- Several, where an answer was lost and another attempt followed: which of them the relay took is not known before.
 CREATE TABLE next_keys (
-    id INTEGER PRIMARY KEY CHECK (id = 1),
+    list_signing_key BLOB PRIMARY KEY CHECK (length(list_signing_key) = 32),
     -- The list that is to name them.
     list_version INTEGER NOT NULL,
-    list_signing_key BLOB NOT NULL CHECK (length(list_signing_key) = 32),
     backup_version INTEGER NOT NULL,
     backup_public_key BLOB,
     backup_shared_key BLOB CHECK (length(backup_shared_key) = 32),
@@ -19,3 +19,6 @@ CREATE TABLE next_keys (
 
 -- When the other devices were last asked for keys that this one lacks.
 ALTER TABLE account ADD COLUMN asked_keys_ms INTEGER;
+
+-- As far as this device knows: the relay could leave it out of the vault.
+ALTER TABLE account ADD COLUMN vault_by_password INTEGER NOT NULL DEFAULT 0;

@@ -245,7 +245,7 @@ impl Client {
         Ok(BackupState {
             on: core.backup != BackupPolicy::Off && backlog.ready,
             waiting: backlog.waiting,
-            restoring: progress.begun.then_some(Restoring {
+            restoring: progress.reading.then_some(Restoring {
                 read: progress.read,
                 total: progress.total,
                 messages: progress.messages,

@@ -16,7 +16,9 @@ use sordino::{
 };
 use sordino_testing::TestRelay;
 use support::{
-    Person, all, builder, open,
+    Person, all, builder,
+    losing::{Lost, losing},
+    open,
     phones::{
         PASSWORD, code, locked, registered, second_phone, shown_row, typed, until_backed_up,
         until_shown, with_password_too, written_down,
@@ -437,4 +439,90 @@ async fn where_the_password_opens_the_vault_the_next_one_does() {
         panic!("not logged in");
     };
     login.unlock(&Unlock::Password, None).await.expect("joined");
+}
+
+/// Asks through a proxy that loses one request or answer, each of them in turn; then, as a program that was started anew, until it is done.
+/// `then`: what has to be true of the account afterwards.
+async fn losing_each(
+    ask: impl AsyncFn(&Client, &str) -> Result<(), sordino::Error>,
+    then: impl AsyncFn(&str, &Client, &str),
+) {
+    for what in [Lost::Request, Lost::Answer] {
+        for nth in 1.. {
+            let relay = TestRelay::start().await.expect("relay");
+            let (phone, written) = registered(&relay.url(), "alice").await;
+            phone.client.recovery_key_kept().await.expect("kept");
+            phone.client.close().await;
+            let (url, has_lost) = losing(&relay.url(), nth, what).await;
+            let mut client = open(&url, phone.directory.path()).await.expect("opened");
+            let mut attempts = 0;
+            while let Err(error) = ask(&client, &written).await {
+                attempts += 1;
+                assert!(attempts < 3, "{what:?} {nth}: {error}");
+                let found = [Code::Busy, Code::WrongRecoveryKey, Code::WrongPassword];
+                assert!(found.contains(&error.code()), "{what:?} {nth}: {error}");
+                client.close().await;
+                client = open(&relay.url(), phone.directory.path())
+                    .await
+                    .expect("opened");
+                if error.code() != Code::Busy {
+                    break;
+                }
+            }
+            then(&relay.url(), &client, &written).await;
+            client.close().await;
+            if !has_lost() {
+                assert!(nth > 4, "too few requests were lost: {nth}");
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recovery_key_whose_making_breaks_off_is_never_lost() {
+    losing_each(
+        async |client, written| client.new_recovery_key(&recovery_key(written)).await,
+        async |url, client, written| {
+            client.connect();
+            let directory = tempfile::tempdir().expect("a directory");
+            let next = open(url, directory.path()).await.expect("opened");
+            // The new one, if it was made; the device has it, however it was interrupted.
+            within(async {
+                loop {
+                    let known = client.recovery_key().await.expect("read");
+                    let known = known.map(|key| key.text().to_string());
+                    let key = known.as_deref().unwrap_or(written);
+                    let login = locked(&next, "alice").await;
+                    match login.unlock(&typed(key), None).await {
+                        Ok(_) => {
+                            assert!(known.is_some(), "it was asked for until it was made");
+                            return;
+                        }
+                        Err(error) => assert_eq!(error.code(), Code::WrongRecoveryKey),
+                    }
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                }
+            })
+            .await;
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_whose_change_breaks_off_is_the_old_one_or_the_new_one() {
+    let new = || Password::new("a new one, longer");
+    losing_each(
+        async |client, _| client.change_password(&Password::new(PASSWORD), &new()).await,
+        async |url, _, written| {
+            let directory = tempfile::tempdir().expect("a directory");
+            let next = open(url, directory.path()).await.expect("opened");
+            let Ok(LoginStep::Locked(login)) = next.login("alice", &new()).await else {
+                panic!("it was asked for until it was changed");
+            };
+            login.unlock(&typed(written), None).await.expect("joined");
+        },
+    )
+    .await;
 }

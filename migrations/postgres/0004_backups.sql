@@ -7,9 +7,19 @@ CREATE TABLE key_backups (
     device_id bytea  NOT NULL,
     -- From 1, dense.
     number    bigint NOT NULL,
-    hash      bytea  NOT NULL,
     batch     bytea  NOT NULL,
     PRIMARY KEY (user_id, version, device_id, number)
+);
+
+-- Where each chain ends: its last batch, and what that names as the one before.
+CREATE TABLE key_backup_ends (
+    user_id   bytea  NOT NULL REFERENCES users (user_id),
+    version   bigint NOT NULL,
+    device_id bytea  NOT NULL,
+    number    bigint NOT NULL,
+    hash      bytea  NOT NULL,
+    previous  bytea  NOT NULL,
+    PRIMARY KEY (user_id, version, device_id)
 );
 
 -- Ciphertext does not compress.

@@ -200,6 +200,7 @@ fn main() {
                 backup_version: 1,
                 backup_public_key: vec![2; 1216].into(),
                 backup_shared_key: vec![3; 32].into(),
+                password_opens_vault: true,
             })),
             some_content(pb::content::Body::DeviceHello(pb::DeviceHello {
                 name: "Phone".into(),

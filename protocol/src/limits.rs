@@ -24,6 +24,10 @@ pub const VAULT_BYTES: usize = 48 * 1024;
 pub const BATCH_ENTRIES: usize = 512;
 /// Largest batch of the key backup, in bytes.
 pub const BATCH_BYTES: usize = 48 * 1024;
+/// Batches of one chain: five million keys.
+pub const CHAIN_BATCHES: u64 = 10_000;
+/// Chains of one version of the key backup: of devices that are there, and that were.
+pub const BACKUP_CHAINS: usize = 32;
 /// Batches of one answer.
 pub const BATCHES_PAGE: usize = 16;
 /// Seqs that one message may ask to erase.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sordino_protocol::{Code, DeviceId, UserId, batch::Head};
+use sordino_protocol::Code;
 
 use super::{Core, errands::newest_lists, now_ms};
 use crate::{
@@ -11,26 +11,9 @@ use crate::{
     types::BackupPolicy,
 };
 
-/// Batches of one errand: others have their turn.
-const BATCHES: usize = 64;
-
 fn account(core: &Core) -> Result<Account, Error> {
     let account = core.shared.account().filter(|account| account.registered);
     account.ok_or_else(|| Error::new(Code::NotRegistered, ""))
-}
-
-/// Where the chains of a version end, by the relay's word.
-async fn heads(core: &Core, user: UserId, version: u32) -> Result<Vec<(DeviceId, Head)>, Error> {
-    let heads = core.http.backup_heads(user, version).await?.into_iter();
-    let head = |head: sordino_protocol::http::BackupHead| {
-        let hash = head.hash.0.as_ref().try_into().ok()?;
-        let number = head.number;
-        Some((head.device, Head { number, hash }))
-    };
-    heads.map(head).collect::<Option<_>>().ok_or_else(|| {
-        let detail = "the end of a backup's chain cannot be read";
-        Error::new(Code::RelayMisbehaved, detail)
-    })
 }
 
 /// Puts into the backup what is in none.
@@ -39,7 +22,7 @@ pub(super) async fn fill(core: &Arc<Core>) -> Result<(), Error> {
         return Ok(());
     }
     let me = account(core)?;
-    for _ in 0..BATCHES {
+    loop {
         let next = core.shared.run(|machine| machine.next_batch()).await?;
         let Some(batch) = next else { return Ok(()) };
         match core.http.put_batch(me.user, me.device, &batch).await {
@@ -63,9 +46,9 @@ pub(super) async fn fill(core: &Arc<Core>) -> Result<(), Error> {
             }
             Err(error) if error.code() == Code::BackupConflict => {
                 let version = batch.version;
-                let heads = heads(core, me.user, version).await?;
-                let at = heads.iter().find(|(device, _)| *device == me.device);
-                let at = at.map(|(_, head)| *head);
+                let ends = core.http.backup_heads(me.user, version).await?;
+                let at = ends.iter().find(|end| end.device == me.device);
+                let at = at.map(|end| end.head);
                 let lost = core
                     .shared
                     .run(move |machine| machine.batch_refused(version, at))
@@ -80,18 +63,18 @@ pub(super) async fn fill(core: &Arc<Core>) -> Result<(), Error> {
             Err(error) => return Err(error),
         }
     }
-    Ok(())
 }
 
-/// Reads the backup to its end, the newest first.
+/// Reads the backup to its end, the newest first; later once more, for what has come since.
 pub(super) async fn read(core: &Arc<Core>) -> Result<(), Error> {
     let me = account(core)?;
     let mut begun = false;
     loop {
-        let next = core.shared.run(|machine| machine.next_restore()).await?;
+        let next = core.shared.run(|machine| machine.next_restore(now_ms())).await?;
         match next {
             NextRestore::Heads(version) => {
-                let heads = heads(core, me.user, version).await?;
+                let ends = core.http.backup_heads(me.user, version).await?;
+                let heads: Vec<_> = ends.iter().map(|end| (end.device, end.head)).collect();
                 core.shared
                     .run(move |machine| machine.chains_to_read(version, &heads))
                     .await?;
@@ -118,8 +101,8 @@ pub(super) async fn read(core: &Arc<Core>) -> Result<(), Error> {
                     })
                     .await?;
             }
-            NextRestore::Done if !begun => return Ok(()),
-            NextRestore::Done => {
+            NextRestore::Later(_) | NextRestore::Done if !begun => return Ok(()),
+            NextRestore::Later(_) | NextRestore::Done => {
                 core.shared
                     .change(|machine| {
                         let messages = machine.restore_progress()?.messages;

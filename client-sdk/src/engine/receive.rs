@@ -268,6 +268,9 @@ impl Session<'_> {
             self.learn_name(peer);
             self.fill_backup(Duration::MAX);
         }
+        if taken.fills_backup {
+            self.fill_backup(Duration::ZERO);
+        }
         if taken.attention || taken.answers {
             // Once for what comes together.
             self.start_later(Errand::Prepare(peer), ATTEND);

@@ -9,13 +9,15 @@ use sordino_protocol::{
 use tokio::time::Instant;
 
 use super::{
-    backup, errands,
+    backup, errands, now_ms,
     session::{Errand, Session},
 };
 use crate::{error::Error, net::socket::End, sync::backoff};
 
 /// Between two looks at the prekeys.
 const REPLENISH: Duration = Duration::from_secs(600);
+/// Before a new device looks whether it is time for the next pass through the key backup.
+const RESTORE: Duration = Duration::from_secs(30);
 /// Before an errand that failed is tried again: at least what was asked for, and a share of this that grows and is random.
 const RETRY: Duration = Duration::from_secs(5);
 const RETRY_CAP: Duration = Duration::from_secs(300);
@@ -39,6 +41,7 @@ impl Session<'_> {
                 Errand::Prekeys => errands::replenish(&core).await,
                 Errand::Prepare(peer) => errands::prepare(&core, peer).await,
                 Errand::Lists(user, version) => errands::lists_of_row(&core, user, version).await,
+                Errand::OwnList => errands::own_list(&core).await,
                 Errand::Backup => backup::fill(&core).await,
                 Errand::Restore => backup::read(&core).await,
                 Errand::Name(user) => errands::learn_name(&core, user).await,
@@ -49,6 +52,15 @@ impl Session<'_> {
             };
             (errand, result)
         });
+    }
+
+    /// Fetches the own list where it may name keys that this device has asked for, or lacks.
+    pub(super) async fn look_at_own_list(&mut self) -> Result<(), End> {
+        let awaited = self.work(|machine| Ok((machine.own_list_is_awaited()?, Vec::new())));
+        if awaited.await? {
+            self.start(Errand::OwnList);
+        }
+        Ok(())
     }
 
     /// Runs an errand after a while, unless it is due before.
@@ -107,10 +119,26 @@ impl Session<'_> {
         match errand {
             Errand::Prekeys => {
                 self.later.insert(errand, Instant::now() + REPLENISH);
+                self.look_at_own_list().await?;
             }
             Errand::Prepare(peer) => self.prepared(peer),
             Errand::Lists(user, _) => self.pulls.lists_came(user),
-            Errand::Name(_) | Errand::Backup | Errand::Restore => {}
+            Errand::Restore => {
+                let begun = self.work(|machine| {
+                    let begun = machine.restore_progress()?.begun;
+                    Ok((begun, Vec::new()))
+                });
+                if begun.await? {
+                    self.start_later(errand, RESTORE);
+                }
+            }
+            Errand::OwnList => {
+                let asks = self.work(|machine| Ok((machine.ask_for_keys(now_ms())?, Vec::new())));
+                if asks.await? {
+                    self.core.wake([self.me]);
+                }
+            }
+            Errand::Name(_) | Errand::Backup => {}
             Errand::Token => {
                 let token = self.core.http.token().await;
                 let token = token.map_err(|error| End::from_error(&error))?;

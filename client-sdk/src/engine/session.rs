@@ -61,6 +61,8 @@ pub(super) enum Errand {
     Name(UserId),
     /// A new token.
     Token,
+    /// The own device list.
+    OwnList,
     /// Fill the key backup.
     Backup,
     /// Read it, on a new device.
@@ -464,6 +466,7 @@ impl Session<'_> {
         for peer in nameless {
             self.learn_name(peer);
         }
+        self.look_at_own_list().await?;
         // What is restored are rows that passed by.
         self.start(Errand::Restore);
         self.fill_backup(BACKUP_AT_FIRST);

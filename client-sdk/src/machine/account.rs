@@ -32,6 +32,8 @@ pub struct NewDevice {
     pub shared: SharedKeys,
     /// What opens the key backup, from the vault.
     pub backup_keys: Vec<BackupKeys>,
+    /// Whether the password opens the vault.
+    pub vault_by_password: bool,
     /// The list that names the device.
     pub list: DeviceList,
 }
@@ -274,6 +276,7 @@ impl Machine {
             account,
             shared,
             backup_keys,
+            vault_by_password,
             list,
         } = device;
         let before = self.account.as_ref().map(|account| account.user);
@@ -282,6 +285,7 @@ impl Machine {
                 tx.forget_account(before)?;
             }
             tx.put_account(&account, &shared)?;
+            tx.set_vault_by_password(vault_by_password)?;
             begin_restore(tx, &backup_keys)?;
             tx.put_list(&list, now_ms)?;
             tx.put_pin(&Pin::first(&list), &[])

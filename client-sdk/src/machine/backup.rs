@@ -92,36 +92,50 @@ impl Machine {
         })
     }
 
-    /// The relay did not take the batch: that version is closed, or this device's chain ends elsewhere. `at`: where, by the
-    /// relay's word; `None` if there is none. Returns whether it has lost batches: then everything is put into it anew.
+    /// The relay did not take the batch: this device's chain does not end where it should. `at`: where it does, by the relay's word;
+    /// `None` if there is none. Returns whether the relay has lost batches: what was in them is put into it anew.
     ///
     /// # Errors
     /// Those of the store.
     pub fn batch_refused(&mut self, version: u32, at: Option<Head>) -> Result<bool, Error> {
+        let last = at.unwrap_or(Head {
+            number: 0,
+            hash: NONE,
+        });
         self.store.transaction(Durability::Synced, |tx| {
             if let Some(upload) = tx.upload()? {
                 give_back(tx, &upload)?;
             }
-            let Some(chain) = tx.chain()?.filter(|chain| chain.version == version) else {
-                return match at {
-                    // Of a time that this store has forgotten.
-                    Some(last) => goes_on(tx, version, last).map(|()| false),
-                    None => Ok(false),
-                };
-            };
-            let last = at.unwrap_or(Head {
-                number: 0,
-                hash: NONE,
-            });
-            if last == chain.last {
-                return Ok(false);
-            }
-            let lost = last.number < chain.last.number;
-            if lost {
-                tx.empty_batches()?;
+            let chain = tx.chain()?.filter(|chain| chain.version == version);
+            let mut lost = false;
+            if let Some(chain) = chain
+                && chain.last != last
+            {
+                // Another batch of the same number has not what this one had.
+                tx.empty_batch(chain.batch)?;
+                lost = last.number <= chain.last.number;
+                if last.number < chain.last.number {
+                    tx.empty_batches()?;
+                }
             }
             goes_on(tx, version, last)?;
             Ok(lost)
+        })
+    }
+
+    /// Whether the relay says of this device's chain what this device knows of it: before it is said to everybody.
+    ///
+    /// # Errors
+    /// `RelayMisbehaved` if it has lost a part; those of the store.
+    pub fn check_own_chain(&self, version: u32, at: Option<Head>) -> Result<(), Error> {
+        self.store.read(|tx| {
+            let chain = tx.chain()?.filter(|chain| chain.version == version);
+            let known = chain.map_or(0, |chain| chain.last.number);
+            if at.map_or(0, |at| at.number) < known {
+                let detail = "it has lost a part of the key backup";
+                return Err(Error::new(Code::RelayMisbehaved, detail));
+            }
+            Ok(())
         })
     }
 
@@ -159,6 +173,17 @@ fn to_put(upload: Upload) -> BatchToPut {
 fn give_back(tx: &Tx<'_>, upload: &Upload) -> Result<(), Error> {
     tx.empty_batch(upload.batch)?;
     tx.forget_upload()
+}
+
+/// The store is an old copy: the last batch at the relay may hold more than is known here, and is not replaced.
+pub(super) fn rolled_back(tx: &Tx<'_>) -> Result<(), Error> {
+    if let Some(upload) = tx.upload()? {
+        give_back(tx, &upload)?;
+    }
+    match tx.chain()? {
+        Some(chain) => goes_on(tx, chain.version, chain.last),
+        None => Ok(()),
+    }
 }
 
 /// The chain goes on after a batch of which this device does not know what is in it.

@@ -10,7 +10,7 @@ use sordino_protocol::{
     pb,
 };
 
-use super::own_devices::list_moved;
+use super::own_devices::lists_moved;
 use super::sessions::stop_sending;
 use super::timeline::key_changed;
 use super::{Happening, Machine, registered};
@@ -213,8 +213,8 @@ pub(super) fn take(
     for device in &moved.removed {
         stop_sending(tx, user, *device, now_ms)?;
     }
-    if let (true, Some(newest)) = (user == me, chain.last()) {
-        list_moved(tx, newest, now_ms)?;
+    if user == me {
+        lists_moved(tx, &chain, now_ms)?;
     }
     tell(tx, me, my_device, user, &moved, now_ms, happenings)?;
     Ok(Lists::Taken)

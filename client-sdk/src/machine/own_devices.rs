@@ -18,7 +18,10 @@ use crate::error::Error;
 use crate::store::{Conversation, Durability, NextKeys, SharedKeys, StoredAccount, Tx};
 
 /// Between two questions for the same keys.
-const ASK_AGAIN_MS: u64 = 24 * 60 * 60 * 1000;
+const ASK_AGAIN_MS: u64 = 60 * 60 * 1000;
+
+/// Answers to one device that may wait to be sent.
+const ANSWERS: u64 = 4;
 
 /// A device of the account.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,6 +125,51 @@ impl Machine {
         next.sign(&shared.list_signing_key).map_err(refused)
     }
 
+    /// Asks the other devices for keys that this one lacks. Whether there is something to send.
+    ///
+    /// # Errors
+    /// `NotRegistered`; those of the store.
+    pub fn ask_for_keys(&mut self, now_ms: u64) -> Result<bool, Error> {
+        let me = registered(self.account.as_ref())?;
+        let notes = &self.notes;
+        self.store.transaction(Durability::Synced, |tx| {
+            match notes.newest_list(tx, me.user)? {
+                Some(list) => ask_for_keys(tx, me, &list, now_ms),
+                None => Ok(false),
+            }
+        })
+    }
+
+    /// Whether the own list is to be fetched: it may name keys that were asked for, or this device lacks some.
+    ///
+    /// # Errors
+    /// `NotRegistered`; those of the store.
+    pub fn own_list_is_awaited(&self) -> Result<bool, Error> {
+        let me = registered(self.account.as_ref())?;
+        self.store.read(|tx| {
+            let lacks = newest_keys(tx, &self.notes, me)?.is_none();
+            Ok(lacks || !tx.next_keys()?.is_empty())
+        })
+    }
+
+    /// Whether the password is known to open the vault.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn vault_is_opened_by_password(&self) -> Result<bool, Error> {
+        self.store.read(|tx| tx.vault_by_password())
+    }
+
+    /// What is known of what opens the vault.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn set_vault_opened_by_password(&mut self, by_password: bool) -> Result<(), Error> {
+        self.store.transaction(Durability::Synced, |tx| {
+            tx.set_vault_by_password(by_password)
+        })
+    }
+
     /// Keeps keys before the relay is asked for a list that names them.
     ///
     /// # Errors
@@ -183,7 +231,8 @@ pub(super) fn joined(
         return Ok(());
     }
     if let Some(shared) = tx.shared_keys()? {
-        tell(tx, me, None, keys(&shared), now_ms)?;
+        let by_password = tx.vault_by_password()?;
+        tell(tx, me, None, keys(&shared, by_password), now_ms)?;
     }
     let asks = Asks {
         names: true,
@@ -192,46 +241,51 @@ pub(super) fn joined(
     tell(tx, me, None, hello(tx, me, asks)?, now_ms)
 }
 
-/// The own list has moved on: keys that wait for it are the account's, or will never be.
-pub(super) fn list_moved(tx: &Tx<'_>, list: &DeviceList, now_ms: u64) -> Result<(), Error> {
-    let Some(next) = tx.next_keys()? else {
+/// The own list has moved on, by these lists: keys that wait for one of them are the account's, or will never be.
+pub(super) fn lists_moved(tx: &Tx<'_>, lists: &[DeviceList], now_ms: u64) -> Result<(), Error> {
+    let (Some(newest), Some(me)) = (lists.last(), tx.account()?) else {
         return Ok(());
     };
-    let Some(me) = tx.account()? else {
-        return Ok(());
-    };
-    if are_named(&next.shared, list) {
-        tx.set_shared_keys(&next.shared)?;
-        if let Some(key) = &next.recovery_key {
+    // Other keys, another question.
+    tx.set_asked_keys_ms(None)?;
+    for next in tx.next_keys()? {
+        let lsk = next.shared.list_signing_key.public();
+        // Also where another list has followed already: whoever wrote that vault left what opens it as it was.
+        if let Some(key) = &next.recovery_key
+            && lists.iter().any(|list| list.lsk == lsk)
+        {
             tx.put_recovery_key(key)?;
         }
-        tell(tx, &me, None, keys(&next.shared), now_ms)?;
-    } else if list.version < next.list_version {
-        return Ok(());
+        if are_named(&next.shared, newest) {
+            tx.set_shared_keys(&next.shared)?;
+            let by_password = tx.vault_by_password()?;
+            tell(tx, &me, None, keys(&next.shared, by_password), now_ms)?;
+        }
     }
-    tx.forget_next_keys()
+    tx.forget_next_keys(newest.version)
 }
 
-/// Everything is here. Keys that are not are asked for, once a day.
+/// Keys that the newest list names and this device has not are asked for, once an hour.
 pub(super) fn ask_for_keys(
     tx: &Tx<'_>,
     me: &StoredAccount,
     list: &DeviceList,
     now_ms: u64,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     if list.devices.len() < 2 || has_keys_of(tx, list)? {
-        return Ok(());
+        return Ok(false);
     }
     let asked = tx.asked_keys_ms()?;
     if asked.is_some_and(|at| now_ms.saturating_sub(at) < ASK_AGAIN_MS) {
-        return Ok(());
+        return Ok(false);
     }
-    tx.set_asked_keys_ms(now_ms)?;
+    tx.set_asked_keys_ms(Some(now_ms))?;
     let asks = Asks {
         names: false,
         keys: true,
     };
-    tell(tx, me, None, hello(tx, me, asks)?, now_ms)
+    tell(tx, me, None, hello(tx, me, asks)?, now_ms)?;
+    Ok(true)
 }
 
 /// Another device of this user says something.
@@ -254,11 +308,17 @@ pub(super) fn heard(
                 && are_named(&shared, &list)
             {
                 tx.set_shared_keys(&shared)?;
+                tx.set_vault_by_password(keys.password_opens_vault)?;
             }
         }
         Body::DeviceHello(said) => {
             if !said.name.is_empty() && check_device_name(&said.name).is_ok() {
                 tx.put_device_name(from, &said.name)?;
+            }
+            taken.fills_backup |= said.asks_names;
+            // However often it asks: what it was told last is on its way.
+            if tx.outbox_for(among_own(me.user), from)? >= ANSWERS {
+                return Ok(());
             }
             if said.asks_names {
                 let answer = hello(tx, me, Asks::default())?;
@@ -268,7 +328,8 @@ pub(super) fn heard(
                 && let Some(shared) = tx.shared_keys()?
                 && are_named(&shared, &list)
             {
-                tell(tx, me, Some(from), keys(&shared), receiver.now_ms)?;
+                let by_password = tx.vault_by_password()?;
+                tell(tx, me, Some(from), keys(&shared, by_password), receiver.now_ms)?;
             }
             taken.answers |= said.asks_names || said.asks_keys;
         }
@@ -296,7 +357,7 @@ fn hello(tx: &Tx<'_>, me: &StoredAccount, asks: Asks) -> Result<Body, Error> {
     }))
 }
 
-fn keys(shared: &SharedKeys) -> Body {
+fn keys(shared: &SharedKeys, password_opens_vault: bool) -> Body {
     let backup = shared.backup.as_ref();
     let secret = |key: &Secret<32>| key.expose().to_vec().into();
     Body::SharedKeys(pb::SharedKeys {
@@ -308,6 +369,7 @@ fn keys(shared: &SharedKeys) -> Body {
         backup_shared_key: backup
             .map(|backup| secret(backup.shared_key()))
             .unwrap_or_default(),
+        password_opens_vault,
     })
 }
 

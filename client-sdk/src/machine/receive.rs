@@ -36,6 +36,8 @@ pub struct Taken {
     pub attention: bool,
     /// Something was asked that this device answers: as with `attention`.
     pub answers: bool,
+    /// A device that is new reads the key backup: what is not in it yet had better be.
+    pub fills_backup: bool,
     /// Pull these rows, both ends included: those before them are stored, these are not.
     pub pull: Option<(u64, u64)>,
 }
@@ -116,7 +118,7 @@ impl Machine {
                 receiver.again(tx, seq, &row, &mut taken)?;
             }
             if let Some(list) = notes.newest_list(tx, me.user)? {
-                ask_for_keys(tx, me, &list, now_ms)?;
+                let _ = ask_for_keys(tx, me, &list, now_ms)?;
             }
             let state = tx.rollback_state()?;
             if state.recovering {

@@ -3,7 +3,7 @@
 //! What opens the batches is kept until everything is read, and no longer. The newest comes first; where it was stopped it goes
 //! on.
 
-use sordino_crypto::{message::open_content, vault::BackupKeys};
+use sordino_crypto::{backup::Entry, message::open_content, vault::BackupKeys};
 use sordino_protocol::{
     Class, ConversationId, DeviceId, Header, UserId,
     batch::{Head, batch_hash},
@@ -16,8 +16,12 @@ use super::timeline::{add, message};
 use super::{Happening, Machine, registered};
 use crate::error::Error;
 use crate::store::{
-    ChainToRead, Durability, RestoreProgress, RowKind, StoredAccount, Tx, UNPLACED,
+    ChainToRead, Durability, Passes, RestoreProgress, RowKind, StoredAccount, Tx, UNPLACED,
 };
+
+/// After each pass but the last: how long later what came in the meantime is looked for. Other devices add what they have with some
+/// delay, and a device that is offline adds it when it is back.
+const NEXT_PASS_MS: [u64; 2] = [60 * 1000, 600 * 1000];
 
 /// What to fetch next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +32,8 @@ pub enum NextRestore {
     Batches(ChainToRead),
     /// Rows of a conversation before this seq, for [`Machine::take_history`].
     Rows(ConversationId, u64),
+    /// Nothing before this time.
+    Later(u64),
     /// Nothing: everything is read, and what opens the backup is forgotten.
     Done,
 }
@@ -37,23 +43,29 @@ impl Machine {
     ///
     /// # Errors
     /// `NotRegistered`; those of the store.
-    pub fn next_restore(&mut self) -> Result<NextRestore, Error> {
+    pub fn next_restore(&mut self, now_ms: u64) -> Result<NextRestore, Error> {
         registered(self.account.as_ref())?;
-        let (next, begun) = self.store.read(|tx| {
-            let begun = tx.restore_progress()?.begun;
-            if let Some((conversation, newest)) = tx.newest_restored_key()? {
-                let before = newest.saturating_add(1);
-                return Ok((NextRestore::Rows(conversation, before), begun));
+        let next = self.store.transaction(Durability::Relaxed, |tx| {
+            if !tx.restore_progress()?.begun {
+                return Ok(NextRestore::Done);
             }
-            if let Some(version) = tx.versions_to_ask_for()?.first() {
-                return Ok((NextRestore::Heads(*version), begun));
+            let Passes { pass, next_ms } = tx.restore_passes()?;
+            match next_ms {
+                Some(at) if now_ms < at => return Ok(NextRestore::Later(at)),
+                Some(_) => {
+                    let pass = pass.saturating_add(1);
+                    tx.set_restore_passes(Passes {
+                        pass,
+                        next_ms: None,
+                    })?;
+                    tx.try_keys_again()?;
+                    return next_of(tx, pass, now_ms);
+                }
+                None => {}
             }
-            let chain = tx.chain_to_read()?;
-            Ok((chain.map_or(NextRestore::Done, NextRestore::Batches), begun))
+            next_of(tx, pass, now_ms)
         })?;
-        if next == NextRestore::Done && begun {
-            self.store
-                .transaction(Durability::Synced, |tx| tx.forget_restore())?;
+        if next == NextRestore::Done {
             self.store.forget_log()?;
         }
         Ok(next)
@@ -67,7 +79,7 @@ impl Machine {
         self.store.read(|tx| tx.restore_progress())
     }
 
-    /// Where the chains of a version end, by the relay's word.
+    /// Where the chains of the newest version end, by the relay's word.
     ///
     /// # Errors
     /// Those of the store.
@@ -78,14 +90,9 @@ impl Machine {
     ) -> Result<(), Error> {
         self.store.transaction(Durability::Relaxed, |tx| {
             for (device, head) in heads {
-                if head.number > 0 && i64::try_from(head.number).is_ok() {
-                    tx.put_chain_to_read(version, *device, *head)?;
-                }
+                tx.put_chain_to_read(version, *device, *head)?;
             }
-            if tx.versions_to_ask_for()?.contains(&version) {
-                tx.forget_restore_keys(version)?;
-            }
-            Ok(())
+            tx.set_asked(version, tx.restore_passes()?.pass)
         })
     }
 
@@ -110,7 +117,7 @@ impl Machine {
             let mut left = *chain;
             let mut given = batches.iter();
             let mut intact = !batches.is_empty();
-            while intact && left.next.number > 0 {
+            while intact && left.next.number > left.floor {
                 let Some(batch) = given.next() else { break };
                 intact = take_batch(tx, me.user, &keys, &mut left, batch)?;
             }
@@ -123,15 +130,15 @@ impl Machine {
                         left.next.number
                     ),
                 });
-                left.next.number = 0;
+                left.next.number = left.floor;
             }
             tx.set_chain_to_read(&left)?;
             Ok(happenings)
         })
     }
 
-    /// Takes rows before `before`, the newest first, as the relay's history gave them. Keys of rows that it does not give are of
-    /// no use.
+    /// Takes rows before `before`, the newest first, as the relay's history gave them. Keys of rows that it does not give, or not as they
+    /// were, are tried again in the next pass.
     ///
     /// # Errors
     /// `NotRegistered`; those of the store.
@@ -145,16 +152,59 @@ impl Machine {
         let me = registered(self.account.as_ref())?;
         self.store.transaction(Durability::Relaxed, |tx| {
             let mut happenings = Vec::new();
+            let first_pass = tx.restore_passes()?.pass == 0;
             for row in rows.iter().filter(|row| row.seq < before) {
-                open_row(tx, me, conversation, row, now_ms, &mut happenings)?;
+                let Some(entry) = tx.restored_key(conversation, row.seq)? else {
+                    continue;
+                };
+                if open_row(tx, me, &entry, row, now_ms, &mut happenings)? {
+                    tx.forget_restored_key(conversation, row.seq)?;
+                    if first_pass {
+                        // Another device has shown it.
+                        tx.raise_read(conversation, row.seq)?;
+                    }
+                }
             }
             let from = rows.iter().map(|row| row.seq).min();
             // At least what was asked for, or it would be asked for again.
             let from = from.unwrap_or(1).min(before.saturating_sub(1));
-            tx.forget_restored_keys(conversation, from, before.saturating_sub(1))?;
+            let upto = before.saturating_sub(1);
+            let missing = tx.tried_in_vain(conversation, from, upto)?;
+            if missing > 0 {
+                happenings.push(Happening::RelayMisbehaved {
+                    conversation: Some(conversation),
+                    evidence: format!(
+                        "its history shows {missing} rows from {from} to {upto} otherwise than it delivered them, or not at all"
+                    ),
+                });
+            }
             Ok(happenings)
         })
     }
+}
+
+/// What is left in this pass; after it, when the next one begins.
+fn next_of(tx: &Tx<'_>, pass: u32, now_ms: u64) -> Result<NextRestore, Error> {
+    if let Some((conversation, newest)) = tx.newest_restored_key()? {
+        return Ok(NextRestore::Rows(conversation, newest.saturating_add(1)));
+    }
+    if let Some(version) = tx.version_to_ask_for(pass)? {
+        return Ok(NextRestore::Heads(version));
+    }
+    if let Some(chain) = tx.chain_to_read()? {
+        return Ok(NextRestore::Batches(chain));
+    }
+    let wait = usize::try_from(pass).ok().and_then(|pass| NEXT_PASS_MS.get(pass));
+    let Some(wait) = wait else {
+        tx.forget_restore()?;
+        return Ok(NextRestore::Done);
+    };
+    let at = now_ms.saturating_add(*wait);
+    tx.set_restore_passes(Passes {
+        pass,
+        next_ms: Some(at),
+    })?;
+    Ok(NextRestore::Later(at))
 }
 
 /// Takes the next batch of a chain. `false`: it is not that one.
@@ -165,7 +215,8 @@ fn take_batch(
     chain: &mut ChainToRead,
     batch: &[u8],
 ) -> Result<bool, Error> {
-    if batch_hash(batch) != chain.next.hash {
+    // Its device may have put more into the last one since the relay was asked. That it is this device's and this one, its seal says.
+    if !chain.is_open_end && batch_hash(batch) != chain.next.hash {
         return Ok(false);
     }
     let Ok((place, entries)) = keys.open(user, batch) else {
@@ -181,6 +232,7 @@ fn take_batch(
             tx.put_restored_key(entry)?;
         }
     }
+    chain.is_open_end = false;
     chain.next = Head {
         number: number - 1,
         hash: place.previous,
@@ -188,59 +240,46 @@ fn take_batch(
     Ok(true)
 }
 
-/// Opens a row of before with its key, where this device has seen that row pass and could not read it.
+/// Opens a row of before with its key, where this device has seen that row pass and could not read it. `false`: the relay shows
+/// another one, and the key is good for the right one.
 fn open_row(
     tx: &Tx<'_>,
     me: &StoredAccount,
-    conversation: ConversationId,
+    entry: &Entry,
     row: &HistoryRow,
     now_ms: u64,
     happenings: &mut Vec<Happening>,
-) -> Result<(), Error> {
-    let Some(entry) = tx.restored_key(conversation, row.seq)? else {
-        return Ok(());
-    };
-    let Some(kind) = tx.row_kind(conversation, row.seq)? else {
-        return Ok(());
-    };
-    if tx.row_hash(conversation, row.seq)? != Some(Some(entry.env_hash)) {
-        // The device that sealed the key was shown another row there.
-        if kind != RowKind::Missing && tx.note_views_differ(conversation)? {
-            happenings.push(Happening::ViewsDiffer {
-                conversation,
-                seq: row.seq,
-            });
-        }
-        return Ok(());
+) -> Result<bool, Error> {
+    let (conversation, seq) = (entry.conversation, entry.seq);
+    let kind = tx.row_kind(conversation, seq)?;
+    if kind != Some(RowKind::NotForMe) {
+        return Ok(true);
     }
-    if kind != RowKind::NotForMe {
-        return Ok(());
+    if tx.row_hash(conversation, seq)? != Some(Some(entry.env_hash)) {
+        // The device that sealed the key was shown another row there.
+        if tx.note_views_differ(conversation)? {
+            happenings.push(Happening::ViewsDiffer { conversation, seq });
+        }
+        return Ok(true);
     }
     let header = row.header.0.as_ref();
     let content_hash: Result<Hash, _> = row.content_hash.0.as_ref().try_into();
     let genuine = content_hash.is_ok_and(|hash| env_hash(header, &hash) == entry.env_hash);
-    let (true, Ok(parsed)) = (genuine, Header::parse(header)) else {
-        happenings.push(Happening::RelayMisbehaved {
-            conversation: Some(conversation),
-            evidence: format!(
-                "its history shows another row {} than it delivered",
-                row.seq
-            ),
-        });
-        return Ok(());
+    let (true, Ok(parsed), Ok(content_hash)) = (genuine, Header::parse(header), content_hash)
+    else {
+        return Ok(false);
     };
     // Erased, or past its time.
     let Some(content) = &row.content else {
-        return Ok(());
+        return Ok(true);
     };
-    let named: Option<&[u8]> = content_hash.as_ref().ok().map(|hash| hash.as_slice());
-    if named != Some(sha256(&content.0).as_slice()) {
-        return Ok(());
+    if sha256(&content.0) != content_hash {
+        return Ok(false);
     }
     let Ok(opened) = open_content(header, &content.0, &entry.content_key) else {
-        return Ok(());
+        return Ok(true);
     };
-    tx.row_restored(conversation, row.seq, &entry.content_key)?;
+    tx.row_restored(conversation, seq, &entry.content_key)?;
     if let (Class::Message, Some(pb::content::Body::Text(text))) = (parsed.class, opened.body) {
         let by = (
             parsed.sender,
@@ -249,23 +288,14 @@ fn open_row(
         );
         let sent_ms = opened.sent_ms.min(UNPLACED);
         let at_ms = sent_ms.min(now_ms);
-        let mut item = message(
-            conversation,
-            row.seq,
-            by,
-            (text.text, sent_ms),
-            at_ms,
-            false,
-        );
+        let mut item = message(conversation, seq, by, (text.text, sent_ms), at_ms, false);
         item.mine = parsed.sender == me.user;
         if let Some(item) = add(tx, item)? {
             tx.count_restored()?;
             happenings.push(Happening::Restored(item));
         }
     }
-    // Another device has shown it.
-    tx.raise_read(conversation, row.seq)?;
-    Ok(())
+    Ok(true)
 }
 
 /// Keeps what the vault gave to read with.
@@ -274,7 +304,7 @@ pub(super) fn begin_restore(tx: &Tx<'_>, keys: &[BackupKeys]) -> Result<(), Erro
     // Where a closed version ends the vault says, not the relay: whoever was removed then adds nothing to it.
     let can_be_read = |keys: &&BackupKeys| Some(keys.version) == newest || !keys.closed.is_empty();
     for keys in keys.iter().filter(can_be_read) {
-        tx.put_restore_keys(keys)?;
+        tx.put_restore_keys(keys, Some(keys.version) != newest)?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use sordino_crypto::rollback::SETTLING_MS;
 
 use super::Happening;
+use super::backup;
 use super::sessions::stop_sending;
 use crate::error::Error;
 use crate::store::{Progress, RollbackState, Tx, UNPLACED};
@@ -42,6 +43,7 @@ pub(super) fn begin_recovery(
         let own = tx.own_last_counter(conversation.id)?;
         tx.set_counter(conversation.id, own)?;
     }
+    backup::rolled_back(tx)?;
     happenings.push(Happening::RolledBack);
     Ok(())
 }

@@ -1,9 +1,13 @@
 //! What the client asks of a relay, one function each.
 
+use std::collections::HashSet;
+
 use bytes::Bytes;
 use reqwest::Method;
 use sordino_protocol::{
-    Code, ConversationId, DeviceId, UserId, frame,
+    Code, ConversationId, DeviceId, UserId,
+    batch::Head,
+    frame,
     http::{
         BackupHead, BackupHeads, Batches, Claim, Claimed, HistoryPage, HistoryRow, Lists,
         PasswordAnswer, PasswordChallenge, PasswordFinish, PasswordLogin, PasswordRequest,
@@ -35,6 +39,35 @@ pub(crate) struct FetchedLists {
     pub(crate) lists: Vec<pb::Signed>,
     /// The newest version that the relay says there is. More may follow those that were fetched.
     pub(crate) newest: u32,
+}
+
+/// Where a device's chain of the key backup ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ChainEnd {
+    pub(crate) device: DeviceId,
+    pub(crate) head: Head,
+}
+
+impl ChainEnd {
+    /// `None`: no chain ends so.
+    fn from_http(end: &BackupHead) -> Option<Self> {
+        let number = end.number;
+        let hash = end.hash.0.as_ref().try_into().ok()?;
+        (1..=limits::CHAIN_BATCHES)
+            .contains(&number)
+            .then_some(Self {
+                device: end.device,
+                head: Head { number, hash },
+            })
+    }
+
+    pub(crate) fn to_http(&self) -> BackupHead {
+        BackupHead {
+            device: self.device,
+            number: self.head.number,
+            hash: self.head.hash.to_vec().into(),
+        }
+    }
 }
 
 /// A name is shown: it has to be one.
@@ -131,15 +164,28 @@ impl Http {
         self.call(Token, Method::PUT, &path, &[], Some(&put)).await
     }
 
-    /// Where the chains of a version of the key backup end.
+    /// Where the chains of a version of the key backup end, by device.
+    ///
+    /// # Errors
+    /// `RelayMisbehaved` for more of them, or other ones, than there can be.
     pub(crate) async fn backup_heads(
         &self,
         user: UserId,
         version: u32,
-    ) -> Result<Vec<BackupHead>, Error> {
+    ) -> Result<Vec<ChainEnd>, Error> {
         let path = format!("/v1/users/{user}/backups/{version}");
-        let heads: BackupHeads = self.call(Token, Method::GET, &path, &[], NOTHING).await?;
-        Ok(heads.heads)
+        let found: BackupHeads = self.call(Token, Method::GET, &path, &[], NOTHING).await?;
+        let ends = found.heads.iter().map(ChainEnd::from_http);
+        let ends = ends.collect::<Option<Vec<_>>>();
+        let twice = |ends: &Vec<ChainEnd>| {
+            let devices: HashSet<_> = ends.iter().map(|end| end.device).collect();
+            devices.len() < ends.len()
+        };
+        ends.filter(|ends| ends.len() <= limits::BACKUP_CHAINS && !twice(ends))
+            .ok_or_else(|| {
+                let detail = "the ends of the key backup that it gives cannot be";
+                Error::new(Code::RelayMisbehaved, detail)
+            })
     }
 
     /// Batches of a chain, from the next one down.

@@ -173,15 +173,15 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Keeps keys that the relay is to be asked for, in place of any before.
+    /// Keeps keys that the relay is to be asked for, beside those of earlier attempts.
     pub fn put_next_keys(&self, next: &NextKeys) -> Result<(), Error> {
         let backup = next.shared.backup.as_ref();
         let recovery_key = next.recovery_key.as_ref().map(RecoveryKey::to_secret);
         self.run(
-            "INSERT OR REPLACE INTO next_keys VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT OR REPLACE INTO next_keys VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![
-                next.list_version,
                 next.shared.list_signing_key.to_secret().expose(),
+                next.list_version,
                 backup.map_or(0, BackupSealer::version),
                 backup.map(BackupSealer::public_key),
                 backup.map(|backup| backup.shared_key().expose().as_slice()),
@@ -192,8 +192,8 @@ impl Tx<'_> {
     }
 
     /// What [`Self::put_next_keys`] kept.
-    pub fn next_keys(&self) -> Result<Option<NextKeys>, Error> {
-        self.one(
+    pub fn next_keys(&self) -> Result<Vec<NextKeys>, Error> {
+        self.all(
             "SELECT n.list_signing_key, user, n.backup_version, n.backup_public_key, n.backup_shared_key,
                  list_version, recovery_key
              FROM next_keys n, account",
@@ -208,9 +208,24 @@ impl Tx<'_> {
         )
     }
 
-    /// They are the account's, or will never be.
-    pub fn forget_next_keys(&self) -> Result<(), Error> {
-        self.run("DELETE FROM next_keys", []).map(drop)
+    /// With a list of this version they are the account's, or will never be.
+    pub fn forget_next_keys(&self, list_version: u32) -> Result<(), Error> {
+        let forget = "DELETE FROM next_keys WHERE list_version <= ?1";
+        self.run(forget, [list_version]).map(drop)
+    }
+
+    /// Whether the password is known to open the vault.
+    pub fn vault_by_password(&self) -> Result<bool, Error> {
+        let flag = self.one("SELECT vault_by_password FROM account", [], |row| {
+            row.get(0)
+        })?;
+        Ok(flag.unwrap_or(false))
+    }
+
+    /// Sets [`Self::vault_by_password`].
+    pub fn set_vault_by_password(&self, by_password: bool) -> Result<(), Error> {
+        self.run("UPDATE account SET vault_by_password = ?1", [by_password])?;
+        Ok(())
     }
 
     /// When the other devices were last asked for keys.
@@ -222,8 +237,8 @@ impl Tx<'_> {
     }
 
     /// Sets [`Self::asked_keys_ms`].
-    pub fn set_asked_keys_ms(&self, at: u64) -> Result<(), Error> {
-        self.run("UPDATE account SET asked_keys_ms = ?1", [N(at)])?;
+    pub fn set_asked_keys_ms(&self, at: Option<u64>) -> Result<(), Error> {
+        self.run("UPDATE account SET asked_keys_ms = ?1", [at.map(N)])?;
         Ok(())
     }
 

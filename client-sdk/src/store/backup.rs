@@ -50,6 +50,10 @@ pub struct ChainToRead {
     pub device: DeviceId,
     /// The next batch to be read: those before it come after it.
     pub next: Head,
+    /// Batches up to this one were read before.
+    pub floor: u64,
+    /// It is the last batch of a version that goes on, and its hash the relay's word.
+    pub is_open_end: bool,
 }
 
 /// How far the reading has come.
@@ -57,14 +61,23 @@ pub struct ChainToRead {
 pub struct RestoreProgress {
     /// There are keys to read with.
     pub begun: bool,
+    /// Something is left to be read in this pass.
+    pub reading: bool,
     /// Batches that are read.
     pub read: u64,
     /// All batches, once that is known.
     pub total: u64,
     /// Messages that came back.
     pub messages: u64,
-    /// Keys whose rows are not opened yet.
-    pub keys: u64,
+}
+
+/// Where the passes of the reading stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Passes {
+    /// The pass that is under way, or was last; from 0.
+    pub pass: u32,
+    /// When the next one begins, once this one is done.
+    pub next_ms: Option<u64>,
 }
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
@@ -210,14 +223,15 @@ impl Tx<'_> {
         self.run("DELETE FROM backup_upload", []).map(drop)
     }
 
-    /// Keeps what opens the backup, and the chains of closed versions.
-    pub fn put_restore_keys(&self, keys: &BackupKeys) -> Result<(), Error> {
+    /// Keeps what opens a version of the backup; of a closed one also where its chains end.
+    pub fn put_restore_keys(&self, keys: &BackupKeys, is_closed: bool) -> Result<(), Error> {
         self.run(
-            "INSERT OR REPLACE INTO restore_keys VALUES (?1, ?2, ?3)",
+            "INSERT OR REPLACE INTO restore_keys VALUES (?1, ?2, ?3, ?4, NULL)",
             params![
                 keys.version,
                 keys.backup_key.expose().as_slice(),
                 keys.shared_key.expose().as_slice(),
+                is_closed,
             ],
         )?;
         for head in &keys.closed {
@@ -230,15 +244,21 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// A chain is to be read from its end.
+    /// A chain is to be read from its end: all of it, or what came since the pass before, with the batch that was its last then.
     pub fn put_chain_to_read(
         &self,
         version: u32,
         device: DeviceId,
         last: Head,
     ) -> Result<(), Error> {
+        if !(1..=limits::CHAIN_BATCHES).contains(&last.number) {
+            return Ok(());
+        }
         self.run(
-            "INSERT INTO restore_chains VALUES (?1, ?2, ?3, ?4, ?3) ON CONFLICT DO NOTHING",
+            "INSERT INTO restore_chains (version, device, number, hash, total) VALUES (?1, ?2, ?3, ?4, ?3)
+             ON CONFLICT DO UPDATE SET number = excluded.number, hash = excluded.hash,
+                 floor = max(total - 1, 0), total = excluded.total
+             WHERE excluded.total >= total",
             params![version, device.as_bytes(), N(last.number), last.hash],
         )?;
         Ok(())
@@ -263,27 +283,31 @@ impl Tx<'_> {
         }))
     }
 
-    /// Versions whose chains are not known yet: the relay says where they end.
-    pub fn versions_to_ask_for(&self) -> Result<Vec<u32>, Error> {
-        self.all(
+    /// The version of which the relay is to say in this pass where its chains end.
+    pub fn version_to_ask_for(&self, pass: u32) -> Result<Option<u32>, Error> {
+        self.one(
             "SELECT version FROM restore_keys
-             WHERE version NOT IN (SELECT version FROM restore_chains) ORDER BY version DESC",
-            [],
+             WHERE is_closed = 0 AND (asked_in_pass IS NULL OR asked_in_pass < ?1)",
+            [pass],
             |row| row.get(0),
         )
     }
 
-    /// That version has no chain.
-    pub fn forget_restore_keys(&self, version: u32) -> Result<(), Error> {
-        self.run("DELETE FROM restore_keys WHERE version = ?1", [version])?;
+    /// It has.
+    pub fn set_asked(&self, version: u32, pass: u32) -> Result<(), Error> {
+        self.run(
+            "UPDATE restore_keys SET asked_in_pass = ?2 WHERE version = ?1",
+            [version, pass],
+        )?;
         Ok(())
     }
 
     /// The chain to be read next: of the newest version, the one of which most is left.
     pub fn chain_to_read(&self) -> Result<Option<ChainToRead>, Error> {
         self.one(
-            "SELECT version, device, number, hash FROM restore_chains WHERE number > 0
-             ORDER BY version DESC, number DESC LIMIT 1",
+            "SELECT c.version, device, number, hash, floor, number = total AND is_closed = 0
+             FROM restore_chains c JOIN restore_keys k ON k.version = c.version
+             WHERE number > floor ORDER BY c.version DESC, number - floor DESC LIMIT 1",
             [],
             |row| {
                 Ok(ChainToRead {
@@ -293,9 +317,36 @@ impl Tx<'_> {
                         number: row.get::<_, N>(2)?.0,
                         hash: row.get(3)?,
                     },
+                    floor: row.get::<_, N>(4)?.0,
+                    is_open_end: row.get(5)?,
                 })
             },
         )
+    }
+
+    /// Where the passes stand.
+    pub fn restore_passes(&self) -> Result<Passes, Error> {
+        let passes = self.one("SELECT restore_pass, restore_next_ms FROM account", [], |row| {
+            Ok(Passes {
+                pass: row.get(0)?,
+                next_ms: row.get::<_, Option<N>>(1)?.map(|n| n.0),
+            })
+        })?;
+        Ok(passes.unwrap_or_default())
+    }
+
+    /// Sets [`Self::restore_passes`].
+    pub fn set_restore_passes(&self, passes: Passes) -> Result<(), Error> {
+        self.run(
+            "UPDATE account SET restore_pass = ?1, restore_next_ms = ?2",
+            params![passes.pass, passes.next_ms.map(N)],
+        )?;
+        Ok(())
+    }
+
+    /// Keys that were tried in vain are tried again.
+    pub fn try_keys_again(&self) -> Result<(), Error> {
+        self.run("UPDATE restored_keys SET tried = 0", []).map(drop)
     }
 
     /// A chain is read down to here.
@@ -315,7 +366,8 @@ impl Tx<'_> {
     /// Keeps a key until its row is opened.
     pub fn put_restored_key(&self, entry: &Entry) -> Result<(), Error> {
         self.run(
-            "INSERT INTO restored_keys VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+            "INSERT INTO restored_keys (conversation, seq, env_hash, content_key) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO NOTHING",
             params![
                 entry.conversation.as_bytes(),
                 N(entry.seq),
@@ -329,7 +381,7 @@ impl Tx<'_> {
     /// The newest row of a conversation for which there is a key, in whichever conversation.
     pub fn newest_restored_key(&self) -> Result<Option<(ConversationId, u64)>, Error> {
         self.one(
-            "SELECT conversation, max(seq) FROM restored_keys GROUP BY conversation LIMIT 1",
+            "SELECT conversation, max(seq) FROM restored_keys WHERE tried = 0 GROUP BY conversation LIMIT 1",
             [],
             |row| {
                 Ok((
@@ -354,18 +406,26 @@ impl Tx<'_> {
         )
     }
 
-    /// Keys of rows from `from` up to `upto` are used, or never will be.
-    pub fn forget_restored_keys(
+    /// The key of a row is used, or of no use.
+    pub fn forget_restored_key(&self, conversation: ConversationId, seq: u64) -> Result<(), Error> {
+        self.run(
+            "DELETE FROM restored_keys WHERE conversation = ?1 AND seq = ?2",
+            params![conversation.as_bytes(), N(seq)],
+        )?;
+        Ok(())
+    }
+
+    /// Keys of rows from `from` up to `upto` were tried in vain in this pass; how many.
+    pub fn tried_in_vain(
         &self,
         conversation: ConversationId,
         from: u64,
         upto: u64,
-    ) -> Result<(), Error> {
+    ) -> Result<usize, Error> {
         self.run(
-            "DELETE FROM restored_keys WHERE conversation = ?1 AND seq BETWEEN ?2 AND ?3",
+            "UPDATE restored_keys SET tried = 1 WHERE conversation = ?1 AND seq BETWEEN ?2 AND ?3 AND tried = 0",
             params![conversation.as_bytes(), N(from), N(upto)],
-        )?;
-        Ok(())
+        )
     }
 
     /// A message came back.
@@ -376,28 +436,30 @@ impl Tx<'_> {
 
     /// Everything is read.
     pub fn forget_restore(&self) -> Result<(), Error> {
-        for table in ["restore_chains", "restore_keys", "restored_keys"] {
+        for table in ["restored_keys", "restore_chains", "restore_keys"] {
             self.run(&format!("DELETE FROM {table}"), [])?;
         }
-        Ok(())
+        self.set_restore_passes(Passes::default())
     }
 
     /// How far the reading has come.
     pub fn restore_progress(&self) -> Result<RestoreProgress, Error> {
         let progress = self.one(
-            "SELECT (SELECT count(*) FROM restore_keys),
-                 (SELECT coalesce(sum(total - number), 0) FROM restore_chains),
-                 (SELECT coalesce(sum(total), 0) FROM restore_chains),
-                 (SELECT restored FROM account),
-                 (SELECT count(*) FROM restored_keys)",
+            "SELECT EXISTS (SELECT 1 FROM restore_keys),
+                 EXISTS (SELECT 1 FROM restore_keys WHERE is_closed = 0 AND asked_in_pass IS NULL)
+                     OR EXISTS (SELECT 1 FROM restore_chains WHERE number > floor)
+                     OR EXISTS (SELECT 1 FROM restored_keys WHERE tried = 0),
+                 (SELECT coalesce(sum(total - max(number, floor)), 0) FROM restore_chains),
+                 (SELECT coalesce(sum(total - floor), 0) FROM restore_chains),
+                 (SELECT restored FROM account)",
             [],
             |row| {
                 Ok(RestoreProgress {
-                    begun: row.get::<_, N>(0)?.0 > 0,
-                    read: row.get::<_, N>(1)?.0,
-                    total: row.get::<_, N>(2)?.0,
-                    messages: row.get::<_, Option<N>>(3)?.map_or(0, |n| n.0),
-                    keys: row.get::<_, N>(4)?.0,
+                    begun: row.get(0)?,
+                    reading: row.get(1)?,
+                    read: row.get::<_, N>(2)?.0,
+                    total: row.get::<_, N>(3)?.0,
+                    messages: row.get::<_, Option<N>>(4)?.map_or(0, |n| n.0),
                 })
             },
         )?;

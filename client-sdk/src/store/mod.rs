@@ -24,7 +24,7 @@ use sordino_protocol::error::Code;
 
 use crate::error::Error;
 pub use account::{NextKeys, RollbackState, SharedKeys, StoredAccount, Unsettled};
-pub use backup::{Chain, ChainToRead, RestoreProgress, Upload};
+pub use backup::{Chain, ChainToRead, Passes, RestoreProgress, Upload};
 pub use conversations::Conversation;
 pub use key::{FileKey, FixedKey, KeyStore, StoreKey};
 pub use log::{Row, RowKind};

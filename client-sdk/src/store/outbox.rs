@@ -223,6 +223,16 @@ impl Tx<'_> {
         )
     }
 
+    /// How much for this device alone waits.
+    pub fn outbox_for(&self, conversation: ConversationId, target: DeviceId) -> Result<u64, Error> {
+        let count = self.one(
+            "SELECT count(*) FROM outbox WHERE conversation = ?1 AND target = ?2",
+            params![conversation.as_bytes(), target.as_bytes()],
+            |row| row.get::<_, N>(0),
+        )?;
+        Ok(count.map_or(0, |n| n.0))
+    }
+
     /// The first counter without a row.
     pub fn first_counter(&self, conversation: ConversationId) -> Result<Option<u64>, Error> {
         let first = self.one(

@@ -33,7 +33,9 @@ impl Contents {
         }
         out.extend_from_slice(&u16::try_from(self.backup_keys.len()).ok()?.to_be_bytes());
         for keys in &self.backup_keys {
-            if out.len() > limits::VAULT_BYTES - 1024 || keys.closed.len() > limits::DEVICES {
+            // A buffer that has to grow would leave keys behind: what does not fit is refused before.
+            let room = limits::VAULT_BYTES.saturating_sub(out.len());
+            if room < 4 + 32 + 32 + 1 + keys.closed.len() * (16 + 8 + 32) {
                 return None;
             }
             out.extend_from_slice(&keys.version.to_be_bytes());

@@ -248,7 +248,7 @@ fn what_does_not_fit_is_refused_before_it_is_sealed() {
         id.write(&mut rng(), &contents).err(),
         Some(WriteError::TooLarge)
     );
-    contents.backup_keys = vec![keys(limits::DEVICES + 1)];
+    contents.backup_keys = vec![keys(256)];
     assert_eq!(
         id.write(&mut rng(), &contents).err(),
         Some(WriteError::TooLarge)

@@ -113,6 +113,11 @@ fn wrap_line(line: &str, offset: usize, columns: usize, lines: &mut Vec<Range<us
             let (cut, before) = fold.unwrap_or((at, used));
             lines.push(offset + start..offset + cut);
             (start, used, fold) = (cut, used - before, None);
+            // What follows the last space fills the line by itself.
+            if used + grapheme.width() > columns && at > start {
+                lines.push(offset + start..offset + at);
+                (start, used) = (at, 0);
+            }
         }
         used += grapheme.width();
         if space {
@@ -164,6 +169,7 @@ mod tests {
         assert_eq!(wrapped("the quick fox", 9), ["the quick ", "fox"]);
         assert_eq!(wrapped("the quick fox", 6), ["the ", "quick ", "fox"]);
         assert_eq!(wrapped("abcdefgh", 3), ["abc", "def", "gh"]);
+        assert_eq!(wrapped(" abcd日", 5), [" ", "abcd", "日"]);
         assert_eq!(wrapped("日本語", 5), ["日本", "語"]);
         assert_eq!(wrapped("a\n\nb\n", 5), ["a", "", "b", ""]);
         assert_eq!(wrapped("", 5), [""]);

@@ -187,7 +187,7 @@ pub(crate) fn event(event: &Told) -> Option<Event> {
         )))),
         Told::Restoring(progress) if progress.total > 0 => {
             let (read, messages) = (progress.read, progress.messages);
-            let percent = read * 100 / progress.total;
+            let percent = read.saturating_mul(100) / progress.total;
             Some(Event::Notice(Clean::line(&format!(
                 "Reading what was before: {percent} %, {messages} messages."
             ))))

@@ -236,10 +236,10 @@ pub struct Rates {
     pub user_writes_per_hour: NonZeroU32,
     /// Its burst.
     pub user_writes_burst: NonZeroU32,
-    /// Batches of the key backup that the devices of one user may store.
-    pub user_batches_per_hour: NonZeroU32,
+    /// Batches of the key backup that one device may store.
+    pub device_batches_per_hour: NonZeroU32,
     /// Its burst.
-    pub user_batches_burst: NonZeroU32,
+    pub device_batches_burst: NonZeroU32,
     /// WebSocket frames of one user. What comes faster is not refused but read later.
     pub user_frames_per_second: NonZeroU32,
     /// Its burst.
@@ -281,8 +281,8 @@ impl Default for Rates {
             user_burst: per(500),
             user_writes_per_hour: per(240),
             user_writes_burst: per(60),
-            user_batches_per_hour: per(600),
-            user_batches_burst: per(120),
+            device_batches_per_hour: per(240),
+            device_batches_burst: per(120),
             user_frames_per_second: per(500),
             user_frames_burst: per(5_000),
             address_handshakes_per_second: per(10),

@@ -37,12 +37,14 @@ pub(super) async fn put(
     if bytes.len() > limits::BATCH_BYTES {
         return Err(Code::TooLarge.into());
     }
-    let place = Place::of(&bytes).filter(|place| place.number <= u64::from(u32::MAX));
-    let place = place.ok_or_else(|| ApiError::new(Code::BadRequest, "batch"))?;
+    let place = Place::of(&bytes).ok_or_else(|| ApiError::new(Code::BadRequest, "batch"))?;
+    if place.number > limits::CHAIN_BATCHES {
+        return Err(ApiError::new(Code::TooLarge, "a chain of the key backup has 10000 batches at most"));
+    }
     if place.device != device {
         return Err(Code::Forbidden.into());
     }
-    api.rates.batch(user)?;
+    api.rates.batch(user, device)?;
     let newest = api.users.newest_list(user).await?;
     let backup = newest.and_then(|list| list.backup);
     if backup.is_none_or(|backup| backup.version != version) {

@@ -89,6 +89,7 @@ pub(crate) fn code_of_users(error: UserError) -> Code {
         UserError::BackupClosed => Code::BackupClosed,
         UserError::BackupConflict => Code::BackupConflict,
         UserError::BackupMoved => Code::BackupMoved,
+        UserError::TooManyChains => Code::TooLarge,
         UserError::PrekeyExists => Code::BadPrekey,
         UserError::Full => Code::StorageFull,
         UserError::Failed(cause) => {

@@ -16,7 +16,7 @@ use governor::{
     DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter,
     clock::{Clock, DefaultClock},
 };
-use sordino_protocol::{Code, UserId};
+use sordino_protocol::{Code, DeviceId, UserId};
 
 use super::{client::ClientAddr, fleet::Share};
 use crate::{config, http::ApiError};
@@ -117,8 +117,8 @@ impl Rates {
                 rates.user_writes_burst,
             ),
             batches: Buckets::new(
-                Quota::per_hour(rates.user_batches_per_hour),
-                rates.user_batches_burst,
+                Quota::per_hour(rates.device_batches_per_hour),
+                rates.device_batches_burst,
             ),
             frames: Buckets::new(
                 per_second(rates.user_frames_per_second),
@@ -209,10 +209,10 @@ impl Rates {
             .inspect_err(|_| refused("write"))
     }
 
-    /// A batch of this user's key backup.
-    pub fn batch(&self, user: UserId) -> Result<(), Wait> {
+    /// A batch of the key backup by this device: what one does too much of must not cost the others.
+    pub fn batch(&self, user: UserId, device: DeviceId) -> Result<(), Wait> {
         self.batches
-            .take(&self.clock, user)
+            .take(&self.clock, (user, device))
             .inspect_err(|_| refused("batch"))
     }
 

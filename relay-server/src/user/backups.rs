@@ -4,6 +4,7 @@ use bytes::Bytes;
 use sordino_protocol::{
     DeviceId, UserId,
     batch::{Fit, Head, batch_hash},
+    limits,
 };
 use sqlx::{Row, Sqlite, SqlitePool, Transaction, sqlite::SqliteRow};
 
@@ -24,36 +25,63 @@ pub(super) async fn put(
         return Err(UserError::BackupClosed);
     }
     let device = batch.place.device.as_bytes().as_slice();
-    let ends = sqlx::query(
-        "SELECT device_id, number, hash FROM key_backups \
-         WHERE user_id = ? AND version = ? AND device_id = ? ORDER BY number DESC LIMIT 2",
+    let end = sqlx::query(
+        "SELECT device_id, number, hash, previous FROM key_backup_ends \
+         WHERE user_id = ? AND version = ? AND device_id = ?",
     )
     .bind(id)
     .bind(batch.version)
     .bind(device)
-    .fetch_all(&mut **tx)
+    .fetch_optional(&mut **tx)
     .await?;
-    let ends = ends.iter().map(head).collect::<Result<Vec<_>, _>>()?;
+    let end = match &end {
+        Some(row) => Some((head(row)?.head, rows::hash(row.try_get("previous")?)?)),
+        None => None,
+    };
+    if end.is_none() {
+        let chains: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM key_backup_ends WHERE user_id = ? AND version = ?",
+        )
+        .bind(id)
+        .bind(batch.version)
+        .fetch_one(&mut **tx)
+        .await?;
+        if usize::try_from(chains).is_ok_and(|chains| chains >= limits::BACKUP_CHAINS) {
+            return Err(UserError::TooManyChains);
+        }
+    }
     let hash = batch_hash(&batch.bytes);
-    let statement = match batch.fit(&hash, &ends)? {
+    let statement = match batch.fit(&hash, end)? {
         Fit::Last => return Ok(()),
         Fit::Next => {
-            "INSERT INTO key_backups (hash, batch, user_id, version, device_id, number) VALUES (?, ?, ?, ?, ?, ?)"
+            "INSERT INTO key_backups (batch, user_id, version, device_id, number) VALUES (?, ?, ?, ?, ?)"
         }
         Fit::InPlaceOfLast => {
-            "UPDATE key_backups SET hash = ?, batch = ? \
-             WHERE user_id = ? AND version = ? AND device_id = ? AND number = ?"
+            "UPDATE key_backups SET batch = ? WHERE user_id = ? AND version = ? AND device_id = ? AND number = ?"
         }
     };
+    let number = batch.place.number.cast_signed();
     sqlx::query(statement)
-        .bind(hash.as_slice())
         .bind(batch.bytes.as_ref())
         .bind(id)
         .bind(batch.version)
         .bind(device)
-        .bind(batch.place.number.cast_signed())
+        .bind(number)
         .execute(&mut **tx)
         .await?;
+    sqlx::query(
+        "INSERT INTO key_backup_ends (user_id, version, device_id, number, hash, previous) VALUES (?, ?, ?, ?, ?, ?) \
+         ON CONFLICT (user_id, version, device_id) \
+         DO UPDATE SET number = excluded.number, hash = excluded.hash, previous = excluded.previous",
+    )
+    .bind(id)
+    .bind(batch.version)
+    .bind(device)
+    .bind(number)
+    .bind(hash.as_slice())
+    .bind(batch.place.previous.as_slice())
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 
@@ -71,8 +99,7 @@ pub(super) async fn heads(
     found.iter().map(head).collect()
 }
 
-const HEADS: &str = "SELECT device_id, max(number) AS number, hash FROM key_backups \
-                     WHERE user_id = ? AND version = ? GROUP BY device_id ORDER BY device_id";
+const HEADS: &str = "SELECT device_id, number, hash FROM key_backup_ends WHERE user_id = ? AND version = ? ORDER BY device_id";
 
 /// Closes a version where its chains end as `closed` says.
 pub(super) async fn close(
@@ -127,7 +154,7 @@ fn head(row: &SqliteRow) -> Result<ChainHead, UserError> {
         device: rows::device_id(&device)?,
         head: Head {
             number: number.cast_unsigned(),
-            hash: hash.try_into().map_err(|_| rows::damaged("a hash"))?,
+            hash: rows::hash(hash)?,
         },
     })
 }

@@ -50,6 +50,9 @@ pub enum UserError {
     /// A batch does not follow the last one of its chain.
     #[error("the batch does not follow the last one of its chain")]
     BackupConflict,
+    /// That version of the key backup has as many chains as it may have.
+    #[error("that version of the key backup has as many chains as it may have")]
+    TooManyChains,
     /// The chains of the key backup end elsewhere than they were to be closed.
     #[error("the key backup has grown meanwhile")]
     BackupMoved,
@@ -142,11 +145,10 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// How it fits its chain. `ends`: the last batch there and the one before, descending.
-    fn fit(&self, hash: &Hash, ends: &[ChainHead]) -> Result<Fit, UserError> {
-        let end = |at: usize| ends.get(at).map(|end| end.head);
-        let before_last = end(1).map_or([0; 32], |head| head.hash);
-        let fit = self.place.fit(hash, end(0), &before_last);
+    /// How it fits its chain. `end`: the last batch there, and what that names as the one before.
+    fn fit(&self, hash: &Hash, end: Option<(Head, Hash)>) -> Result<Fit, UserError> {
+        let before_last = end.map_or([0; 32], |(_, previous)| previous);
+        let fit = self.place.fit(hash, end.map(|(last, _)| last), &before_last);
         fit.ok_or(UserError::BackupConflict)
     }
 }

@@ -1,7 +1,7 @@
 //! What the columns hold, the same in every database.
 
 use bytes::Bytes;
-use sordino_protocol::{DeviceId, UserId, http, list, pb};
+use sordino_protocol::{DeviceId, UserId, hash::Hash, http, list, pb};
 
 use super::{PushTarget, UserError};
 
@@ -28,6 +28,11 @@ pub(super) fn place(after: Option<(UserId, DeviceId)>) -> (Vec<u8>, Vec<u8>) {
 /// The column `device_id`.
 pub(super) fn device_id(id: &[u8]) -> Result<DeviceId, UserError> {
     DeviceId::from_slice(id).map_err(damaged)
+}
+
+/// A column that holds a hash.
+pub(super) fn hash(bytes: Vec<u8>) -> Result<Hash, UserError> {
+    bytes.try_into().map_err(|_| damaged("a hash"))
 }
 
 /// The column `signed`.

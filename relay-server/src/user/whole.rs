@@ -29,8 +29,8 @@ pub(crate) struct WholeUser {
     pub(crate) batches: Vec<WholeBatch>,
 }
 
-/// Version, device, number, hash and batch.
-pub(crate) type WholeBatch = (i64, Vec<u8>, i64, Vec<u8>, Vec<u8>);
+/// Version, device, number and batch.
+pub(crate) type WholeBatch = (i64, Vec<u8>, i64, Vec<u8>);
 
 /// A prekey as stored.
 #[derive(Debug, PartialEq, Eq)]
@@ -108,7 +108,7 @@ impl WholeUsers {
             .fetch_one(&mut self.0)
             .await?;
         let batches = sqlx::query_as(
-            "SELECT version, device_id, number, hash, batch FROM key_backups WHERE user_id = ? \
+            "SELECT version, device_id, number, batch FROM key_backups WHERE user_id = ? \
              ORDER BY version, device_id, number",
         )
         .bind(key)

@@ -7,7 +7,7 @@ use sordino_crypto::{
     recovery::RecoveryKey as Key,
     vault::{Opener, OpenerKind, OpenerSecret},
 };
-use sordino_protocol::{Code, DeviceId, UserId, http, list::DeviceList};
+use sordino_protocol::{Code, DeviceId, UserId, http, list::DeviceList, pb};
 
 use super::{
     password::{Proved, prove, set_password},
@@ -70,8 +70,15 @@ impl Here {
     async fn close_backup(&self, core: &Arc<Core>) -> Result<Backup, Error> {
         match self.list.backup {
             Some(backup) => {
-                let heads = core.http.backup_heads(self.user, backup.version);
-                heads.await.map(Backup::Closes)
+                let version = backup.version;
+                let ends = core.http.backup_heads(self.user, version).await?;
+                let own = ends.iter().find(|end| end.device == self.device);
+                let own = own.map(|end| end.head);
+                // What the vault says is believed for ever: as far as this device can tell, it has to be true.
+                core.shared
+                    .run(move |machine| machine.check_own_chain(version, own))
+                    .await?;
+                Ok(Backup::Closes(ends))
             }
             None => Ok(Backup::GoesOn),
         }
@@ -157,6 +164,7 @@ impl Here {
             vault,
             shared,
             closes_backup,
+            by_password,
             ..
         } = renewed;
         let next = NextKeys {
@@ -173,7 +181,10 @@ impl Here {
             closes_backup,
             password,
         };
-        self.store(core, http, list, &put).await
+        self.store(core, http, list, &put).await?;
+        core.shared
+            .run(move |machine| machine.set_vault_opened_by_password(by_password))
+            .await
     }
 }
 
@@ -193,7 +204,8 @@ async fn remove(
     secret: Option<&VaultSecret>,
 ) -> Result<(), Error> {
     let here = Here::find(core).await?;
-    if let Some(secret) = secret {
+    // One that leaves could tell nobody of new keys.
+    if let Some(secret) = secret.filter(|_| device != here.device) {
         let vault = here.open_vault(core, secret).await?;
         let backup = here.close_backup(core).await?;
         let renewed = vault.renew(now_ms(), backup, |change| {
@@ -266,7 +278,17 @@ async fn replace_password(core: &Arc<Core>, old: &Password, new: &Password) -> R
         0 => None,
         _ => Some(core.http.vault(here.user).await?),
     };
-    if let Some(vault) = vault.filter(|vault| is_opened_by(vault, OpenerKind::Password)) {
+    let by_password = |vault: &pb::Vault| is_opened_by(vault, OpenerKind::Password);
+    let known = core
+        .shared
+        .run(|machine| machine.vault_is_opened_by_password())
+        .await?;
+    if known && !vault.as_ref().is_some_and(by_password) {
+        // The old password would go on opening it.
+        let detail = "it leaves out of the vault that the password opens it";
+        return Err(Error::new(Code::RelayMisbehaved, detail));
+    }
+    if let Some(vault) = vault.filter(by_password) {
         let secret = OpenerSecret::password(&proved.export_key, here.user);
         let mut vault = OpenVault::open(&here.list, &vault, &secret)?;
         // None where the app's policy has become another.

@@ -249,6 +249,7 @@ impl Locked {
             shared,
             closes_backup,
             backup_keys,
+            by_password,
         } = vault.renew(now, backup, |change| {
             let change = change.add_unvouched(entry);
             match instead_of {
@@ -271,6 +272,7 @@ impl Locked {
             },
             shared,
             backup_keys,
+            vault_by_password: by_password,
             list: list.clone(),
         };
         let asked = Asked {

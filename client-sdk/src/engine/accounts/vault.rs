@@ -10,7 +10,7 @@ use sordino_crypto::{
 };
 use sordino_protocol::{Code, http, list::DeviceList, pb};
 
-use crate::{error::Error, machine::refused, store::SharedKeys};
+use crate::{error::Error, machine::refused, net::calls::ChainEnd, store::SharedKeys};
 
 /// A vault with the list that it belongs to.
 pub(super) struct OpenVault {
@@ -28,6 +28,8 @@ pub(super) struct Renewed {
     pub(super) closes_backup: Option<Vec<http::BackupHead>>,
     /// What opens the key backup, all of it.
     pub(super) backup_keys: Vec<BackupKeys>,
+    /// Whether the password opens the vault.
+    pub(super) by_password: bool,
 }
 
 /// What becomes of the key backup with the next list.
@@ -35,7 +37,7 @@ pub(super) enum Backup {
     /// It goes on.
     GoesOn,
     /// A new version begins: whoever has learnt the keys of this one adds nothing more. It ends there.
-    Closes(Vec<http::BackupHead>),
+    Closes(Vec<ChainEnd>),
 }
 
 /// Whether a vault is opened by a secret of this kind.
@@ -92,8 +94,8 @@ impl OpenVault {
         self.contents.list_signing_version = self.contents.list_signing_version.saturating_add(1);
         let closes_backup = match (backup, self.list.backup) {
             (Backup::Closes(heads), Some(_)) => {
-                self.close_backup(&heads)?;
-                Some(heads)
+                self.close_backup(&heads);
+                Some(heads.iter().map(ChainEnd::to_http).collect())
             }
             _ => None,
         };
@@ -124,29 +126,27 @@ impl OpenVault {
                 backup: sealer,
             },
             closes_backup,
+            by_password: self
+                .contents
+                .openers
+                .iter()
+                .any(|opener| opener.kind() == OpenerKind::Password),
             backup_keys: self.contents.backup_keys,
         })
     }
 
     /// The newest version ends at these heads, and another begins.
-    fn close_backup(&mut self, heads: &[http::BackupHead]) -> Result<(), Error> {
+    fn close_backup(&mut self, heads: &[ChainEnd]) {
         let keys = &mut self.contents.backup_keys;
-        let heads = heads.iter().map(|head| {
-            let hash = head.hash.0.as_ref().try_into().map_err(|_| {
-                let detail = "the end of a backup's chain cannot be read";
-                Error::new(Code::RelayMisbehaved, detail)
-            })?;
-            Ok(BackupHead {
-                device: head.device,
-                number: head.number,
-                hash,
-            })
-        });
-        let heads = heads.collect::<Result<Vec<_>, Error>>()?;
         let Some(newest) = keys.iter_mut().max_by_key(|keys| keys.version) else {
-            return Ok(());
+            return;
         };
-        newest.closed = heads;
+        let heads = heads.iter().map(|end| BackupHead {
+            device: end.device,
+            number: end.head.number,
+            hash: end.head.hash,
+        });
+        newest.closed = heads.collect();
         let version = newest.version.saturating_add(1);
         keys.push(BackupKeys {
             version,
@@ -154,7 +154,6 @@ impl OpenVault {
             shared_key: Secret::random(&mut rand::rng()),
             closed: Vec::new(),
         });
-        Ok(())
     }
 }
 

@@ -1,8 +1,10 @@
+mod backup;
 mod chains;
 mod crashes;
 mod extremes;
 mod interleavings;
 mod lists;
+mod own_devices;
 mod phone;
 mod poison;
 mod prekeys;

@@ -3,13 +3,21 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use prost::Message;
+use sordino_crypto::{
+    keys::DeviceKeys,
+    lists::{Change, listed},
+    vault::{Contents, OpenerSecret, VaultId},
+};
 use sordino_protocol::{ConversationId, DeviceId, UserId, http, pb};
 use tempfile::TempDir;
 
 use super::NOW;
 use super::relay::Relay;
-use crate::machine::{AfterRefusal, Content, Happening, Machine, Need, SendState, Taken};
-use crate::store::{FixedKey, Store, StoreKey};
+use crate::machine::{
+    AfterRefusal, Content, Happening, Machine, Need, NewDevice, SendState, Taken,
+};
+use crate::store::{FixedKey, SharedKeys, Store, StoreKey, StoredAccount};
 
 /// Lists that one fetch gives.
 pub(super) const LISTS: usize = 1_500;
@@ -58,6 +66,70 @@ impl Phone {
             device: account.device,
             now: NOW,
         }
+    }
+
+    /// Another phone of the same person, which has what the vault holds.
+    pub(super) fn join(&mut self, relay: &mut Relay) -> Self {
+        let contents = self.vault(relay);
+        let list = self.machine().own_list().unwrap();
+        let (keys, device) = (
+            DeviceKeys::generate(&mut rand::rng()),
+            DeviceId::from_bytes(rand::random()),
+        );
+        let entry = listed(self.user, &list.identity_key, device, &keys, self.now);
+        let next = Change::of(&list, self.now).unwrap().add_unvouched(entry);
+        let next = next.sign(&contents.list_signing_key).unwrap();
+        let lists = relay.lists.get_mut(&self.user).unwrap();
+        lists.push(next.signed.clone());
+        let dir = tempfile::tempdir().unwrap();
+        let mut machine = open(&dir.path().join("store"));
+        let backup = contents.backup_keys.last().unwrap().sealer(self.user);
+        let joins = NewDevice {
+            account: StoredAccount {
+                user: self.user,
+                device,
+                username: "same".to_owned(),
+                registered: false,
+                keys,
+            },
+            shared: SharedKeys {
+                list_signing_key: contents.list_signing_key,
+                backup: Some(backup),
+            },
+            backup_keys: contents.backup_keys,
+            vault_by_password: false,
+            list: next,
+        };
+        machine.begin_joining(joins, self.now).unwrap();
+        let user = http::User {
+            user: self.user,
+            username: "same".to_owned(),
+        };
+        machine
+            .registration_confirmed(&user, "tablet", self.now)
+            .unwrap();
+        Self {
+            dir,
+            machine: Some(machine),
+            user: self.user,
+            device,
+            now: self.now,
+        }
+    }
+
+    /// What is in the vault of the first list.
+    pub(super) fn vault(&mut self, relay: &Relay) -> Contents {
+        let key = self.machine().recovery_key().unwrap().unwrap();
+        let list = self.machine().own_list().unwrap();
+        let vault = pb::Vault::decode(relay.vaults[&self.user].clone()).unwrap();
+        let id = VaultId {
+            user: self.user,
+            identity_key: &list.identity_key,
+            version: 1,
+            backup_version: 1,
+        };
+        let secret = OpenerSecret::recovery_key(&key, self.user);
+        secret.open(id, &vault).unwrap()
     }
 
     pub(super) fn path(&self) -> PathBuf {

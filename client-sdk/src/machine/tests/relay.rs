@@ -15,6 +15,7 @@ use sordino_protocol::{
 pub(super) struct Relay {
     pub(super) conversations: HashMap<ConversationId, Log>,
     pub(super) lists: HashMap<UserId, Vec<pb::Signed>>,
+    pub(super) vaults: HashMap<UserId, Bytes>,
     keys: HashMap<UserId, (DeviceId, PutPrekeys)>,
 }
 
@@ -26,6 +27,8 @@ pub(super) struct Log {
 
 impl Relay {
     pub(super) fn register(&mut self, user: UserId, body: Register) {
+        let vault = body.vault.map(|vault| (user, vault.0));
+        self.vaults.extend(vault);
         self.lists.insert(user, vec![body.list.into()]);
     }
 

@@ -198,8 +198,8 @@ async fn who_writes_too_often_waits_and_others_do_not() {
     let rates = Rates::new(&config::Rates {
         user_writes_per_hour: few,
         user_writes_burst: few,
-        user_batches_per_hour: few,
-        user_batches_burst: few,
+        device_batches_per_hour: few,
+        device_batches_burst: few,
         ..config::Rates::default()
     });
     let relay = Relay::with(rates).await;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use sordino_protocol::{
     DeviceId, UserId,
     batch::{Fit, Head, batch_hash},
+    limits,
 };
 use sqlx::{PgPool, Postgres, Row, Transaction, postgres::PgRow};
 
@@ -24,36 +25,64 @@ pub(super) async fn put(pool: &PgPool, user: UserId, batch: &Batch) -> Result<()
         return Err(UserError::BackupClosed.into());
     }
     let device = batch.place.device.as_bytes().as_slice();
-    let ends = sqlx::query(
-        "SELECT device_id, number, hash FROM key_backups \
-         WHERE user_id = $1 AND version = $2 AND device_id = $3 ORDER BY number DESC LIMIT 2",
+    let version = i64::from(batch.version);
+    let end = sqlx::query(
+        "SELECT device_id, number, hash, previous FROM key_backup_ends \
+         WHERE user_id = $1 AND version = $2 AND device_id = $3",
     )
     .bind(id)
-    .bind(i64::from(batch.version))
+    .bind(version)
     .bind(device)
-    .fetch_all(&mut *tx)
+    .fetch_optional(&mut *tx)
     .await?;
-    let ends = ends.iter().map(head).collect::<Result<Vec<_>, _>>()?;
+    let end = match &end {
+        Some(row) => Some((head(row)?.head, rows::hash(row.try_get("previous")?)?)),
+        None => None,
+    };
+    if end.is_none() {
+        let chains: i64 = sqlx::query_scalar(
+            "SELECT count(*) FROM key_backup_ends WHERE user_id = $1 AND version = $2",
+        )
+        .bind(id)
+        .bind(version)
+        .fetch_one(&mut *tx)
+        .await?;
+        if usize::try_from(chains).is_ok_and(|chains| chains >= limits::BACKUP_CHAINS) {
+            return Err(UserError::TooManyChains.into());
+        }
+    }
     let hash = batch_hash(&batch.bytes);
-    let statement = match batch.fit(&hash, &ends)? {
+    let statement = match batch.fit(&hash, end)? {
         Fit::Last => return Ok(()),
         Fit::Next => {
-            "INSERT INTO key_backups (hash, batch, user_id, version, device_id, number) VALUES ($1, $2, $3, $4, $5, $6)"
+            "INSERT INTO key_backups (batch, user_id, version, device_id, number) VALUES ($1, $2, $3, $4, $5)"
         }
         Fit::InPlaceOfLast => {
-            "UPDATE key_backups SET hash = $1, batch = $2 \
-             WHERE user_id = $3 AND version = $4 AND device_id = $5 AND number = $6"
+            "UPDATE key_backups SET batch = $1 WHERE user_id = $2 AND version = $3 AND device_id = $4 AND number = $5"
         }
     };
+    let number = batch.place.number.cast_signed();
     sqlx::query(statement)
-        .bind(hash.as_slice())
         .bind(batch.bytes.as_ref())
         .bind(id)
-        .bind(i64::from(batch.version))
+        .bind(version)
         .bind(device)
-        .bind(batch.place.number.cast_signed())
+        .bind(number)
         .execute(&mut *tx)
         .await?;
+    sqlx::query(
+        "INSERT INTO key_backup_ends (user_id, version, device_id, number, hash, previous) \
+         VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (user_id, version, device_id) \
+         DO UPDATE SET number = excluded.number, hash = excluded.hash, previous = excluded.previous",
+    )
+    .bind(id)
+    .bind(version)
+    .bind(device)
+    .bind(number)
+    .bind(hash.as_slice())
+    .bind(batch.place.previous.as_slice())
+    .execute(&mut *tx)
+    .await?;
     Ok(tx.commit().await?)
 }
 
@@ -71,8 +100,7 @@ pub(super) async fn heads(
     found.iter().map(head).collect()
 }
 
-const HEADS: &str = "SELECT DISTINCT ON (device_id) device_id, number, hash FROM key_backups \
-                     WHERE user_id = $1 AND version = $2 ORDER BY device_id, number DESC";
+const HEADS: &str = "SELECT device_id, number, hash FROM key_backup_ends WHERE user_id = $1 AND version = $2 ORDER BY device_id";
 
 /// Closes a version where its chains end as `closed` says.
 pub(super) async fn close(
@@ -129,7 +157,7 @@ fn head(row: &PgRow) -> Result<ChainHead, UserError> {
         device: rows::device_id(&device)?,
         head: Head {
             number: number.cast_unsigned(),
-            hash: hash.try_into().map_err(|_| rows::damaged("a hash"))?,
+            hash: rows::hash(hash)?,
         },
     })
 }

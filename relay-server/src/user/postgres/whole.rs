@@ -2,7 +2,10 @@
 
 use std::collections::HashSet;
 
-use sordino_protocol::UserId;
+use sordino_protocol::{
+    UserId,
+    batch::{Place, batch_hash},
+};
 use sqlx::{Connection, PgConnection, Row, postgres::PgRow};
 
 use super::{ConnectError, Options, address, dial};
@@ -80,7 +83,7 @@ impl Importer {
                 .fetch_one(&mut self.0)
                 .await?;
         let batches = sqlx::query_as(
-            "SELECT version, device_id, number, hash, batch FROM key_backups WHERE user_id = $1 \
+            "SELECT version, device_id, number, batch FROM key_backups WHERE user_id = $1 \
              ORDER BY version, device_id, number",
         )
         .bind(key)
@@ -167,16 +170,32 @@ impl Importer {
                 .execute(&mut *tx)
                 .await?;
         }
-        for (version, device, number, hash, batch) in &user.batches {
+        for (at, (version, device, number, batch)) in user.batches.iter().enumerate() {
             sqlx::query(
-                "INSERT INTO key_backups (user_id, version, device_id, number, hash, batch) VALUES ($1, $2, $3, $4, $5, $6)",
+                "INSERT INTO key_backups (user_id, version, device_id, number, batch) VALUES ($1, $2, $3, $4, $5)",
             )
             .bind(id)
             .bind(version)
             .bind(device)
             .bind(number)
-            .bind(hash)
             .bind(batch)
+            .execute(&mut *tx)
+            .await?;
+            let next = user.batches.get(at + 1);
+            if next.is_some_and(|next| (&next.0, &next.1) == (version, device)) {
+                continue;
+            }
+            let place = Place::of(batch).ok_or_else(|| rows::damaged("a batch of the key backup"))?;
+            sqlx::query(
+                "INSERT INTO key_backup_ends (user_id, version, device_id, number, hash, previous) \
+                 VALUES ($1, $2, $3, $4, $5, $6)",
+            )
+            .bind(id)
+            .bind(version)
+            .bind(device)
+            .bind(number)
+            .bind(batch_hash(batch).as_slice())
+            .bind(place.previous.as_slice())
             .execute(&mut *tx)
             .await?;
         }

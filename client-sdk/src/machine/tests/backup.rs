@@ -1,0 +1,346 @@
+//! The key backup: what goes into it, and what a new phone makes of it, also where the relay lies.
+
+use std::collections::HashSet;
+
+use sordino_crypto::backup::{Entry, Place};
+use sordino_protocol::{
+    DeviceId,
+    batch::{Head, batch_hash},
+    http::HistoryRow,
+    limits,
+};
+
+use super::{acquainted, phone::Phone, relay::Relay};
+use crate::machine::{BatchToPut, Happening, NextRestore};
+use crate::store::ChainToRead;
+
+const NONE: [u8; 32] = [0; 32];
+const MINUTE: u64 = 60_000;
+
+fn next(phone: &mut Phone) -> Option<BatchToPut> {
+    phone.machine().next_batch().unwrap()
+}
+
+/// The next batch, which the relay takes.
+fn stored(phone: &mut Phone) -> BatchToPut {
+    let batch = next(phone).expect("something to put into the backup");
+    phone.machine().batch_stored(&batch).unwrap();
+    batch
+}
+
+fn opened(phone: &mut Phone, relay: &Relay, batch: &BatchToPut) -> (Place, Vec<Entry>) {
+    let keys = phone.vault(relay).backup_keys;
+    keys[0].open(phone.user, &batch.bytes).unwrap()
+}
+
+fn seqs(entries: &[Entry]) -> HashSet<u64> {
+    entries.iter().map(|entry| entry.seq).collect()
+}
+
+fn end(batch: &BatchToPut) -> Head {
+    Head {
+        number: batch.number,
+        hash: batch_hash(&batch.bytes),
+    }
+}
+
+fn talk(relay: &mut Relay, alice: &mut Phone, bob: &mut Phone, texts: &[&str]) {
+    for text in texts {
+        alice.send(bob.user, text);
+    }
+    alice.sync(relay, bob.user);
+    bob.sync(relay, alice.user);
+}
+
+#[test]
+fn the_last_batch_is_replaced_by_a_fuller_one_until_it_is_full() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let first = next(&mut alice).unwrap();
+    assert_eq!(next(&mut alice).as_ref(), Some(&first), "until it is stored");
+    alice.crash();
+    assert_eq!(next(&mut alice).as_ref(), Some(&first), "and after a crash");
+    assert_eq!(alice.machine().backlog().unwrap().waiting, 2);
+    alice.machine().batch_stored(&first).unwrap();
+    assert_eq!(alice.machine().backlog().unwrap().waiting, 0);
+    assert_eq!(next(&mut alice), None);
+    let (place, entries) = opened(&mut alice, &relay, &first);
+    assert_eq!((place.number, place.previous), (1, NONE));
+    // What she wrote, and what she read.
+    assert_eq!(seqs(&entries), HashSet::from([1, 2]));
+
+    talk(&mut relay, &mut alice, &mut bob, &["more"]);
+    let fuller = stored(&mut alice);
+    let (place, entries) = opened(&mut alice, &relay, &fuller);
+    assert_eq!((place.number, place.previous), (1, NONE));
+    assert_eq!(seqs(&entries), HashSet::from([1, 2, 3]));
+
+    let many: Vec<_> = (0..limits::BATCH_ENTRIES).map(|n| n.to_string()).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    for some in many.chunks(60) {
+        talk(&mut relay, &mut alice, &mut bob, some);
+    }
+    let (full, last) = (stored(&mut alice), stored(&mut alice));
+    assert!(full.is_full && !last.is_full);
+    let (place, mut entries) = opened(&mut alice, &relay, &full);
+    assert_eq!((place.number, entries.len()), (1, limits::BATCH_ENTRIES));
+    let (place, rest) = opened(&mut alice, &relay, &last);
+    assert_eq!((place.number, place.previous), (2, end(&full).hash));
+    entries.extend(rest);
+    assert_eq!(seqs(&entries).len(), limits::BATCH_ENTRIES + 3);
+    assert_eq!(next(&mut alice), None);
+}
+
+#[test]
+fn what_the_relay_has_lost_of_the_chain_is_put_into_it_anew() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    stored(&mut alice);
+    talk(&mut relay, &mut alice, &mut bob, &["more"]);
+    let refused = next(&mut alice).unwrap();
+    let other = Head {
+        number: 1,
+        hash: [9; 32],
+    };
+    // An earlier batch of the same number, none at all, and one that this store knows nothing of.
+    for (at, lost, number) in [
+        (Some(other), true, 2),
+        (None, true, 1),
+        (Some(Head { number: 7, ..other }), false, 8),
+    ] {
+        let told = alice.machine().batch_refused(refused.version, at).unwrap();
+        assert_eq!(told, lost, "{at:?}");
+        let again = stored(&mut alice);
+        let (place, entries) = opened(&mut alice, &relay, &again);
+        assert_eq!(place.number, number);
+        assert_eq!(place.previous, at.map_or(NONE, |at| at.hash));
+        assert_eq!(seqs(&entries), HashSet::from([1, 2, 3]), "{at:?}");
+    }
+    // And before it is said to everybody, this device says what it knows.
+    let check = |phone: &mut Phone, at| phone.machine().check_own_chain(1, at).is_ok();
+    assert!(!check(&mut alice, None));
+    assert!(!check(&mut alice, Some(other)));
+    assert!(check(&mut alice, Some(Head { number: 8, ..other })));
+}
+
+#[test]
+fn an_old_copy_of_the_store_replaces_no_batch() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    stored(&mut alice);
+    let copy = alice.path().with_extension("copy");
+    alice.copy_to(&copy);
+    talk(&mut relay, &mut alice, &mut bob, &["lost with the copy"]);
+    let fuller = stored(&mut alice);
+    alice.put_back(&copy);
+    bob.send(a, "still there?");
+    bob.sync(&mut relay, a);
+    let told = alice.sync(&mut relay, b);
+    assert!(told.contains(&Happening::RolledBack));
+    let next = next(&mut alice).unwrap();
+    assert_eq!(next.number, 2, "the fuller one stays");
+    let told = alice.machine().batch_refused(1, Some(end(&fuller)));
+    assert!(told.unwrap(), "what this store has of it is put in once more");
+    let again = stored(&mut alice);
+    let (place, _) = opened(&mut alice, &relay, &again);
+    assert_eq!((place.number, place.previous), (2, end(&fuller).hash));
+}
+
+/// Rows as the relay's history shows them to a device.
+fn history(relay: &Relay, phone: &mut Phone, peer: &Phone, before: u64) -> Vec<HistoryRow> {
+    let conversation = phone.conversation(peer.user);
+    let rows = relay.rows(conversation, (phone.user, phone.device), 1, before - 1);
+    let shown = |row: sordino_protocol::pb::Row| HistoryRow {
+        seq: row.seq,
+        message_id: sordino_protocol::MessageId(row.message_id),
+        header: sordino_protocol::http::Base64(row.header),
+        content_hash: sordino_protocol::http::Base64(row.content_hash),
+        content: row.content.map(sordino_protocol::http::Base64),
+        wrap: None,
+    };
+    rows.into_iter().rev().map(shown).collect()
+}
+
+/// A tablet that has caught up, the phone's batch, and what it is asked for first.
+fn tablet(relay: &mut Relay, alice: &mut Phone, bob: &Phone) -> (Phone, BatchToPut) {
+    let batch = stored(alice);
+    let mut tablet = alice.join(relay);
+    tablet.pull(relay, bob.user);
+    let now = tablet.now;
+    tablet.machine().caught_up(now).unwrap();
+    assert!(tablet.shown(bob.user).is_empty());
+    (tablet, batch)
+}
+
+fn next_restore(phone: &mut Phone) -> NextRestore {
+    let now = phone.now;
+    phone.machine().next_restore(now).unwrap()
+}
+
+fn ends(phone: &mut Phone, ends: &[(DeviceId, Head)]) -> Option<ChainToRead> {
+    assert_eq!(next_restore(phone), NextRestore::Heads(1));
+    phone.machine().chains_to_read(1, ends).unwrap();
+    match next_restore(phone) {
+        NextRestore::Batches(chain) => Some(chain),
+        _ => None,
+    }
+}
+
+fn is_alarm(happenings: &[Happening]) -> bool {
+    let alarm = |happening: &Happening| matches!(happening, Happening::RelayMisbehaved { .. });
+    happenings.iter().any(alarm)
+}
+
+fn take(phone: &mut Phone, chain: &ChainToRead, batches: &[&BatchToPut]) -> bool {
+    let batches: Vec<_> = batches.iter().map(|batch| batch.bytes.clone().into()).collect();
+    let told = phone.machine().take_batches(chain, &batches).unwrap();
+    is_alarm(&told)
+}
+
+fn rows(phone: &mut Phone, peer: &Phone, rows: &[HistoryRow]) -> bool {
+    let NextRestore::Rows(conversation, before) = next_restore(phone) else {
+        panic!("no keys");
+    };
+    assert_eq!(conversation, phone.conversation(peer.user));
+    let now = phone.now;
+    let told = phone
+        .machine()
+        .take_history(conversation, before, rows, now);
+    is_alarm(&told.unwrap())
+}
+
+const SHOWN: [&str; 2] = ["> hello", "< hello yourself"];
+
+#[test]
+fn a_new_phone_shows_what_was_before_it_and_looks_twice_more() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (mut tablet, batch) = tablet(&mut relay, &mut alice, &bob);
+    // The phone writes on while the tablet reads.
+    talk(&mut relay, &mut alice, &mut bob, &["meanwhile"]);
+    let fuller = stored(&mut alice);
+    let chain = ends(&mut tablet, &[(alice.device, end(&batch))]).unwrap();
+    assert!(!take(&mut tablet, &chain, &[&fuller]), "the fuller one will do");
+    let shown = history(&relay, &mut tablet, &bob, 4);
+    // The row that passed by after the tablet had caught up is none that it has seen.
+    rows(&mut tablet, &bob, &shown);
+    assert_eq!(tablet.shown(bob.user), SHOWN);
+    let conversations = tablet.machine().conversations().unwrap();
+    let with_bob = conversations.iter().find(|row| row.peer == bob.user);
+    assert_eq!(with_bob.unwrap().unread, 0);
+
+    // What the phone adds later is looked for, without reading everything again.
+    let at = tablet.now + MINUTE;
+    assert_eq!(next_restore(&mut tablet), NextRestore::Later(at));
+    tablet.crash();
+    assert_eq!(next_restore(&mut tablet), NextRestore::Later(at));
+    tablet.now = at;
+    let chain = ends(&mut tablet, &[(alice.device, end(&fuller))]).unwrap();
+    assert_eq!((chain.next.number, chain.floor), (1, 0));
+    assert!(!take(&mut tablet, &chain, &[&fuller]));
+    while let NextRestore::Rows(..) = next_restore(&mut tablet) {
+        rows(&mut tablet, &bob, &shown);
+    }
+    tablet.now += 11 * MINUTE;
+    let chain = ends(&mut tablet, &[(alice.device, end(&fuller))]).unwrap();
+    assert!(!take(&mut tablet, &chain, &[&fuller]));
+    while let NextRestore::Rows(..) = next_restore(&mut tablet) {
+        rows(&mut tablet, &bob, &shown);
+    }
+    assert_eq!(next_restore(&mut tablet), NextRestore::Done);
+    assert!(!tablet.machine().restore_progress().unwrap().begun);
+    assert_eq!(tablet.shown(bob.user), SHOWN, "each is shown once");
+    // What came back is not put into the backup again.
+    assert_eq!(next(&mut tablet), None);
+}
+
+#[test]
+fn a_relay_that_shows_another_history_is_told_of_and_the_right_one_shown_later() {
+    let (mut relay, mut alice, bob) = acquainted();
+    let (mut tablet, batch) = tablet(&mut relay, &mut alice, &bob);
+    let right = history(&relay, &mut tablet, &bob, 3);
+    let mut changed = right.clone();
+    let mut content = changed[0].content.clone().unwrap().0.to_vec();
+    content[5] ^= 1;
+    changed[0].content = Some(content.into());
+    let mut other_header = right.clone();
+    other_header[1].header = right[0].header.clone();
+    let head = (alice.device, end(&batch));
+    let chain = ends(&mut tablet, &[head]).unwrap();
+    assert!(!take(&mut tablet, &chain, &[&batch]));
+    // Changed, without one of them, and not at all.
+    for (wrong, shown) in [
+        (changed, &SHOWN[..1]),
+        (other_header, &SHOWN[..]),
+    ] {
+        assert!(rows(&mut tablet, &bob, &wrong));
+        assert_eq!(tablet.shown(bob.user), shown[..1]);
+        assert!(matches!(next_restore(&mut tablet), NextRestore::Later(_)));
+        tablet.now += 11 * MINUTE;
+        if next_restore(&mut tablet) == NextRestore::Heads(1) {
+            break;
+        }
+    }
+    assert!(!rows(&mut tablet, &bob, &right));
+    assert_eq!(tablet.shown(bob.user), SHOWN);
+}
+
+#[test]
+fn rows_that_are_withheld_are_told_of() {
+    let (mut relay, mut alice, bob) = acquainted();
+    let (mut tablet, batch) = tablet(&mut relay, &mut alice, &bob);
+    let right = history(&relay, &mut tablet, &bob, 3);
+    let chain = ends(&mut tablet, &[(alice.device, end(&batch))]).unwrap();
+    assert!(!take(&mut tablet, &chain, &[&batch]));
+    assert!(rows(&mut tablet, &bob, &[]), "none");
+    tablet.now += 2 * MINUTE;
+    assert!(rows(&mut tablet, &bob, &right[1..]), "the newest left out");
+    assert_eq!(tablet.shown(bob.user), SHOWN[..1]);
+}
+
+#[test]
+fn a_chain_of_other_batches_ends_and_is_told_of() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let texts: Vec<_> = (0..limits::BATCH_ENTRIES).map(|n| n.to_string()).collect();
+    let texts: Vec<_> = texts.iter().map(String::as_str).collect();
+    for some in texts.chunks(60) {
+        talk(&mut relay, &mut alice, &mut bob, some);
+    }
+    let first = stored(&mut alice);
+    let (mut tablet, last) = tablet(&mut relay, &mut alice, &bob);
+    assert_eq!((first.number, last.number), (1, 2));
+    // Ends that no chain has are none.
+    let impossible = Head {
+        number: u64::MAX,
+        hash: NONE,
+    };
+    let nobody = DeviceId::from_bytes([9; 16]);
+    let heads = [(nobody, impossible), (alice.device, end(&last))];
+    let chain = ends(&mut tablet, &heads).unwrap();
+    assert_eq!(chain.device, alice.device);
+    let mut changed = first.clone();
+    *changed.bytes.last_mut().unwrap() ^= 1;
+    assert!(take(&mut tablet, &chain, &[&last, &changed]));
+    while let NextRestore::Rows(_, before) = next_restore(&mut tablet) {
+        let all = history(&relay, &mut tablet, &bob, before);
+        rows(&mut tablet, &bob, &all);
+    }
+    assert_eq!(tablet.shown(bob.user).len(), 2, "of the batch that is good");
+    assert!(matches!(next_restore(&mut tablet), NextRestore::Later(_)));
+}
+
+#[test]
+fn a_batch_of_another_device_or_number_is_not_the_end_of_a_chain() {
+    let (mut relay, mut alice, bob) = acquainted();
+    let (mut tablet, batch) = tablet(&mut relay, &mut alice, &bob);
+    let other = DeviceId::from_bytes([9; 16]);
+    let chain = ends(&mut tablet, &[(other, end(&batch))]).unwrap();
+    assert!(take(&mut tablet, &chain, &[&batch]), "it says whose it is");
+    tablet.now += 2 * MINUTE;
+    assert!(matches!(next_restore(&mut tablet), NextRestore::Later(_)));
+    tablet.now += 2 * MINUTE;
+    let second = Head {
+        number: 2,
+        hash: NONE,
+    };
+    let chain = ends(&mut tablet, &[(alice.device, second)]).unwrap();
+    assert!(take(&mut tablet, &chain, &[&batch]), "and which");
+    assert!(tablet.shown(bob.user).is_empty());
+}
