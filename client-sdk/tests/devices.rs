@@ -514,7 +514,11 @@ async fn a_recovery_key_whose_making_breaks_off_is_never_lost() {
 async fn a_password_whose_change_breaks_off_is_the_old_one_or_the_new_one() {
     let new = || Password::new("a new one, longer");
     losing_each(
-        async |client, _| client.change_password(&Password::new(PASSWORD), &new()).await,
+        async |client, _| {
+            client
+                .change_password(&Password::new(PASSWORD), &new())
+                .await
+        },
         async |url, _, written| {
             let directory = tempfile::tempdir().expect("a directory");
             let next = open(url, directory.path()).await.expect("opened");

@@ -168,7 +168,13 @@ static SESSION_REPLY: Shape = Shape(&[field(1, 8)]);
 static RETRY: Shape = Shape(&[repeated(1, 64, ID)]);
 static REWRAP: Shape = Shape(&[messages(1, 64, 128, &REWRAPPED_KEY)]);
 static REWRAPPED_KEY: Shape = Shape(&[field(1, 0), field(2, HASH), field(3, 32)]);
-static SHARED_KEYS: Shape = Shape(&[field(1, 32), field(2, 0), field(3, 1216), field(4, 32), field(5, 0)]);
+static SHARED_KEYS: Shape = Shape(&[
+    field(1, 32),
+    field(2, 0),
+    field(3, 1216),
+    field(4, 32),
+    field(5, 0),
+]);
 static DEVICE_HELLO: Shape = Shape(&[
     field(1, limits::DEVICE_NAME_BYTES),
     field(2, 0),

@@ -70,7 +70,10 @@ pub(super) async fn read(core: &Arc<Core>) -> Result<(), Error> {
     let me = account(core)?;
     let mut begun = false;
     loop {
-        let next = core.shared.run(|machine| machine.next_restore(now_ms())).await?;
+        let next = core
+            .shared
+            .run(|machine| machine.next_restore(now_ms()))
+            .await?;
         match next {
             NextRestore::Heads(version) => {
                 let ends = core.http.backup_heads(me.user, version).await?;

@@ -329,7 +329,13 @@ pub(super) fn heard(
                 && are_named(&shared, &list)
             {
                 let by_password = tx.vault_by_password()?;
-                tell(tx, me, Some(from), keys(&shared, by_password), receiver.now_ms)?;
+                tell(
+                    tx,
+                    me,
+                    Some(from),
+                    keys(&shared, by_password),
+                    receiver.now_ms,
+                )?;
             }
             taken.answers |= said.asks_names || said.asks_keys;
         }

@@ -194,7 +194,9 @@ fn next_of(tx: &Tx<'_>, pass: u32, now_ms: u64) -> Result<NextRestore, Error> {
     if let Some(chain) = tx.chain_to_read()? {
         return Ok(NextRestore::Batches(chain));
     }
-    let wait = usize::try_from(pass).ok().and_then(|pass| NEXT_PASS_MS.get(pass));
+    let wait = usize::try_from(pass)
+        .ok()
+        .and_then(|pass| NEXT_PASS_MS.get(pass));
     let Some(wait) = wait else {
         tx.forget_restore()?;
         return Ok(NextRestore::Done);

@@ -61,7 +61,7 @@ impl ChainEnd {
             })
     }
 
-    pub(crate) fn to_http(&self) -> BackupHead {
+    pub(crate) fn to_http(self) -> BackupHead {
         BackupHead {
             device: self.device,
             number: self.head.number,

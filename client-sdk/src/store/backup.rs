@@ -2,7 +2,7 @@
 
 use rusqlite::{Row, params};
 use sordino_crypto::{Secret, backup::Entry, vault::BackupKeys};
-use sordino_protocol::{ConversationId, DeviceId, batch::Head};
+use sordino_protocol::{ConversationId, DeviceId, batch::Head, limits};
 use zeroize::Zeroizing;
 
 use super::Tx;
@@ -326,12 +326,16 @@ impl Tx<'_> {
 
     /// Where the passes stand.
     pub fn restore_passes(&self) -> Result<Passes, Error> {
-        let passes = self.one("SELECT restore_pass, restore_next_ms FROM account", [], |row| {
-            Ok(Passes {
-                pass: row.get(0)?,
-                next_ms: row.get::<_, Option<N>>(1)?.map(|n| n.0),
-            })
-        })?;
+        let passes = self.one(
+            "SELECT restore_pass, restore_next_ms FROM account",
+            [],
+            |row| {
+                Ok(Passes {
+                    pass: row.get(0)?,
+                    next_ms: row.get::<_, Option<N>>(1)?.map(|n| n.0),
+                })
+            },
+        )?;
         Ok(passes.unwrap_or_default())
     }
 

@@ -39,7 +39,10 @@ pub(super) async fn put(
     }
     let place = Place::of(&bytes).ok_or_else(|| ApiError::new(Code::BadRequest, "batch"))?;
     if place.number > limits::CHAIN_BATCHES {
-        return Err(ApiError::new(Code::TooLarge, "a chain of the key backup has 10000 batches at most"));
+        return Err(ApiError::new(
+            Code::TooLarge,
+            "a chain of the key backup has 10000 batches at most",
+        ));
     }
     if place.device != device {
         return Err(Code::Forbidden.into());

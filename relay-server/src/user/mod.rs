@@ -148,7 +148,9 @@ impl Batch {
     /// How it fits its chain. `end`: the last batch there, and what that names as the one before.
     fn fit(&self, hash: &Hash, end: Option<(Head, Hash)>) -> Result<Fit, UserError> {
         let before_last = end.map_or([0; 32], |(_, previous)| previous);
-        let fit = self.place.fit(hash, end.map(|(last, _)| last), &before_last);
+        let fit = self
+            .place
+            .fit(hash, end.map(|(last, _)| last), &before_last);
         fit.ok_or(UserError::BackupConflict)
     }
 }

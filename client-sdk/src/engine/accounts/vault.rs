@@ -95,7 +95,7 @@ impl OpenVault {
         let closes_backup = match (backup, self.list.backup) {
             (Backup::Closes(heads), Some(_)) => {
                 self.close_backup(&heads);
-                Some(heads.iter().map(ChainEnd::to_http).collect())
+                Some(heads.iter().copied().map(ChainEnd::to_http).collect())
             }
             _ => None,
         };

@@ -20,7 +20,12 @@ fn one() -> (Relay, Phone) {
 }
 
 /// The list that follows with this LSK, as whoever opened the vault makes it.
-fn renewed(alice: &mut Phone, relay: &Relay, list: &DeviceList, lsk: &ListSigningKey) -> DeviceList {
+fn renewed(
+    alice: &mut Phone,
+    relay: &Relay,
+    list: &DeviceList,
+    lsk: &ListSigningKey,
+) -> DeviceList {
     let identity_key = alice.vault(relay).identity_key;
     let change = Change::of(list, NOW).unwrap();
     let change = change.renew_lsk(&identity_key, lsk).unwrap();
@@ -101,7 +106,10 @@ fn keys_that_are_lacking_are_asked_for_once_an_hour_and_anew_for_another_list() 
     let tablet = alice.join(&mut relay);
     let joined = parse(relay.lists[&alice.user].last().unwrap()).unwrap();
     take(&mut alice, &joined);
-    assert!(!alice.machine().ask_for_keys(NOW).unwrap(), "none is lacking");
+    assert!(
+        !alice.machine().ask_for_keys(NOW).unwrap(),
+        "none is lacking"
+    );
     let renewed_once = renewed(&mut alice, &relay, &joined, &key(1));
     take(&mut alice, &renewed_once);
     let user = alice.user;

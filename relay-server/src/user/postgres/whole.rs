@@ -185,7 +185,8 @@ impl Importer {
             if next.is_some_and(|next| (&next.0, &next.1) == (version, device)) {
                 continue;
             }
-            let place = Place::of(batch).ok_or_else(|| rows::damaged("a batch of the key backup"))?;
+            let place =
+                Place::of(batch).ok_or_else(|| rows::damaged("a batch of the key backup"))?;
             sqlx::query(
                 "INSERT INTO key_backup_ends (user_id, version, device_id, number, hash, previous) \
                  VALUES ($1, $2, $3, $4, $5, $6)",
