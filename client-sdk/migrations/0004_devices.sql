@@ -14,11 +14,16 @@ CREATE TABLE next_keys (
     backup_public_key BLOB,
     backup_shared_key BLOB CHECK (length(backup_shared_key) = 32),
     -- That opens the vault from then on, if it is another.
-    recovery_key BLOB CHECK (length(recovery_key) = 20)
+    recovery_key BLOB CHECK (length(recovery_key) = 20),
+    -- What opens the vault from then on, as in the account.
+    vault_by_password INTEGER NOT NULL,
+    vault_recovery BLOB NOT NULL CHECK (length(vault_recovery) = 32)
 ) STRICT;
 
 -- When the other devices were last asked for keys that this one lacks.
 ALTER TABLE account ADD COLUMN asked_keys_ms INTEGER;
 
--- As far as this device knows: the relay could leave it out of the vault.
+-- What opens the vault, as far as this device knows: whether the password does, which the relay could leave out of the vault; and
+-- which recovery key, by its opener.
 ALTER TABLE account ADD COLUMN vault_by_password INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE account ADD COLUMN vault_recovery BLOB CHECK (length(vault_recovery) = 32);

@@ -26,7 +26,9 @@ CREATE TABLE backup_chain (
     -- Keys in it. The last batch is replaced by a fuller one until it is full.
     entries INTEGER NOT NULL,
     -- What `rows.batch` says of them; never used twice.
-    batch INTEGER NOT NULL
+    batch INTEGER NOT NULL,
+    -- Else the last batch is one that this store does not know: the store is an old copy, or the relay has another.
+    is_known INTEGER NOT NULL
 ) STRICT;
 
 -- A batch from before the relay is asked to take it until it has: then the same bytes are sent again.
@@ -61,6 +63,8 @@ CREATE TABLE restore_chains (
     floor INTEGER NOT NULL DEFAULT 0,
     -- Batches of the chain.
     total INTEGER NOT NULL,
+    -- The pass in which the relay did not give the next batch.
+    broken_in_pass INTEGER,
     PRIMARY KEY (version, device)
 ) STRICT, WITHOUT ROWID;
 

@@ -188,13 +188,16 @@ impl Client {
         Ok(key.map(RecoveryKey::new))
     }
 
-    /// The person has the recovery key: this device forgets it.
+    /// The person has this recovery key, as it was shown: this device forgets it. Another one that came meanwhile stays, and is to be
+    /// shown ([`Event::NewRecoveryKey`](crate::Event::NewRecoveryKey)).
     ///
     /// # Errors
     /// `NotRegistered`; those of the store.
-    pub async fn recovery_key_kept(&self) -> Result<(), Error> {
-        let shared = &self.inner.core.shared;
-        shared.run(|machine| machine.recovery_key_kept()).await
+    pub async fn recovery_key_kept(&self, key: &RecoveryKey) -> Result<(), Error> {
+        let (shared, key) = (&self.inner.core.shared, key.clone());
+        shared
+            .run(move |machine| machine.recovery_key_kept(key.key()))
+            .await
     }
 
     /// Logs in on a device that has no account in its store yet. The password does not leave the device. It proves who asks, and

@@ -84,6 +84,9 @@ pub enum Event {
         /// Messages that came back.
         messages: u64,
     },
+    /// Another recovery key opens the account's vault: show it. Also where [`new_recovery_key`](crate::Client::new_recovery_key) failed,
+    /// and the relay had taken it all the same.
+    NewRecoveryKey,
     /// This device was removed from the account.
     SignedOut,
     /// The relay showed something that it should not have.
@@ -185,6 +188,7 @@ pub(crate) fn event(happening: &Happening) -> Option<Event> {
             device: *device,
             loud: *loud,
         },
+        Happening::NewRecoveryKey => Event::NewRecoveryKey,
         Happening::OwnDeviceRemoved => Event::SignedOut,
         Happening::RelayMisbehaved {
             conversation,

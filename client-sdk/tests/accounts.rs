@@ -119,7 +119,16 @@ async fn who_does_not_know_the_secrets_gets_nowhere() {
     thief.register("mallory", None).await.expect("registered");
 
     // The key is forgotten once it was written down.
-    alice.client.recovery_key_kept().await.expect("kept");
+    let (key, other) = [&written, &other]
+        .map(|key| RecoveryKey::parse(key).expect("a key"))
+        .into();
+    alice
+        .client
+        .recovery_key_kept(&other)
+        .await
+        .expect("ignored");
+    assert!(alice.client.recovery_key().await.expect("read").is_some());
+    alice.client.recovery_key_kept(&key).await.expect("kept");
     assert!(alice.client.recovery_key().await.expect("read").is_none());
     let joined = alice.client.login("alice", &right).await;
     assert_eq!(code(joined), Some(Code::AlreadyRegistered));
@@ -356,10 +365,11 @@ async fn what_an_attempt_may_have_made_is_not_thrown_away() {
     let lost = client.register("alice", Some(&password)).await;
     assert_eq!(code(lost), Some(Code::Busy));
     assert_eq!(client.me(), None);
+    let key = RecoveryKey::parse(&of_bob).expect("a key");
     let unsent = client.conversation(bob.user.id).send("x").await;
     assert_eq!(code(unsent), Some(Code::NotRegistered));
     assert_eq!(
-        code(client.recovery_key_kept().await),
+        code(client.recovery_key_kept(&key).await),
         Some(Code::NotRegistered)
     );
     client.close().await;

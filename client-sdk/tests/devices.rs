@@ -44,6 +44,11 @@ async fn until_devices(at: &Client, wanted: impl Fn(&[Device]) -> bool) -> Vec<D
     .await
 }
 
+async fn kept(client: &Client, written: &str) {
+    let key = RecoveryKey::parse(written).expect("a key");
+    client.recovery_key_kept(&key).await.expect("kept");
+}
+
 async fn until_signed_out(events: &mut Events) {
     within(async {
         loop {
@@ -368,7 +373,7 @@ async fn another_recovery_key_takes_the_place_of_the_first() {
     let relay = TestRelay::start().await.expect("relay");
     let url = relay.url();
     let (phone, written) = registered(&url, "alice").await;
-    phone.client.recovery_key_kept().await.expect("kept");
+    kept(&phone.client, &written).await;
     let secret = recovery_key(&written);
     phone.client.new_recovery_key(&secret).await.expect("made");
     let next = written_down(&phone.client).await;
@@ -451,7 +456,7 @@ async fn losing_each(
         for nth in 1.. {
             let relay = TestRelay::start().await.expect("relay");
             let (phone, written) = registered(&relay.url(), "alice").await;
-            phone.client.recovery_key_kept().await.expect("kept");
+            kept(&phone.client, &written).await;
             phone.client.close().await;
             let (url, has_lost) = losing(&relay.url(), nth, what).await;
             let mut client = open(&url, phone.directory.path()).await.expect("opened");

@@ -9,7 +9,11 @@ mod contents;
 mod tests;
 
 use rand::CryptoRng;
-use sordino_protocol::{DeviceId, UserId, hash::Hash, limits, pb};
+use sordino_protocol::{
+    DeviceId, UserId,
+    hash::{Hash, sha256},
+    limits, pb,
+};
 
 use crate::{
     Secret,
@@ -140,6 +144,11 @@ impl Opener {
     /// What kind of secret it is of.
     pub fn kind(&self) -> OpenerKind {
         self.kind
+    }
+
+    /// Tells the openers of two secrets apart: the hash of the public key.
+    pub fn fingerprint(&self) -> Hash {
+        sha256(&self.public_key)
     }
 }
 

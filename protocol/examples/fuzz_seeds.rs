@@ -201,6 +201,7 @@ fn main() {
                 backup_public_key: vec![2; 1216].into(),
                 backup_shared_key: vec![3; 32].into(),
                 password_opens_vault: true,
+                recovery_opener: vec![4; 32].into(),
             })),
             some_content(pb::content::Body::DeviceHello(pb::DeviceHello {
                 name: "Phone".into(),

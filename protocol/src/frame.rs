@@ -174,6 +174,7 @@ static SHARED_KEYS: Shape = Shape(&[
     field(3, 1216),
     field(4, 32),
     field(5, 0),
+    field(6, HASH),
 ]);
 static DEVICE_HELLO: Shape = Shape(&[
     field(1, limits::DEVICE_NAME_BYTES),

@@ -16,12 +16,7 @@ pub(crate) use self::{
     login::{Locked, LoggedIn, login},
 };
 use super::{Core, errands::replenish, now_ms, shared::StoredDevice};
-use crate::{
-    error::Error,
-    net::Http,
-    password::{Password, VaultPolicy},
-    types::User,
-};
+use crate::{error::Error, net::Http, password::Password, types::User};
 
 /// Makes the account of this store, or finds that an earlier attempt has made it.
 pub(crate) async fn register(
@@ -43,13 +38,7 @@ pub(crate) async fn register(
     // A relay under another name would take the name, and then never get a login.
     unconfirmed(core).is_meant().await?;
     match ask_for_account(core, &username, password.as_ref()).await {
-        Ok(user) => {
-            let by_password = password.is_some() && core.vault_policy == VaultPolicy::PasswordToo;
-            core.shared
-                .run(move |machine| machine.set_vault_opened_by_password(by_password))
-                .await?;
-            confirm(core, user).await
-        }
+        Ok(user) => confirm(core, user).await,
         // By the last attempt, while it was asked whether it had come to anything.
         Err(refused) if matches!(refused.code(), Code::NameTaken | Code::UserExists) => {
             match made_before(core).await? {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sordino_protocol::Code;
+use sordino_protocol::{Code, batch::Head};
 
 use super::{Core, errands::newest_lists, now_ms};
 use crate::{
@@ -22,6 +22,8 @@ pub(super) async fn fill(core: &Arc<Core>) -> Result<(), Error> {
         return Ok(());
     }
     let me = account(core)?;
+    // Once: a relay that contradicts itself must not keep the device busy.
+    let mut conflict = false;
     loop {
         let next = core.shared.run(|machine| machine.next_batch()).await?;
         let Some(batch) = next else { return Ok(()) };
@@ -44,25 +46,35 @@ pub(super) async fn fill(core: &Arc<Core>) -> Result<(), Error> {
                     return Err(error);
                 }
             }
-            Err(error) if error.code() == Code::BackupConflict => {
+            Err(error) if error.code() == Code::BackupConflict && !conflict => {
+                conflict = true;
                 let version = batch.version;
                 let ends = core.http.backup_heads(me.user, version).await?;
                 let at = ends.iter().find(|end| end.device == me.device);
-                let at = at.map(|end| end.head);
-                let lost = core
-                    .shared
-                    .run(move |machine| machine.batch_refused(version, at))
-                    .await?;
-                if lost {
-                    core.shared.views().tell(&[Happening::RelayMisbehaved {
-                        conversation: None,
-                        evidence: "it has lost a part of the key backup".to_owned(),
-                    }]);
-                }
+                chain_is_elsewhere(core, version, at.map(|end| end.head)).await?;
             }
             Err(error) => return Err(error),
         }
     }
+}
+
+/// This device's chain ends elsewhere than it should; `at`: where, by the relay's word.
+pub(super) async fn chain_is_elsewhere(
+    core: &Arc<Core>,
+    version: u32,
+    at: Option<Head>,
+) -> Result<(), Error> {
+    let lost = core
+        .shared
+        .run(move |machine| machine.batch_refused(version, at))
+        .await?;
+    if lost {
+        core.shared.views().tell(&[Happening::RelayMisbehaved {
+            conversation: None,
+            evidence: "it has lost a part of the key backup".to_owned(),
+        }]);
+    }
+    Ok(())
 }
 
 /// Reads the backup to its end, the newest first; later once more, for what has come since.

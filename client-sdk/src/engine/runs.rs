@@ -65,6 +65,10 @@ impl Session<'_> {
 
     /// Runs an errand after a while, unless it is due before.
     pub(super) fn start_later(&mut self, errand: Errand, wait: Duration) {
+        // One that failed waits as long as it was told to.
+        if self.failures.contains_key(&errand) && self.later.contains_key(&errand) {
+            return;
+        }
         let at = Instant::now() + wait;
         let due = self.later.entry(errand).or_insert(at);
         *due = at.min(*due);

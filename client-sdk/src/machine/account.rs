@@ -10,11 +10,11 @@ use sordino_crypto::{
 };
 use sordino_protocol::{Code, DeviceId, UserId, http, limits, list::DeviceList};
 
-use super::own_devices::joined;
+use super::own_devices::{joined, recovery_opener};
 use super::restore::begin_restore;
 use super::{Machine, begun, registered};
 use crate::error::{Error, NO_NAME};
-use crate::store::{Durability, SharedKeys, StoredAccount, Unsettled};
+use crate::store::{Durability, SharedKeys, StoredAccount, Unsettled, VaultOpeners};
 
 /// A password as the relay is to keep it.
 pub struct SetPassword {
@@ -32,8 +32,8 @@ pub struct NewDevice {
     pub shared: SharedKeys,
     /// What opens the key backup, from the vault.
     pub backup_keys: Vec<BackupKeys>,
-    /// Whether the password opens the vault.
-    pub vault_by_password: bool,
+    /// What opens the vault.
+    pub openers: VaultOpeners,
     /// The list that names the device.
     pub list: DeviceList,
 }
@@ -95,7 +95,7 @@ impl Machine {
     ///
     /// # Errors
     /// `NotRegistered` before [`Self::begin_registration`]; those of the store.
-    pub fn registration(&self, password: Option<SetPassword>) -> Result<http::Register, Error> {
+    pub fn registration(&mut self, password: Option<SetPassword>) -> Result<http::Register, Error> {
         let account = begun(self.account.as_ref())?;
         let (list, shared, unsettled) = self.store.read(|tx| {
             let damaged = |what| Error::new(Code::StoreDamaged, what);
@@ -110,6 +110,15 @@ impl Machine {
             Some(SetPassword { record, export_key }) => (Some(record), export_key),
             None => (None, None),
         };
+        // Before the relay is asked: it may do it, and nobody hear of it.
+        if let Some(key) = &unsettled.recovery_key {
+            let openers = VaultOpeners {
+                by_password: export_key.is_some(),
+                recovery: recovery_opener(key, account.user),
+            };
+            self.store
+                .transaction(Durability::Synced, |tx| tx.set_vault_openers(openers))?;
+        }
         // An account that was begun by a version without vaults has none.
         let vault = match list.vault_version {
             0 => None,
@@ -235,14 +244,20 @@ impl Machine {
         Ok(unsettled.and_then(|unsettled| unsettled.recovery_key))
     }
 
-    /// The person has written the recovery key down: it is forgotten.
+    /// The person has written this recovery key down: it is forgotten. Another one, which came meanwhile, is not.
     ///
     /// # Errors
     /// `NotRegistered`; those of the store.
-    pub fn recovery_key_kept(&mut self) -> Result<(), Error> {
-        registered(self.account.as_ref())?;
-        self.store
-            .transaction(Durability::Synced, |tx| tx.forget_recovery_key())?;
+    pub fn recovery_key_kept(&mut self, key: &RecoveryKey) -> Result<(), Error> {
+        let user = registered(self.account.as_ref())?.user;
+        self.store.transaction(Durability::Synced, |tx| {
+            let waits = tx.unsettled()?.and_then(|unsettled| unsettled.recovery_key);
+            let waits = waits.map(|waits| recovery_opener(&waits, user));
+            match waits == Some(recovery_opener(key, user)) {
+                true => tx.forget_recovery_key(),
+                false => Ok(()),
+            }
+        })?;
         self.store.forget_log()
     }
 
@@ -276,7 +291,7 @@ impl Machine {
             account,
             shared,
             backup_keys,
-            vault_by_password,
+            openers,
             list,
         } = device;
         let before = self.account.as_ref().map(|account| account.user);
@@ -285,7 +300,7 @@ impl Machine {
                 tx.forget_account(before)?;
             }
             tx.put_account(&account, &shared)?;
-            tx.set_vault_by_password(vault_by_password)?;
+            tx.set_vault_openers(openers)?;
             begin_restore(tx, &backup_keys)?;
             tx.put_list(&list, now_ms)?;
             tx.put_pin(&Pin::first(&list), &[])

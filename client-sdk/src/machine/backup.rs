@@ -87,6 +87,7 @@ impl Machine {
                 previous: upload.previous,
                 entries: upload.entries,
                 batch: upload.batch,
+                is_known: true,
             })?;
             tx.forget_upload()
         })
@@ -111,9 +112,10 @@ impl Machine {
             if let Some(chain) = chain
                 && chain.last != last
             {
-                // Another batch of the same number has not what this one had.
+                // Another batch of the same number has not what this one had, unless nobody knows what that was.
                 tx.empty_batch(chain.batch)?;
-                lost = last.number <= chain.last.number;
+                lost = last.number < chain.last.number
+                    || (last.number == chain.last.number && chain.is_known);
                 if last.number < chain.last.number {
                     tx.empty_batches()?;
                 }
@@ -123,19 +125,25 @@ impl Machine {
         })
     }
 
-    /// Whether the relay says of this device's chain what this device knows of it: before it is said to everybody.
+    /// Whether this device's chain ends where the relay says, as far as this device knows.
     ///
     /// # Errors
-    /// `RelayMisbehaved` if it has lost a part; those of the store.
-    pub fn check_own_chain(&self, version: u32, at: Option<Head>) -> Result<(), Error> {
+    /// Those of the store.
+    pub fn own_chain_ends_at(&self, version: u32, at: Option<Head>) -> Result<bool, Error> {
         self.store.read(|tx| {
+            let of_version = |upload: &Upload| upload.version == version;
+            let on_its_way = tx.upload()?.filter(of_version).map(|upload| Head {
+                number: upload.number,
+                hash: batch_hash(&upload.bytes),
+            });
             let chain = tx.chain()?.filter(|chain| chain.version == version);
-            let known = chain.map_or(0, |chain| chain.last.number);
-            if at.map_or(0, |at| at.number) < known {
-                let detail = "it has lost a part of the key backup";
-                return Err(Error::new(Code::RelayMisbehaved, detail));
-            }
-            Ok(())
+            let last = chain.filter(|chain| chain.last.number > 0);
+            // Of what an old copy of the store does not know the number suffices.
+            let known = last.is_none_or(|chain| {
+                at == Some(chain.last)
+                    || (!chain.is_known && at.is_some_and(|at| at.number >= chain.last.number))
+            });
+            Ok((on_its_way.is_some() && at == on_its_way) || known)
         })
     }
 
@@ -195,6 +203,7 @@ fn goes_on(tx: &Tx<'_>, version: u32, last: Head) -> Result<(), Error> {
         previous: NONE,
         entries: full(),
         batch: batch.saturating_add(1),
+        is_known: false,
     })
 }
 
@@ -217,6 +226,7 @@ fn seal(tx: &Tx<'_>, sealer: &BackupSealer, device: DeviceId) -> Result<Option<U
             previous: NONE,
             entries: full(),
             batch,
+            is_known: true,
         });
     let open = chain.entries < full();
     let room = full() - if open { chain.entries } else { 0 };

@@ -38,6 +38,8 @@ pub enum Happening {
         /// Nobody vouches for it.
         loud: bool,
     },
+    /// Another recovery key opens the vault, and waits to be written down.
+    NewRecoveryKey,
     /// This device is no longer on its owner's list.
     OwnDeviceRemoved,
     /// The relay showed something that it should not have; the words say what, for an operator.

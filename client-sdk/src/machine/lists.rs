@@ -214,7 +214,7 @@ pub(super) fn take(
         stop_sending(tx, user, *device, now_ms)?;
     }
     if user == me {
-        lists_moved(tx, &chain, now_ms)?;
+        lists_moved(tx, &chain, now_ms, happenings)?;
     }
     tell(tx, me, my_device, user, &moved, now_ms, happenings)?;
     Ok(Lists::Taken)

@@ -3,7 +3,10 @@
 //! They write to each other in the conversation of the user with themselves. Whoever makes new keys sends them there; who finds
 //! that it lacks those which the newest list names asks. Keys are believed where that list names them, whoever brought them.
 
-use sordino_crypto::{Secret, backup::BackupSealer, keys::ListSigningKey, lists::Change};
+use sordino_crypto::{
+    Secret, backup::BackupSealer, keys::ListSigningKey, lists::Change, recovery::RecoveryKey,
+    vault::OpenerSecret,
+};
 use sordino_protocol::{
     Code, ConversationId, DeviceId, Header, UserId, hash, limits,
     list::{Device, DeviceList, ListError},
@@ -13,9 +16,11 @@ use sordino_protocol::{
 use super::notes::Notes;
 use super::receive::{Receiver, Taken};
 use super::sessions::put_control;
-use super::{Machine, registered};
+use super::{Happening, Machine, registered};
 use crate::error::Error;
-use crate::store::{Conversation, Durability, NextKeys, SharedKeys, StoredAccount, Tx};
+use crate::store::{
+    Conversation, Durability, NextKeys, SharedKeys, StoredAccount, Tx, VaultOpeners,
+};
 
 /// Between two questions for the same keys.
 const ASK_AGAIN_MS: u64 = 60 * 60 * 1000;
@@ -157,17 +162,8 @@ impl Machine {
     /// # Errors
     /// Those of the store.
     pub fn vault_is_opened_by_password(&self) -> Result<bool, Error> {
-        self.store.read(|tx| tx.vault_by_password())
-    }
-
-    /// What is known of what opens the vault.
-    ///
-    /// # Errors
-    /// Those of the store.
-    pub fn set_vault_opened_by_password(&mut self, by_password: bool) -> Result<(), Error> {
-        self.store.transaction(Durability::Synced, |tx| {
-            tx.set_vault_by_password(by_password)
-        })
+        let openers = self.store.read(|tx| tx.vault_openers())?;
+        Ok(openers.is_some_and(|openers| openers.by_password))
     }
 
     /// Keeps keys before the relay is asked for a list that names them.
@@ -231,8 +227,7 @@ pub(super) fn joined(
         return Ok(());
     }
     if let Some(shared) = tx.shared_keys()? {
-        let by_password = tx.vault_by_password()?;
-        tell(tx, me, None, keys(&shared, by_password), now_ms)?;
+        tell(tx, me, None, keys(tx, &shared)?, now_ms)?;
     }
     let asks = Asks {
         names: true,
@@ -242,7 +237,12 @@ pub(super) fn joined(
 }
 
 /// The own list has moved on, by these lists: keys that wait for one of them are the account's, or will never be.
-pub(super) fn lists_moved(tx: &Tx<'_>, lists: &[DeviceList], now_ms: u64) -> Result<(), Error> {
+pub(super) fn lists_moved(
+    tx: &Tx<'_>,
+    lists: &[DeviceList],
+    now_ms: u64,
+    happenings: &mut Vec<Happening>,
+) -> Result<(), Error> {
     let (Some(newest), Some(me)) = (lists.last(), tx.account()?) else {
         return Ok(());
     };
@@ -250,19 +250,37 @@ pub(super) fn lists_moved(tx: &Tx<'_>, lists: &[DeviceList], now_ms: u64) -> Res
     tx.set_asked_keys_ms(None)?;
     for next in tx.next_keys()? {
         let lsk = next.shared.list_signing_key.public();
-        // Also where another list has followed already: whoever wrote that vault left what opens it as it was.
-        if let Some(key) = &next.recovery_key
-            && lists.iter().any(|list| list.lsk == lsk)
-        {
+        if !lists.iter().any(|list| list.lsk == lsk) {
+            continue;
+        }
+        // Also where another list has followed already. Whether that came with another recovery key its maker says.
+        if let Some(key) = &next.recovery_key {
             tx.put_recovery_key(key)?;
+            happenings.push(Happening::NewRecoveryKey);
         }
         if are_named(&next.shared, newest) {
             tx.set_shared_keys(&next.shared)?;
-            let by_password = tx.vault_by_password()?;
-            tell(tx, &me, None, keys(&next.shared, by_password), now_ms)?;
+            opened_by(tx, me.user, next.openers)?;
+            tell(tx, &me, None, keys(tx, &next.shared)?, now_ms)?;
         }
     }
     tx.forget_next_keys(newest.version)
+}
+
+/// This opens the vault from now on. A recovery key that still waits to be written down, and is another, is worth nothing.
+fn opened_by(tx: &Tx<'_>, user: UserId, openers: VaultOpeners) -> Result<(), Error> {
+    tx.set_vault_openers(openers)?;
+    let waits = tx.unsettled()?.and_then(|unsettled| unsettled.recovery_key);
+    let waits = waits.map(|key| recovery_opener(&key, user));
+    if waits.is_some_and(|waits| waits != openers.recovery) {
+        tx.forget_recovery_key()?;
+    }
+    Ok(())
+}
+
+/// Names what a recovery key opens the vault with.
+pub(super) fn recovery_opener(key: &RecoveryKey, user: UserId) -> [u8; 32] {
+    OpenerSecret::recovery_key(key, user).opener().fingerprint()
 }
 
 /// Keys that the newest list names and this device has not are asked for, once an hour.
@@ -308,7 +326,14 @@ pub(super) fn heard(
                 && are_named(&shared, &list)
             {
                 tx.set_shared_keys(&shared)?;
-                tx.set_vault_by_password(keys.password_opens_vault)?;
+                if let Ok(recovery) = keys.recovery_opener.as_ref().try_into() {
+                    let by_password = keys.password_opens_vault;
+                    let openers = VaultOpeners {
+                        by_password,
+                        recovery,
+                    };
+                    opened_by(tx, me.user, openers)?;
+                }
             }
         }
         Body::DeviceHello(said) => {
@@ -328,14 +353,7 @@ pub(super) fn heard(
                 && let Some(shared) = tx.shared_keys()?
                 && are_named(&shared, &list)
             {
-                let by_password = tx.vault_by_password()?;
-                tell(
-                    tx,
-                    me,
-                    Some(from),
-                    keys(&shared, by_password),
-                    receiver.now_ms,
-                )?;
+                tell(tx, me, Some(from), keys(tx, &shared)?, receiver.now_ms)?;
             }
             taken.answers |= said.asks_names || said.asks_keys;
         }
@@ -363,10 +381,11 @@ fn hello(tx: &Tx<'_>, me: &StoredAccount, asks: Asks) -> Result<Body, Error> {
     }))
 }
 
-fn keys(shared: &SharedKeys, password_opens_vault: bool) -> Body {
+fn keys(tx: &Tx<'_>, shared: &SharedKeys) -> Result<Body, Error> {
     let backup = shared.backup.as_ref();
     let secret = |key: &Secret<32>| key.expose().to_vec().into();
-    Body::SharedKeys(pb::SharedKeys {
+    let openers = tx.vault_openers()?;
+    Ok(Body::SharedKeys(pb::SharedKeys {
         list_signing_key: secret(&shared.list_signing_key.to_secret()),
         backup_version: backup.map_or(0, BackupSealer::version),
         backup_public_key: backup
@@ -375,8 +394,11 @@ fn keys(shared: &SharedKeys, password_opens_vault: bool) -> Body {
         backup_shared_key: backup
             .map(|backup| secret(backup.shared_key()))
             .unwrap_or_default(),
-        password_opens_vault,
-    })
+        password_opens_vault: openers.is_some_and(|openers| openers.by_password),
+        recovery_opener: openers
+            .map(|openers| openers.recovery.to_vec().into())
+            .unwrap_or_default(),
+    }))
 }
 
 fn read_keys(user: UserId, keys: &pb::SharedKeys) -> Option<SharedKeys> {

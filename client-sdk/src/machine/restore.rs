@@ -21,7 +21,8 @@ use crate::store::{
 
 /// After each pass but the last: how long later what came in the meantime is looked for. Other devices add what they have with some
 /// delay, and a device that is offline adds it when it is back.
-const NEXT_PASS_MS: [u64; 2] = [60 * 1000, 600 * 1000];
+const NEXT_PASS_MS: [u64; 2] = [60 * 1000, LONGEST_MS];
+const LONGEST_MS: u64 = 600 * 1000;
 
 /// What to fetch next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,13 +46,16 @@ impl Machine {
     /// `NotRegistered`; those of the store.
     pub fn next_restore(&mut self, now_ms: u64) -> Result<NextRestore, Error> {
         registered(self.account.as_ref())?;
+        if !self.store.read(|tx| tx.restore_progress())?.begun {
+            return Ok(NextRestore::Done);
+        }
         let next = self.store.transaction(Durability::Relaxed, |tx| {
-            if !tx.restore_progress()?.begun {
-                return Ok(NextRestore::Done);
-            }
             let Passes { pass, next_ms } = tx.restore_passes()?;
             match next_ms {
-                Some(at) if now_ms < at => return Ok(NextRestore::Later(at)),
+                // Unless the clock has gone back.
+                Some(at) if now_ms < at && at - now_ms <= LONGEST_MS => {
+                    return Ok(NextRestore::Later(at));
+                }
                 Some(_) => {
                     let pass = pass.saturating_add(1);
                     tx.set_restore_passes(Passes {
@@ -111,7 +115,8 @@ impl Machine {
             let Some(keys) = tx.restore_keys(chain.version)? else {
                 return Ok(Vec::new());
             };
-            if tx.chain_to_read()? != Some(*chain) {
+            let pass = tx.restore_passes()?.pass;
+            if tx.chain_to_read(pass)? != Some(*chain) {
                 return Ok(Vec::new());
             }
             let mut left = *chain;
@@ -130,9 +135,9 @@ impl Machine {
                         left.next.number
                     ),
                 });
-                left.next.number = left.floor;
             }
-            tx.set_chain_to_read(&left)?;
+            // In the next pass it is asked for again.
+            tx.set_chain_to_read(&left, (!intact).then_some(pass))?;
             Ok(happenings)
         })
     }
@@ -157,12 +162,13 @@ impl Machine {
                 let Some(entry) = tx.restored_key(conversation, row.seq)? else {
                     continue;
                 };
-                if open_row(tx, me, &entry, row, now_ms, &mut happenings)? {
+                let opened = open_row(tx, me, &entry, row, now_ms, &mut happenings)?;
+                if opened != Opened::Otherwise {
                     tx.forget_restored_key(conversation, row.seq)?;
-                    if first_pass {
-                        // Another device has shown it.
-                        tx.raise_read(conversation, row.seq)?;
-                    }
+                }
+                // Another device has shown it.
+                if opened == Opened::Shown && first_pass {
+                    tx.raise_read(conversation, row.seq)?;
                 }
             }
             let from = rows.iter().map(|row| row.seq).min();
@@ -191,7 +197,7 @@ fn next_of(tx: &Tx<'_>, pass: u32, now_ms: u64) -> Result<NextRestore, Error> {
     if let Some(version) = tx.version_to_ask_for(pass)? {
         return Ok(NextRestore::Heads(version));
     }
-    if let Some(chain) = tx.chain_to_read()? {
+    if let Some(chain) = tx.chain_to_read(pass)? {
         return Ok(NextRestore::Batches(chain));
     }
     let wait = usize::try_from(pass)
@@ -242,8 +248,18 @@ fn take_batch(
     Ok(true)
 }
 
-/// Opens a row of before with its key, where this device has seen that row pass and could not read it. `false`: the relay shows
-/// another one, and the key is good for the right one.
+/// What came of a row and its key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Opened {
+    /// It is shown now.
+    Shown,
+    /// There is nothing to be shown, now or later.
+    Nothing,
+    /// The relay shows another one, and the key is good for the right one.
+    Otherwise,
+}
+
+/// Opens a row of before with its key, where this device has seen that row pass and could not read it.
 fn open_row(
     tx: &Tx<'_>,
     me: &StoredAccount,
@@ -251,35 +267,36 @@ fn open_row(
     row: &HistoryRow,
     now_ms: u64,
     happenings: &mut Vec<Happening>,
-) -> Result<bool, Error> {
+) -> Result<Opened, Error> {
     let (conversation, seq) = (entry.conversation, entry.seq);
     let kind = tx.row_kind(conversation, seq)?;
-    if kind != Some(RowKind::NotForMe) {
-        return Ok(true);
-    }
-    if tx.row_hash(conversation, seq)? != Some(Some(entry.env_hash)) {
+    let held = tx.row_hash(conversation, seq)?.flatten();
+    if held.is_some_and(|held| held != entry.env_hash) {
         // The device that sealed the key was shown another row there.
         if tx.note_views_differ(conversation)? {
             happenings.push(Happening::ViewsDiffer { conversation, seq });
         }
-        return Ok(true);
+        return Ok(Opened::Nothing);
+    }
+    if kind != Some(RowKind::NotForMe) {
+        return Ok(Opened::Nothing);
     }
     let header = row.header.0.as_ref();
     let content_hash: Result<Hash, _> = row.content_hash.0.as_ref().try_into();
     let genuine = content_hash.is_ok_and(|hash| env_hash(header, &hash) == entry.env_hash);
     let (true, Ok(parsed), Ok(content_hash)) = (genuine, Header::parse(header), content_hash)
     else {
-        return Ok(false);
+        return Ok(Opened::Otherwise);
     };
     // Erased, or past its time.
     let Some(content) = &row.content else {
-        return Ok(true);
+        return Ok(Opened::Nothing);
     };
     if sha256(&content.0) != content_hash {
-        return Ok(false);
+        return Ok(Opened::Otherwise);
     }
     let Ok(opened) = open_content(header, &content.0, &entry.content_key) else {
-        return Ok(true);
+        return Ok(Opened::Nothing);
     };
     tx.row_restored(conversation, seq, &entry.content_key)?;
     if let (Class::Message, Some(pb::content::Body::Text(text))) = (parsed.class, opened.body) {
@@ -297,7 +314,7 @@ fn open_row(
             happenings.push(Happening::Restored(item));
         }
     }
-    Ok(true)
+    Ok(Opened::Shown)
 }
 
 /// Keeps what the vault gave to read with.

@@ -46,14 +46,25 @@ pub struct Unsettled {
     pub recovery_key: Option<RecoveryKey>,
 }
 
+/// What opens the vault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VaultOpeners {
+    /// The password does.
+    pub by_password: bool,
+    /// The recovery key's opener, by its fingerprint.
+    pub recovery: [u8; 32],
+}
+
 /// What is to take the place of [`SharedKeys`].
 pub struct NextKeys {
     /// The version of the list that is to name them.
     pub list_version: u32,
     /// The keys.
     pub shared: SharedKeys,
-    /// What opens the vault from then on, if it is another.
+    /// The recovery key from then on, if it is another.
     pub recovery_key: Option<RecoveryKey>,
+    /// What opens the vault from then on.
+    pub openers: VaultOpeners,
 }
 
 /// What a discovered rollback of the store has left.
@@ -178,7 +189,7 @@ impl Tx<'_> {
         let backup = next.shared.backup.as_ref();
         let recovery_key = next.recovery_key.as_ref().map(RecoveryKey::to_secret);
         self.run(
-            "INSERT OR REPLACE INTO next_keys VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT OR REPLACE INTO next_keys VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             params![
                 next.shared.list_signing_key.to_secret().expose(),
                 next.list_version,
@@ -186,23 +197,29 @@ impl Tx<'_> {
                 backup.map(BackupSealer::public_key),
                 backup.map(|backup| backup.shared_key().expose().as_slice()),
                 recovery_key.as_ref().map(|key| key.expose().as_slice()),
+                next.openers.by_password,
+                next.openers.recovery,
             ],
         )?;
         Ok(())
     }
 
-    /// What [`Self::put_next_keys`] kept.
+    /// What [`Self::put_next_keys`] kept, in the order of the lists.
     pub fn next_keys(&self) -> Result<Vec<NextKeys>, Error> {
         self.all(
             "SELECT n.list_signing_key, user, n.backup_version, n.backup_public_key, n.backup_shared_key,
-                 list_version, recovery_key
-             FROM next_keys n, account",
+                 list_version, recovery_key, n.vault_by_password, n.vault_recovery
+             FROM next_keys n, account ORDER BY list_version",
             [],
             |row| {
                 Ok(NextKeys {
                     shared: shared_keys(row)?,
                     list_version: row.get(5)?,
                     recovery_key: secret(row.get(6)?).map(RecoveryKey::from_secret),
+                    openers: VaultOpeners {
+                        by_password: row.get(7)?,
+                        recovery: row.get(8)?,
+                    },
                 })
             },
         )
@@ -214,17 +231,28 @@ impl Tx<'_> {
         self.run(forget, [list_version]).map(drop)
     }
 
-    /// Whether the password is known to open the vault.
-    pub fn vault_by_password(&self) -> Result<bool, Error> {
-        let flag = self.one("SELECT vault_by_password FROM account", [], |row| {
-            row.get(0)
-        })?;
-        Ok(flag.unwrap_or(false))
+    /// What is known to open the vault.
+    pub fn vault_openers(&self) -> Result<Option<VaultOpeners>, Error> {
+        let found = self.one(
+            "SELECT vault_by_password, vault_recovery FROM account",
+            [],
+            |row| Ok((row.get(0)?, row.get::<_, Option<_>>(1)?)),
+        )?;
+        Ok(found.and_then(|(by_password, recovery)| {
+            let recovery = recovery?;
+            Some(VaultOpeners {
+                by_password,
+                recovery,
+            })
+        }))
     }
 
-    /// Sets [`Self::vault_by_password`].
-    pub fn set_vault_by_password(&self, by_password: bool) -> Result<(), Error> {
-        self.run("UPDATE account SET vault_by_password = ?1", [by_password])?;
+    /// This opens the vault from now on.
+    pub fn set_vault_openers(&self, openers: VaultOpeners) -> Result<(), Error> {
+        self.run(
+            "UPDATE account SET vault_by_password = ?1, vault_recovery = ?2",
+            params![openers.by_password, openers.recovery],
+        )?;
         Ok(())
     }
 

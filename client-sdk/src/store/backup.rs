@@ -23,6 +23,8 @@ pub struct Chain {
     pub entries: u32,
     /// How rows name it; never used twice.
     pub batch: u64,
+    /// What is in the last one is known here.
+    pub is_known: bool,
 }
 
 /// A batch on its way to the relay.
@@ -93,7 +95,7 @@ impl Tx<'_> {
     /// This device's chain, if it has begun one.
     pub fn chain(&self) -> Result<Option<Chain>, Error> {
         self.one(
-            "SELECT version, number, hash, previous, entries, batch FROM backup_chain",
+            "SELECT version, number, hash, previous, entries, batch, is_known FROM backup_chain",
             [],
             |row| {
                 Ok(Chain {
@@ -105,6 +107,7 @@ impl Tx<'_> {
                     previous: row.get(3)?,
                     entries: row.get(4)?,
                     batch: row.get::<_, N>(5)?.0,
+                    is_known: row.get(6)?,
                 })
             },
         )
@@ -113,7 +116,7 @@ impl Tx<'_> {
     /// Sets [`Self::chain`].
     pub fn put_chain(&self, chain: &Chain) -> Result<(), Error> {
         self.run(
-            "INSERT OR REPLACE INTO backup_chain VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT OR REPLACE INTO backup_chain VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             params![
                 chain.version,
                 N(chain.last.number),
@@ -121,6 +124,7 @@ impl Tx<'_> {
                 chain.previous,
                 chain.entries,
                 N(chain.batch),
+                chain.is_known,
             ],
         )?;
         Ok(())
@@ -257,7 +261,7 @@ impl Tx<'_> {
         self.run(
             "INSERT INTO restore_chains (version, device, number, hash, total) VALUES (?1, ?2, ?3, ?4, ?3)
              ON CONFLICT DO UPDATE SET number = excluded.number, hash = excluded.hash,
-                 floor = max(total - 1, 0), total = excluded.total
+                 floor = CASE WHEN number > floor THEN floor ELSE max(total - 1, 0) END, total = excluded.total
              WHERE excluded.total >= total",
             params![version, device.as_bytes(), N(last.number), last.hash],
         )?;
@@ -303,12 +307,13 @@ impl Tx<'_> {
     }
 
     /// The chain to be read next: of the newest version, the one of which most is left.
-    pub fn chain_to_read(&self) -> Result<Option<ChainToRead>, Error> {
+    pub fn chain_to_read(&self, pass: u32) -> Result<Option<ChainToRead>, Error> {
         self.one(
             "SELECT c.version, device, number, hash, floor, number = total AND is_closed = 0
              FROM restore_chains c JOIN restore_keys k ON k.version = c.version
-             WHERE number > floor ORDER BY c.version DESC, number - floor DESC LIMIT 1",
-            [],
+             WHERE number > floor AND (broken_in_pass IS NULL OR broken_in_pass < ?1)
+             ORDER BY c.version DESC, number - floor DESC LIMIT 1",
+            [pass],
             |row| {
                 Ok(ChainToRead {
                     version: row.get(0)?,
@@ -354,14 +359,19 @@ impl Tx<'_> {
     }
 
     /// A chain is read down to here.
-    pub fn set_chain_to_read(&self, chain: &ChainToRead) -> Result<(), Error> {
+    pub fn set_chain_to_read(
+        &self,
+        chain: &ChainToRead,
+        broken_in_pass: Option<u32>,
+    ) -> Result<(), Error> {
         self.run(
-            "UPDATE restore_chains SET number = ?3, hash = ?4 WHERE version = ?1 AND device = ?2",
+            "UPDATE restore_chains SET number = ?3, hash = ?4, broken_in_pass = ?5 WHERE version = ?1 AND device = ?2",
             params![
                 chain.version,
                 chain.device.as_bytes(),
                 N(chain.next.number),
                 chain.next.hash,
+                broken_in_pass,
             ],
         )?;
         Ok(())
@@ -451,7 +461,8 @@ impl Tx<'_> {
         let progress = self.one(
             "SELECT EXISTS (SELECT 1 FROM restore_keys),
                  EXISTS (SELECT 1 FROM restore_keys WHERE is_closed = 0 AND asked_in_pass IS NULL)
-                     OR EXISTS (SELECT 1 FROM restore_chains WHERE number > floor)
+                     OR EXISTS (SELECT 1 FROM restore_chains, account WHERE number > floor
+                         AND (broken_in_pass IS NULL OR broken_in_pass < restore_pass))
                      OR EXISTS (SELECT 1 FROM restored_keys WHERE tried = 0),
                  (SELECT coalesce(sum(total - max(number, floor)), 0) FROM restore_chains),
                  (SELECT coalesce(sum(total - floor), 0) FROM restore_chains),

@@ -23,7 +23,7 @@ use rusqlite::{Connection, ErrorCode, TransactionBehavior};
 use sordino_protocol::error::Code;
 
 use crate::error::Error;
-pub use account::{NextKeys, RollbackState, SharedKeys, StoredAccount, Unsettled};
+pub use account::{NextKeys, RollbackState, SharedKeys, StoredAccount, Unsettled, VaultOpeners};
 pub use backup::{Chain, ChainToRead, Passes, RestoreProgress, Upload};
 pub use conversations::Conversation;
 pub use key::{FileKey, FixedKey, KeyStore, StoreKey};

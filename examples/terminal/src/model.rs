@@ -204,7 +204,7 @@ pub(crate) enum Command {
         device: DeviceId,
         key: Option<Typed>,
     },
-    RecoveryKeyKept,
+    RecoveryKeyKept(Typed),
     Find(String),
     Open(UserId),
     Send {

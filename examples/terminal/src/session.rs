@@ -108,8 +108,11 @@ impl Session {
                 let removed = remove(&client, device, key).await;
                 Some(Event::DevicesChanged(removed.map_err(|e| words::error(&e))))
             }),
-            Command::RecoveryKeyKept => tell(news, async move {
-                let kept = client.recovery_key_kept().await;
+            Command::RecoveryKeyKept(key) => tell(news, async move {
+                let kept = match RecoveryKey::parse(&key.0) {
+                    Ok(key) => client.recovery_key_kept(&key).await,
+                    Err(error) => Err(error),
+                };
                 kept.err().map(|e| Event::Notice(words::error(&e)))
             }),
             Command::Find(name) => tell(news, async move {
@@ -264,6 +267,7 @@ async fn follow_events(client: Client, mut events: Events, news: Sender<Event>) 
                 Some(Event::Alarm(Clean::line(words::OWN_DEVICE)))
             }
             sordino::Event::Connection(state) => Some(Event::Connection(connection(state))),
+            sordino::Event::NewRecoveryKey => recovery_key(client.clone()).await,
             sordino::Event::Received(message) => Some(Event::Received(message.author)),
             other => words::event(&other),
         };

@@ -14,7 +14,13 @@ use super::{
     vault::{Backup, OpenVault, Renewed, is_opened_by},
 };
 use crate::{
-    engine::{Core, errands::newest_lists, now_ms, shared::StoredDevice},
+    engine::{
+        Core,
+        backup::{chain_is_elsewhere, fill},
+        errands::newest_lists,
+        now_ms,
+        shared::StoredDevice,
+    },
     error::Error,
     login::RecoveryKey,
     machine::{SetPassword, removing},
@@ -74,10 +80,18 @@ impl Here {
                 let ends = core.http.backup_heads(self.user, version).await?;
                 let own = ends.iter().find(|end| end.device == self.device);
                 let own = own.map(|end| end.head);
-                // What the vault says is believed for ever: as far as this device can tell, it has to be true.
-                core.shared
-                    .run(move |machine| machine.check_own_chain(version, own))
-                    .await?;
+                let same = core
+                    .shared
+                    .run(move |machine| machine.own_chain_ends_at(version, own));
+                if same.await? {
+                    return Ok(Backup::Closes(ends));
+                }
+                // What the vault says is believed for ever: as far as this device can, it puts in what is missing before.
+                chain_is_elsewhere(core, version, own).await?;
+                if let Err(error) = fill(core).await {
+                    tracing::warn!(code = error.code().as_str(), "the key backup is not filled");
+                }
+                let ends = core.http.backup_heads(self.user, version).await?;
                 Ok(Backup::Closes(ends))
             }
             None => Ok(Backup::GoesOn),
@@ -164,13 +178,14 @@ impl Here {
             vault,
             shared,
             closes_backup,
-            by_password,
+            openers,
             ..
         } = renewed;
         let next = NextKeys {
             list_version: list.version,
             shared,
             recovery_key,
+            openers,
         };
         core.shared
             .run(move |machine| machine.begin_new_keys(&next))
@@ -181,10 +196,7 @@ impl Here {
             closes_backup,
             password,
         };
-        self.store(core, http, list, &put).await?;
-        core.shared
-            .run(move |machine| machine.set_vault_opened_by_password(by_password))
-            .await
+        self.store(core, http, list, &put).await
     }
 }
 

@@ -198,12 +198,18 @@ impl Locked {
         instead_of: Option<DeviceId>,
     ) -> Result<Asked, Error> {
         let vault = self.open_vault(recovery_key)?;
-        let backup = match (instead_of, self.list.backup) {
-            (Some(_), Some(backup)) => {
-                let heads = self.http.backup_heads(self.user, backup.version).await;
-                Backup::Closes(heads.map_err(ended)?)
+        let backup = match self.list.backup {
+            Some(backup) => {
+                let ends = self.http.backup_heads(self.user, backup.version).await;
+                let ends = ends.map_err(ended)?;
+                // Of devices that left there may be chains until there is no room for another.
+                match instead_of.is_some() || ends.len() + limits::DEVICES >= limits::BACKUP_CHAINS
+                {
+                    true => Backup::Closes(ends),
+                    false => Backup::GoesOn,
+                }
             }
-            _ => Backup::GoesOn,
+            None => Backup::GoesOn,
         };
         let (asked, device) = self.join(vault, backup, instead_of)?;
         self.core
@@ -249,7 +255,7 @@ impl Locked {
             shared,
             closes_backup,
             backup_keys,
-            by_password,
+            openers,
         } = vault.renew(now, backup, |change| {
             let change = change.add_unvouched(entry);
             match instead_of {
@@ -272,7 +278,7 @@ impl Locked {
             },
             shared,
             backup_keys,
-            vault_by_password: by_password,
+            openers,
             list: list.clone(),
         };
         let asked = Asked {

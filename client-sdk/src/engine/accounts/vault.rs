@@ -6,11 +6,18 @@ use sordino_crypto::{
     backup::BackupSealer,
     keys::ListSigningKey,
     lists::Change,
-    vault::{BackupHead, BackupKeys, Contents, OpenError, OpenerKind, OpenerSecret, VaultId},
+    vault::{
+        BackupHead, BackupKeys, Contents, OpenError, Opener, OpenerKind, OpenerSecret, VaultId,
+    },
 };
 use sordino_protocol::{Code, http, list::DeviceList, pb};
 
-use crate::{error::Error, machine::refused, net::calls::ChainEnd, store::SharedKeys};
+use crate::{
+    error::Error,
+    machine::refused,
+    net::calls::ChainEnd,
+    store::{SharedKeys, VaultOpeners},
+};
 
 /// A vault with the list that it belongs to.
 pub(super) struct OpenVault {
@@ -28,8 +35,8 @@ pub(super) struct Renewed {
     pub(super) closes_backup: Option<Vec<http::BackupHead>>,
     /// What opens the key backup, all of it.
     pub(super) backup_keys: Vec<BackupKeys>,
-    /// Whether the password opens the vault.
-    pub(super) by_password: bool,
+    /// What opens the vault.
+    pub(super) openers: VaultOpeners,
 }
 
 /// What becomes of the key backup with the next list.
@@ -100,6 +107,7 @@ impl OpenVault {
             _ => None,
         };
         let sealer = self.sealer();
+        let openers = self.openers();
         let version = self.list.vault_version.saturating_add(1);
         let backup_version = sealer.as_ref().map_or(0, BackupSealer::version);
         let id = VaultId {
@@ -126,13 +134,22 @@ impl OpenVault {
                 backup: sealer,
             },
             closes_backup,
-            by_password: self
-                .contents
-                .openers
-                .iter()
-                .any(|opener| opener.kind() == OpenerKind::Password),
+            openers,
             backup_keys: self.contents.backup_keys,
         })
+    }
+
+    fn openers(&self) -> VaultOpeners {
+        let of = |kind| {
+            let openers = self.contents.openers.iter();
+            openers
+                .into_iter()
+                .find(move |opener| opener.kind() == kind)
+        };
+        VaultOpeners {
+            by_password: of(OpenerKind::Password).is_some(),
+            recovery: of(OpenerKind::RecoveryKey).map_or([0; 32], Opener::fingerprint),
+        }
     }
 
     /// The newest version ends at these heads, and another begins.

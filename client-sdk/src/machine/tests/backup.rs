@@ -118,11 +118,30 @@ fn what_the_relay_has_lost_of_the_chain_is_put_into_it_anew() {
         assert_eq!(place.previous, at.map_or(NONE, |at| at.hash));
         assert_eq!(seqs(&entries), HashSet::from([1, 2, 3]), "{at:?}");
     }
-    // And before it is said to everybody, this device says what it knows.
-    let check = |phone: &mut Phone, at| phone.machine().check_own_chain(1, at).is_ok();
-    assert!(!check(&mut alice, None));
-    assert!(!check(&mut alice, Some(other)));
-    assert!(check(&mut alice, Some(Head { number: 8, ..other })));
+    // Before it is said to everybody, this device looks whether that is what it knows.
+    let last = stored_end(&mut alice);
+    let check = |phone: &mut Phone, at| phone.machine().own_chain_ends_at(1, at).unwrap();
+    assert!(check(&mut alice, Some(last)));
+    for wrong in [
+        None,
+        Some(other),
+        Some(Head {
+            hash: [9; 32],
+            ..last
+        }),
+    ] {
+        assert!(!check(&mut alice, wrong));
+    }
+}
+
+/// Where the phone's chain ends, after another batch.
+fn stored_end(phone: &mut Phone) -> Head {
+    let at = Head {
+        number: 20,
+        hash: [8; 32],
+    };
+    phone.machine().batch_refused(1, Some(at)).unwrap();
+    end(&stored(phone))
 }
 
 #[test]
@@ -146,10 +165,7 @@ fn an_old_copy_of_the_store_replaces_no_batch() {
     let next = next(&mut alice).unwrap();
     assert_eq!(next.number, 2, "the fuller one stays");
     let told = alice.machine().batch_refused(1, Some(end(&fuller)));
-    assert!(
-        told.unwrap(),
-        "what this store has of it is put in once more"
-    );
+    assert!(!told.unwrap(), "the relay has lost nothing");
     let again = stored(&mut alice);
     let (place, _) = opened(&mut alice, &relay, &again);
     assert_eq!((place.number, place.previous), (2, end(&fuller).hash));
@@ -239,6 +255,9 @@ fn a_new_phone_shows_what_was_before_it_and_looks_twice_more() {
     // The row that passed by after the tablet had caught up is none that it has seen.
     rows(&mut tablet, &bob, &shown);
     assert_eq!(tablet.shown(bob.user), SHOWN);
+    let conversation = tablet.conversation(bob.user);
+    let read = tablet.machine().mark_read(conversation, 2).unwrap();
+    assert!(read.is_empty(), "up to there, and no further");
     let conversations = tablet.machine().conversations().unwrap();
     let with_bob = conversations.iter().find(|row| row.peer == bob.user);
     assert_eq!(with_bob.unwrap().unread, 0);
@@ -266,6 +285,55 @@ fn a_new_phone_shows_what_was_before_it_and_looks_twice_more() {
     assert_eq!(tablet.shown(bob.user), SHOWN, "each is shown once");
     // What came back is not put into the backup again.
     assert_eq!(next(&mut tablet), None);
+}
+
+#[test]
+fn what_comes_into_the_backup_later_is_found_in_a_later_pass() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (mut tablet, batch) = tablet(&mut relay, &mut alice, &bob);
+    let chain = ends(&mut tablet, &[(alice.device, end(&batch))]).unwrap();
+    assert!(!take(&mut tablet, &chain, &[&batch]));
+    let before = history(&relay, &mut tablet, &bob, 3);
+    rows(&mut tablet, &bob, &before);
+    assert!(matches!(next_restore(&mut tablet), NextRestore::Later(_)));
+
+    // A row that passes by, and whose key the phone puts into a batch of its own.
+    talk(&mut relay, &mut alice, &mut bob, &["later"]);
+    tablet.pull(&relay, bob.user);
+    let version = batch.version;
+    let refused = alice.machine().batch_refused(version, Some(end(&batch)));
+    assert!(!refused.unwrap());
+    let second = stored(&mut alice);
+    assert_eq!(second.number, 2);
+    tablet.now += 2 * MINUTE;
+    let chain = ends(&mut tablet, &[(alice.device, end(&second))]).unwrap();
+    assert!(!take(&mut tablet, &chain, &[&second, &batch]));
+    while let NextRestore::Rows(_, before) = next_restore(&mut tablet) {
+        let all = history(&relay, &mut tablet, &bob, before);
+        assert!(!rows(&mut tablet, &bob, &all));
+    }
+    assert_eq!(tablet.shown(bob.user), [SHOWN[0], SHOWN[1], "> later"]);
+    // In the last pass only the end is looked at.
+    tablet.now += 11 * MINUTE;
+    let chain = ends(&mut tablet, &[(alice.device, end(&second))]).unwrap();
+    assert_eq!((chain.next.number, chain.floor), (2, 1));
+}
+
+#[test]
+fn a_batch_that_is_withheld_once_is_asked_for_again() {
+    let (mut relay, mut alice, bob) = acquainted();
+    let (mut tablet, batch) = tablet(&mut relay, &mut alice, &bob);
+    let head = (alice.device, end(&batch));
+    let chain = ends(&mut tablet, &[head]).unwrap();
+    assert!(take(&mut tablet, &chain, &[]));
+    assert!(matches!(next_restore(&mut tablet), NextRestore::Later(_)));
+    assert!(!tablet.machine().restore_progress().unwrap().reading);
+    tablet.now += 2 * MINUTE;
+    let chain = ends(&mut tablet, &[head]).unwrap();
+    assert!(!take(&mut tablet, &chain, &[&batch]));
+    let right = history(&relay, &mut tablet, &bob, 3);
+    assert!(!rows(&mut tablet, &bob, &right));
+    assert_eq!(tablet.shown(bob.user), SHOWN);
 }
 
 #[test]

@@ -9,7 +9,8 @@ use sordino_crypto::{
 use sordino_protocol::{Code, list::DeviceList, pb};
 
 use super::{NOW, phone::Phone, relay::Relay};
-use crate::store::{NextKeys, SharedKeys};
+use crate::machine::own_devices::recovery_opener;
+use crate::store::{NextKeys, SharedKeys, VaultOpeners};
 
 const HOUR: u64 = 60 * 60 * 1000;
 
@@ -46,6 +47,10 @@ fn next_keys(alice: &mut Phone, relay: &Relay, digit: u8, version: u32) -> (Next
             list_signing_key: key(digit),
             backup: Some(keys[0].sealer(alice.user)),
         },
+        openers: VaultOpeners {
+            by_password: false,
+            recovery: recovery_opener(&recovery_key, alice.user),
+        },
         recovery_key: Some(recovery_key),
     };
     (next, written)
@@ -54,6 +59,12 @@ fn next_keys(alice: &mut Phone, relay: &Relay, digit: u8, version: u32) -> (Next
 fn take(alice: &mut Phone, list: &DeviceList) {
     let (user, signed): (_, pb::Signed) = (alice.user, list.signed.clone());
     alice.machine().take_lists(user, vec![signed], NOW).unwrap();
+}
+
+/// The person has written down what is shown.
+fn keep(alice: &mut Phone) {
+    let key = alice.machine().recovery_key().unwrap().unwrap();
+    alice.machine().recovery_key_kept(&key).unwrap();
 }
 
 fn shown(alice: &mut Phone) -> Option<String> {
@@ -69,7 +80,7 @@ fn of_two_attempts_the_one_that_the_relay_took_counts() {
     let (second, _) = next_keys(&mut alice, &relay, 2, 2);
     let of_relay = renewed(&mut alice, &relay, &list, &key(1));
     let vault = alice.vault(&relay);
-    alice.machine().recovery_key_kept().unwrap();
+    keep(&mut alice);
     // The answer to the first was lost, and the person tried again: then it turns out that it was taken.
     alice.machine().begin_new_keys(&first).unwrap();
     alice.machine().begin_new_keys(&second).unwrap();
@@ -89,7 +100,7 @@ fn a_recovery_key_is_kept_also_where_another_device_was_next() {
     let (mine, written) = next_keys(&mut alice, &relay, 1, 2);
     let second = renewed(&mut alice, &relay, &list, &key(1));
     let third = renewed(&mut alice, &relay, &second, &key(7));
-    alice.machine().recovery_key_kept().unwrap();
+    keep(&mut alice);
     alice.machine().begin_new_keys(&mine).unwrap();
     let lists = [&second, &third].map(|list| list.signed.clone()).to_vec();
     let user = alice.user;

@@ -17,7 +17,7 @@ use super::relay::Relay;
 use crate::machine::{
     AfterRefusal, Content, Happening, Machine, Need, NewDevice, SendState, Taken,
 };
-use crate::store::{FixedKey, SharedKeys, Store, StoreKey, StoredAccount};
+use crate::store::{FixedKey, SharedKeys, Store, StoreKey, StoredAccount, VaultOpeners};
 
 /// Lists that one fetch gives.
 pub(super) const LISTS: usize = 1_500;
@@ -97,7 +97,10 @@ impl Phone {
                 backup: Some(backup),
             },
             backup_keys: contents.backup_keys,
-            vault_by_password: false,
+            openers: VaultOpeners {
+                by_password: false,
+                recovery: [0; 32],
+            },
             list: next,
         };
         machine.begin_joining(joins, self.now).unwrap();

@@ -173,7 +173,7 @@ impl App {
                     return Vec::new();
                 }
                 self.overlay = None;
-                return vec![Command::RecoveryKeyKept];
+                return vec![Command::RecoveryKeyKept(key)];
             }
         };
         match next {

@@ -134,7 +134,8 @@ fn the_name_is_asked_for_before_anything_else() {
     app.update(Event::RecoveryKey(typed("ABCD-EFGH")));
     assert_eq!(press(&mut app, "<enter>ABCD<enter>"), [], "not by chance");
     assert!(screen(&app).contains("another one"));
-    assert_eq!(press(&mut app, "efgh<enter>"), [Command::RecoveryKeyKept]);
+    let kept = [Command::RecoveryKeyKept(typed("ABCD-EFGH"))];
+    assert_eq!(press(&mut app, "efgh<enter>"), kept);
     assert!(app.overlay.is_none());
 }
 
