@@ -326,7 +326,8 @@ impl Client {
         })
     }
 
-    /// Connects, and keeps connected until told otherwise. Returns at once; [`Client::events`] tells how it goes.
+    /// Connects, and keeps connected until told otherwise. Returns at once; [`Client::events`] tells how it goes. Called again between two
+    /// attempts it tries at once: for a person who asks for it, or a network that is back.
     pub fn connect(&self) {
         if let Some(was_online) = &mut *self.inner.suspended() {
             *was_online = true;

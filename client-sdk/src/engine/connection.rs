@@ -96,7 +96,10 @@ async fn stay_connected(
             .set_connection(ConnectionState::Lost { retry_in, why });
         tokio::select! {
             () = sleep(retry_in) => {}
-            () = not_online(wish) => return None,
+            // Wished once more, which is not to wait, or no more: it is looked at above.
+            changed = wish.changed() => if changed.is_err() {
+                return None;
+            },
         }
     }
 }

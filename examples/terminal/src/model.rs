@@ -169,6 +169,8 @@ pub(crate) enum Event {
     Received(UserId),
     /// Something to know for a while.
     Notice(Clean),
+    /// Messages of before came back.
+    Restored(Clean),
     /// Something to know until it was taken note of.
     Alarm(Clean),
 }
@@ -198,6 +200,8 @@ pub(crate) enum Command {
         key: Typed,
         instead_of: Option<DeviceId>,
     },
+    /// Not later, but now.
+    Connect,
     Devices,
     NameDevice(String),
     RemoveDevice {

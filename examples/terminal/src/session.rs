@@ -95,6 +95,7 @@ impl Session {
                     Some(Event::Unlocked(outcome.map_err(refused)))
                 });
             }
+            Command::Connect => client.connect(),
             Command::Devices => tell(news, async move {
                 let found = client.devices().await;
                 let found = found.map(|devices| devices.into_iter().map(words::device).collect());

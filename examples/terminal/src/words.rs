@@ -57,7 +57,7 @@ fn code(code: Code) -> Clean {
         Code::IdentityChanged => "This person's keys changed. Compare them before you write.",
         Code::NoDevices => "This person has no device that can receive at the moment.",
         Code::DeviceRevoked => {
-            "This relay does not know you on this device. Is it another relay, or did it lose its data? If not, the device was removed from your account."
+            "This device was removed from your account; or this is another relay, or one that lost its data."
         }
         Code::NotRegistered => "You are not registered yet.",
         Code::NotAuthenticated => {
@@ -182,14 +182,14 @@ pub(crate) fn event(event: &Told) -> Option<Event> {
             "A person has a new device that none of their others vouches for. Esc closes this.",
         ),
         Told::Restored { messages: 0 } => None,
-        Told::Restored { messages } => Some(Event::Notice(Clean::line(&format!(
-            "{messages} messages of before are back."
+        Told::Restored { messages } => Some(Event::Restored(Clean::line(&format!(
+            "{messages} earlier messages are here now."
         )))),
         Told::Restoring(progress) if progress.total > 0 => {
             let (read, messages) = (progress.read, progress.messages);
             let percent = read.saturating_mul(100) / progress.total;
-            Some(Event::Notice(Clean::line(&format!(
-                "Reading what was before: {percent} %, {messages} messages."
+            Some(Event::Restored(Clean::line(&format!(
+                "Fetching earlier messages: {percent} %, {messages} so far."
             ))))
         }
         Told::SignedOut => alarm("This device was removed from your account. Esc closes this."),

@@ -11,6 +11,8 @@ use crate::{
 const NAME_BYTES: usize = 32;
 /// Longest name of a device.
 const DEVICE_NAME_BYTES: usize = 64;
+/// The shortest password.
+const PASSWORD_CHARS: usize = 8;
 /// Longest password and recovery key.
 const SECRET_BYTES: usize = 1024;
 
@@ -144,6 +146,11 @@ impl App {
                 let password = Typed(typed);
                 (None, Some(Command::Login { name, password }))
             }
+            Ask::Password { login: false, .. } if typed.chars().count() < PASSWORD_CHARS => {
+                form.input.clear();
+                form.error = Some(Clean::line("A password has 8 characters or more."));
+                return Vec::new();
+            }
             Ask::Password { name, login: false } => {
                 let password = Typed(typed);
                 (Some(Form::new(Ask::Again { name, password })), None)
@@ -261,6 +268,9 @@ impl App {
 
     fn answer_form(&mut self, error: Clean) {
         if let Some(Overlay::Form(form)) = &mut self.overlay {
+            if matches!(form.ask, Ask::RecoveryKey { .. }) {
+                form.input.clear();
+            }
             form.busy = false;
             form.error = Some(error);
         }

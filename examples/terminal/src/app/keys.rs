@@ -29,6 +29,7 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
         "delete a word, to the start, to the end",
     ),
     ("F2", "the devices of your account"),
+    ("Ctrl-R", "try to connect now"),
     ("F1 or ?", "this help"),
     ("Ctrl-C or Ctrl-Q", "quit; what waits is sent next time"),
     ("", ""),
@@ -120,6 +121,7 @@ impl App {
             }
             KeyCode::Char('/') if typed(key) && self.input.is_empty() => self.ask_for_peer(),
             KeyCode::Char('n') if control => self.ask_for_peer(),
+            KeyCode::Char('r') if control => return vec![Command::Connect],
             KeyCode::Char('j') if control => self.type_in("\n"),
             KeyCode::Enter if alt => self.type_in("\n"),
             KeyCode::Enter => return self.enter(),
@@ -192,7 +194,10 @@ impl App {
     }
 
     fn escape(&mut self) {
-        self.notice = None;
+        // What it says of itself: it closes that, and nothing else.
+        if self.notice.take().is_some() {
+            return;
+        }
         match &mut self.open {
             Some(open) if open.position.is_some() => open.position = None,
             _ => self.focus = Focus::List,

@@ -214,6 +214,16 @@ impl App {
                 self.tell(text);
                 Vec::new()
             }
+            Event::Restored(text) => {
+                self.tell(text);
+                // Where there was nothing before, there may be something now.
+                if let Some(open) = &mut self.open
+                    && open.older == Older::None
+                {
+                    open.older = Older::Unknown;
+                }
+                Vec::new()
+            }
             Event::Alarm(text) => {
                 self.notice = Some((text, i64::MAX));
                 Vec::new()

@@ -160,7 +160,7 @@ fn an_account_that_there_is_takes_password_and_recovery_key() {
     assert_eq!(press(&mut app, "ABCD<enter>"), unlock);
     app.update(Event::Unlocked(Err((Clean::line("Another one."), false))));
     assert!(screen(&app).contains("Another one."));
-    assert_eq!(press(&mut app, "<enter>"), unlock);
+    assert_eq!(press(&mut app, "ABCD<enter>"), unlock);
     app.update(Event::Unlocked(Ok(Clean::line("alice"))));
     assert!(app.overlay.is_none());
 }
@@ -280,6 +280,32 @@ fn at_the_top_older_messages_are_asked_for_once_and_until_there_are_none() {
             .as_ref()
             .is_some_and(|open| open.position.is_none())
     );
+}
+
+#[test]
+fn what_comes_back_from_before_is_asked_for_although_there_was_nothing() {
+    let mut app = with_bob(80, 24, many(2));
+    app.update(Event::Older(user(1), Ok(false)));
+    assert!(chat(&app).contains("begins here"));
+    app.update(Event::Restored(Clean::line("5 earlier messages.")));
+    assert!(!chat(&app).contains("begins here"));
+    assert_eq!(press(&mut app, "<pageup>"), [Command::LoadOlder(user(1))]);
+}
+
+#[test]
+fn escape_closes_a_notice_and_nothing_else() {
+    let mut app = with_bob(80, 24, many(2));
+    press(&mut app, "<enter>hello");
+    app.update(Event::Alarm(Clean::line("A new device. Esc closes this.")));
+    assert!(
+        screen(&app).contains("› hello"),
+        "what is typed stays in sight"
+    );
+    press(&mut app, "<esc>");
+    assert_eq!(app.focus, Focus::Chat);
+    assert!(!screen(&app).contains("A new device"));
+    let sent = press(&mut app, "<enter>");
+    assert!(matches!(sent[..], [Command::Send { .. }]));
 }
 
 #[test]

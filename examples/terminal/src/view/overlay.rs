@@ -55,7 +55,7 @@ fn devices(frame: &mut Frame<'_>, list: &Devices, clock: &Clock) {
     let (title, keys) = match list.purpose {
         Purpose::Manage => (
             " Your devices ",
-            "n names this one, d removes one. Esc closes.",
+            "n names this device, d removes the marked one. Esc closes.",
         ),
         Purpose::MakeRoom(_) => (
             " Ten devices already ",
@@ -151,7 +151,7 @@ fn wording(ask: &Ask) -> (&'static str, String, &'static str) {
         }
         Ask::Written { key } => {
             let question = format!(
-                "Write this down, and keep it where you keep what matters:\n\n{}\n\nIt opens your account on a new device, with your password. Nobody can replace it.\n\nIts last group, once you have written it down:",
+                "Write this down, and keep it where you keep what matters:\n\n{}\n\nIt opens your account on a new device, with your password. Nobody can give it back to you.\n\nIts last group, once you have written it down:",
                 key.0
             );
             let keys = "Enter: it is not shown again. Esc: at the next start it is.";

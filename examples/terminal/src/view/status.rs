@@ -74,8 +74,8 @@ fn connection(app: &App) -> (&'static str, Color, String) {
     }
 }
 
-/// A bar of up to three lines over the end of the screen, above `status`.
-pub(super) fn notice(frame: &mut Frame<'_>, status: Rect, app: &App) {
+/// A bar of up to three lines that ends above `bottom`: what is being typed stays in sight.
+pub(super) fn notice(frame: &mut Frame<'_>, status: Rect, bottom: u16, app: &App) {
     let Some((notice, _)) = &app.notice else {
         return;
     };
@@ -93,7 +93,7 @@ pub(super) fn notice(frame: &mut Frame<'_>, status: Rect, app: &App) {
         .collect();
     let height = u16::try_from(lines.len()).unwrap_or(1);
     let area = Rect {
-        y: status.y.saturating_sub(height),
+        y: bottom.saturating_sub(height),
         height,
         ..status
     };
