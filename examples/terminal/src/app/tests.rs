@@ -271,6 +271,7 @@ fn at_the_top_older_messages_are_asked_for_once_and_until_there_are_none() {
     assert_eq!(press(&mut app, "<pageup>"), ask);
     app.update(Event::Older(user(1), Ok(false)));
     assert_eq!(press(&mut app, "<pageup>"), []);
+    press(&mut app, "<esc>");
     assert!(chat(&app).contains("begins here"));
     for _ in 0..4 {
         press(&mut app, "<pagedown>");

@@ -41,8 +41,8 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) {
         (None, _) => {}
     }
     status::draw(frame, areas.status, app);
-    let typed = areas.chat.map_or(areas.status, |chat| chat.input);
-    status::notice(frame, areas.status, typed.y, app);
+    let rest = areas.list.unwrap_or(areas.status);
+    status::notice(frame, areas.chat.map_or(rest, |chat| chat.timeline), app);
     overlay::draw(frame, app);
 }
 

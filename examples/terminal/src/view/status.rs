@@ -1,4 +1,4 @@
-//! The last line: who and whether connected. Above it, what just happened.
+//! The last line: who and whether connected; and what just happened.
 
 use ratatui::{
     Frame,
@@ -10,6 +10,9 @@ use ratatui::{
 
 use super::theme;
 use crate::{app::App, model::Connection, text};
+
+/// Longest notice; the events' words are made for it.
+const NOTICE_LINES: usize = 5;
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let (dot, colour, said) = connection(app);
@@ -74,16 +77,16 @@ fn connection(app: &App) -> (&'static str, Color, String) {
     }
 }
 
-/// A bar of up to three lines that ends above `bottom`: what is being typed stays in sight.
-pub(super) fn notice(frame: &mut Frame<'_>, status: Rect, bottom: u16, app: &App) {
+/// A bar of a few lines over the beginning of `area`: the newest messages, and what is being typed, stay in sight.
+pub(super) fn notice(frame: &mut Frame<'_>, area: Rect, app: &App) {
     let Some((notice, _)) = &app.notice else {
         return;
     };
     let said = notice.as_str();
-    let columns = usize::from(status.width).saturating_sub(2);
+    let columns = usize::from(area.width).saturating_sub(2);
     let lines: Vec<_> = text::wrap(said, columns)
         .into_iter()
-        .take(3)
+        .take(NOTICE_LINES)
         .map(|range| {
             Line::raw(format!(
                 " {}",
@@ -91,12 +94,8 @@ pub(super) fn notice(frame: &mut Frame<'_>, status: Rect, bottom: u16, app: &App
             ))
         })
         .collect();
-    let height = u16::try_from(lines.len()).unwrap_or(1);
-    let area = Rect {
-        y: bottom.saturating_sub(height),
-        height,
-        ..status
-    };
+    let height = u16::try_from(lines.len()).unwrap_or(1).min(area.height);
+    let area = Rect { height, ..area };
     frame.render_widget(Clear, area);
     frame.render_widget(Paragraph::new(lines).style(theme::NOTICE), area);
 }
