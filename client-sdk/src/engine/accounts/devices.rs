@@ -38,7 +38,7 @@ const ATTEMPTS: usize = 3;
 pub enum VaultSecret {
     /// The recovery key.
     RecoveryKey(RecoveryKey),
-    /// The password, where the vault is opened by it ([`VaultPolicy::PasswordToo`]).
+    /// The password, where the vault is opened by it ([`VaultPolicy::PasswordToo`](crate::VaultPolicy::PasswordToo)).
     Password(Password),
 }
 
