@@ -7,21 +7,16 @@ use sordino_protocol::{Code, batch::Head};
 use super::{Core, errands::newest_lists, now_ms};
 use crate::{
     error::Error,
-    machine::{Account, Happening, NextRestore},
+    machine::{Happening, NextRestore},
     types::BackupPolicy,
 };
-
-fn account(core: &Core) -> Result<Account, Error> {
-    let account = core.shared.account().filter(|account| account.registered);
-    account.ok_or_else(|| Error::new(Code::NotRegistered, ""))
-}
 
 /// Puts into the backup what is in none.
 pub(super) async fn fill(core: &Arc<Core>) -> Result<(), Error> {
     if core.backup == BackupPolicy::Off {
         return Ok(());
     }
-    let me = account(core)?;
+    let me = core.shared.registered()?;
     // Once: a relay that contradicts itself must not keep the device busy.
     let mut conflict = false;
     loop {
@@ -79,7 +74,7 @@ pub(super) async fn chain_is_elsewhere(
 
 /// Reads the backup to its end, the newest first; later once more, for what has come since.
 pub(super) async fn read(core: &Arc<Core>) -> Result<(), Error> {
-    let me = account(core)?;
+    let me = core.shared.registered()?;
     let mut begun = false;
     loop {
         let next = core

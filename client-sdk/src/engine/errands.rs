@@ -90,14 +90,6 @@ pub(super) async fn newest_lists(core: &Arc<Core>, user: UserId) -> Result<(), E
     Ok(())
 }
 
-/// Fetches the newest lists of this user.
-pub(super) async fn own_list(core: &Arc<Core>) -> Result<(), Error> {
-    match core.shared.account() {
-        Some(account) => newest_lists(core, account.user).await,
-        None => Ok(()),
-    }
-}
-
 /// With a newer list of this user new keys may have come to be theirs: then something waits for their other devices.
 fn told_own_devices(core: &Arc<Core>, user: UserId) {
     let account = core.shared.account();

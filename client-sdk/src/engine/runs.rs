@@ -34,14 +34,14 @@ impl Session<'_> {
             return;
         }
         let core = self.core.clone();
-        let token = self.token.clone();
+        let (token, me) = (self.token.clone(), self.me);
         self.errands.spawn(async move {
             let _turn = core.errands.acquire().await;
             let result = match errand {
                 Errand::Prekeys => errands::replenish(&core).await,
                 Errand::Prepare(peer) => errands::prepare(&core, peer).await,
                 Errand::Lists(user, version) => errands::lists_of_row(&core, user, version).await,
-                Errand::OwnList => errands::own_list(&core).await,
+                Errand::OwnList => errands::newest_lists(&core, me).await,
                 Errand::Backup => backup::fill(&core).await,
                 Errand::Restore => backup::read(&core).await,
                 Errand::Name(user) => errands::learn_name(&core, user).await,

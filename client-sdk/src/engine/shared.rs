@@ -41,6 +41,12 @@ impl Shared {
         self.noted().clone()
     }
 
+    /// The same, once the relay has confirmed it.
+    pub(crate) fn registered(&self) -> Result<Account, Error> {
+        let account = self.account().filter(|account| account.registered);
+        account.ok_or_else(|| Error::new(Code::NotRegistered, ""))
+    }
+
     fn noted(&self) -> MutexGuard<'_, Option<Account>> {
         self.account.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -10,11 +10,11 @@ use sordino_crypto::{
 };
 use sordino_protocol::{Code, DeviceId, UserId, http, limits, list::DeviceList};
 
-use super::own_devices::{joined, recovery_opener};
+use super::own_devices::{joined, recovery_opener, waiting_opener};
 use super::restore::begin_restore;
 use super::{Machine, begun, registered};
 use crate::error::{Error, NO_NAME};
-use crate::store::{Durability, SharedKeys, StoredAccount, Unsettled, VaultOpeners};
+use crate::store::{Durability, SharedKeys, StoredAccount, Tx, Unsettled, VaultOpeners};
 
 /// A password as the relay is to keep it.
 pub struct SetPassword {
@@ -218,11 +218,7 @@ impl Machine {
             {
                 tx.forget_vault_keys()?;
             }
-            let newest = match tx.pin(user.user)? {
-                Some((pin, _)) => tx.list(user.user, pin.version)?,
-                None => None,
-            };
-            if let Some(list) = newest {
+            if let Some(list) = newest_held(tx, user.user)? {
                 joined(tx, account, device_name, &list, now_ms)?;
             }
             tx.put_name(user.user, &user.username)
@@ -251,9 +247,7 @@ impl Machine {
     pub fn recovery_key_kept(&mut self, key: &RecoveryKey) -> Result<(), Error> {
         let user = registered(self.account.as_ref())?.user;
         self.store.transaction(Durability::Synced, |tx| {
-            let waits = tx.unsettled()?.and_then(|unsettled| unsettled.recovery_key);
-            let waits = waits.map(|waits| recovery_opener(&waits, user));
-            match waits == Some(recovery_opener(key, user)) {
+            match waiting_opener(tx, user)? == Some(recovery_opener(key, user)) {
                 true => tx.forget_recovery_key(),
                 false => Ok(()),
             }
@@ -267,10 +261,7 @@ impl Machine {
     /// `NotRegistered` where there is no account, not even an unconfirmed one; those of the store.
     pub fn own_list(&self) -> Result<DeviceList, Error> {
         let user = begun(self.account.as_ref())?.user;
-        let list = self.store.read(|tx| match tx.pin(user)? {
-            Some((pin, _)) => tx.list(user, pin.version),
-            None => Ok(None),
-        })?;
+        let list = self.store.read(|tx| newest_held(tx, user))?;
         list.ok_or_else(|| Error::new(Code::StoreDamaged, "the own device list"))
     }
 
@@ -365,6 +356,14 @@ impl Machine {
     /// Those of the store.
     pub fn name(&self, user: UserId) -> Result<Option<String>, Error> {
         self.store.read(|tx| tx.name(user))
+    }
+}
+
+/// The newest list of a user that is stored.
+fn newest_held(tx: &Tx<'_>, user: UserId) -> Result<Option<DeviceList>, Error> {
+    match tx.pin(user)? {
+        Some((pin, _)) => tx.list(user, pin.version),
+        None => Ok(None),
     }
 }
 

@@ -59,7 +59,7 @@ impl Machine {
                     return Ok(Some(to_put(upload)));
                 }
                 // That version is closed, perhaps without it.
-                give_back(tx, &upload)?;
+                give_back(tx)?;
             }
             let upload = seal(tx, &sealer, me.device)?;
             Ok(upload.map(to_put))
@@ -104,9 +104,7 @@ impl Machine {
             hash: NONE,
         });
         self.store.transaction(Durability::Synced, |tx| {
-            if let Some(upload) = tx.upload()? {
-                give_back(tx, &upload)?;
-            }
+            give_back(tx)?;
             let chain = tx.chain()?.filter(|chain| chain.version == version);
             let mut lost = false;
             if let Some(chain) = chain
@@ -155,12 +153,13 @@ impl Machine {
         let me = registered(self.account.as_ref())?;
         self.store.read(|tx| {
             let keys = newest_keys(tx, &self.notes, me)?;
+            let chain = tx.chain()?;
             // A batch that the relay has not taken yet holds what the one of before did, and more.
-            let on_its_way = tx.upload()?.map_or(Ok(0), |upload| {
-                let before = tx.chain()?.filter(|chain| chain.batch == upload.batch);
+            let on_its_way = tx.upload()?.map_or(0, |upload| {
+                let before = chain.filter(|chain| chain.batch == upload.batch);
                 let before = before.map_or(0, |chain| chain.entries);
-                Ok::<_, Error>(upload.entries.saturating_sub(before))
-            })?;
+                upload.entries.saturating_sub(before)
+            });
             Ok(Backlog {
                 ready: keys.is_some_and(|shared| shared.backup.is_some()),
                 waiting: tx.count_to_back_up()?.saturating_add(on_its_way.into()),
@@ -178,16 +177,17 @@ fn to_put(upload: Upload) -> BatchToPut {
     }
 }
 
-fn give_back(tx: &Tx<'_>, upload: &Upload) -> Result<(), Error> {
-    tx.empty_batch(upload.batch)?;
+/// What is in a batch that is on its way, if there is one, is in none.
+fn give_back(tx: &Tx<'_>) -> Result<(), Error> {
+    if let Some(upload) = tx.upload()? {
+        tx.empty_batch(upload.batch)?;
+    }
     tx.forget_upload()
 }
 
 /// The store is an old copy: the last batch at the relay may hold more than is known here, and is not replaced.
 pub(super) fn rolled_back(tx: &Tx<'_>) -> Result<(), Error> {
-    if let Some(upload) = tx.upload()? {
-        give_back(tx, &upload)?;
-    }
+    give_back(tx)?;
     match tx.chain()? {
         Some(chain) => goes_on(tx, chain.version, chain.last),
         None => Ok(()),

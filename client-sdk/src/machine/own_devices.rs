@@ -123,8 +123,7 @@ impl Machine {
         change: impl FnOnce(Change<'a>) -> Result<Change<'a>, Error>,
     ) -> Result<DeviceList, Error> {
         registered(self.account.as_ref())?;
-        let shared = self.store.read(|tx| tx.shared_keys())?;
-        let shared = shared.filter(|shared| are_named(shared, list));
+        let shared = self.store.read(|tx| keys_of(tx, list))?;
         let shared = shared.ok_or_else(|| Error::new(Code::KeysMissing, ""))?;
         let next = change(Change::of(list, now_ms).map_err(refused)?)?;
         next.sign(&shared.list_signing_key).map_err(refused)
@@ -270,12 +269,16 @@ pub(super) fn lists_moved(
 /// This opens the vault from now on. A recovery key that still waits to be written down, and is another, is worth nothing.
 fn opened_by(tx: &Tx<'_>, user: UserId, openers: VaultOpeners) -> Result<(), Error> {
     tx.set_vault_openers(openers)?;
-    let waits = tx.unsettled()?.and_then(|unsettled| unsettled.recovery_key);
-    let waits = waits.map(|key| recovery_opener(&key, user));
-    if waits.is_some_and(|waits| waits != openers.recovery) {
-        tx.forget_recovery_key()?;
+    match waiting_opener(tx, user)? {
+        Some(waits) if waits != openers.recovery => tx.forget_recovery_key(),
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+/// [`recovery_opener`] of the key that waits to be written down.
+pub(super) fn waiting_opener(tx: &Tx<'_>, user: UserId) -> Result<Option<[u8; 32]>, Error> {
+    let waits = tx.unsettled()?.and_then(|unsettled| unsettled.recovery_key);
+    Ok(waits.map(|key| recovery_opener(&key, user)))
 }
 
 /// Names what a recovery key opens the vault with.
@@ -290,7 +293,7 @@ pub(super) fn ask_for_keys(
     list: &DeviceList,
     now_ms: u64,
 ) -> Result<bool, Error> {
-    if list.devices.len() < 2 || has_keys_of(tx, list)? {
+    if list.devices.len() < 2 || keys_of(tx, list)?.is_some() {
         return Ok(false);
     }
     let asked = tx.asked_keys_ms()?;
@@ -350,8 +353,7 @@ pub(super) fn heard(
                 tell(tx, me, Some(from), answer, receiver.now_ms)?;
             }
             if said.asks_keys
-                && let Some(shared) = tx.shared_keys()?
-                && are_named(&shared, &list)
+                && let Some(shared) = keys_of(tx, &list)?
             {
                 tell(tx, me, Some(from), keys(tx, &shared)?, receiver.now_ms)?;
             }
@@ -423,21 +425,22 @@ fn are_named(shared: &SharedKeys, list: &DeviceList) -> bool {
     (shared.list_signing_key.public(), backup) == (list.lsk, list.backup)
 }
 
-fn has_keys_of(tx: &Tx<'_>, list: &DeviceList) -> Result<bool, Error> {
+/// The shared keys, if they are those that this list names.
+fn keys_of(tx: &Tx<'_>, list: &DeviceList) -> Result<Option<SharedKeys>, Error> {
     let shared = tx.shared_keys()?;
-    Ok(shared.is_some_and(|shared| are_named(&shared, list)))
+    Ok(shared.filter(|shared| are_named(shared, list)))
 }
 
-/// The shared keys, if they are those that the newest list names.
+/// The same of the newest list.
 pub(super) fn newest_keys(
     tx: &Tx<'_>,
     notes: &Notes,
     me: &StoredAccount,
 ) -> Result<Option<SharedKeys>, Error> {
-    let list = notes.newest_list(tx, me.user)?;
-    let shared = tx.shared_keys()?.zip(list);
-    let newest = shared.filter(|(shared, list)| are_named(shared, list));
-    Ok(newest.map(|(shared, _)| shared))
+    match notes.newest_list(tx, me.user)? {
+        Some(list) => keys_of(tx, &list),
+        None => Ok(None),
+    }
 }
 
 fn own_list(

@@ -50,22 +50,18 @@ impl Machine {
             return Ok(NextRestore::Done);
         }
         let next = self.store.transaction(Durability::Relaxed, |tx| {
-            let Passes { pass, next_ms } = tx.restore_passes()?;
-            match next_ms {
+            let Passes { mut pass, next_ms } = tx.restore_passes()?;
+            if let Some(at) = next_ms {
                 // Unless the clock has gone back.
-                Some(at) if now_ms < at && at - now_ms <= LONGEST_MS => {
+                if now_ms < at && at - now_ms <= LONGEST_MS {
                     return Ok(NextRestore::Later(at));
                 }
-                Some(_) => {
-                    let pass = pass.saturating_add(1);
-                    tx.set_restore_passes(Passes {
-                        pass,
-                        next_ms: None,
-                    })?;
-                    tx.try_keys_again()?;
-                    return next_of(tx, pass, now_ms);
-                }
-                None => {}
+                pass = pass.saturating_add(1);
+                tx.set_restore_passes(Passes {
+                    pass,
+                    next_ms: None,
+                })?;
+                tx.try_keys_again()?;
             }
             next_of(tx, pass, now_ms)
         })?;

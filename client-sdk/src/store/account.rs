@@ -83,6 +83,16 @@ pub(super) fn secret<const BYTES: usize>(bytes: Option<[u8; BYTES]>) -> Option<S
     bytes.map(|bytes| Secret::copy_of(&bytes))
 }
 
+/// The columns backup's version, its public key, BPSK.
+fn backup_columns(shared: &SharedKeys) -> (u32, Option<&[u8]>, Option<&[u8]>) {
+    let backup = shared.backup.as_ref();
+    (
+        backup.map_or(0, BackupSealer::version),
+        backup.map(BackupSealer::public_key),
+        backup.map(|backup| backup.shared_key().expose().as_slice()),
+    )
+}
+
 /// From the columns LSK, user, backup's version, its public key, BPSK.
 fn shared_keys(row: &Row<'_>) -> rusqlite::Result<SharedKeys> {
     let key = Secret::copy_of(&Zeroizing::new(row.get(0)?));
@@ -120,7 +130,7 @@ impl Tx<'_> {
     /// Keeps a new account and the secrets of its keys.
     pub fn put_account(&self, account: &StoredAccount, shared: &SharedKeys) -> Result<(), Error> {
         let (signing, identity) = account.keys.to_secret();
-        let backup = shared.backup.as_ref();
+        let (version, public_key, shared_key) = backup_columns(shared);
         self.run(
             "INSERT INTO account (id, user, device, username, registered, list_signing_key, device_signing_key,
                  device_identity_key, backup_version, backup_public_key, backup_shared_key)
@@ -133,9 +143,9 @@ impl Tx<'_> {
                 shared.list_signing_key.to_secret().expose(),
                 signing.expose(),
                 identity.expose(),
-                backup.map_or(0, BackupSealer::version),
-                backup.map(BackupSealer::public_key),
-                backup.map(|backup| backup.shared_key().expose().as_slice()),
+                version,
+                public_key,
+                shared_key,
             ],
         )?;
         Ok(())
@@ -171,14 +181,14 @@ impl Tx<'_> {
 
     /// Others take their place.
     pub fn set_shared_keys(&self, shared: &SharedKeys) -> Result<(), Error> {
-        let backup = shared.backup.as_ref();
+        let (version, public_key, shared_key) = backup_columns(shared);
         self.run(
             "UPDATE account SET list_signing_key = ?1, backup_version = ?2, backup_public_key = ?3, backup_shared_key = ?4",
             params![
                 shared.list_signing_key.to_secret().expose(),
-                backup.map_or(0, BackupSealer::version),
-                backup.map(BackupSealer::public_key),
-                backup.map(|backup| backup.shared_key().expose().as_slice()),
+                version,
+                public_key,
+                shared_key,
             ],
         )?;
         Ok(())
@@ -186,16 +196,16 @@ impl Tx<'_> {
 
     /// Keeps keys that the relay is to be asked for, beside those of earlier attempts.
     pub fn put_next_keys(&self, next: &NextKeys) -> Result<(), Error> {
-        let backup = next.shared.backup.as_ref();
+        let (version, public_key, shared_key) = backup_columns(&next.shared);
         let recovery_key = next.recovery_key.as_ref().map(RecoveryKey::to_secret);
         self.run(
             "INSERT OR REPLACE INTO next_keys VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             params![
                 next.shared.list_signing_key.to_secret().expose(),
                 next.list_version,
-                backup.map_or(0, BackupSealer::version),
-                backup.map(BackupSealer::public_key),
-                backup.map(|backup| backup.shared_key().expose().as_slice()),
+                version,
+                public_key,
+                shared_key,
                 recovery_key.as_ref().map(|key| key.expose().as_slice()),
                 next.openers.by_password,
                 next.openers.recovery,

@@ -92,6 +92,16 @@ pub async fn within<T>(work: impl Future<Output = T>) -> T {
     timeout(PATIENCE, work).await.expect("in time")
 }
 
+/// Until it is so, where nothing tells of it.
+pub async fn until(is_so: impl AsyncFn() -> bool) {
+    within(async {
+        while !is_so().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+}
+
 /// The next message of somebody else.
 pub async fn received(events: &mut Events) -> Message {
     within(async {

@@ -52,8 +52,7 @@ struct Here {
 
 impl Here {
     async fn find(core: &Arc<Core>) -> Result<Self, Error> {
-        let account = core.shared.account().filter(|account| account.registered);
-        let account = account.ok_or_else(|| Error::new(Code::NotRegistered, ""))?;
+        let account = core.shared.registered()?;
         newest_lists(core, account.user).await?;
         let list = core.shared.run(|machine| machine.own_list()).await?;
         Ok(Self {

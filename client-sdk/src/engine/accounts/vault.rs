@@ -141,10 +141,8 @@ impl OpenVault {
 
     fn openers(&self) -> VaultOpeners {
         let of = |kind| {
-            let openers = self.contents.openers.iter();
-            openers
-                .into_iter()
-                .find(move |opener| opener.kind() == kind)
+            let mut openers = self.contents.openers.iter();
+            openers.find(|opener| opener.kind() == kind)
         };
         VaultOpeners {
             by_password: of(OpenerKind::Password).is_some(),

@@ -83,9 +83,8 @@ impl App {
                     ..
                 })),
             ) => self.look_at_devices(),
-            (Err(why), Some(Overlay::Form(form))) => {
-                form.busy = false;
-                form.error = Some(why);
+            (Err(why), Some(Overlay::Form(_))) => {
+                self.answer_form(why);
                 Vec::new()
             }
             (Err(why), _) => {

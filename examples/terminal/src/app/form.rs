@@ -266,7 +266,7 @@ impl App {
         Vec::new()
     }
 
-    fn answer_form(&mut self, error: Clean) {
+    pub(super) fn answer_form(&mut self, error: Clean) {
         if let Some(Overlay::Form(form)) = &mut self.overlay {
             if matches!(form.ask, Ask::RecoveryKey { .. }) {
                 form.input.clear();
