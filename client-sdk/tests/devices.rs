@@ -20,10 +20,10 @@ use support::{
     losing::{Lost, losing},
     open,
     phones::{
-        PASSWORD, code, locked, registered, second_phone, shown_row, typed, until_backed_up,
-        until_shown, with_password_too, written_down,
+        PASSWORD, code, joining, locked, registered, second_phone, shown_row, typed,
+        until_backed_up, until_shown, with_password_too, written_down,
     },
-    texts, within,
+    texts, until, within,
 };
 
 fn recovery_key(written: &str) -> VaultSecret {
@@ -157,14 +157,12 @@ async fn any_phone_removes_another_also_after_the_keys_were_renewed() {
     let fourth = second_phone(&url, "alice", &typed(&written)).await;
     let fourth_id = id(&fourth).await;
     let mut events = fourth.client.events();
-    within(async {
-        loop {
-            match tablet.client.remove_device(fourth_id, None).await {
-                Ok(()) => return,
-                Err(error) => assert_eq!(error.code(), Code::KeysMissing, "{error}"),
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    until(async || {
+        let removed = tablet.client.remove_device(fourth_id, None).await;
+        if let Err(error) = &removed {
+            assert_eq!(error.code(), Code::KeysMissing, "{error}");
         }
+        removed.is_ok()
     })
     .await;
     until_signed_out(&mut events).await;
@@ -236,29 +234,14 @@ async fn a_new_phone_reads_what_was_before_it() {
     carol.with(&phone).send("hello").await.expect("sent");
     until_shown(&phone, &carol.user, &["hello"]).await;
     let has_come = |m: &Message| !m.mine || m.state == SendState::Delivered;
-    within(async {
-        loop {
-            let shown = all(&phone.with(&bob)).await;
-            if shown.len() == expected.len() && shown.iter().all(has_come) {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
+    until(async || {
+        let shown = all(&phone.with(&bob)).await;
+        shown.len() == expected.len() && shown.iter().all(has_come)
     })
     .await;
     until_backed_up(&phone).await;
 
-    let directory = tempfile::tempdir().expect("a directory");
-    let client = open(&url, directory.path()).await.expect("opened");
-    let login = locked(&client, "alice").await;
-    let user = login.unlock(&typed(&written), None).await.expect("joined");
-    let mut events = client.events();
-    client.connect();
-    let tablet = Person {
-        client,
-        user,
-        directory,
-    };
+    let (tablet, mut events) = joining(&url, "alice", &typed(&written), None).await;
     assert_eq!(until_restored(&mut events).await, 601);
     let read = all(&tablet.with(&bob)).await;
     let on_phone = all(&phone.with(&bob)).await;
@@ -312,20 +295,9 @@ async fn a_new_phone_reads_all_versions_of_the_backup() {
     until_shown(&phone, &bob.user, &["one", "two"]).await;
     until_backed_up(&phone).await;
 
-    let directory = tempfile::tempdir().expect("a directory");
-    let client = open(&url, directory.path()).await.expect("opened");
-    let login = locked(&client, "alice").await;
     // In place of the phone, which is lost as well.
     let phone_id = id(&phone).await;
-    let user = login.unlock(&typed(&written), Some(phone_id)).await;
-    let user = user.expect("joined");
-    let mut events = client.events();
-    client.connect();
-    let next = Person {
-        client,
-        user,
-        directory,
-    };
+    let (next, mut events) = joining(&url, "alice", &typed(&written), Some(phone_id)).await;
     assert_eq!(until_restored(&mut events).await, 2);
     assert_eq!(texts(&all(&next.with(&bob)).await), ["one", "two"]);
 }
@@ -342,30 +314,14 @@ async fn a_restore_that_breaks_off_goes_on_at_the_next_start() {
     }
     until_shown(&phone, &bob.user, &["38", "39"]).await;
     until_backed_up(&phone).await;
-    let directory = tempfile::tempdir().expect("a directory");
-    let client = open(&url, directory.path()).await.expect("opened");
-    let login = locked(&client, "alice").await;
-    let user = login.unlock(&typed(&written), None).await.expect("joined");
-    let mut events = client.events();
-    client.connect();
+    let (mut tablet, mut events) = joining(&url, "alice", &typed(&written), None).await;
     within(async {
         while !matches!(events.next().await.expect("an event"), Event::Restoring(_)) {}
     })
     .await;
-    client.close().await;
-    let mut tablet = Person {
-        client,
-        user,
-        directory,
-    };
     tablet.reopen(&url).await;
     online(&tablet).await;
-    within(async {
-        while all(&tablet.with(&bob)).await.len() < 40 {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    })
-    .await;
+    until(async || all(&tablet.with(&bob)).await.len() >= 40).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -493,20 +449,20 @@ async fn a_recovery_key_whose_making_breaks_off_is_never_lost() {
             let directory = tempfile::tempdir().expect("a directory");
             let next = open(url, directory.path()).await.expect("opened");
             // The new one, if it was made; the device has it, however it was interrupted.
-            within(async {
-                loop {
-                    let known = client.recovery_key().await.expect("read");
-                    let known = known.map(|key| key.text().to_string());
-                    let key = known.as_deref().unwrap_or(written);
-                    let login = locked(&next, "alice").await;
-                    match login.unlock(&typed(key), None).await {
-                        Ok(_) => {
-                            assert!(known.is_some(), "it was asked for until it was made");
-                            return;
-                        }
-                        Err(error) => assert_eq!(error.code(), Code::WrongRecoveryKey),
+            until(async || {
+                let known = client.recovery_key().await.expect("read");
+                let known = known.map(|key| key.text().to_string());
+                let key = known.as_deref().unwrap_or(written);
+                let login = locked(&next, "alice").await;
+                match login.unlock(&typed(key), None).await {
+                    Ok(_) => {
+                        assert!(known.is_some(), "it was asked for until it was made");
+                        true
                     }
-                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    Err(error) => {
+                        assert_eq!(error.code(), Code::WrongRecoveryKey);
+                        false
+                    }
                 }
             })
             .await;

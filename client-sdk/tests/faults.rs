@@ -10,11 +10,9 @@
 
 mod support;
 
-use std::time::Duration;
-
 use sordino::{Client, Code, ConnectionState, Event, FileKey, SendState, TimelineItem};
 use sordino_testing::TestRelay;
-use support::{Person, Reading, all, open, received, texts, within};
+use support::{Person, Reading, all, open, received, texts, until, within};
 
 /// Until every own message of the conversation is delivered.
 async fn until_delivered(one: &Person, other: &Person, count: usize) {
@@ -166,13 +164,8 @@ async fn a_client_that_is_dropped_releases_its_store() {
         client, directory, ..
     } = alice;
     drop(client);
-    within(async {
-        // Its tasks end one after the other.
-        while open(&relay.url(), directory.path()).await.is_err() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
+    // Its tasks end one after the other.
+    until(async || open(&relay.url(), directory.path()).await.is_ok()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -30,7 +30,7 @@ use sordino_relay::{
 use support::{
     Person, Reading, all,
     phones::{registered, second_phone, typed, until_backed_up},
-    received, texts, within,
+    received, texts, until, within,
 };
 
 /// A cluster of its own: database, topic and keyspace.
@@ -216,12 +216,7 @@ async fn contract_p2_people_go_on_where_they_were() {
     }
     // A new phone logs in with what the source knew, and reads what was written there.
     let phone = second_phone(&source.url, "alice", &typed(&source.recovery_key)).await;
-    within(async {
-        while texts(&all(&phone.with(bob)).await) != expected {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-    })
-    .await;
+    until(async || texts(&all(&phone.with(bob)).await) == expected).await;
     // The cluster is ahead of the source now.
     let refused = cluster.moved(source.data()).await;
     assert!(matches!(refused, Err(MoveError::InUse(_))), "{refused:?}");

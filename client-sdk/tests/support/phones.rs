@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use sordino::{
-    Client, Code, ConversationRow, Login, LoginStep, Password, RecoveryKey, TimelineItem, Unlock,
-    User, VaultPolicy,
+    Client, Code, ConversationRow, DeviceId, Events, Login, LoginStep, Password, RecoveryKey,
+    TimelineItem, Unlock, User, VaultPolicy,
 };
 
-use super::{Person, Reading, builder, open, within};
+use super::{Person, Reading, builder, open, until};
 
 pub const PASSWORD: &str = "gravel-otter-lantern-nine";
 
@@ -55,19 +55,31 @@ pub async fn locked(client: &Client, name: &str) -> Login {
     }
 }
 
-/// A second phone of a person, logged in and online.
-pub async fn second_phone(url: &str, name: &str, unlock: &Unlock) -> Person {
+/// Another phone of a person, logged in and about to be online, and all that it tells from there on.
+pub async fn joining(
+    url: &str,
+    name: &str,
+    unlock: &Unlock,
+    instead_of: Option<DeviceId>,
+) -> (Person, Events) {
     let directory = tempfile::tempdir().expect("a directory");
     let client = open(url, directory.path()).await.expect("opened");
     let login = locked(&client, name).await;
-    let user = login.unlock(unlock, None).await.expect("unlocked");
+    let user = login.unlock(unlock, instead_of).await.expect("unlocked");
     assert_eq!(client.me(), Some(user.clone()));
+    let events = client.events();
     client.connect();
     let person = Person {
         client,
         user,
         directory,
     };
+    (person, events)
+}
+
+/// A second phone of a person, logged in and online.
+pub async fn second_phone(url: &str, name: &str, unlock: &Unlock) -> Person {
+    let (person, _) = joining(url, name, unlock, None).await;
     person.until_live().await;
     person
 }
@@ -98,14 +110,9 @@ pub async fn shown_row(at: &Person, with: &User) -> ConversationRow {
 
 /// Until a client has put everything into the backup.
 pub async fn until_backed_up(at: &Person) {
-    within(async {
-        loop {
-            let state = at.client.backup().await.expect("read");
-            if state.on && state.waiting == 0 {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
+    until(async || {
+        let state = at.client.backup().await.expect("read");
+        state.on && state.waiting == 0
     })
     .await;
 }
