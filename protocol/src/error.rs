@@ -95,6 +95,7 @@ codes! {
     BackupClosed = "backup_closed", 409, Caller, Retry::Now, "This version of the key backup is not the one that the newest device list names; seal for that one.";
     BackupConflict = "backup_conflict", 409, Caller, Retry::Now, "The batch does not follow the last one of its device's chain; ask where the chain ends.";
     BackupMoved = "backup_moved", 409, Caller, Retry::Now, "A device added to the key backup meanwhile; ask where its chains end, and close it anew.";
+    LinkEnded = "link_ended", 409, Caller, Retry::Never, "The link between the two devices is over: five minutes have passed, or another was begun; begin anew.";
     ListConflict = "list_conflict", 409, Caller, Retry::Now, "Another device changed the list first; fetch it, apply the change again.";
     BadPrekey = "bad_prekey", 422, Caller, Retry::Never, "A prekey is not signed by this device, has expired or repeats an id.";
     ListsChanged = "lists_changed", 409, Caller, Retry::Now, "The device lists moved on; encrypt again for the lists in the answer, same counter and id.";

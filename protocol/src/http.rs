@@ -308,6 +308,16 @@ pub struct Batches {
     pub batches: Vec<Base64>,
 }
 
+/// `GET /v1/users/{user}/links/{channel}/{side}/{number}` (own): a message of the pipe over which a device on the account (`old`) links
+/// another (`new`, with a [`PasswordToken`]), if it is there yet. `PUT` of the writer's own side → 204.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinkMessage {
+    /// At most [`crate::limits::LINK_MESSAGE_BYTES`].
+    #[serde(default)]
+    pub message: Option<Base64>,
+}
+
 /// `PUT /v1/users/{user}/devices/{device}/prekeys` (proof) → [`PrekeyCount`]. Adds one-time keys, replaces the others.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -99,6 +99,10 @@ byte_id!(
     ClientMessageId, 16, "a client message id"
 );
 byte_id!(
+    /// A pipe over which one device links another: 16 random bytes drawn by the new one.
+    ChannelId, 16, "a channel"
+);
+byte_id!(
     /// A ratchet session of two devices: the first 8 bytes of its handshake's transcript hash.
     SessionId, 8, "a session id"
 );

@@ -22,7 +22,9 @@ pub mod signed;
 
 pub use error::{Blame, Code, Retry};
 pub use header::{Class, Header, HeaderError};
-pub use ids::{ClientMessageId, ConversationId, DeviceId, IdError, MessageId, SessionId, UserId};
+pub use ids::{
+    ChannelId, ClientMessageId, ConversationId, DeviceId, IdError, MessageId, SessionId, UserId,
+};
 
 /// The protobuf messages of `proto/`, as prost generates them.
 #[allow(missing_docs, clippy::all, reason = "generated; documented in proto/")]

@@ -26,6 +26,10 @@ pub const BATCH_ENTRIES: usize = 512;
 pub const BATCH_BYTES: usize = 48 * 1024;
 /// Batches of one chain: five million keys.
 pub const CHAIN_BATCHES: u64 = 10_000;
+/// Largest message of the pipe over which a device is linked, in bytes: a device list, and the keys of an account.
+pub const LINK_MESSAGE_BYTES: usize = 12 * 1024;
+/// Messages that each of the two puts into it.
+pub const LINK_MESSAGES: u8 = 4;
 /// Chains of one version of the key backup: of devices that are there, and that were.
 pub const BACKUP_CHAINS: usize = 32;
 /// Batches of one answer.

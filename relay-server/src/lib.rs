@@ -10,6 +10,7 @@ pub mod history;
 pub mod http;
 pub mod init;
 pub mod inspect;
+pub mod link;
 pub mod notify;
 pub mod ops;
 pub mod relay;

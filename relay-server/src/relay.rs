@@ -164,6 +164,7 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         },
         claims: ClaimQuota::new(config.rates.claims_per_hour, CLAIM_PAIRS),
         fleet: Arc::clone(&stores.fleet),
+        pipes: Arc::clone(&stores.pipes),
         rates: Arc::new(Rates::new(&config.rates)),
         draining: CancellationToken::new(),
         now_ms,

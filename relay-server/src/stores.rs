@@ -16,6 +16,7 @@ use crate::{
         History,
         embedded::{Store, StoreOptions},
     },
+    link::{Pipes, memory::MemoryPipes},
     notify::{Hints, Notifier, Providers, Settings},
     ops::fleet::{Alone, Fleet},
     session::{Sessions, memory::MemorySessions},
@@ -43,6 +44,8 @@ pub struct Stores {
     pub sessions: Arc<dyn Sessions>,
     /// What all nodes count together.
     pub fleet: Arc<dyn Fleet>,
+    /// What devices link each other over.
+    pub pipes: Arc<dyn Pipes>,
     /// Where messages go in.
     pub log: Arc<dyn Log>,
     /// Where they are read.
@@ -83,6 +86,7 @@ impl Stores {
         Ok(Self {
             sessions,
             fleet: Arc::new(Alone),
+            pipes: Arc::new(MemoryPipes::default()),
             log: running.log,
             history: running.history,
             users,

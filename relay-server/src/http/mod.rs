@@ -13,6 +13,7 @@ use crate::{
     },
     broker::Log,
     history::History,
+    link::Pipes,
     ops::{fleet::Fleet, rates::Rates},
     session::Sessions,
     user::Users,
@@ -25,6 +26,7 @@ mod claims;
 pub(crate) mod error;
 pub(crate) mod health;
 mod history;
+mod links;
 mod lists;
 mod login;
 mod passwords;
@@ -61,6 +63,8 @@ pub struct Api {
     pub passwords: Passwords,
     /// What all nodes count together.
     pub fleet: Arc<dyn Fleet>,
+    /// What devices link each other over.
+    pub pipes: Arc<dyn Pipes>,
     /// How often.
     pub rates: Arc<Rates>,
     /// Cancelled once the relay is about to end.

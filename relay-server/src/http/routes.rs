@@ -12,8 +12,8 @@ use axum::{
 use sordino_protocol::{Code, limits};
 
 use super::{
-    Api, ApiError, accounts, backups, claims, health, history, lists, login, passwords, prekeys,
-    push,
+    Api, ApiError, accounts, backups, claims, health, history, links, lists, login, passwords,
+    prekeys, push,
 };
 use crate::ops::rates;
 
@@ -38,6 +38,10 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/users/{user}", get(accounts::by_id))
         .route("/v1/users/{user}/lists", get(lists::read))
         .route("/v1/users/{user}/list", put(lists::replace))
+        .route(
+            "/v1/users/{user}/links/{channel}/{side}/{number}",
+            get(links::get).put(links::put),
+        )
         .route("/v1/users/{user}/vault", get(passwords::vault))
         .route(
             "/v1/users/{user}/devices/{device}/backups/{version}",

@@ -4,6 +4,7 @@ mod attacks;
 mod backups;
 mod health;
 mod history;
+mod links;
 mod lists;
 mod passwords;
 mod prekeys;
@@ -38,6 +39,7 @@ use crate::{
         token::{Subject, Tokens},
     },
     delivery::embedded::{DeliveryHandle, Options, start},
+    link::memory::MemoryPipes,
     ops::{fleet::Alone, rates::Rates},
     session::{Sessions, memory::MemorySessions},
     user::{
@@ -94,6 +96,7 @@ impl Relay {
             tokens: Tokens::new(NAME, &key),
             passwords: Passwords::new(NAME, &password_key),
             fleet: Arc::new(Alone),
+            pipes: Arc::new(MemoryPipes::default()),
             rates: Arc::new(rates),
             draining: CancellationToken::new(),
             now_ms: || NOW_MS,

@@ -114,6 +114,7 @@ pub(super) async fn open(config: &Config, users: UserStore) -> Result<Stores, Cl
     Ok(Stores {
         sessions: sessions.clone(),
         fleet: sessions.clone(),
+        pipes: sessions.clone(),
         log: running.log,
         history: running.history,
         users,

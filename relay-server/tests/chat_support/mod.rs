@@ -134,6 +134,7 @@ impl Relay {
             tokens: Tokens::new(NAME, &key),
             passwords: Passwords::new(NAME, &password_key),
             fleet: Arc::new(sordino_relay::ops::fleet::Alone),
+            pipes: Arc::new(sordino_relay::link::memory::MemoryPipes::default()),
             rates: Arc::new(rates),
             draining: CancellationToken::new(),
             now_ms,

@@ -73,13 +73,33 @@ impl Options {
         if let Some(login) = &self.login {
             builder = builder.user(&login.username, login.password.expose());
         }
-        builder
-            .build()
-            .await
-            .map_err(|cause| ConnectError::Unreachable {
-                nodes: self.nodes.clone(),
-                cause: Box::new(cause),
-            })
+        let session = builder.build().await;
+        let session = session.map_err(|cause| ConnectError::Unreachable {
+            nodes: self.nodes.clone(),
+            cause: Box::new(cause),
+        })?;
+        look(&session).await?;
+        Ok(session)
+    }
+}
+
+/// Sees to it that the driver knows what is there. Where its own first look fails it goes on as if there were no keyspace: seen
+/// where a node that had just started no longer knew a statement that it had prepared for that look.
+async fn look(session: &Session) -> Result<(), ConnectError> {
+    let knows = || session.get_cluster_state().get_keyspace("system").is_some();
+    for left in (0..LOOKS).rev() {
+        if knows() {
+            return Ok(());
+        }
+        match session.refresh_metadata().await {
+            Err(error) if left == 0 => return Err(ConnectError::Metadata(error.to_string())),
+            Err(_) => sleep(LOOK).await,
+            Ok(()) => {}
+        }
+    }
+    match knows() {
+        true => Ok(()),
+        false => Err(ConnectError::Metadata("no keyspace".to_owned())),
     }
 }
 
@@ -116,6 +136,9 @@ pub enum ConnectError {
         /// What the driver says.
         cause: Box<NewSessionError>,
     },
+    /// A node answers, and says nothing of what it holds.
+    #[error("Cassandra does not say which keyspaces it has: {0}")]
+    Metadata(String),
     /// The tables are not what this relay knows.
     #[error(
         "Cassandra's keyspace {keyspace} is not ready for this relay ({cause}): run `sordino-relay migrate`"
@@ -194,6 +217,8 @@ impl Connected {
     }
 }
 
+/// How often it is looked what a cluster holds, until it says so.
+const LOOKS: usize = 5;
 /// How often is looked whether there is a connection, and how often one is tried to be made.
 const LOOK: Duration = Duration::from_secs(1);
 

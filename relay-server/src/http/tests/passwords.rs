@@ -62,7 +62,7 @@ impl Relay {
         (status, json!({ "seed": answer["seed"], "record": record }))
     }
 
-    async fn sign_up(&self, name: &str, list: &DeviceList) {
+    pub(super) async fn sign_up(&self, name: &str, list: &DeviceList) {
         let (_, password) = self.new_password(name, None).await;
         let body = json!({
             "username": name,
@@ -102,7 +102,7 @@ impl Relay {
         Ok(answer)
     }
 
-    async fn password_token<'a>(&'a self, person: &'a Person, device: u8) -> Login<'a> {
+    pub(super) async fn password_token<'a>(&'a self, person: &'a Person, device: u8) -> Login<'a> {
         let tried = self.try_password(person, device, PASSWORD).await;
         let (status, body) = tried.expect("the right password");
         assert_eq!(

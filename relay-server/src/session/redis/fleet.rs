@@ -65,7 +65,7 @@ impl Fleet for RedisSessions {
 }
 
 /// Asks within [`super::Timings::question`], or not at all.
-async fn ask<T, F>(
+pub(super) async fn ask<T, F>(
     node: &Node,
     question: impl FnOnce(::redis::aio::MultiplexedConnection) -> F,
 ) -> Option<T>

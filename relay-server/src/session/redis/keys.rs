@@ -6,6 +6,7 @@
 //! | `session:seen:<user_id>` | when a device of the user was last connected, in Unix milliseconds |
 //! | `rate:<bucket>` | when this bucket of all nodes is full again, in Unix milliseconds, until then |
 //! | `once:<name>` | a name that was used, as long as it must not be used again |
+//! | `link:<user_id>` | hash: the pipe over which a device of the user links another; `channel`, and `<side>/<number>` → message |
 //! | `node:<id>:<boot>` | the node's boot id, while the node lives; also the name of its channel |
 
 use serde::{Deserialize, Serialize};
@@ -69,6 +70,10 @@ impl Keys {
 
     pub(super) fn once(&self, name: &str) -> String {
         format!("{}once:{name}", self.prefix)
+    }
+
+    pub(super) fn link(&self, user: UserId) -> String {
+        format!("{}link:{user}", self.prefix)
     }
 
     /// Key and channel of a node.

@@ -2,7 +2,7 @@
 //! node puts back what is its own.
 //!
 //! `Node` is what a node knows of itself; `keeper` is the task that keeps it known to the others, over a `link`
-//! (two connections that live and die together); `fleet` asks what all nodes count together, `eviction` what Redis does when it is full; `registry` writes its connections and `publish` finds those of all
+//! (two connections that live and die together); `fleet` asks what all nodes count together, `eviction` what Redis does when it is full; `pipes` are what devices link each other over; `registry` writes its connections and `publish` finds those of all
 //! nodes. What is written stands in `keys`, what nodes say to each other in `wire`.
 
 mod eviction;
@@ -12,6 +12,7 @@ mod keys;
 mod link;
 mod node;
 mod options;
+mod pipes;
 mod publish;
 mod registry;
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! What all nodes count together.
 
 use super::*;
-use crate::ops::fleet::{Bucket, Fleet, Share};
+use crate::{
+    link::{self, Pipes},
+    ops::fleet::{Bucket, Fleet, Share},
+};
 
 const SHARE: Share = Share {
     tokens: 1,
@@ -101,4 +104,22 @@ async fn without_redis_nobody_waits_and_nobody_is_refused() {
         matches!(one.take(Bucket::SignUps, SHARE, 1).await, Some(Err(_)))
     })
     .await;
+}
+
+#[tokio::test]
+async fn nodes_share_the_pipes_over_which_devices_are_linked() {
+    let Some(place) = Place::shared() else { return };
+    let [one, other] = nodes(&place).await;
+    link::conformance::all(&*one, &*other).await;
+    let keys: Vec<String> = place
+        .ask(&["KEYS", &format!("{}link:*", place.prefix)])
+        .await;
+    let [key] = &keys[..] else { panic!("{keys:?}") };
+    let left: u64 = place.ask(&["PTTL", key]).await;
+    assert!((1..=300_000).contains(&left), "{left}");
+    let first = link::conformance::place(link::Side::Old, 0);
+    other.shutdown().await;
+    one.shutdown().await;
+    let gone = one.get(&first).await;
+    assert_eq!(gone, Err(link::PipeError::Unavailable));
 }
