@@ -1,10 +1,11 @@
 //! Compiles `proto/` with protox, so that no `protoc` needs to be installed.
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    const FILES: [&str; 4] = [
+    const FILES: [&str; 5] = [
         "proto/sordino/v1/frames.proto",
         "proto/sordino/v1/message.proto",
         "proto/sordino/v1/content.proto",
         "proto/sordino/v1/vault.proto",
+        "proto/sordino/v1/link.proto",
     ];
     println!("cargo:rerun-if-changed=proto");
     let descriptors = protox::compile(FILES, ["proto"])?;
@@ -18,6 +19,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ".sordino.v1.RewrappedKey",
         ".sordino.v1.Rewrap",
         ".sordino.v1.SharedKeys",
+        ".sordino.v1.HistoryKeys",
+        ".sordino.v1.ConversationKeys",
+        ".sordino.v1.LinkGrant",
     ]);
     config.compile_fds(descriptors)?;
     Ok(())

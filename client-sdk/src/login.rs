@@ -8,8 +8,9 @@ use std::sync::Arc;
 
 use crate::{
     client::on_its_own,
-    engine::Locked,
+    engine::{self, Locked},
     error::Error,
+    link::Linking,
     types::{Device, User},
 };
 
@@ -111,6 +112,12 @@ impl Login {
         };
         let locked = self.0.clone();
         on_its_own(async move { locked.unlock(recovery_key.as_deref(), remove).await }).await
+    }
+
+    /// Lets a device of the account put this one on it, without the recovery key: show [`Linking::code`] to it.
+    #[must_use]
+    pub fn link(&self) -> Linking {
+        Linking::new(engine::Joining::new(self.0.clone()))
     }
 }
 

@@ -113,7 +113,8 @@ pub static DEVICE_LIST: Shape = Shape(&[
     field(9, HASH),
     field(10, HASH),
 ]);
-static LISTED_DEVICE: Shape = Shape(&[
+/// [`pb::ListedDevice`].
+pub static LISTED_DEVICE: Shape = Shape(&[
     field(1, ID),
     field(2, HASH),
     field(3, HASH),
@@ -160,6 +161,7 @@ pub static CONTENT: Shape = Shape(&[
     field(17, 16),
     message(18, 2048, &SHARED_KEYS),
     message(19, 128, &DEVICE_HELLO),
+    message(20, limits::CONTENT_BYTES, &HISTORY_KEYS),
 ]);
 static AFTER: Shape = Shape(&[field(1, 0), field(2, HASH)]);
 static TEXT: Shape = Shape(&[field(1, limits::TEXT_BYTES)]);
@@ -168,6 +170,11 @@ static SESSION_REPLY: Shape = Shape(&[field(1, 8)]);
 static RETRY: Shape = Shape(&[repeated(1, 64, ID)]);
 static REWRAP: Shape = Shape(&[messages(1, 64, 128, &REWRAPPED_KEY)]);
 static REWRAPPED_KEY: Shape = Shape(&[field(1, 0), field(2, HASH), field(3, 32)]);
+/// [`pb::LinkGrant`].
+pub static LINK_GRANT: Shape = Shape(&[
+    message(1, limits::SIGNED_BODY_BYTES + 128, &SIGNED),
+    message(2, 2048, &SHARED_KEYS),
+]);
 static SHARED_KEYS: Shape = Shape(&[
     field(1, 32),
     field(2, 0),
@@ -180,6 +187,21 @@ static DEVICE_HELLO: Shape = Shape(&[
     field(1, limits::DEVICE_NAME_BYTES),
     field(2, 0),
     field(3, 0),
+    field(4, 0),
+]);
+static HISTORY_KEYS: Shape = Shape(&[
+    messages(
+        1,
+        limits::HISTORY_KEYS,
+        limits::CONTENT_BYTES,
+        &CONVERSATION_KEYS,
+    ),
+    field(2, 0),
+    field(3, 0),
+]);
+static CONVERSATION_KEYS: Shape = Shape(&[
+    field(1, ID),
+    messages(2, limits::HISTORY_KEYS, 128, &REWRAPPED_KEY),
 ]);
 static LIST_CHAIN: Shape = Shape(&[repeated(1, 8, limits::SIGNED_BODY_BYTES + 128)]);
 

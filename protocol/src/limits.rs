@@ -30,6 +30,8 @@ pub const CHAIN_BATCHES: u64 = 10_000;
 pub const LINK_MESSAGE_BYTES: usize = 12 * 1024;
 /// Messages that each of the two puts into it.
 pub const LINK_MESSAGES: u8 = 4;
+/// Content keys of one message to a device that was linked.
+pub const HISTORY_KEYS: usize = 192;
 /// Chains of one version of the key backup: of devices that are there, and that were.
 pub const BACKUP_CHAINS: usize = 32;
 /// Batches of one answer.

@@ -1,6 +1,7 @@
 //! The account of this store: made, or joined by a new device whose owner knows the password.
 
 mod devices;
+mod link;
 mod login;
 mod password;
 mod vault;
@@ -13,6 +14,7 @@ pub use self::devices::VaultSecret;
 use self::password::{NewKeys, prove, set_password};
 pub(crate) use self::{
     devices::{change_password, new_recovery_key, remove_device, renew_keys},
+    link::{Joining, Linking},
     login::{Locked, LoggedIn, login},
 };
 use super::{Core, errands::replenish, now_ms, shared::StoredDevice};

@@ -1,4 +1,4 @@
-//! The key backup: filled as messages come, read on a new device.
+//! The key backup: filled as messages come, read on a new device; and what a device that was linked gets instead.
 
 use std::sync::Arc;
 
@@ -10,6 +10,19 @@ use crate::{
     machine::{Happening, NextRestore},
     types::BackupPolicy,
 };
+
+/// Gives devices that this one has linked the keys of what was before them, as many as may wait.
+pub(super) async fn share(core: &Arc<Core>) -> Result<(), Error> {
+    let me = core.shared.registered()?;
+    let shared = core
+        .shared
+        .run(|machine| machine.share_history(now_ms()))
+        .await?;
+    if shared {
+        core.wake([me.user]);
+    }
+    Ok(())
+}
 
 /// Puts into the backup what is in none.
 pub(super) async fn fill(core: &Arc<Core>) -> Result<(), Error> {
@@ -111,6 +124,8 @@ pub(super) async fn read(core: &Arc<Core>) -> Result<(), Error> {
                     })
                     .await?;
             }
+            NextRestore::LinkEnded => {}
+            NextRestore::Awaited => return Ok(()),
             NextRestore::Later(_) | NextRestore::Done if !begun => return Ok(()),
             NextRestore::Later(_) | NextRestore::Done => {
                 core.shared

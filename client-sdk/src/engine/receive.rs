@@ -271,6 +271,12 @@ impl Session<'_> {
         if taken.fills_backup {
             self.fill_backup(Duration::ZERO);
         }
+        if taken.shares_history {
+            self.start(Errand::History);
+        }
+        if taken.restores && self.is_up_to_date() {
+            self.start(Errand::Restore);
+        }
         if taken.attention || taken.answers {
             // Once for what comes together.
             self.start_later(Errand::Prepare(peer), ATTEND);

@@ -18,6 +18,8 @@ use crate::{error::Error, net::socket::End, sync::backoff};
 const REPLENISH: Duration = Duration::from_secs(600);
 /// Before a new device looks whether it is time for the next pass through the key backup.
 const RESTORE: Duration = Duration::from_secs(30);
+/// Before it is looked whether there is room for more keys for a device that was linked.
+const HISTORY: Duration = Duration::from_secs(2);
 /// Before an errand that failed is tried again: at least what was asked for, and a share of this that grows and is random.
 const RETRY: Duration = Duration::from_secs(5);
 const RETRY_CAP: Duration = Duration::from_secs(300);
@@ -44,6 +46,7 @@ impl Session<'_> {
                 Errand::OwnList => errands::newest_lists(&core, me).await,
                 Errand::Backup => backup::fill(&core).await,
                 Errand::Restore => backup::read(&core).await,
+                Errand::History => backup::share(&core).await,
                 Errand::Name(user) => errands::learn_name(&core, user).await,
                 Errand::Token => {
                     core.http.token_refused(&token).await;
@@ -134,6 +137,12 @@ impl Session<'_> {
                 });
                 if begun.await? {
                     self.start_later(errand, RESTORE);
+                }
+            }
+            Errand::History => {
+                let owes = self.work(|machine| Ok((machine.owes_history()?, Vec::new())));
+                if owes.await? {
+                    self.start_later(errand, HISTORY);
                 }
             }
             Errand::OwnList => {

@@ -67,6 +67,8 @@ pub(super) enum Errand {
     Backup,
     /// Read it, on a new device.
     Restore,
+    /// Give a device that this one has linked the keys of what was before it.
+    History,
 }
 
 /// After a connection has caught up the backup is filled so soon, where it is not to be sooner.
@@ -469,6 +471,7 @@ impl Session<'_> {
         self.look_at_own_list().await?;
         // What is restored are rows that passed by.
         self.start(Errand::Restore);
+        self.start(Errand::History);
         self.fill_backup(BACKUP_AT_FIRST);
         self.core
             .caught_up

@@ -293,6 +293,8 @@ impl Machine {
             tx.put_account(&account, &shared)?;
             tx.set_vault_openers(openers)?;
             begin_restore(tx, &backup_keys)?;
+            let entry = list.device(account.device);
+            tx.set_linked_by(entry.and_then(|entry| entry.co_signer))?;
             tx.put_list(&list, now_ms)?;
             tx.put_pin(&Pin::first(&list), &[])
         })?;

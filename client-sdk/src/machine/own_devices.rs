@@ -13,6 +13,7 @@ use sordino_protocol::{
     pb::{self, content::Body},
 };
 
+use super::linking;
 use super::notes::Notes;
 use super::receive::{Receiver, Taken};
 use super::sessions::put_control;
@@ -226,11 +227,18 @@ pub(super) fn joined(
         return Ok(());
     }
     if let Some(shared) = tx.shared_keys()? {
-        tell(tx, me, None, keys(tx, &shared)?, now_ms)?;
+        tell(
+            tx,
+            me,
+            None,
+            Body::SharedKeys(shared_keys(tx, &shared)?),
+            now_ms,
+        )?;
     }
     let asks = Asks {
         names: true,
-        keys: false,
+        history: tx.linked_by()?.is_some(),
+        ..Asks::default()
     };
     tell(tx, me, None, hello(tx, me, asks)?, now_ms)
 }
@@ -260,7 +268,13 @@ pub(super) fn lists_moved(
         if are_named(&next.shared, newest) {
             tx.set_shared_keys(&next.shared)?;
             opened_by(tx, me.user, next.openers)?;
-            tell(tx, &me, None, keys(tx, &next.shared)?, now_ms)?;
+            tell(
+                tx,
+                &me,
+                None,
+                Body::SharedKeys(shared_keys(tx, &next.shared)?),
+                now_ms,
+            )?;
         }
     }
     tx.forget_next_keys(newest.version)
@@ -302,8 +316,8 @@ pub(super) fn ask_for_keys(
     }
     tx.set_asked_keys_ms(Some(now_ms))?;
     let asks = Asks {
-        names: false,
         keys: true,
+        ..Asks::default()
     };
     tell(tx, me, None, hello(tx, me, asks)?, now_ms)?;
     Ok(true)
@@ -344,6 +358,9 @@ pub(super) fn heard(
                 tx.put_device_name(from, &said.name)?;
             }
             taken.fills_backup |= said.asks_names;
+            if said.asks_history && linking::asked(tx, from, receiver.now_ms)? {
+                taken.shares_history = true;
+            }
             // However often it asks: what it was told last is on its way.
             if tx.outbox_for(among_own(me.user), from)? >= ANSWERS {
                 return Ok(());
@@ -355,10 +372,17 @@ pub(super) fn heard(
             if said.asks_keys
                 && let Some(shared) = keys_of(tx, &list)?
             {
-                tell(tx, me, Some(from), keys(tx, &shared)?, receiver.now_ms)?;
+                tell(
+                    tx,
+                    me,
+                    Some(from),
+                    Body::SharedKeys(shared_keys(tx, &shared)?),
+                    receiver.now_ms,
+                )?;
             }
             taken.answers |= said.asks_names || said.asks_keys;
         }
+        Body::HistoryKeys(keys) => taken.restores |= linking::came(tx, from, keys)?,
         _ => {}
     }
     Ok(())
@@ -373,6 +397,7 @@ pub(super) fn among_own(me: UserId) -> ConversationId {
 struct Asks {
     names: bool,
     keys: bool,
+    history: bool,
 }
 
 fn hello(tx: &Tx<'_>, me: &StoredAccount, asks: Asks) -> Result<Body, Error> {
@@ -380,14 +405,15 @@ fn hello(tx: &Tx<'_>, me: &StoredAccount, asks: Asks) -> Result<Body, Error> {
         name: tx.device_name(me.device)?,
         asks_names: asks.names,
         asks_keys: asks.keys,
+        asks_history: asks.history,
     }))
 }
 
-fn keys(tx: &Tx<'_>, shared: &SharedKeys) -> Result<Body, Error> {
+pub(super) fn shared_keys(tx: &Tx<'_>, shared: &SharedKeys) -> Result<pb::SharedKeys, Error> {
     let backup = shared.backup.as_ref();
     let secret = |key: &Secret<32>| key.expose().to_vec().into();
     let openers = tx.vault_openers()?;
-    Ok(Body::SharedKeys(pb::SharedKeys {
+    Ok(pb::SharedKeys {
         list_signing_key: secret(&shared.list_signing_key.to_secret()),
         backup_version: backup.map_or(0, BackupSealer::version),
         backup_public_key: backup
@@ -400,10 +426,10 @@ fn keys(tx: &Tx<'_>, shared: &SharedKeys) -> Result<Body, Error> {
         recovery_opener: openers
             .map(|openers| openers.recovery.to_vec().into())
             .unwrap_or_default(),
-    }))
+    })
 }
 
-fn read_keys(user: UserId, keys: &pb::SharedKeys) -> Option<SharedKeys> {
+pub(super) fn read_keys(user: UserId, keys: &pb::SharedKeys) -> Option<SharedKeys> {
     let secret = |bytes: &[u8]| Some(Secret::copy_of(bytes.try_into().ok()?));
     let backup = match keys.backup_version {
         0 => None,
@@ -420,13 +446,13 @@ fn read_keys(user: UserId, keys: &pb::SharedKeys) -> Option<SharedKeys> {
     })
 }
 
-fn are_named(shared: &SharedKeys, list: &DeviceList) -> bool {
+pub(super) fn are_named(shared: &SharedKeys, list: &DeviceList) -> bool {
     let backup = shared.backup.as_ref().map(BackupSealer::listed);
     (shared.list_signing_key.public(), backup) == (list.lsk, list.backup)
 }
 
 /// The shared keys, if they are those that this list names.
-fn keys_of(tx: &Tx<'_>, list: &DeviceList) -> Result<Option<SharedKeys>, Error> {
+pub(super) fn keys_of(tx: &Tx<'_>, list: &DeviceList) -> Result<Option<SharedKeys>, Error> {
     let shared = tx.shared_keys()?;
     Ok(shared.filter(|shared| are_named(shared, list)))
 }
@@ -453,7 +479,7 @@ fn own_list(
 }
 
 /// Puts something for one own device, or for all others, into the outbox.
-fn tell(
+pub(super) fn tell(
     tx: &Tx<'_>,
     me: &StoredAccount,
     target: Option<DeviceId>,

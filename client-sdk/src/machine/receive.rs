@@ -38,6 +38,10 @@ pub struct Taken {
     pub answers: bool,
     /// A device that is new reads the key backup: what is not in it yet had better be.
     pub fills_backup: bool,
+    /// A device that this one has linked waits for keys of what was before it.
+    pub shares_history: bool,
+    /// Such keys have come.
+    pub restores: bool,
     /// Pull these rows, both ends included: those before them are stored, these are not.
     pub pull: Option<(u64, u64)>,
 }

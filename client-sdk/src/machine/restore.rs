@@ -35,6 +35,10 @@ pub enum NextRestore {
     Rows(ConversationId, u64),
     /// Nothing before this time.
     Later(u64),
+    /// Nothing before the device that has linked this one sends more keys.
+    Awaited,
+    /// The last keys of that device are used: what is tried again is tried later.
+    LinkEnded,
     /// Nothing: everything is read, and what opens the backup is forgotten.
     Done,
 }
@@ -189,6 +193,13 @@ impl Machine {
 fn next_of(tx: &Tx<'_>, pass: u32, now_ms: u64) -> Result<NextRestore, Error> {
     if let Some((conversation, newest)) = tx.newest_restored_key()? {
         return Ok(NextRestore::Rows(conversation, newest.saturating_add(1)));
+    }
+    if let Some(by) = tx.linked_by()? {
+        if !by.ended {
+            return Ok(NextRestore::Awaited);
+        }
+        tx.set_linked_by(None)?;
+        return Ok(NextRestore::LinkEnded);
     }
     if let Some(version) = tx.version_to_ask_for(pass)? {
         return Ok(NextRestore::Heads(version));

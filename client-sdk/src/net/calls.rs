@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use reqwest::Method;
 use sordino_protocol::{
-    Code, ConversationId, DeviceId, UserId,
+    ChannelId, Code, ConversationId, DeviceId, UserId,
     batch::Head,
     frame,
     http::{
-        BackupHead, BackupHeads, Batches, Claim, Claimed, HistoryPage, HistoryRow, Lists,
-        PasswordAnswer, PasswordChallenge, PasswordFinish, PasswordLogin, PasswordRequest,
+        BackupHead, BackupHeads, Batches, Claim, Claimed, HistoryPage, HistoryRow, LinkMessage,
+        Lists, PasswordAnswer, PasswordChallenge, PasswordFinish, PasswordLogin, PasswordRequest,
         PasswordToken, PrekeyCount, PutBatch, PutList, PutPrekeys, PutPush, Register, StoredVault,
         User,
     },
@@ -68,6 +68,15 @@ impl ChainEnd {
             hash: self.head.hash.to_vec().into(),
         }
     }
+}
+
+/// Who of two devices that are being linked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LinkSide {
+    /// The one on the account.
+    Old,
+    /// The one that is to be.
+    New,
 }
 
 /// A name is shown: it has to be one.
@@ -275,6 +284,35 @@ impl Http {
         Ok(FetchedLists { lists, newest })
     }
 
+    /// Puts a message into the pipe between two devices that are being linked.
+    pub(crate) async fn put_link(
+        &self,
+        user: UserId,
+        channel: ChannelId,
+        side: LinkSide,
+        number: u8,
+        message: &[u8],
+    ) -> Result<(), Error> {
+        let put = LinkMessage {
+            message: Some(message.to_vec().into()),
+        };
+        let path = link_path(user, channel, side, number);
+        self.call(Token, Method::PUT, &path, &[], Some(&put)).await
+    }
+
+    /// A message of that pipe, once it is there.
+    pub(crate) async fn link(
+        &self,
+        user: UserId,
+        channel: ChannelId,
+        side: LinkSide,
+        number: u8,
+    ) -> Result<Option<Bytes>, Error> {
+        let path = link_path(user, channel, side, number);
+        let found: LinkMessage = self.call(Token, Method::GET, &path, &[], NOTHING).await?;
+        Ok(found.message.map(|message| message.0))
+    }
+
     pub(crate) async fn prekey_count(
         &self,
         user: UserId,
@@ -318,6 +356,14 @@ impl Http {
         self.call(Token, Method::POST, &path, &[], Some(&Claim { devices }))
             .await
     }
+}
+
+fn link_path(user: UserId, channel: ChannelId, side: LinkSide, number: u8) -> String {
+    let side = match side {
+        LinkSide::Old => "old",
+        LinkSide::New => "new",
+    };
+    format!("/v1/users/{user}/links/{channel}/{side}/{number}")
 }
 
 #[cfg(test)]

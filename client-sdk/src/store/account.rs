@@ -160,6 +160,7 @@ impl Tx<'_> {
             "device_names",
             "restore_chains",
             "restore_keys",
+            "restored_keys",
         ] {
             self.run(&format!("DELETE FROM {table}"), [])?;
         }

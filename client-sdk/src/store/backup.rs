@@ -65,9 +65,9 @@ pub struct RestoreProgress {
     pub begun: bool,
     /// Something is left to be read in this pass.
     pub reading: bool,
-    /// Batches that are read.
+    /// Batches of the backup that are read, or keys that the device has sent that has linked this one.
     pub read: u64,
-    /// All batches, once that is known.
+    /// All of them, once that is known.
     pub total: u64,
     /// Messages that came back.
     pub messages: u64,
@@ -82,7 +82,7 @@ pub struct Passes {
     pub next_ms: Option<u64>,
 }
 
-fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     Ok(Entry {
         conversation: ConversationId::from_bytes(row.get(0)?),
         seq: row.get::<_, N>(1)?.0,
@@ -459,22 +459,24 @@ impl Tx<'_> {
     /// How far the reading has come.
     pub fn restore_progress(&self) -> Result<RestoreProgress, Error> {
         let progress = self.one(
-            "SELECT EXISTS (SELECT 1 FROM restore_keys),
-                 EXISTS (SELECT 1 FROM restore_keys WHERE is_closed = 0 AND asked_in_pass IS NULL)
-                     OR EXISTS (SELECT 1 FROM restore_chains, account WHERE number > floor
+            "SELECT linked_by IS NOT NULL OR EXISTS (SELECT 1 FROM restore_keys) OR EXISTS (SELECT 1 FROM restored_keys),
+                 linked_keys_left > 0
+                     OR EXISTS (SELECT 1 FROM restore_keys WHERE is_closed = 0 AND asked_in_pass IS NULL)
+                     OR EXISTS (SELECT 1 FROM restore_chains WHERE number > floor
                          AND (broken_in_pass IS NULL OR broken_in_pass < restore_pass))
                      OR EXISTS (SELECT 1 FROM restored_keys WHERE tried = 0),
-                 (SELECT coalesce(sum(total - max(number, floor)), 0) FROM restore_chains),
-                 (SELECT coalesce(sum(total - floor), 0) FROM restore_chains),
-                 (SELECT restored FROM account)",
+                 linked_keys + (SELECT coalesce(sum(total - max(number, floor)), 0) FROM restore_chains),
+                 linked_keys + coalesce(linked_keys_left, 0) + (SELECT coalesce(sum(total - floor), 0) FROM restore_chains),
+                 restored
+             FROM account",
             [],
             |row| {
                 Ok(RestoreProgress {
                     begun: row.get(0)?,
-                    reading: row.get(1)?,
+                    reading: row.get::<_, Option<bool>>(1)?.unwrap_or_default(),
                     read: row.get::<_, N>(2)?.0,
                     total: row.get::<_, N>(3)?.0,
-                    messages: row.get::<_, Option<N>>(4)?.map_or(0, |n| n.0),
+                    messages: row.get::<_, N>(4)?.0,
                 })
             },
         )?;

@@ -4,6 +4,7 @@ mod account;
 mod backup;
 mod conversations;
 mod key;
+mod links;
 mod lists;
 mod lock;
 mod log;
@@ -27,6 +28,7 @@ pub use account::{NextKeys, RollbackState, SharedKeys, StoredAccount, Unsettled,
 pub use backup::{Chain, ChainToRead, Passes, RestoreProgress, Upload};
 pub use conversations::Conversation;
 pub use key::{FileKey, FixedKey, KeyStore, StoreKey};
+pub use links::Linked;
 pub use log::{Row, RowKind};
 pub use outbox::{Entry, Envelope, Outgoing};
 pub use sessions::StoredSession;

@@ -19,6 +19,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0003_vault.sql"),
     include_str!("../../migrations/0004_devices.sql"),
     include_str!("../../migrations/0005_backup.sql"),
+    include_str!("../../migrations/0006_links.sql"),
 ];
 
 /// The size of a page, SQLCipher's default.

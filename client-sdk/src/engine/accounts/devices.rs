@@ -43,15 +43,15 @@ pub enum VaultSecret {
 }
 
 /// This device, the account, and its newest list.
-struct Here {
+pub(super) struct Here {
     user: UserId,
     username: String,
     device: DeviceId,
-    list: DeviceList,
+    pub(super) list: DeviceList,
 }
 
 impl Here {
-    async fn find(core: &Arc<Core>) -> Result<Self, Error> {
+    pub(super) async fn find(core: &Arc<Core>) -> Result<Self, Error> {
         let account = core.shared.registered()?;
         newest_lists(core, account.user).await?;
         let list = core.shared.run(|machine| machine.own_list()).await?;
@@ -116,7 +116,7 @@ impl Here {
     }
 
     /// Stores the next list, which names the vault and the backup of before.
-    async fn put(
+    pub(super) async fn put(
         &self,
         core: &Arc<Core>,
         http: &Http,

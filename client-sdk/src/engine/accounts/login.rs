@@ -31,9 +31,9 @@ use crate::{
 const ATTEMPTS: usize = 5;
 
 /// Signs as a device that may not be in the store yet.
-struct NewDeviceSigner {
+pub(super) struct NewDeviceSigner {
     user: UserId,
-    new: NewKeys,
+    pub(super) new: NewKeys,
 }
 
 impl Signer for NewDeviceSigner {
@@ -58,15 +58,15 @@ impl Signer for NewDeviceSigner {
 
 /// An account whose password was right, and whose vault is still closed.
 pub(crate) struct Locked {
-    core: Arc<Core>,
+    pub(super) core: Arc<Core>,
     /// With the token that the password yielded, and no other.
-    http: Http,
-    user: UserId,
-    username: String,
-    signer: Arc<NewDeviceSigner>,
+    pub(super) http: Http,
+    pub(super) user: UserId,
+    pub(super) username: String,
+    pub(super) signer: Arc<NewDeviceSigner>,
     /// Where the password opens the vault.
     export_key: Option<Secret<64>>,
-    list: DeviceList,
+    pub(super) list: DeviceList,
     vault: pb::Vault,
     /// What the relay was asked for, and instead of which device. Asked for again it is the same again: the relay may have it.
     asked: Mutex<Option<Asked>>,
@@ -296,7 +296,7 @@ impl Locked {
 }
 
 /// The token of a login is good for a few minutes, and for one change of the account.
-fn ended(error: Error) -> Error {
+pub(super) fn ended(error: Error) -> Error {
     match error.code() {
         Code::TokenExpired
         | Code::ListConflict

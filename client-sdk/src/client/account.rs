@@ -1,0 +1,183 @@
+//! The account: made, joined, and changed.
+
+use sordino_protocol::DeviceId;
+
+use super::{Client, on_its_own};
+use crate::{
+    engine::{self, LoggedIn, VaultSecret, now_ms},
+    error::Error,
+    link::LinkRequest,
+    login::{Login, LoginStep, RecoveryKey},
+    password::Password,
+    types::{BackupPolicy, BackupState, Device, Restoring, User},
+};
+
+impl Client {
+    /// Makes an account under this name, with keys of this device that never leave it. With the password its owner logs in on
+    /// another device ([`Client::login`]); without one the account stays on this device. If it fails for the network's sake,
+    /// call it again with the same: it makes one account. Then show [`Client::recovery_key`].
+    ///
+    /// # Errors
+    /// `BadRequest` for what is no name (3 to 32 of `a-z 0-9 . _ -`), `WeakPassword`, `NameTaken`, `AlreadyRegistered`,
+    /// `RateLimited`, `Unreachable`, `NoRelay`, `OtherRelay`, `RelayMisbehaved`; those of the store.
+    pub async fn register(
+        &self,
+        username: &str,
+        password: Option<&Password>,
+    ) -> Result<User, Error> {
+        let (core, username) = (self.inner.core.clone(), username.to_owned());
+        let password = password.cloned();
+        on_its_own(async move { engine::register(&core, username, password).await }).await
+    }
+
+    /// The account's recovery key, which alone opens its vault if every device is lost (and is asked for on each new device, unless
+    /// the app lets the password do it). Show it after the registration, and at each start until the person says that they wrote it
+    /// down: then call [`Client::recovery_key_kept`]. `None` from then on, and on devices that joined later.
+    ///
+    /// # Errors
+    /// `NotRegistered`; those of the store.
+    pub async fn recovery_key(&self) -> Result<Option<RecoveryKey>, Error> {
+        let shared = &self.inner.core.shared;
+        let key = shared.run(|machine| machine.recovery_key()).await?;
+        Ok(key.map(RecoveryKey::new))
+    }
+
+    /// The person has this recovery key, as it was shown: this device forgets it. Another one that came meanwhile stays, and is to be
+    /// shown ([`Event::NewRecoveryKey`](crate::Event::NewRecoveryKey)).
+    ///
+    /// # Errors
+    /// `NotRegistered`; those of the store.
+    pub async fn recovery_key_kept(&self, key: &RecoveryKey) -> Result<(), Error> {
+        let (shared, key) = (&self.inner.core.shared, key.clone());
+        shared
+            .run(move |machine| machine.recovery_key_kept(key.key()))
+            .await
+    }
+
+    /// Logs in on a device that has no account in its store yet. The password does not leave the device. It proves who asks, and
+    /// opens nothing: what does is in [`Login::unlock`](crate::Login::unlock). What the account's other devices have shown so far is
+    /// not shown on this one.
+    ///
+    /// # Errors
+    /// `WrongPassword`, also where there is no such user; `AlreadyRegistered`; `NoVault` for an account that cannot be joined so;
+    /// `RateLimited` (twelve tries an hour for a name, unless the operator says otherwise), `Unreachable`, `NoRelay`, `OtherRelay`,
+    /// `RelayMisbehaved`, `BadKeys`; those of the store.
+    pub async fn login(&self, username: &str, password: &Password) -> Result<LoginStep, Error> {
+        let (core, username) = (self.inner.core.clone(), username.to_owned());
+        let password = password.clone();
+        let step =
+            on_its_own(async move { engine::login(&core, username, password).await }).await?;
+        Ok(match step {
+            LoggedIn::Done(user) => LoginStep::Done(user),
+            LoggedIn::Locked(locked) => LoginStep::Locked(Login::new(locked)),
+        })
+    }
+
+    /// The account's devices, as far as this one knows.
+    ///
+    /// # Errors
+    /// `NotRegistered`; those of the store.
+    pub async fn devices(&self) -> Result<Vec<Device>, Error> {
+        let devices = self.inner.core.shared.run(|machine| machine.devices());
+        let devices = devices.await?.into_iter().map(|own| Device {
+            id: own.device,
+            name: own.name,
+            added_ms: own.added_ms,
+            is_this: own.is_this,
+        });
+        Ok(devices.collect())
+    }
+
+    /// How far the key backup is: what is not in it yet, and, on a new device, what has been read of it. Both go on by themselves
+    /// while there is a connection.
+    ///
+    /// # Errors
+    /// `NotRegistered`; those of the store.
+    pub async fn backup(&self) -> Result<BackupState, Error> {
+        let core = &self.inner.core;
+        let (backlog, progress) = core
+            .shared
+            .run(|machine| Ok((machine.backlog()?, machine.restore_progress()?)))
+            .await?;
+        Ok(BackupState {
+            on: core.backup != BackupPolicy::Off && backlog.ready,
+            waiting: backlog.waiting,
+            restoring: progress.reading.then_some(Restoring {
+                read: progress.read,
+                total: progress.total,
+                messages: progress.messages,
+            }),
+        })
+    }
+
+    /// Calls this device so, for the account's other devices: nobody else learns it. [`ClientBuilder::device_name`] does it once.
+    ///
+    /// # Errors
+    /// `BadRequest` for more than 64 bytes or control characters; `NotRegistered`; those of the store.
+    pub async fn name_device(&self, name: &str) -> Result<(), Error> {
+        let core = &self.inner.core;
+        let name = name.to_owned();
+        core.shared
+            .run(move |machine| machine.name_device(&name, now_ms()))
+            .await?;
+        core.wake(core.shared.account().map(|account| account.user));
+        Ok(())
+    }
+
+    /// Removes a device from the account: it is logged out at once, and gets and sends nothing more. A phone that somebody else has
+    /// knows the account's keys: with `secret` the account gets new ones, so that it cannot be used, together with the relay, to put
+    /// a device on the account. This one may go, too.
+    ///
+    /// # Errors
+    /// `BadRequest` if there is no such device, or no other; `KeysMissing` (only without `secret`); `WrongRecoveryKey`,
+    /// `WrongPassword`, `NoVault`; `ListConflict` if other devices change the account without end; `NotRegistered`,
+    /// `RateLimited`, `Unreachable`, `RelayMisbehaved`, `BadKeys`; those of the store.
+    pub async fn remove_device(
+        &self,
+        device: DeviceId,
+        secret: Option<&VaultSecret>,
+    ) -> Result<(), Error> {
+        let (core, secret) = (self.inner.core.clone(), secret.cloned());
+        on_its_own(async move { engine::remove_device(&core, device, secret).await }).await
+    }
+
+    /// Makes new keys of the account, where somebody may have learnt those that its devices keep.
+    ///
+    /// # Errors
+    /// As [`Client::remove_device`].
+    pub async fn renew_keys(&self, secret: &VaultSecret) -> Result<(), Error> {
+        let (core, secret) = (self.inner.core.clone(), secret.clone());
+        on_its_own(async move { engine::renew_keys(&core, secret).await }).await
+    }
+
+    /// Makes another recovery key; the one before opens nothing from then on. Then show [`Client::recovery_key`], as after the
+    /// registration.
+    ///
+    /// # Errors
+    /// As [`Client::remove_device`].
+    pub async fn new_recovery_key(&self, secret: &VaultSecret) -> Result<(), Error> {
+        let (core, secret) = (self.inner.core.clone(), secret.clone());
+        on_its_own(async move { engine::new_recovery_key(&core, secret).await }).await
+    }
+
+    /// Sets another password. Devices stay logged in: they need none.
+    ///
+    /// # Errors
+    /// `WrongPassword` for the old one, or where there is none; `WeakPassword` for the new one; as [`Client::remove_device`].
+    pub async fn change_password(&self, old: &Password, new: &Password) -> Result<(), Error> {
+        let core = self.inner.core.clone();
+        let (old, new) = (old.clone(), new.clone());
+        on_its_own(async move { engine::change_password(&core, old, new).await }).await
+    }
+
+    /// Meets a new device that shows this code ([`Linking::code`](crate::Linking::code)), to put it on the account. Waits until that
+    /// device has answered.
+    ///
+    /// # Errors
+    /// `BadRequest` for what is no such code, or one of another relay or account; `LinkEnded` when the device did not answer in time;
+    /// `RelayMisbehaved` where somebody stands in between; `NotRegistered`, `Unreachable`, `RateLimited`.
+    pub async fn link(&self, code: &str) -> Result<LinkRequest, Error> {
+        let linking = engine::Linking::begin(&self.inner.core, code).await?;
+        Ok(LinkRequest::new(linking))
+    }
+}

@@ -1,0 +1,415 @@
+//! Linking: a device of the account puts another on its list, over a pipe of the relay that neither trusts.
+//!
+//! Messages of the pipe: the old device's key; the new one's hello, and what a list says of it; once the person has compared the
+//! digits, the account's keys with the list to come; that the new device has stored them. Then the old one has the list stored.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use prost::Message;
+use sordino_crypto::{
+    keys::DeviceKeys,
+    link::{HELLO, Hello, Invitation, LinkError, NewDevice as Invited, OldDevice, Pipe},
+    lists::{listed, parse},
+};
+use sordino_protocol::{ChannelId, Code, DeviceId, UserId, frame, list::DeviceList, pb};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, sleep},
+};
+
+use super::{
+    confirm,
+    devices::Here,
+    is_listed,
+    login::{Locked, ended},
+    unconfirmed,
+};
+use crate::{
+    Retry,
+    engine::{Core, now_ms},
+    error::Error,
+    machine::{NewDevice, granted},
+    net::{Http, calls::LinkSide},
+    store::StoredAccount,
+    types::User,
+};
+
+/// How long the two may take, as the relay sees it.
+const LIFETIME: Duration = Duration::from_secs(300);
+/// Between two looks for the other's message.
+const LOOK: Duration = Duration::from_millis(500);
+/// How a code begins; then channel ‖ H(hello) in hexadecimal, and the relay's name.
+const CODE: &str = "SORDINO:LN1:";
+
+/// The pipe, as one of the two reaches it.
+struct Line {
+    user: UserId,
+    channel: ChannelId,
+    until: Instant,
+}
+
+impl Line {
+    /// Puts a message of one's own in its place; the same again is fine.
+    async fn say(
+        &self,
+        http: &Http,
+        side: LinkSide,
+        number: u8,
+        message: &[u8],
+    ) -> Result<(), Error> {
+        loop {
+            let put = http.put_link(self.user, self.channel, side, number, message);
+            match put.await {
+                Ok(()) => return Ok(()),
+                Err(error) => self.after(error).await?,
+            }
+        }
+    }
+
+    /// Waits for a message of the other's.
+    async fn hear(&self, http: &Http, side: LinkSide, number: u8) -> Result<Bytes, Error> {
+        loop {
+            let get = http.link(self.user, self.channel, side, number);
+            match get.await {
+                Ok(Some(message)) => return Ok(message),
+                Ok(None) => self.pause(LOOK).await?,
+                Err(error) => self.after(error).await?,
+            }
+        }
+    }
+
+    /// Waits after an error that may pass.
+    async fn after(&self, error: Error) -> Result<(), Error> {
+        match error.retry() {
+            Retry::After(wait) => self.pause(wait.max(LOOK)).await,
+            Retry::Never | Retry::Now => Err(error),
+        }
+    }
+
+    async fn pause(&self, wait: Duration) -> Result<(), Error> {
+        if Instant::now() + wait >= self.until {
+            return Err(Error::new(Code::LinkEnded, ""));
+        }
+        sleep(wait).await;
+        Ok(())
+    }
+}
+
+/// The new device.
+pub(crate) struct Joining {
+    locked: Arc<Locked>,
+    line: Line,
+    invited: Invited,
+    code: String,
+    state: Mutex<State>,
+}
+
+enum State {
+    /// Nobody has read the code.
+    Invited,
+    /// The old device has, and was told this.
+    Met { pipe: Pipe, entry: Vec<u8> },
+    /// It has granted what is stored now, and is told so with this.
+    Stored { list: DeviceList, ready: Vec<u8> },
+}
+
+impl Joining {
+    /// Begins: a code to be shown.
+    pub(crate) fn new(locked: Arc<Locked>) -> Self {
+        let new = &locked.signer.new;
+        let rng = &mut rand::rng();
+        let invited = Invited::new(rng, locked.user, new.device, new.keys.public());
+        let invitation = invited.invitation();
+        let line = Line {
+            user: locked.user,
+            channel: ChannelId::from_bytes(invitation.channel),
+            until: Instant::now() + LIFETIME,
+        };
+        Self {
+            code: code_of(&invitation, locked.core.relay.name()),
+            locked,
+            line,
+            invited,
+            state: Mutex::new(State::Invited),
+        }
+    }
+
+    pub(crate) fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// Waits until the code was read. The digits to compare.
+    pub(crate) async fn digits(&self) -> Result<String, Error> {
+        let mut state = self.state.lock().await;
+        if matches!(*state, State::Invited) {
+            let key = self
+                .line
+                .hear(&self.locked.http, LinkSide::Old, 0)
+                .await
+                .map_err(ended)?;
+            let key = key
+                .as_ref()
+                .try_into()
+                .map_err(|_| changed(LinkError::Key))?;
+            let mut pipe = self.invited.meet(key).map_err(changed)?;
+            // Sealed once: the same bytes are sent again after an error.
+            let entry = pipe.seal(&self.entry().encode_to_vec());
+            *state = State::Met { pipe, entry };
+        }
+        let State::Met { pipe, entry } = &*state else {
+            return Err(Error::new(Code::LinkEnded, ""));
+        };
+        let hello = self.invited.hello();
+        self.line
+            .say(&self.locked.http, LinkSide::New, 0, hello)
+            .await
+            .map_err(ended)?;
+        self.line
+            .say(&self.locked.http, LinkSide::New, 1, entry)
+            .await
+            .map_err(ended)?;
+        Ok(pipe.digits())
+    }
+
+    /// Waits until the person has compared the digits on the old device, and this one is on the account.
+    pub(crate) async fn joined(&self) -> Result<User, Error> {
+        let core = &self.locked.core;
+        let mut state = self.state.lock().await;
+        if let State::Met { pipe, .. } = &mut *state {
+            let grant = self
+                .line
+                .hear(&self.locked.http, LinkSide::Old, 1)
+                .await
+                .map_err(ended)?;
+            let grant = pipe.open(&grant).map_err(changed)?;
+            let ready = pipe.seal(&[]);
+            let list = self.store(Bytes::copy_from_slice(&grant)).await?;
+            *state = State::Stored { list, ready };
+        }
+        let State::Stored { list, ready } = &*state else {
+            return Err(Error::new(Code::LinkEnded, "the digits were not asked for"));
+        };
+        // Its login ends with the list: whether that is stored, the relay says to the device itself.
+        let said = self
+            .line
+            .say(&self.locked.http, LinkSide::New, 2, ready)
+            .await;
+        let device = unconfirmed(core);
+        loop {
+            if let Some(user) = is_listed(&device, list).await? {
+                let _one = core.account.lock().await;
+                return confirm(core, user).await;
+            }
+            if let Err(error) = &said
+                && error.retry() == Retry::Never
+            {
+                return Err(error.clone());
+            }
+            self.line.pause(2 * LOOK).await?;
+        }
+    }
+
+    fn entry(&self) -> pb::ListedDevice {
+        let (list, new) = (&self.locked.list, &self.locked.signer.new);
+        listed(
+            list.user,
+            &list.identity_key,
+            new.device,
+            &new.keys,
+            now_ms(),
+        )
+    }
+
+    /// Keeps what was granted, before the relay is asked for the list that names this device.
+    async fn store(&self, grant: Bytes) -> Result<DeviceList, Error> {
+        let core = &self.locked.core;
+        let unfit = || {
+            Error::new(
+                Code::BadKeys,
+                "what the other device gave does not fit together",
+            )
+        };
+        let grant: pb::LinkGrant = frame::decode(grant, &frame::LINK_GRANT).map_err(|_| unfit())?;
+        let list = grant.list.as_ref().map(parse);
+        let list = list.and_then(Result::ok).ok_or_else(unfit)?;
+        let new = &self.locked.signer.new;
+        let public = new.keys.public();
+        let named = list.device(new.device).is_some_and(|device| {
+            let keys = (device.signing_key, device.identity_key);
+            keys == (public.signing_key, public.identity_key) && device.co_signer.is_some()
+        });
+        // The relay may have shown another identity key at the login: the old device's word goes.
+        if list.user != self.locked.user || list.identity_key != self.locked.list.identity_key {
+            let detail = "it gave the new device another identity key than the account's";
+            return Err(Error::new(Code::RelayMisbehaved, detail));
+        }
+        let keys = grant.keys.as_ref();
+        let (shared, openers) = keys
+            .and_then(|keys| granted(&list, keys))
+            .ok_or_else(unfit)?;
+        if !named {
+            return Err(unfit());
+        }
+        let (signing, identity) = new.keys.to_secret();
+        let device = NewDevice {
+            account: StoredAccount {
+                user: self.locked.user,
+                device: new.device,
+                username: self.locked.username.clone(),
+                registered: false,
+                keys: DeviceKeys::from_secret(&signing, &identity),
+            },
+            shared,
+            backup_keys: Vec::new(),
+            openers,
+            list: list.clone(),
+        };
+        let _one = core.account.lock().await;
+        core.shared
+            .run(move |machine| machine.begin_joining(device, now_ms()))
+            .await?;
+        Ok(list)
+    }
+}
+
+/// The old device: another has shown it a code.
+pub(crate) struct Linking {
+    core: Arc<Core>,
+    line: Line,
+    hello: Hello,
+    entry: pb::ListedDevice,
+    digits: String,
+    pipe: Mutex<Option<Pipe>>,
+}
+
+impl Linking {
+    /// Meets the device that shows this code.
+    pub(crate) async fn begin(core: &Arc<Core>, code: &str) -> Result<Self, Error> {
+        let me = core.shared.registered()?;
+        let (invitation, relay) = parse_code(code).ok_or_else(|| {
+            Error::new(
+                Code::BadRequest,
+                "this is not the code of a device that is to be linked",
+            )
+        })?;
+        if relay != core.relay.name() {
+            let detail = format!("the code is of a device at the relay {relay:?}");
+            return Err(Error::new(Code::BadRequest, detail));
+        }
+        let line = Line {
+            user: me.user,
+            channel: ChannelId::from_bytes(invitation.channel),
+            until: Instant::now() + LIFETIME,
+        };
+        let old = OldDevice::new(&mut rand::rng(), invitation);
+        line.say(&core.http, LinkSide::Old, 0, &old.ephemeral())
+            .await?;
+        let hello = line.hear(&core.http, LinkSide::New, 0).await?;
+        let hello: &[u8; HELLO] = hello
+            .as_ref()
+            .try_into()
+            .map_err(|_| changed(LinkError::Hello))?;
+        let (hello, mut pipe) = old.meet(hello).map_err(changed)?;
+        if hello.user != me.user {
+            let detail = "the device is to be on another account";
+            return Err(Error::new(Code::BadRequest, detail));
+        }
+        let entry = line.hear(&core.http, LinkSide::New, 1).await?;
+        let entry = pipe.open(&entry).map_err(changed)?;
+        let entry = frame::decode(Bytes::copy_from_slice(&entry), &frame::LISTED_DEVICE)
+            .map_err(|_| changed(LinkError::Message))?;
+        Ok(Self {
+            core: core.clone(),
+            line,
+            hello,
+            entry,
+            digits: pipe.digits(),
+            pipe: Mutex::new(Some(pipe)),
+        })
+    }
+
+    pub(crate) fn digits(&self) -> &str {
+        &self.digits
+    }
+
+    /// The person has compared the digits: the device gets the account's keys, and stands on its list.
+    pub(crate) async fn confirm(&self) -> Result<DeviceId, Error> {
+        let core = &self.core;
+        let _one = core.account.lock().await;
+        // Once: there is no second message in its place.
+        let pipe = self.pipe.lock().await.take();
+        let mut pipe = pipe.ok_or_else(|| Error::new(Code::LinkEnded, ""))?;
+        let entry = self.entry.clone();
+        let same = entry.device == self.hello.device.to_pb()
+            && entry.signing_key == self.hello.keys.signing_key.as_slice()
+            && entry.identity_key == self.hello.keys.identity_key.as_slice();
+        if !same {
+            return Err(changed(LinkError::Hello));
+        }
+        let here = Here::find(core).await?;
+        let before = here.list.clone();
+        let (list, grant) = core
+            .shared
+            .run(move |machine| machine.begin_linking(&before, entry, now_ms()))
+            .await?;
+        let grant = pipe.seal(&grant.encode_to_vec());
+        self.line.say(&core.http, LinkSide::Old, 1, &grant).await?;
+        let ready = self.line.hear(&core.http, LinkSide::New, 2).await?;
+        pipe.open(&ready).map_err(changed)?;
+        here.put(core, &core.http, list, None).await?;
+        Ok(self.hello.device)
+    }
+}
+
+fn code_of(invitation: &Invitation, relay: &str) -> String {
+    let bytes = [&invitation.channel[..], &invitation.hello_hash].concat();
+    format!("{CODE}{}:{relay}", hex::encode_upper(bytes))
+}
+
+/// Also as somebody typed it.
+fn parse_code(code: &str) -> Option<(Invitation, &str)> {
+    let (head, rest) = code.trim().split_at_checked(CODE.len())?;
+    let (digits, relay) = rest.split_once(':')?;
+    let mut bytes = [0; 48];
+    hex::decode_to_slice(digits, &mut bytes).ok()?;
+    let (channel, hello_hash) = bytes.split_first_chunk()?;
+    let invitation = Invitation {
+        channel: *channel,
+        hello_hash: hello_hash.try_into().ok()?,
+    };
+    head.eq_ignore_ascii_case(CODE)
+        .then_some((invitation, relay))
+}
+
+/// What came over the pipe is not what the other device sent.
+fn changed(error: LinkError) -> Error {
+    Error::new(Code::RelayMisbehaved, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_read_back_as_it_was_typed() {
+        let invitation = Invitation {
+            channel: [0xab; 16],
+            hello_hash: [0x01; 32],
+        };
+        let code = code_of(&invitation, "chat.example");
+        for typed in [code.clone(), format!(" {code}\n"), code.to_lowercase()] {
+            assert_eq!(parse_code(&typed), Some((invitation, "chat.example")));
+        }
+        let cut = &code[..code.len() - "chat.example".len() - 2];
+        for wrong in [
+            "",
+            "SORDINO:SN1:0123",
+            cut,
+            &code.replace("AB", "XY"),
+            &"é".repeat(60),
+        ] {
+            assert_eq!(parse_code(wrong), None, "{wrong}");
+        }
+    }
+}

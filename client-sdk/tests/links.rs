@@ -1,0 +1,258 @@
+//! A device that another one of the account links: no recovery key, six digits, and everything that was said before.
+
+#![allow(
+    missing_docs,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
+
+mod support;
+
+use std::time::Duration;
+
+use sordino::{
+    Client, Code, Device, DeviceId, Event, Events, LinkRequest, Linking, LoginStep, Password,
+    RecoveryKey, SendState, VaultSecret,
+};
+use sordino_testing::TestRelay;
+use support::{
+    Person, all,
+    losing::{Lost, losing},
+    open,
+    phones::{PASSWORD, code, locked, registered, until_backed_up, until_shown},
+    texts, until, within,
+};
+use tempfile::TempDir;
+use tokio::time::timeout;
+
+/// Nobody waits five minutes for what was lost.
+const SOON: Duration = Duration::from_secs(3);
+
+/// A client that has an account's password, and shows a code.
+async fn shown(url: &str, name: &str) -> (TempDir, Client, Linking) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let client = open(url, directory.path()).await.expect("opened");
+    let linking = locked(&client, name).await.link();
+    (directory, client, linking)
+}
+
+/// Both see the same digits.
+async fn met(at: &Client, linking: &Linking) -> LinkRequest {
+    let (request, digits) = tokio::join!(at.link(linking.code()), linking.digits());
+    let request = request.expect("met");
+    assert_eq!(request.digits(), digits.expect("digits"));
+    assert_eq!(request.digits().len(), 6);
+    request
+}
+
+/// The person confirms, and the device is on the account.
+async fn link(at: &Client, linking: &Linking) -> DeviceId {
+    let request = met(at, linking).await;
+    let (confirmed, joined) = tokio::join!(request.confirm(), linking.joined());
+    joined.expect("joined");
+    confirmed.expect("confirmed")
+}
+
+async fn until_restored(events: &mut Events) -> u64 {
+    within(async {
+        loop {
+            if let Event::Restored { messages } = events.next().await.expect("an event") {
+                return messages;
+            }
+        }
+    })
+    .await
+}
+
+async fn devices(at: &Client) -> Vec<Device> {
+    at.devices().await.expect("read")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_linked_phone_reads_what_was_before_and_is_one_like_the_others() {
+    let relay = TestRelay::start().await.expect("relay");
+    let url = relay.url();
+    let (phone, _) = registered(&url, "alice").await;
+    phone.client.connect();
+    phone.until_live().await;
+    let bob = Person::online(&url, "bob").await;
+    let carol = Person::online(&url, "carol").await;
+    // More than one message with keys.
+    let drafts: Vec<_> = (0..450).map(|n| format!("message {n}")).collect();
+    for (n, text) in drafts.iter().enumerate() {
+        let conversation = match n % 2 {
+            0 => phone.with(&bob),
+            _ => bob.with(&phone),
+        };
+        conversation.send(text).await.expect("sent");
+    }
+    carol.with(&phone).send("hello").await.expect("sent");
+    until_shown(&phone, &carol.user, &["hello"]).await;
+    until(async || {
+        let shown = all(&phone.with(&bob)).await;
+        shown.len() == drafts.len()
+            && shown
+                .iter()
+                .all(|m| !m.mine || m.state == SendState::Delivered)
+    })
+    .await;
+
+    let (directory, client, linking) = shown(&url, "alice").await;
+    let mut of_bob = bob.client.events();
+    let id = link(&phone.client, &linking).await;
+    let user = client.me().expect("registered");
+    let tablet = Person {
+        client,
+        user,
+        directory,
+    };
+    let mut events = tablet.client.events();
+    tablet.client.connect();
+    assert_eq!(until_restored(&mut events).await, 451);
+    let read = all(&tablet.with(&bob)).await;
+    assert_eq!(texts(&read), texts(&all(&phone.with(&bob)).await));
+    assert_eq!(texts(&all(&tablet.with(&carol)).await), ["hello"]);
+    assert_eq!(tablet.client.backup().await.expect("read").restoring, None);
+
+    // It gets what comes, sends, fills the backup, and may remove the one that linked it.
+    bob.with(&tablet).send("to two").await.expect("sent");
+    until_shown(&tablet, &bob.user, &["to two"]).await;
+    // A device that is known vouched for it.
+    within(async {
+        loop {
+            if let Event::DeviceAdded { device, loud, .. } = of_bob.next().await.expect("an event")
+            {
+                assert_eq!((device, loud), (id, false));
+                return;
+            }
+        }
+    })
+    .await;
+    tablet.with(&bob).send("from two").await.expect("sent");
+    until_shown(&phone, &bob.user, &["to two", "from two"]).await;
+    until_backed_up(&tablet).await;
+    let on_phone = devices(&phone.client).await;
+    assert_eq!(on_phone[1].id, id);
+    let removed = tablet.client.remove_device(on_phone[0].id, None).await;
+    removed.expect("removed");
+    bob.with(&tablet).send("to one").await.expect("sent");
+    until_shown(&tablet, &bob.user, &["from two", "to one"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_confirmed_changes_nothing_and_gives_nothing() {
+    let relay = TestRelay::start().await.expect("relay");
+    let url = relay.url();
+    let (phone, _) = registered(&url, "alice").await;
+    let (bob, _) = registered(&url, "bob").await;
+    let (_directory, client, linking) = shown(&url, "alice").await;
+
+    let not_one = phone.client.link("SORDINO:SN1:012345").await;
+    assert_eq!(code(not_one), Some(Code::BadRequest));
+    let elsewhere = format!("{}.example", linking.code());
+    assert_eq!(
+        code(phone.client.link(&elsewhere).await),
+        Some(Code::BadRequest)
+    );
+
+    // The digits are not the same, or the person thinks otherwise of it.
+    drop(met(&phone.client, &linking).await);
+    assert_eq!(client.me(), None);
+    assert_eq!(devices(&phone.client).await.len(), 1);
+
+    // Another link of the same login; the first one is over then.
+    let LoginStep::Locked(login) = client
+        .login("alice", &Password::new(PASSWORD))
+        .await
+        .expect("logged in")
+    else {
+        panic!("not locked");
+    };
+    let another = login.link();
+    link(&phone.client, &another).await;
+    assert!(client.me().is_some());
+    let late = linking.joined().await;
+    assert!(late.is_err(), "{late:?}");
+    assert_eq!(devices(&phone.client).await.len(), 2);
+    assert_eq!(devices(&bob.client).await.len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_ends_when_the_account_changes_in_between() {
+    let relay = TestRelay::start().await.expect("relay");
+    let url = relay.url();
+    let (phone, written) = registered(&url, "alice").await;
+    let (_one, first, linking) = shown(&url, "alice").await;
+    let request = met(&phone.client, &linking).await;
+    let secret = RecoveryKey::parse(&written).expect("a key");
+    let secret = VaultSecret::RecoveryKey(secret);
+    phone.client.renew_keys(&secret).await.expect("renewed");
+    let (confirmed, joined) = tokio::join!(timeout(SOON, request.confirm()), linking.joined());
+    // The new device's login is over: it stores nothing, and says nothing more.
+    assert_eq!(code(joined), Some(Code::NotAuthenticated));
+    assert!(confirmed.is_err(), "it waits for the new device");
+    assert_eq!(first.me(), None);
+    assert_eq!(devices(&phone.client).await.len(), 1);
+}
+
+/// Through a proxy that loses one request or answer of either device, each of them in turn: the new device is on the account, or it
+/// is not and can begin anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_that_breaks_off_anywhere_neither_locks_out_nor_half_joins() {
+    for what in [Lost::Request, Lost::Answer] {
+        for nth in 1.. {
+            let relay = TestRelay::start().await.expect("relay");
+            let (alice, _) = registered(&relay.url(), "alice").await;
+            alice.client.close().await;
+            let (url, has_lost) = losing(&relay.url(), nth, what).await;
+            let phone = open(&url, alice.directory.path()).await.expect("opened");
+            let directory = tempfile::tempdir().expect("a directory");
+            let mut client = open(&url, directory.path()).await.expect("opened");
+            for attempt in 0.. {
+                assert!(attempt < 4, "{what:?} {nth}");
+                if try_to_link(&phone, &client).await == Ok(true) {
+                    break;
+                }
+                // As a program that was started anew.
+                client.close().await;
+                client = open(&url, directory.path()).await.expect("opened");
+            }
+            let known = devices(&client).await;
+            assert_eq!(known.len(), 2, "{what:?} {nth}");
+            client.close().await;
+            phone.close().await;
+            // What the phone was not told it sees when it looks.
+            let phone = open(&relay.url(), alice.directory.path())
+                .await
+                .expect("opened");
+            phone.connect();
+            until(async || devices(&phone).await.len() == 2).await;
+            phone.close().await;
+            if !has_lost() {
+                assert!(nth > 8, "too few requests were lost: {nth}");
+                break;
+            }
+        }
+    }
+}
+
+/// Whether the new device is on the account.
+async fn try_to_link(phone: &Client, client: &Client) -> Result<bool, Code> {
+    let password = Password::new(PASSWORD);
+    let login = match client.login("alice", &password).await {
+        Ok(LoginStep::Locked(login)) => login,
+        Ok(LoginStep::Done(_)) => return Ok(true),
+        Err(error) => return Err(error.code()),
+    };
+    let linking = login.link();
+    let met = tokio::try_join!(phone.link(linking.code()), linking.digits());
+    let (request, digits) = met.map_err(|error| error.code())?;
+    assert_eq!(request.digits(), digits);
+    let both = async { tokio::join!(request.confirm(), linking.joined()) };
+    match timeout(SOON, both).await {
+        Ok((_, joined)) => Ok(joined.is_ok()),
+        Err(_) => Ok(false),
+    }
+}
