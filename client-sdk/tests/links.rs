@@ -12,6 +12,7 @@ mod support;
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use sordino::{
     Client, Code, Device, DeviceId, Event, Events, LinkRequest, Linking, LoginStep, Password,
     RecoveryKey, SendState, VaultSecret,
@@ -29,6 +30,7 @@ use tokio::time::timeout;
 
 /// Nobody waits five minutes for what was lost.
 const SOON: Duration = Duration::from_secs(3);
+const AT_A_TIME: usize = 8;
 
 /// A client that has an account's password, and shows a code.
 async fn shown(url: &str, name: &str) -> (TempDir, Client, Linking) {
@@ -202,40 +204,47 @@ async fn a_link_ends_when_the_account_changes_in_between() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_link_that_breaks_off_anywhere_neither_locks_out_nor_half_joins() {
     for what in [Lost::Request, Lost::Answer] {
-        for nth in 1.. {
-            let relay = TestRelay::start().await.expect("relay");
-            let (alice, _) = registered(&relay.url(), "alice").await;
-            alice.client.close().await;
-            let (url, has_lost) = losing(&relay.url(), nth, what).await;
-            let phone = open(&url, alice.directory.path()).await.expect("opened");
-            let directory = tempfile::tempdir().expect("a directory");
-            let mut client = open(&url, directory.path()).await.expect("opened");
-            for attempt in 0.. {
-                assert!(attempt < 4, "{what:?} {nth}");
-                if try_to_link(&phone, &client).await == Ok(true) {
-                    break;
-                }
-                // As a program that was started anew.
-                client.close().await;
-                client = open(&url, directory.path()).await.expect("opened");
-            }
-            let known = devices(&client).await;
-            assert_eq!(known.len(), 2, "{what:?} {nth}");
-            client.close().await;
-            phone.close().await;
-            // What the phone was not told it sees when it looks.
-            let phone = open(&relay.url(), alice.directory.path())
-                .await
-                .expect("opened");
-            phone.connect();
-            until(async || devices(&phone).await.len() == 2).await;
-            phone.close().await;
-            if !has_lost() {
-                assert!(nth > 8, "too few requests were lost: {nth}");
+        // Several at a time: most of it is waiting.
+        for first in (1..).step_by(AT_A_TIME) {
+            let attempts = (first..first + AT_A_TIME).map(|nth| breaking_off(what, nth));
+            let lost = join_all(attempts).await;
+            if !lost.iter().all(|lost| *lost) {
+                assert!(first > 8, "too few requests were lost: {first}");
                 break;
             }
         }
     }
+}
+
+/// Whether there was such a request.
+async fn breaking_off(what: Lost, nth: usize) -> bool {
+    let relay = TestRelay::start().await.expect("relay");
+    let (alice, _) = registered(&relay.url(), "alice").await;
+    alice.client.close().await;
+    let (url, has_lost) = losing(&relay.url(), nth, what).await;
+    let phone = open(&url, alice.directory.path()).await.expect("opened");
+    let directory = tempfile::tempdir().expect("a directory");
+    let mut client = open(&url, directory.path()).await.expect("opened");
+    for attempt in 0.. {
+        assert!(attempt < 4, "{what:?} {nth}");
+        if try_to_link(&phone, &client).await == Ok(true) {
+            break;
+        }
+        // As a program that was started anew.
+        client.close().await;
+        client = open(&url, directory.path()).await.expect("opened");
+    }
+    assert_eq!(devices(&client).await.len(), 2, "{what:?} {nth}");
+    client.close().await;
+    phone.close().await;
+    // What the phone was not told it sees when it looks.
+    let phone = open(&relay.url(), alice.directory.path())
+        .await
+        .expect("opened");
+    phone.connect();
+    until(async || devices(&phone).await.len() == 2).await;
+    phone.close().await;
+    has_lost()
 }
 
 /// Whether the new device is on the account.
@@ -255,4 +264,37 @@ async fn try_to_link(phone: &Client, client: &Client) -> Result<bool, Code> {
         Ok((_, joined)) => Ok(joined.is_ok()),
         Err(_) => Ok(false),
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_before_comes_however_often_either_is_away() {
+    let relay = TestRelay::start().await.expect("relay");
+    let url = relay.url();
+    let (mut phone, _) = registered(&url, "alice").await;
+    phone.client.connect();
+    phone.until_live().await;
+    let bob = Person::online(&url, "bob").await;
+    bob.with(&phone).send("one").await.expect("sent");
+    until_shown(&phone, &bob.user, &["one"]).await;
+
+    let (directory, client, linking) = shown(&url, "alice").await;
+    link(&phone.client, &linking).await;
+    phone.client.close().await;
+    client.connect();
+    let user = client.me().expect("registered");
+    let mut tablet = Person {
+        client,
+        user,
+        directory,
+    };
+    tablet.until_live().await;
+    tablet.reopen(&url).await;
+    assert_eq!(texts(&all(&tablet.with(&bob)).await), [""; 0]);
+    phone.reopen(&url).await;
+    phone.client.connect();
+    phone.until_live().await;
+    let mut events = tablet.client.events();
+    tablet.client.connect();
+    assert_eq!(until_restored(&mut events).await, 1);
+    assert_eq!(texts(&all(&tablet.with(&bob)).await), ["one"]);
 }

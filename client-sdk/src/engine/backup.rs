@@ -124,10 +124,12 @@ pub(super) async fn read(core: &Arc<Core>) -> Result<(), Error> {
                     })
                     .await?;
             }
-            NextRestore::LinkEnded => {}
-            NextRestore::Awaited => return Ok(()),
-            NextRestore::Later(_) | NextRestore::Done if !begun => return Ok(()),
-            NextRestore::Later(_) | NextRestore::Done => {
+            NextRestore::LinkEnded => continue,
+            NextRestore::Awaited { more: true } => return Ok(()),
+            NextRestore::Awaited { .. } | NextRestore::Later(_) | NextRestore::Done if !begun => {
+                return Ok(());
+            }
+            NextRestore::Awaited { .. } | NextRestore::Later(_) | NextRestore::Done => {
                 core.shared
                     .change(|machine| {
                         let messages = machine.restore_progress()?.messages;

@@ -35,8 +35,11 @@ pub enum NextRestore {
     Rows(ConversationId, u64),
     /// Nothing before this time.
     Later(u64),
-    /// Nothing before the device that has linked this one sends more keys.
-    Awaited,
+    /// Nothing before the device that has linked this one sends keys.
+    Awaited {
+        /// It has said that it will; else it looks once more for what came late.
+        more: bool,
+    },
     /// The last keys of that device are used: what is tried again is tried later.
     LinkEnded,
     /// Nothing: everything is read, and what opens the backup is forgotten.
@@ -196,7 +199,7 @@ fn next_of(tx: &Tx<'_>, pass: u32, now_ms: u64) -> Result<NextRestore, Error> {
     }
     if let Some(by) = tx.linked_by()? {
         if !by.ended {
-            return Ok(NextRestore::Awaited);
+            return Ok(NextRestore::Awaited { more: by.left > 0 });
         }
         tx.set_linked_by(None)?;
         return Ok(NextRestore::LinkEnded);

@@ -25,6 +25,8 @@ pub struct Linked {
 pub struct LinkedBy {
     /// Which.
     pub device: DeviceId,
+    /// Keys that follow, as far as it has said.
+    pub left: u64,
     /// Nothing follows.
     pub ended: bool,
 }
@@ -120,13 +122,15 @@ impl Tx<'_> {
     /// The device that linked this one, while keys come from it.
     pub fn linked_by(&self) -> Result<Option<LinkedBy>, Error> {
         let by = self.one(
-            "SELECT linked_by, linked_keys_end FROM account",
+            "SELECT linked_by, linked_keys_left, linked_keys_end FROM account",
             [],
             |row| {
                 let by: Option<[u8; 16]> = row.get(0)?;
-                let ended = row.get(1)?;
+                let left = row.get::<_, Option<N>>(1)?.map_or(0, |n| n.0);
+                let ended = row.get(2)?;
                 Ok(by.map(|by| LinkedBy {
                     device: DeviceId::from_bytes(by),
+                    left,
                     ended,
                 }))
             },

@@ -145,6 +145,16 @@ pub(crate) enum Event {
     LoggedIn(Result<Option<Clean>, Clean>),
     /// The account is open, or why not, and whether one has to log in again.
     Unlocked(Result<Clean, (Clean, bool)>),
+    /// What a new device shows, so that another one of the account links it.
+    Code(String),
+    /// That one has read it: what both show.
+    Digits(String),
+    /// It came to nothing; whether one has to log in again.
+    LinkFailed(Clean, bool),
+    /// The code of a new device was read here: what both show.
+    Met(Result<String, Clean>),
+    /// It is on the account.
+    Linked(Result<(), Clean>),
     Devices(Result<Vec<DeviceLine>, Clean>),
     /// One was named or removed.
     DevicesChanged(Result<(), Clean>),
@@ -200,6 +210,13 @@ pub(crate) enum Command {
         key: Typed,
         instead_of: Option<DeviceId>,
     },
+    /// To be linked by another device of the account.
+    ShowCode,
+    /// To link the device that shows this code.
+    ReadCode(String),
+    /// The digits are the same.
+    ConfirmLink,
+    LeaveLink,
     /// Not later, but now.
     Connect,
     Devices,

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sordino::{
-    Client, Code, ConnectionState, Error, Events, ListDiff, LiveList, Login, LoginStep, Password,
-    RecoveryKey, Unlock, User, VaultSecret,
+    Client, Code, ConnectionState, Error, Events, LinkRequest, ListDiff, LiveList, Login,
+    LoginStep, Password, RecoveryKey, Unlock, User, VaultSecret,
 };
 use tokio::{
     sync::mpsc::{self, Sender, UnboundedSender},
@@ -31,6 +31,31 @@ pub(crate) struct Session {
     open: Mutex<Option<AbortHandle>>,
     /// An account whose password was right, and which is still closed.
     login: Arc<tokio::sync::Mutex<Option<Login>>>,
+    link: Link,
+}
+
+/// A link of this device by another, or of another by this one.
+#[derive(Default)]
+struct Link {
+    /// Works on it.
+    task: Mutex<Option<AbortHandle>>,
+    /// Another device that was met here.
+    met: Arc<tokio::sync::Mutex<Option<LinkRequest>>>,
+}
+
+impl Link {
+    /// Takes the place of what was under way.
+    fn work(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let task = tokio::spawn(work);
+        self.replace(Some(task.abort_handle()));
+    }
+
+    fn replace(&self, task: Option<AbortHandle>) {
+        let mut kept = self.task.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = std::mem::replace(&mut *kept, task) {
+            before.abort();
+        }
+    }
 }
 
 impl Session {
@@ -51,6 +76,7 @@ impl Session {
             sends,
             open: Mutex::new(None),
             login: Arc::default(),
+            link: Link::default(),
         }
     }
 
@@ -95,6 +121,32 @@ impl Session {
                     Some(Event::Unlocked(outcome.map_err(refused)))
                 });
             }
+            Command::ShowCode => {
+                self.link.work(show_code(client, self.login.clone(), news));
+            }
+            Command::ReadCode(code) => {
+                let kept = self.link.met.clone();
+                self.link.work(async move {
+                    let met = client.link(&code).await;
+                    let met = met.map_err(|e| words::error(&e));
+                    let digits = met.as_ref().map(|met| met.digits().to_owned());
+                    let event = Event::Met(digits.map_err(Clone::clone));
+                    *kept.lock().await = met.ok();
+                    let _ = news.send(event).await;
+                });
+            }
+            Command::ConfirmLink => {
+                let met = self.link.met.clone();
+                self.link.work(async move {
+                    let Some(met) = met.lock().await.take() else {
+                        return;
+                    };
+                    let linked = met.confirm().await.map(drop);
+                    let linked = linked.map_err(|e| words::error(&e));
+                    let _ = news.send(Event::Linked(linked)).await;
+                });
+            }
+            Command::LeaveLink => self.link.replace(None),
             Command::Connect => client.connect(),
             Command::Devices => tell(news, async move {
                 let found = client.devices().await;
@@ -198,6 +250,29 @@ async fn remove(client: &Client, device: DeviceId, key: Option<Typed>) -> Result
     let key = key.map(|key| RecoveryKey::parse(&key.0)).transpose()?;
     let secret = key.map(VaultSecret::RecoveryKey);
     client.remove_device(device, secret.as_ref()).await
+}
+
+/// Shows what another device of the account is to read, and waits for it to put this one on the account.
+async fn show_code(
+    client: Client,
+    login: Arc<tokio::sync::Mutex<Option<Login>>>,
+    news: Sender<Event>,
+) {
+    let linking = login.lock().await.as_ref().map(Login::link);
+    let joined = async {
+        let linking = linking.ok_or_else(|| Error::new(Code::NotAuthenticated, ""))?;
+        let _ = news.send(Event::Code(linking.code().to_owned())).await;
+        let _ = news.send(Event::Digits(linking.digits().await?)).await;
+        linking.joined().await
+    };
+    let event = match joined.await {
+        Ok(me) => {
+            *login.lock().await = None;
+            Event::Unlocked(Ok(entered(&client, &me)))
+        }
+        Err(e) => Event::LinkFailed(words::error(&e), e.code() == Code::NotAuthenticated),
+    };
+    let _ = news.send(event).await;
 }
 
 async fn unlock(

@@ -6,6 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use data_encoding::BASE32_NOPAD;
 use prost::Message;
 use sordino_crypto::{
     keys::DeviceKeys,
@@ -39,7 +40,7 @@ use crate::{
 const LIFETIME: Duration = Duration::from_secs(300);
 /// Between two looks for the other's message.
 const LOOK: Duration = Duration::from_millis(500);
-/// How a code begins; then channel ‖ H(hello) in hexadecimal, and the relay's name.
+/// How a code begins; then channel ‖ H(hello) in base 32 (RFC 4648, no padding), and the relay's name: as a QR code nearly all of the small alphanumeric kind.
 const CODE: &str = "SORDINO:LN1:";
 
 /// The pipe, as one of the two reaches it.
@@ -364,22 +365,23 @@ impl Linking {
 
 fn code_of(invitation: &Invitation, relay: &str) -> String {
     let bytes = [&invitation.channel[..], &invitation.hello_hash].concat();
-    format!("{CODE}{}:{relay}", hex::encode_upper(bytes))
+    format!("{CODE}{}:{relay}", BASE32_NOPAD.encode(&bytes))
 }
 
-/// Also as somebody typed it.
-fn parse_code(code: &str) -> Option<(Invitation, &str)> {
-    let (head, rest) = code.trim().split_at_checked(CODE.len())?;
-    let (digits, relay) = rest.split_once(':')?;
-    let mut bytes = [0; 48];
-    hex::decode_to_slice(digits, &mut bytes).ok()?;
+/// Also as somebody typed or copied it, in several lines.
+fn parse_code(code: &str) -> Option<(Invitation, String)> {
+    let code: String = code.split_whitespace().collect();
+    let (head, rest) = code.split_at_checked(CODE.len())?;
+    let (letters, relay) = rest.split_once(':')?;
+    let bytes = BASE32_NOPAD.decode(letters.to_ascii_uppercase().as_bytes());
+    let bytes: [u8; 48] = bytes.ok()?.try_into().ok()?;
     let (channel, hello_hash) = bytes.split_first_chunk()?;
     let invitation = Invitation {
         channel: *channel,
         hello_hash: hello_hash.try_into().ok()?,
     };
-    head.eq_ignore_ascii_case(CODE)
-        .then_some((invitation, relay))
+    let is_one = head.eq_ignore_ascii_case(CODE);
+    is_one.then(|| (invitation, relay.to_owned()))
 }
 
 /// What came over the pipe is not what the other device sent.
@@ -398,17 +400,16 @@ mod tests {
             hello_hash: [0x01; 32],
         };
         let code = code_of(&invitation, "chat.example");
-        for typed in [code.clone(), format!(" {code}\n"), code.to_lowercase()] {
-            assert_eq!(parse_code(&typed), Some((invitation, "chat.example")));
+        let (first, rest) = code.split_at(30);
+        let lines = format!(" {first}\n  {rest}\n");
+        for typed in [code.clone(), lines, code.to_lowercase()] {
+            let read = Some((invitation, "chat.example".to_owned()));
+            assert_eq!(parse_code(&typed), read, "{typed}");
         }
-        let cut = &code[..code.len() - "chat.example".len() - 2];
-        for wrong in [
-            "",
-            "SORDINO:SN1:0123",
-            cut,
-            &code.replace("AB", "XY"),
-            &"é".repeat(60),
-        ] {
+        let cut = &code[..code.len() - ":chat.example".len() - 1];
+        let cut = format!("{cut}:chat.example");
+        let other = code.replace("LN1", "SN1");
+        for wrong in ["", &cut, &other, &code.replace(':', "1"), &"é".repeat(60)] {
             assert_eq!(parse_code(wrong), None, "{wrong}");
         }
     }

@@ -112,6 +112,10 @@ impl App {
                 let instead_of = Some(chosen.id);
                 return vec![Command::Unlock { key, instead_of }];
             }
+            (KeyCode::Char('l'), Purpose::Manage, _) => {
+                self.overlay = Some(Overlay::Form(Form::new(Ask::LinkCode)));
+                return Vec::new();
+            }
             (KeyCode::Char('n'), Purpose::Manage, _) => {
                 self.overlay = Some(Overlay::Form(Form::new(Ask::DeviceName)));
                 return Vec::new();

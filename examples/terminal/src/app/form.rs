@@ -31,6 +31,8 @@ pub(crate) enum Ask {
     RecoveryKey { name: String },
     /// The last group of a recovery key, by whoever has written it down.
     Written { key: Typed },
+    /// What another device shows that is to be linked.
+    LinkCode,
     /// What this device is to be called.
     DeviceName,
     /// Whether a device is to leave, and the recovery key, if that is at hand.
@@ -62,13 +64,13 @@ impl Form {
     }
 
     /// The question for the own name, where it stands already.
-    fn named(name: &str, login: bool) -> Self {
+    pub(super) fn named(name: &str, login: bool) -> Self {
         let mut form = Self::new(Ask::Name { login });
         form.input.set(name);
         form
     }
 
-    fn because(mut self, error: Clean) -> Self {
+    pub(super) fn because(mut self, error: Clean) -> Self {
         self.error = Some(error);
         self
     }
@@ -93,7 +95,11 @@ impl Form {
     pub(super) fn back(self) -> Option<Self> {
         match self.ask {
             // The key is shown again at the next start.
-            Ask::Peer | Ask::Written { .. } | Ask::DeviceName | Ask::Remove { .. } => None,
+            Ask::Peer
+            | Ask::Written { .. }
+            | Ask::LinkCode
+            | Ask::DeviceName
+            | Ask::Remove { .. } => None,
             Ask::Name { .. } => Some(self),
             Ask::Password { name, login } => Some(Self::named(&name, login)),
             Ask::Again { name, .. } => Some(Self::named(&name, false)),
@@ -167,6 +173,7 @@ impl App {
                 let (key, instead_of) = (Typed(typed), None);
                 (None, Some(Command::Unlock { key, instead_of }))
             }
+            Ask::LinkCode => (None, Some(Command::ReadCode(typed))),
             Ask::DeviceName => (None, Some(Command::NameDevice(typed))),
             Ask::Remove { device, .. } => {
                 let key = (!typed.trim().is_empty()).then_some(Typed(typed));
@@ -241,6 +248,7 @@ impl App {
                 Ask::Peer
                 | Ask::Name { .. }
                 | Ask::Written { .. }
+                | Ask::LinkCode
                 | Ask::DeviceName
                 | Ask::Remove { .. } => return self.answer_form(why),
             };
@@ -268,7 +276,7 @@ impl App {
 
     pub(super) fn answer_form(&mut self, error: Clean) {
         if let Some(Overlay::Form(form)) = &mut self.overlay {
-            if matches!(form.ask, Ask::RecoveryKey { .. }) {
+            if matches!(form.ask, Ask::RecoveryKey { .. } | Ask::LinkCode) {
                 form.input.clear();
             }
             form.busy = false;

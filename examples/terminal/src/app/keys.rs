@@ -53,6 +53,7 @@ impl App {
             Some(Overlay::Help(line)) => self.key_in_help(key, line),
             Some(Overlay::Form(form)) => self.key_in_form(key, form),
             Some(Overlay::Devices(devices)) => self.key_in_devices(key, devices),
+            Some(Overlay::Link(link)) => self.key_in_link(key, link),
             None => self.key_in_chat(key),
         }
     }
@@ -95,7 +96,12 @@ impl App {
                 return self.submit();
             }
             _ if form.busy => {}
-            KeyCode::Tab => form.turn(),
+            KeyCode::Tab => {
+                if let Ask::RecoveryKey { name } = form.ask {
+                    return self.show_code(name);
+                }
+                form.turn();
+            }
             KeyCode::Char(letter) if typed(key) => {
                 form.error = None;
                 form.insert(letter.encode_utf8(&mut [0; 4]));

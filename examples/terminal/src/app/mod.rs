@@ -4,6 +4,7 @@
 mod devices;
 mod form;
 mod keys;
+mod link;
 mod scroll;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use crate::{
 pub(crate) use devices::{Devices, Purpose};
 pub(crate) use form::{Ask, Form};
 pub(crate) use keys::KEYS;
+pub(crate) use link::Link;
 pub(crate) use scroll::{Position, place};
 
 /// Longest text of a message.
@@ -48,6 +50,8 @@ pub(crate) enum Overlay {
     Form(Form),
     /// The devices of the account.
     Devices(Devices),
+    /// A device that is linked.
+    Link(Link),
 }
 
 /// What is known of the messages before those loaded.
@@ -147,6 +151,23 @@ impl App {
                 self.unlocked(outcome);
                 Vec::new()
             }
+            Event::Code(code) => {
+                self.code_is(code);
+                Vec::new()
+            }
+            Event::Digits(digits) => {
+                self.digits_are(digits);
+                Vec::new()
+            }
+            Event::LinkFailed(why, again) => {
+                self.link_failed(why, again);
+                Vec::new()
+            }
+            Event::Met(outcome) => {
+                self.met(outcome);
+                Vec::new()
+            }
+            Event::Linked(outcome) => self.linked(outcome),
             Event::Devices(found) => {
                 self.devices(found);
                 Vec::new()

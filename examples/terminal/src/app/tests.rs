@@ -356,3 +356,63 @@ fn why_it_stopped_is_told_until_it_is_closed_and_the_keys_stay() {
     app.update(Event::Connection(Connection::Stopped(why)));
     assert!(screen(&app).contains("You were signed out."));
 }
+
+#[test]
+fn a_device_is_linked_instead_of_typing_the_recovery_key() {
+    let clock = Clock::new(jiff::tz::TimeZone::UTC, NOW);
+    let mut app = App::new(clock, None);
+    app.update(Event::Resize(80, 24));
+    press(&mut app, "<tab>alice<enter>Four words<enter>");
+    app.update(Event::LoggedIn(Ok(None)));
+    assert_eq!(press(&mut app, "<tab>"), [Command::ShowCode]);
+    app.update(Event::Code("SORDINO:LN1:ABC:localhost".to_owned()));
+    assert!(screen(&app).contains("SORDINO:LN1:ABC:localhost"));
+    // Back to the recovery key, and once more.
+    assert_eq!(press(&mut app, "<esc>"), [Command::LeaveLink]);
+    assert_eq!(press(&mut app, "<tab>"), [Command::ShowCode]);
+    app.update(Event::Code("SORDINO:LN1:ABD:localhost".to_owned()));
+    app.update(Event::Digits("012345".to_owned()));
+    assert!(screen(&app).contains("012 345"));
+    let over = Clean::line("It is over.");
+    app.update(Event::LinkFailed(over.clone(), false));
+    assert!(screen(&app).contains("It is over."));
+    press(&mut app, "<tab>");
+    app.update(Event::LinkFailed(over, true));
+    assert!(screen(&app).contains("The user name of your account"));
+    press(&mut app, "<enter>Four words<enter>");
+    app.update(Event::LoggedIn(Ok(None)));
+    press(&mut app, "<tab>");
+    app.update(Event::Unlocked(Ok(Clean::line("alice"))));
+    assert!(app.overlay.is_none());
+}
+
+#[test]
+fn another_device_is_linked_once_its_digits_were_compared() {
+    let mut app = with_bob(80, 24, vec![]);
+    press(&mut app, "<f2>");
+    app.update(Event::Devices(Ok(vec![device(1, "laptop")])));
+    press(&mut app, "l");
+    app.update(Event::Paste("SORDINO:LN1:ABC:localhost".to_owned()));
+    let read = [Command::ReadCode("SORDINO:LN1:ABC:localhost".to_owned())];
+    assert_eq!(press(&mut app, "<enter>"), read);
+    app.update(Event::Met(Err(Clean::line("This is no code."))));
+    assert!(screen(&app).contains("This is no code."));
+    press(&mut app, "x<enter>");
+    app.update(Event::Met(Ok("012345".to_owned())));
+    assert!(screen(&app).contains("012 345"));
+    // Nobody confirms by chance.
+    assert_eq!(press(&mut app, "<enter>"), []);
+    assert_eq!(press(&mut app, "y"), [Command::ConfirmLink]);
+    assert_eq!(press(&mut app, "y<esc>"), [], "it is under way");
+    app.update(Event::Linked(Err(Clean::line("Too late."))));
+    assert!(screen(&app).contains("Too late."));
+    assert_eq!(press(&mut app, "y"), [], "it is over");
+    assert_eq!(
+        press(&mut app, "<esc>"),
+        [Command::LeaveLink, Command::Devices]
+    );
+    press(&mut app, "lx<enter>");
+    app.update(Event::Met(Ok("012345".to_owned())));
+    press(&mut app, "y");
+    assert_eq!(app.update(Event::Linked(Ok(()))), [Command::Devices]);
+}

@@ -1,6 +1,7 @@
 //! How the state looks. Drawing changes nothing.
 
 pub(crate) mod areas;
+mod link;
 mod list;
 mod overlay;
 mod status;

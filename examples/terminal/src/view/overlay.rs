@@ -7,7 +7,7 @@ use ratatui::{
     widgets::{Block, BorderType, Clear, Padding, Paragraph, Wrap},
 };
 
-use super::theme;
+use super::{link, theme};
 use crate::{
     app::{App, Ask, Devices, Form, KEYS, Overlay, Purpose},
     clock::Clock,
@@ -22,6 +22,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
         Some(Overlay::Help(skip)) => help(frame, *skip),
         Some(Overlay::Form(form)) => question(frame, form),
         Some(Overlay::Devices(list)) => devices(frame, list, &app.clock),
+        Some(Overlay::Link(link)) => link::draw(frame, link),
         None => {}
     }
 }
@@ -55,7 +56,7 @@ fn devices(frame: &mut Frame<'_>, list: &Devices, clock: &Clock) {
     let (title, keys) = match list.purpose {
         Purpose::Manage => (
             " Your devices ",
-            "n names this device, d removes the marked one. Esc closes.",
+            "l links another, n names this one, d removes the marked one.",
         ),
         Purpose::MakeRoom(_) => (
             " Ten devices already ",
@@ -135,7 +136,12 @@ fn wording(ask: &Ask) -> (&'static str, String, &'static str) {
         Ask::RecoveryKey { .. } => (
             " Welcome back ",
             "Your recovery key, nine groups of four:",
-            "Enter opens your account here. Esc goes back.",
+            "Enter opens your account here. Tab: link it by another device of yours. Esc goes back.",
+        ),
+        Ask::LinkCode => (
+            " Link a device ",
+            "On the new device log in with your password and press Tab: it shows a code. The code:",
+            "Paste it; Enter reads it. Esc goes back.",
         ),
         Ask::DeviceName => (
             " Your devices ",
@@ -199,7 +205,7 @@ fn question(frame: &mut Frame<'_>, form: &Form) {
 }
 
 /// A framed place in the middle, as large as asked or as the screen allows. Returns its inside.
-fn popup(frame: &mut Frame<'_>, title: &'static str, width: u16, height: u16) -> Rect {
+pub(super) fn popup(frame: &mut Frame<'_>, title: &'static str, width: u16, height: u16) -> Rect {
     let screen = frame.area();
     let (width, height) = (
         (width + 4).min(screen.width),

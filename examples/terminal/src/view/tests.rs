@@ -1,10 +1,12 @@
 use insta::assert_snapshot;
+use jiff::tz::TimeZone;
 use proptest::prelude::*;
 
 use super::{draw, theme};
 
 use crate::{
     app::App,
+    clock::Clock,
     fixture::{DAY, MINUTE, NOW, app, mine, peer, press, row, screen, theirs, user, with_bob},
     model::{Body, Connection, DeviceId, DeviceLine, Diff, Event, Item, State},
     text::Clean,
@@ -73,6 +75,26 @@ fn devices() {
     assert_snapshot!("devices", screen(&app));
     press(&mut app, "d");
     assert_snapshot!("remove_device", screen(&app));
+}
+
+#[test]
+fn a_device_that_is_linked() {
+    let code = "SORDINO:LN1:AEBAGBAFAYDQQCIKBMGA2DQPCAIREEYUCULBOGAZDINRYHI6D4QCCIRDEQSSMJZIFEVCWLBNFYXQ:localhost";
+    for (width, height, name) in [(80, 24, "link_code"), (60, 20, "link_code_small")] {
+        let mut app = App::new(Clock::new(TimeZone::UTC, NOW), None);
+        app.update(Event::Resize(width, height));
+        press(&mut app, "<tab>alice<enter>password<enter>");
+        app.update(Event::LoggedIn(Ok(None)));
+        press(&mut app, "<tab>");
+        app.update(Event::Code(code.to_owned()));
+        assert_snapshot!(name, screen(&app));
+        app.update(Event::Digits("012345".to_owned()));
+        assert_snapshot!(format!("{name}_digits"), screen(&app));
+    }
+    let mut app = full(90, 16);
+    press(&mut app, "<f2>l");
+    app.update(Event::Met(Ok("012345".to_owned())));
+    assert_snapshot!("link_compare", screen(&app));
 }
 
 #[test]

@@ -14,6 +14,8 @@ pub(super) const MINE_FAINT: Style = Style::new().fg(Color::Indexed(152)).bg(Col
 pub(super) const THEIRS: Style = Style::new().fg(Color::Indexed(255)).bg(Color::Indexed(238));
 pub(super) const THEIRS_FAINT: Style = Style::new().fg(Color::Indexed(250)).bg(Color::Indexed(238));
 
+/// Dark on light, whatever the terminal's own colours: a camera wants it so.
+pub(super) const QR: Style = Style::new().fg(Color::Indexed(16)).bg(Color::Indexed(231));
 pub(super) const BAR: Style = Style::new().fg(Color::Indexed(252)).bg(Color::Indexed(236));
 pub(super) const SELECTED: Style = Style::new().fg(Color::Indexed(255)).bg(Color::Indexed(238));
 pub(super) const BADGE: Style = Style::new().fg(Color::Indexed(231)).bg(Color::Indexed(161));
