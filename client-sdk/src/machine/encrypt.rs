@@ -41,6 +41,9 @@ struct Target {
     user: UserId,
     device: DeviceId,
     session: Session,
+    /// Else it had no prekeys when it was last asked for some. What is for it alone reaches it all the same: it may have come
+    /// just now, and be waiting for an answer.
+    awake: bool,
     sent: u32,
 }
 
@@ -71,8 +74,8 @@ pub(super) fn ready(
     if peer != me.user {
         targets.extend(theirs);
     }
-    targets.retain(|(user, device)| awake(*user, *device));
-    if peer != me.user && !targets.iter().any(|(user, _)| *user == peer) {
+    let reached = |(user, device): &(UserId, DeviceId)| *user == peer && awake(*user, *device);
+    if peer != me.user && !targets.iter().any(reached) {
         return Ok(Err(Need::Later));
     }
     let mut missing = Vec::new();
@@ -87,9 +90,13 @@ pub(super) fn ready(
                 user,
                 device,
                 session: *session,
+                awake: awake(user, device),
                 sent: 0,
             }),
-            Some(StoredSession::Retired) | None => missing.push((user, device)),
+            Some(StoredSession::Retired) | None if awake(user, device) => {
+                missing.push((user, device));
+            }
+            Some(StoredSession::Retired) | None => {}
         }
     }
     if !missing.is_empty() {
@@ -175,7 +182,11 @@ impl Ready {
         let payload = wrap_payload(&sealed.content_key, &sealed.env_hash);
         let mut wraps = Vec::with_capacity(self.sessions.len());
         for target in &mut self.sessions {
-            if entry.target.is_some_and(|only| only != target.device) {
+            let is_meant = match entry.target {
+                Some(only) => only == target.device,
+                None => target.awake,
+            };
+            if !is_meant {
                 continue;
             }
             let Ok(wrap) = target.session.encrypt(payload.expose()) else {

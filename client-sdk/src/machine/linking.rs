@@ -11,6 +11,7 @@ use sordino_protocol::{
 };
 
 use super::own_devices::{among_own, are_named, keys_of, read_keys, refused, shared_keys, tell};
+use super::sessions::live_session;
 use super::{Machine, registered};
 use crate::error::Error;
 use crate::store::{Durability, Linked, SharedKeys, StoredAccount, Tx, VaultOpeners};
@@ -155,10 +156,13 @@ fn entry(conversation: ConversationId, key: &pb::RewrappedKey) -> Option<Entry> 
 
 fn share(tx: &Tx<'_>, me: &StoredAccount, to: &Linked, now_ms: u64) -> Result<bool, Error> {
     let mut any = false;
-    // `None`: it has not asked yet.
+    // It has not asked yet, or could not be told: what is taken from what is owed must reach it.
     let Some(noted_ms) = to.noted_ms else {
         return Ok(any);
     };
+    if live_session(tx, me.user, to.device)?.is_none() {
+        return Ok(any);
+    }
     while tx.outbox_for(among_own(me.user), to.device)? < WINDOW {
         let entries = tx.take_owed(to.device, limits::HISTORY_KEYS)?;
         let left = tx.count_owed(to.device)?;

@@ -139,3 +139,22 @@ fn keys_that_are_lacking_are_asked_for_once_an_hour_and_anew_for_another_list() 
     assert_eq!(alice.machine().devices().unwrap().len(), 2);
     drop(tablet);
 }
+
+#[test]
+fn a_device_that_had_no_prekeys_yet_is_answered_at_once() {
+    let (mut relay, mut alice) = one();
+    alice.machine().name_device("Phone", NOW).unwrap();
+    let mut tablet = alice.join(&mut relay);
+    let user = alice.user;
+    let joined = parse(relay.lists[&user].last().unwrap()).unwrap();
+    take(&mut alice, &joined);
+    // It is asked for some before it has them on the relay, and is left out for a while.
+    alice.machine().greet(NOW).unwrap();
+    alice.prepare(&mut relay, user);
+    tablet.sync(&mut relay, user);
+    alice.sync(&mut relay, user);
+    tablet.sync(&mut relay, user);
+    let devices = tablet.machine().devices().unwrap();
+    let names: Vec<_> = devices.iter().map(|d| d.name.as_str()).collect();
+    assert_eq!(names, ["Phone", "tablet"]);
+}

@@ -146,11 +146,11 @@ impl Phone {
     /// Uploads prekeys if any are due; whether any were.
     pub(super) fn upload(&mut self, relay: &mut Relay) -> bool {
         let now = self.now;
-        let count = relay.count(self.user);
+        let count = relay.count(self.device);
         let Some(put) = self.machine().prekeys_due(&count, now).unwrap() else {
             return false;
         };
-        relay.put(self.user, self.device, put.clone());
+        relay.put(self.device, put.clone());
         self.machine().prekeys_uploaded(&put, now).unwrap();
         true
     }

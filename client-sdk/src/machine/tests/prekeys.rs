@@ -8,8 +8,8 @@ use super::{DAY, acquainted, two};
 fn an_upload_is_the_same_until_it_has_arrived() {
     let (mut relay, mut alice, _) = two();
     alice.now += 8 * DAY;
-    let (now, user) = (alice.now, alice.user);
-    let count = relay.count(user);
+    let now = alice.now;
+    let count = relay.count(alice.device);
     let first = alice.machine().prekeys_due(&count, now).unwrap().unwrap();
     alice.crash();
     let again = alice.machine().prekeys_due(&count, now).unwrap().unwrap();
@@ -17,7 +17,7 @@ fn an_upload_is_the_same_until_it_has_arrived() {
     assert_eq!(first.pq_last_resort, again.pq_last_resort);
     assert!(first.one_time.is_empty() && !first.replace);
     // It arrives, but the answer is lost: the id of the SPK tells.
-    relay.put(user, alice.device, again);
+    relay.put(alice.device, again);
     assert!(!alice.upload(&mut relay));
 }
 
@@ -28,14 +28,14 @@ fn one_time_keys_are_replenished_below_half() {
     for _ in 0..25 {
         relay.claim(user, &[alice.device]);
     }
-    let count = relay.count(user);
+    let count = relay.count(alice.device);
     assert_eq!((count.one_time, count.pq_one_time), (25, 0));
     assert!(alice.upload(&mut relay));
-    let count = relay.count(user);
+    let count = relay.count(alice.device);
     assert_eq!((count.one_time, count.pq_one_time), (25, 20));
     relay.claim(user, &[alice.device]);
     assert!(alice.upload(&mut relay));
-    assert_eq!(relay.count(user).one_time, 50);
+    assert_eq!(relay.count(alice.device).one_time, 50);
     assert!(!alice.upload(&mut relay));
 }
 
@@ -50,10 +50,10 @@ fn secrets_are_kept_as_long_as_they_may_be_needed() {
             .unwrap()
             .is_some()
     };
-    let spk = relay.count(alice.user).signed_id;
+    let spk = relay.count(alice.device).signed_id;
     alice.now += 7 * DAY;
     assert!(alice.upload(&mut relay));
-    assert_ne!(relay.count(alice.user).signed_id, spk);
+    assert_ne!(relay.count(alice.device).signed_id, spk);
     alice.now += 30 * DAY;
     alice.upload(&mut relay);
     assert!(held(&mut alice, SignedType::SignedPrekey, spk));

@@ -16,7 +16,7 @@ pub(super) struct Relay {
     pub(super) conversations: HashMap<ConversationId, Log>,
     pub(super) lists: HashMap<UserId, Vec<pb::Signed>>,
     pub(super) vaults: HashMap<UserId, Bytes>,
-    keys: HashMap<UserId, (DeviceId, PutPrekeys)>,
+    keys: HashMap<DeviceId, PutPrekeys>,
 }
 
 #[derive(Default)]
@@ -32,11 +32,8 @@ impl Relay {
         self.lists.insert(user, vec![body.list.into()]);
     }
 
-    pub(super) fn put(&mut self, user: UserId, device: DeviceId, put: PutPrekeys) {
-        let (_, held) = self
-            .keys
-            .entry(user)
-            .or_insert((device, PutPrekeys::default()));
+    pub(super) fn put(&mut self, device: DeviceId, put: PutPrekeys) {
+        let held = self.keys.entry(device).or_default();
         if put.replace {
             held.one_time.clear();
             held.pq_one_time.clear();
@@ -47,9 +44,9 @@ impl Relay {
         held.pq_one_time.extend(put.pq_one_time);
     }
 
-    pub(super) fn count(&self, user: UserId) -> PrekeyCount {
+    pub(super) fn count(&self, device: DeviceId) -> PrekeyCount {
         let none = PutPrekeys::default();
-        let held = self.keys.get(&user).map_or(&none, |(_, held)| held);
+        let held = self.keys.get(&device).unwrap_or(&none);
         let id = |key: &Option<Signed>| {
             key.as_ref().map_or(0, |key| {
                 pb::PrekeyBody::decode(key.body.0.clone()).unwrap().key_id
@@ -66,9 +63,10 @@ impl Relay {
     pub(super) fn claim(&mut self, user: UserId, devices: &[DeviceId]) -> Claimed {
         let list = self.lists[&user].last().unwrap().clone();
         let mut bundles = Vec::new();
-        if let Some((device, keys)) = self.keys.get_mut(&user)
-            && devices.contains(device)
-        {
+        for device in devices {
+            let Some(keys) = self.keys.get_mut(device) else {
+                continue;
+            };
             let one_time = (!keys.one_time.is_empty()).then(|| keys.one_time.remove(0));
             let pq_one_time = !keys.pq_one_time.is_empty();
             bundles.push(Bundle {

@@ -98,7 +98,7 @@ fn all_prekeys_are_replaced_and_the_old_ones_still_open() {
     alice.sync(&mut relay, b);
     let fresh = relay.claim(a, &[alice.device]);
     assert_ne!(old.bundles[0].signed, fresh.bundles[0].signed);
-    assert_eq!(relay.count(a).one_time, 49);
+    assert_eq!(relay.count(alice.device).one_time, 49);
     assert!(!alice.upload(&mut relay));
     // Bob sets up a session with the old keys.
     let now = bob.now + 20 * DAY;

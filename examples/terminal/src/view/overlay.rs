@@ -56,7 +56,7 @@ fn devices(frame: &mut Frame<'_>, list: &Devices, clock: &Clock) {
     let (title, keys) = match list.purpose {
         Purpose::Manage => (
             " Your devices ",
-            "l links another, n names this one, d removes the marked one.",
+            "l links one, n names this, d removes the marked one. Esc.",
         ),
         Purpose::MakeRoom(_) => (
             " Ten devices already ",
