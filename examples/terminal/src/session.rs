@@ -337,10 +337,13 @@ async fn follow<T: Clone, U>(
 async fn follow_events(client: Client, mut events: Events, news: Sender<Event>) {
     while let Some(event) = events.next().await {
         let shown = match event {
-            sordino::Event::DeviceAdded { user, .. }
+            sordino::Event::DeviceAdded { user, loud, .. }
                 if client.me().is_some_and(|me| me.id == user) =>
             {
-                Some(Event::Alarm(Clean::line(words::OWN_DEVICE)))
+                Some(match loud {
+                    true => Event::Alarm(Clean::line(words::OWN_DEVICE)),
+                    false => Event::Notice(Clean::line(words::OWN_DEVICE_LINKED)),
+                })
             }
             sordino::Event::Connection(state) => Some(Event::Connection(connection(state))),
             sordino::Event::NewRecoveryKey => recovery_key(client.clone()).await,

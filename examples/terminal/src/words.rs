@@ -169,6 +169,8 @@ fn notice(item: &TimelineItem) -> Clean {
 }
 
 /// For whoever lost both secrets to somebody else.
+pub(crate) const OWN_DEVICE_LINKED: &str =
+    "A new device was linked to your account (F2 shows your devices).";
 pub(crate) const OWN_DEVICE: &str = "A new device is on your account. If it is not yours, somebody knows your password and your recovery key. Esc closes this.";
 
 /// Events that a person should know of.

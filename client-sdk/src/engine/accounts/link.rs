@@ -110,9 +110,12 @@ enum State {
     /// Nobody has read the code.
     Invited,
     /// The old device has, and was told this.
-    Met { pipe: Pipe, entry: Vec<u8> },
+    Met { pipe: Box<Pipe>, entry: Vec<u8> },
     /// It has granted what is stored now, and is told so with this.
-    Stored { list: DeviceList, ready: Vec<u8> },
+    Stored {
+        list: Box<DeviceList>,
+        ready: Vec<u8>,
+    },
 }
 
 impl Joining {
@@ -156,6 +159,7 @@ impl Joining {
             let mut pipe = self.invited.meet(key).map_err(changed)?;
             // Sealed once: the same bytes are sent again after an error.
             let entry = pipe.seal(&self.entry().encode_to_vec());
+            let pipe = Box::new(pipe);
             *state = State::Met { pipe, entry };
         }
         let State::Met { pipe, entry } = &*state else {
@@ -185,7 +189,7 @@ impl Joining {
                 .map_err(ended)?;
             let grant = pipe.open(&grant).map_err(changed)?;
             let ready = pipe.seal(&[]);
-            let list = self.store(Bytes::copy_from_slice(&grant)).await?;
+            let list = Box::new(self.store(Bytes::copy_from_slice(&grant)).await?);
             *state = State::Stored { list, ready };
         }
         let State::Stored { list, ready } = &*state else {
