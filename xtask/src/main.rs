@@ -3,6 +3,7 @@ mod bench;
 mod demo;
 mod faults;
 mod fuzz;
+mod models;
 mod prereq;
 mod stack;
 mod test;
@@ -32,7 +33,9 @@ enum Task {
     Faults(faults::Options),
     /// A few seconds of every fuzz target; needs a nightly toolchain.
     Fuzz,
-    /// Formatting, lints, documentation, tests, the short form of the faults and a short fuzz run, as CI runs them.
+    /// The Verifpal models of the protocol, each as it stands and with each of its rules left out; installs Verifpal.
+    Models,
+    /// Formatting, lints, documentation, tests, the models, the short form of the faults and a short fuzz run, as CI runs them.
     Ci,
 }
 
@@ -75,9 +78,11 @@ fn main() -> ExitCode {
         Task::Stack(options) => stack::run(&options),
         Task::Faults(options) => faults::run(&options),
         Task::Fuzz => fuzz::short(),
+        Task::Models => models::run(),
         Task::Ci => prereq::ensure_cluster()
             .and_then(|()| CI.iter().try_for_each(|step| cargo(step)))
             .and_then(|()| test::run(&test::Options::default()))
+            .and_then(|()| models::ci())
             .and_then(|()| faults::run(&faults::Options::short()))
             .and_then(|()| fuzz::short()),
     });
