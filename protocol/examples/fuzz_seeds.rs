@@ -207,6 +207,19 @@ fn main() {
                 name: "Phone".into(),
                 asks_names: true,
                 asks_keys: false,
+                asks_history: true,
+            })),
+            some_content(pb::content::Body::HistoryKeys(pb::HistoryKeys {
+                conversations: vec![pb::ConversationKeys {
+                    conversation: vec![4; 16].into(),
+                    keys: vec![pb::RewrappedKey {
+                        seq: 1,
+                        env_hash: vec![2; 32].into(),
+                        content_key: vec![3; 32].into(),
+                    }],
+                }],
+                left: 1,
+                is_last: false,
             })),
         ],
     );
