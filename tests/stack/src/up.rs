@@ -107,7 +107,7 @@ pub fn up(plan: &Plan, progress: &mut dyn Progress) -> Result<Addresses, Error> 
         }
         context.together(vec![
             Box::new(|| postgres::bring_up(plan, context)),
-            Box::new(|| redis::process(plan)?.ensure(context)),
+            Box::new(|| redis::bring_up(plan, context)),
             Box::new(|| kafka::bring_up(plan, context)),
             Box::new(|| cassandra::bring_up(plan, context)),
         ])?;

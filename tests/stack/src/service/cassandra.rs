@@ -1,7 +1,7 @@
 //! Cassandra: history, states of conversations, what each user has seen.
 use std::{ffi::OsString, net::SocketAddr, time::Duration};
 
-use super::{certificate, words};
+use super::{certificate, settle, words};
 use crate::{
     Error, Plan, classpath::CASSANDRA, packages::JAVA, place::Place, probe::Probe,
     process::Process, up::Context,
@@ -20,30 +20,20 @@ const OPENS: &str = "
     jdk.management/com.sun.management.internal";
 const MACHINE: &str = "-Xss512k -XX:MaxDirectMemorySize=256m -XX:+ExitOnOutOfMemoryError -Djdk.attach.allowAttachSelf=true
     -Dcassandra.superuser_setup_delay_ms=0 -Dcassandra-foreground=yes -Dcassandra.skip_wait_for_gossip_to_settle=0 -Dcassandra.consistent.rangemovement=false";
-/// On every node. A commit log or a disk that fails ends the process: it must not go on acknowledging.
-const COMMON: &str = "\
-cluster_name: sordino
-partitioner: org.apache.cassandra.dht.Murmur3Partitioner
-endpoint_snitch: SimpleSnitch
-num_tokens: 16
-disk_failure_policy: die
-commit_failure_policy: die
+const TEMPLATE: &str = include_str!("../../../../deploy/cassandra/cassandra.yaml");
+const RACK: &str = include_str!("../../../../deploy/cassandra/cassandra-rackdc.properties");
+const RACK_FILE: &str = "cassandra-rackdc.properties";
+/// For a small machine that others need as well.
+const SMALL: &str = "\
 auto_snapshot: false
 memtable_heap_space: 128MiB
 memtable_offheap_space: 128MiB
 file_cache_size: 64MiB
-hinted_handoff_enabled: true
-start_native_transport: true
 ";
 /// A write waits until the commit log is synced, with a thread: their number, 32 unless said, bounds how many one sync takes.
 const SYNCED: &str = "\
-commitlog_sync: group
 commitlog_sync_group_window: 10ms
 concurrent_writes: 256
-";
-const NOT_SYNCED: &str = "\
-commitlog_sync: periodic
-commitlog_sync_period: 10s
 ";
 const LOGGING: &str = r#"<configuration>
   <appender name="OUT" class="ch.qos.logback.core.ConsoleAppender">
@@ -108,8 +98,9 @@ pub(crate) fn bring_up(plan: &Plan, context: &Context<'_>) -> Result<(), Error> 
     CASSANDRA.ensure(context)?;
     let place = &context.place;
     place.write(&place.etc(LOGGING_FILE), LOGGING.as_bytes())?;
+    place.write(&place.etc(RACK_FILE), RACK.as_bytes())?;
     for n in 1..=plan.nodes {
-        place.write(&settings_file(place, n), settings(plan, n).as_bytes())?;
+        place.write(&settings_file(place, n), settings(plan, n)?.as_bytes())?;
     }
     (1..=plan.nodes).try_for_each(|n| process(plan, n)?.ensure(context))
 }
@@ -118,33 +109,41 @@ fn settings_file(place: &Place, n: u16) -> std::path::PathBuf {
     place.etc(&format!("{}.yaml", name(n)))
 }
 
-fn settings(plan: &Plan, n: u16) -> String {
+/// The operators' file with the stack's addresses. Where passwords are asked for, TLS is still only there for who wants it.
+fn settings(plan: &Plan, n: u16) -> Result<String, Error> {
     let own = address(plan, n);
-    format!(
-        "{COMMON}{commit_log}listen_address: {ip}\nrpc_address: {ip}\nnative_transport_port: {port}\nstorage_port: {storage}\n\
-         seed_provider:\n  - class_name: org.apache.cassandra.locator.SimpleSeedProvider\n    parameters:\n      \
-         - seeds: \"{seed}\"\n{secure}",
-        commit_log = if plan.loaded { NOT_SYNCED } else { SYNCED },
-        ip = own.ip(),
-        port = own.port(),
-        storage = storage(plan, n).port(),
-        seed = storage(plan, 1),
-        secure = if plan.secure {
-            security(&plan.place())
-        } else {
-            String::new()
-        },
-    )
-}
-
-/// TLS is there for who wants it, the password is asked of all.
-fn security(place: &Place) -> String {
-    format!(
-        "authenticator: PasswordAuthenticator\nclient_encryption_options:\n  enabled: true\n  optional: true\n  \
-         require_client_auth: false\n  ssl_context_factory:\n    \
-         class_name: org.apache.cassandra.security.PEMBasedSslContextFactory\n  keystore: {}\n",
-        certificate::file(place).display()
-    )
+    let text = |text: &str| Some(text.to_owned());
+    let mut values = vec![
+        ("listen_address", Some(own.ip().to_string())),
+        ("rpc_address", Some(own.ip().to_string())),
+        ("native_transport_port", Some(own.port().to_string())),
+        ("storage_port", Some(storage(plan, n).port().to_string())),
+        ("- seeds", Some(format!("\"{}\"", storage(plan, 1)))),
+        // All of it where `cassandra.storagedir` says.
+        ("data_file_directories", None),
+        ("commitlog_directory", None),
+        ("saved_caches_directory", None),
+        ("hints_directory", None),
+    ];
+    if plan.secure {
+        let certificate = certificate::file(&plan.place()).display().to_string();
+        values.extend([("optional", text("true")), ("keystore", Some(certificate))]);
+    } else {
+        values.extend([
+            ("authenticator", text("AllowAllAuthenticator")),
+            ("authorizer", text("AllowAllAuthorizer")),
+            ("enabled", text("false")),
+        ]);
+    }
+    let mut more = SMALL.to_owned();
+    if !plan.loaded {
+        values.extend([
+            ("commitlog_sync", text("group")),
+            ("commitlog_sync_period", None),
+        ]);
+        more += SYNCED;
+    }
+    Ok(settle("cassandra/cassandra.yaml", TEMPLATE, ": ", &values)? + &more)
 }
 
 fn args(plan: &Plan, n: u16) -> Vec<OsString> {
@@ -168,6 +167,7 @@ fn args(plan: &Plan, n: u16) -> Vec<OsString> {
         ("cassandra.storagedir=", place.data(&name(n))),
         ("cassandra.logdir=", place.data(&name(n))),
         ("logback.configurationFile=", place.etc(LOGGING_FILE)),
+        ("cassandra-rackdc.properties=file://", place.etc(RACK_FILE)),
     ];
     args.extend(paths.map(|(property, path)| {
         let mut arg = OsString::from(format!("-D{property}"));
@@ -205,9 +205,10 @@ mod tests {
             nodes: 3,
             ..Plan::new(Path::new("/stack")).unwrap()
         };
-        let settings = settings(&plan, 2);
+        let settings = settings(&plan, 2).unwrap();
         assert!(settings.contains("listen_address: 127.0.0.2\n"));
-        assert!(settings.contains("seeds: \"127.0.0.1:17321\""));
+        assert!(settings.contains("\n      - seeds: \"127.0.0.1:17321\"\n"));
+        assert!(!settings.contains("10.0.0.4"));
         let args = args(&plan, 2);
         for expected in [
             "-Dcassandra.config=file:///stack/etc/cassandra-2.yaml",

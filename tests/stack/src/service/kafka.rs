@@ -3,7 +3,7 @@ use std::{ffi::OsString, fs, net::SocketAddr, path::Path, process::Command, time
 
 use base64::prelude::{BASE64_URL_SAFE_NO_PAD, Engine as _};
 
-use super::{certificate, relay, words};
+use super::{certificate, relay, settle, words};
 use crate::{
     Error, Plan,
     classpath::KAFKA,
@@ -14,40 +14,7 @@ use crate::{
     up::Context,
 };
 
-/// On every broker. A cut-off consumer is given up after six seconds; the defaults, 45 s, are also the least it can ask for.
-const COMMON: &str = "\
-process.roles=broker,controller
-controller.listener.names=CONTROLLER
-inter.broker.listener.name=PLAINTEXT
-num.partitions=16
-auto.create.topics.enable=false
-unclean.leader.election.enable=false
-log.message.timestamp.type=LogAppendTime
-log.retention.hours=168
-log.retention.bytes=-1
-group.consumer.session.timeout.ms=6000
-group.consumer.min.session.timeout.ms=3000
-group.consumer.heartbeat.interval.ms=300
-group.consumer.min.heartbeat.interval.ms=200
-group.initial.rebalance.delay.ms=0
-";
-const ONE: &str = "\
-default.replication.factor=1
-min.insync.replicas=1
-offsets.topic.replication.factor=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-";
-/// A dead broker is given up after three seconds instead of nine.
-const THREE: &str = "\
-default.replication.factor=3
-min.insync.replicas=2
-offsets.topic.replication.factor=3
-transaction.state.log.replication.factor=3
-transaction.state.log.min.isr=2
-broker.session.timeout.ms=3000
-broker.heartbeat.interval.ms=500
-";
+const TEMPLATE: &str = include_str!("../../../../deploy/kafka/server.properties");
 const LOGGING: &str = r#"<Configuration status="WARN">
   <Appenders><Console name="out"><PatternLayout pattern="%d{ISO8601} %p %m (%c{1})%n"/></Console></Appenders>
   <Loggers><Root level="INFO"><AppenderRef ref="out"/></Root></Loggers>
@@ -125,7 +92,7 @@ pub(crate) fn bring_up(plan: &Plan, context: &Context<'_>) -> Result<(), Error> 
     let place = &context.place;
     place.write(&place.etc(LOGGING_FILE), LOGGING.as_bytes())?;
     for n in 1..=plan.brokers {
-        place.write(&properties_file(place, n), properties(plan, n).as_bytes())?;
+        place.write(&properties_file(place, n), properties(plan, n)?.as_bytes())?;
     }
     let made = place.etc("kafka.made");
     if !made.exists() {
@@ -169,40 +136,57 @@ fn properties_file(place: &Place, n: u16) -> std::path::PathBuf {
     place.etc(&format!("{}.properties", name(n)))
 }
 
-fn properties(plan: &Plan, n: u16) -> String {
+/// The operators' file with the stack's addresses. Tests and tools come by BROKERS, and so do relay nodes that need neither TLS
+/// nor a detour.
+fn properties(plan: &Plan, n: u16) -> Result<String, Error> {
+    let place = plan.place();
     let (client, control) = (broker(plan, n), controller(plan, n));
-    let mut listeners = format!("PLAINTEXT://{client},CONTROLLER://{control}");
+    let mut listeners = format!("BROKERS://{client},CONTROLLER://{control}");
     let mut advertised = listeners.clone();
     if plan.detour || plan.secure {
         listeners += &format!(",RELAYS://{}", detour(plan, n));
         advertised += &format!(",RELAYS://{}", reached(plan, n));
     }
-    let (protocol, secure) = match plan.secure {
-        true => ("SASL_SSL", security(&plan.place())),
-        false => ("PLAINTEXT", String::new()),
-    };
     let quorum = list((1..=plan.brokers).map(|n| controller(plan, n).to_string()));
-    let logs = plan.place().data(&name(n)).join("log");
-    let replication = if plan.brokers == 1 { ONE } else { THREE };
-    format!(
-        "node.id={n}\nlisteners={listeners}\nadvertised.listeners={advertised}\n\
-         controller.quorum.bootstrap.servers={quorum}\nlog.dirs={}\n\
-         listener.security.protocol.map=PLAINTEXT:PLAINTEXT,RELAYS:{protocol},CONTROLLER:PLAINTEXT\n\
-         {COMMON}{replication}{secure}",
-        logs.display()
-    )
+    let logs = place.data(&name(n)).join("log").display().to_string();
+    let mut values = vec![
+        ("node.id", Some(n.to_string())),
+        ("listeners", Some(listeners)),
+        ("advertised.listeners", Some(advertised)),
+        ("controller.quorum.bootstrap.servers", Some(quorum)),
+        ("log.dirs", Some(logs)),
+    ];
+    if plan.secure {
+        let certificate = certificate::file(&place).display().to_string();
+        values.push(("ssl.keystore.location", Some(certificate)));
+    } else {
+        let map = "RELAYS:PLAINTEXT,CONTROLLER:PLAINTEXT,BROKERS:PLAINTEXT";
+        values.push(("listener.security.protocol.map", Some(map.to_owned())));
+        values.extend(SECURITY.map(|key| (key, None)));
+    }
+    if plan.brokers == 1 {
+        values.extend(REPLICATION.map(|key| (key, Some("1".to_owned()))));
+    }
+    settle("kafka/server.properties", TEMPLATE, "=", &values)
 }
 
-/// The listener of the relay nodes, who may do what they were granted and nothing else; who comes by the others may do all.
-fn security(place: &Place) -> String {
-    format!(
-        "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\nsuper.users=User:ANONYMOUS\n\
-         ssl.keystore.type=PEM\nssl.keystore.location={}\n\
-         listener.name.relays.sasl.enabled.mechanisms=SCRAM-SHA-512\n\
-         listener.name.relays.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;\n",
-        certificate::file(place).display()
-    )
-}
+/// What a stack without passwords leaves out.
+const SECURITY: [&str; 6] = [
+    "ssl.keystore.type",
+    "ssl.keystore.location",
+    "listener.name.relays.sasl.enabled.mechanisms",
+    "listener.name.relays.scram-sha-512.sasl.jaas.config",
+    "authorizer.class.name",
+    "super.users",
+];
+/// What one broker cannot do thrice.
+const REPLICATION: [&str; 5] = [
+    "default.replication.factor",
+    "min.insync.replicas",
+    "offsets.topic.replication.factor",
+    "transaction.state.log.replication.factor",
+    "transaction.state.log.min.isr",
+];
 
 /// Gives every broker the cluster's id, and three of them each other's addresses.
 fn format_storage(plan: &Plan, place: &Place) -> Result<(), Error> {
@@ -274,10 +258,10 @@ mod tests {
 
     #[test]
     fn three_brokers_keep_every_record_thrice() {
-        let properties = properties(&plan(3), 2);
+        let properties = properties(&plan(3), 2).unwrap();
         for line in [
             "node.id=2",
-            "listeners=PLAINTEXT://127.0.0.1:17311,CONTROLLER://127.0.0.1:17316",
+            "listeners=BROKERS://127.0.0.1:17311,CONTROLLER://127.0.0.1:17316",
             "controller.quorum.bootstrap.servers=127.0.0.1:17315,127.0.0.1:17316,127.0.0.1:17317",
             "log.dirs=/stack/data/kafka-2/log",
             "min.insync.replicas=2",
@@ -293,15 +277,17 @@ mod tests {
     }
 
     #[test]
-    fn no_setting_is_given_twice() {
-        for brokers in [1, 3] {
-            let text = properties(&plan(brokers), 1);
-            let mut keys: Vec<_> = text.lines().map(|l| l.split('=').next()).collect();
-            keys.sort_unstable();
-            let all = keys.len();
-            keys.dedup();
-            assert_eq!(keys.len(), all);
-        }
+    fn one_broker_without_passwords_has_nothing_of_either() {
+        let text = properties(&plan(1), 1).unwrap();
+        assert!(text.contains("\nmin.insync.replicas=1\n"));
+        assert!(!text.contains("10.0.0.") && !text.contains("SASL") && !text.contains("\nssl."));
+        let secure = Plan {
+            secure: true,
+            ..plan(1)
+        };
+        let text = properties(&secure, 1).unwrap();
+        assert!(!text.contains("10.0.0.") && text.contains("/stack/etc/server.pem"));
+        assert!(text.contains("RELAYS:SASL_SSL"));
     }
 
     #[test]

@@ -93,6 +93,34 @@ pub(crate) fn processes(plan: &Plan) -> Result<Vec<Process>, Error> {
     Ok(all)
 }
 
+/// The operators' file in `deploy/` with the stack's values. Each key stands in it exactly once; without a value its line goes.
+fn settle(
+    file: &str,
+    text: &str,
+    separator: &str,
+    values: &[(&str, Option<String>)],
+) -> Result<String, Error> {
+    let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    for (key, value) in values {
+        let begin = format!("{key}{separator}");
+        let is_it = |line: &String| line.trim_start().starts_with(&begin);
+        if lines.iter().filter(|line| is_it(line)).count() != 1 {
+            return Err(Error::Plan(format!("deploy/{file} lacks `{key}`")));
+        }
+        match value {
+            None => lines.retain(|line| !is_it(line)),
+            Some(value) => lines
+                .iter_mut()
+                .filter(|line| is_it(line))
+                .for_each(|line| {
+                    let indent = line.len() - line.trim_start().len();
+                    *line = format!("{}{begin}{value}", " ".repeat(indent));
+                }),
+        }
+    }
+    Ok(lines.join("\n") + "\n")
+}
+
 /// Several arguments, written as one text.
 fn words(text: &str) -> impl Iterator<Item = OsString> + '_ {
     text.split_whitespace().map(OsString::from)
@@ -140,6 +168,16 @@ mod tests {
                 .iter()
                 .all(|a| (17_300..17_400).contains(&a.port()))
         );
+    }
+
+    #[test]
+    fn a_file_that_lacks_a_key_is_refused() {
+        let text = "# a=0\na=1\n  b=2\nc=3\n";
+        let settled = |values: &[(&str, Option<String>)]| settle("file", text, "=", values);
+        let changed = settled(&[("b", Some("x".to_owned())), ("c", None)]).unwrap();
+        assert_eq!(changed, "# a=0\na=1\n  b=x\n");
+        assert!(settled(&[("d", None)]).is_err());
+        assert!(settle("file", "a=1\na=2\n", "=", &[("a", None)]).is_err());
     }
 
     #[test]

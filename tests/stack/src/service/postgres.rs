@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{certificate, words};
+use super::{certificate, settle, words};
 use crate::{
     Error, Plan, packages, pid,
     place::{self, Place},
@@ -23,6 +23,7 @@ use crate::{
 };
 
 pub(crate) const NAME: &str = "postgres";
+const TEMPLATE: &str = include_str!("../../../../deploy/postgres/sordino.conf");
 /// The owner of everything in it, and the name of the database.
 const USER: &str = "sordino";
 
@@ -55,17 +56,10 @@ pub(crate) fn process(plan: &Plan) -> Result<Process, Error> {
     let data = cluster(&plan.place());
     let mut args = vec!["-D".into(), data.into_os_string()];
     args.extend(words(&format!("-p {} -h {}", address.port(), address.ip())));
-    // Twenty relay nodes and the tests; no socket in a directory that it may not be allowed to write to.
-    args.extend(words("-c max_connections=300 -c unix_socket_directories="));
-    if plan.secure {
-        let file = certificate_file(&plan.place());
-        for setting in [
-            "ssl=on".into(),
-            format!("ssl_cert_file={file}"),
-            format!("ssl_key_file={file}"),
-        ] {
-            args.extend(["-c".into(), setting.into()]);
-        }
+    // No socket in a directory that it may not be allowed to write to.
+    args.extend(words("-c unix_socket_directories="));
+    for setting in settings(plan)? {
+        args.extend(["-c".into(), setting.into()]);
     }
     Ok(Process {
         name: NAME.to_owned(),
@@ -78,6 +72,29 @@ pub(crate) fn process(plan: &Plan) -> Result<Process, Error> {
         probe: Probe::Postgres,
         ready_within: Duration::from_secs(60),
     })
+}
+
+/// What the operators' file says, as `key=value`, but for addresses.
+fn settings(plan: &Plan) -> Result<Vec<String>, Error> {
+    let file = plan.secure.then(|| certificate_file(&plan.place()));
+    let values = [
+        ("listen_addresses", None),
+        // Twenty relay nodes and the tests.
+        ("max_connections", Some("300".to_owned())),
+        (
+            "ssl",
+            Some(if plan.secure { "on" } else { "off" }.to_owned()),
+        ),
+        ("ssl_cert_file", file.clone()),
+        ("ssl_key_file", file),
+    ];
+    let text = settle("postgres/sordino.conf", TEMPLATE, " = ", &values)?;
+    let settings = text
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(settings
+        .map(|line| line.replace(" = ", "=").replace('\'', ""))
+        .collect())
 }
 
 /// Starts it, making its files and the database first if there are none.
@@ -243,5 +260,32 @@ fn clear(place: &Place) -> Result<(), Error> {
     match fs::remove_file(cluster.join("postmaster.pid")) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("remove postmaster.pid")(e)),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_operators_file_takes_the_stacks_values() {
+        let plan = |secure| Plan {
+            secure,
+            ..Plan::new(Path::new("/stack")).unwrap()
+        };
+        let settings = |secure| settings(&plan(secure)).unwrap();
+        for expected in ["max_connections=300", "ssl=off", "synchronous_commit=on"] {
+            assert!(
+                settings(false).iter().any(|set| set == expected),
+                "{expected}"
+            );
+        }
+        let file = "ssl_cert_file=/stack/data/postgres/server.pem".to_owned();
+        assert!(settings(true).contains(&file) && !settings(false).contains(&file));
+        assert!(
+            settings(true)
+                .iter()
+                .all(|set| !set.contains(['\'', '#', ' ']))
+        );
     }
 }

@@ -1,12 +1,14 @@
 //! Redis: who is connected where. It may be lost at any time, so it keeps nothing on the disk.
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use super::{certificate, words};
-use crate::{Error, Plan, packages, probe::Probe, process::Process};
+use super::{certificate, settle};
+use crate::{Error, Plan, packages, place::Place, probe::Probe, process::Process, up::Context};
 
 pub(crate) const NAME: &str = "redis";
+const TEMPLATE: &str = include_str!("../../../../deploy/redis/redis.conf");
+const USERS: &str = include_str!("../../../../deploy/redis/users.acl");
 /// Who relay nodes are to it, where they have to say.
-const USER: &str = "relay";
+const USER: &str = "sordino";
 
 pub(crate) fn address(plan: &Plan) -> SocketAddr {
     plan.address(3)
@@ -41,35 +43,10 @@ pub(crate) fn url_of_relays(plan: &Plan) -> Result<String, Error> {
 
 pub(crate) fn process(plan: &Plan) -> Result<Process, Error> {
     let address = address(plan);
-    // Full, it refuses writes; evicting a key would make a connected device unreachable without a word.
-    let settings = "--maxmemory 512mb --maxmemory-policy noeviction --appendonly no --daemonize no";
-    let mut args: Vec<_> = words(settings).collect();
-    args.extend(words(&format!(
-        "--bind {} --port {}",
-        address.ip(),
-        address.port()
-    )));
-    args.extend(["--save".into(), "".into()]);
-    if plan.secure {
-        let place = plan.place();
-        let pem = certificate::file(&place).into_os_string();
-        let authority = certificate::authority(&place).into_os_string();
-        let port = come_by(plan).port();
-        args.extend(words(&format!("--tls-port {port} --tls-auth-clients no")));
-        args.extend([
-            "--tls-cert-file".into(),
-            pem.clone(),
-            "--tls-key-file".into(),
-            pem,
-        ]);
-        args.extend(["--tls-ca-cert-file".into(), authority]);
-        let password = super::relay::password(&place)?;
-        args.extend(words(&format!("--user {USER} on >{password} ~* &* +@all")));
-    }
     Ok(Process {
         name: NAME.to_owned(),
         program: packages::REDIS.path()?,
-        args,
+        args: vec![settings_file(&plan.place()).into()],
         before: |_| Ok(()),
         user: None,
         address,
@@ -77,4 +54,82 @@ pub(crate) fn process(plan: &Plan) -> Result<Process, Error> {
         probe: Probe::Redis,
         ready_within: Duration::from_secs(30),
     })
+}
+
+pub(crate) fn bring_up(plan: &Plan, context: &Context<'_>) -> Result<(), Error> {
+    let place = &context.place;
+    place.write(&settings_file(place), settings(plan)?.as_bytes())?;
+    if plan.secure {
+        let users = users(&super::relay::password(place)?)?;
+        place.write(&users_file(place), users.as_bytes())?;
+    }
+    process(plan)?.ensure(context)
+}
+
+fn settings_file(place: &Place) -> PathBuf {
+    place.etc("redis.conf")
+}
+
+fn users_file(place: &Place) -> PathBuf {
+    place.etc("redis.acl")
+}
+
+/// The operators' file with the stack's addresses, and a port in plain text beside that of the relay nodes.
+fn settings(plan: &Plan) -> Result<String, Error> {
+    let place = plan.place();
+    let address = address(plan);
+    let path = |path: PathBuf| plan.secure.then(|| format!("\"{}\"", path.display()));
+    let certificate = path(certificate::file(&place));
+    let port = plan.secure.then(|| come_by(plan).port().to_string());
+    let values = [
+        ("bind", Some(address.ip().to_string())),
+        ("port", Some(address.port().to_string())),
+        ("tls-port", port),
+        ("tls-cert-file", certificate.clone()),
+        ("tls-key-file", certificate),
+        ("tls-auth-clients", plan.secure.then(|| "no".to_owned())),
+        ("aclfile", path(users_file(&place))),
+    ];
+    settle("redis/redis.conf", TEMPLATE, " ", &values)
+}
+
+/// The operators' file with a password. Everybody else of this machine needs none.
+fn users(password: &str) -> Result<String, Error> {
+    let everybody = Some("on nopass ~* &* +@all".to_owned());
+    let users = settle(
+        "redis/users.acl",
+        USERS,
+        " ",
+        &[("user default", everybody)],
+    )?;
+    if users.matches(">PASSWORD").count() != 1 {
+        return Err(Error::Plan(
+            "deploy/redis/users.acl lacks PASSWORD".to_owned(),
+        ));
+    }
+    Ok(users.replace("PASSWORD", password))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    #[test]
+    fn the_operators_file_takes_the_stacks_addresses() {
+        let plan = |secure| Plan {
+            secure,
+            ..Plan::new(Path::new("/stack")).unwrap()
+        };
+        let text = settings(&plan(false)).unwrap();
+        assert!(
+            text.contains("\nport 17303\n") && text.contains("\nmaxmemory-policy noeviction\n")
+        );
+        assert!(!text.contains("\ntls") && !text.contains("10.0.0."));
+        let text = settings(&plan(true)).unwrap();
+        assert!(text.contains("\ntls-port 17304\n") && !text.contains(" /etc/redis"));
+        let users = users("secret").unwrap();
+        assert_eq!(users.lines().count(), 2);
+        assert!(users.contains("\nuser sordino on >secret "));
+    }
 }
