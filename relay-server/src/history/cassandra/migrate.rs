@@ -125,14 +125,17 @@ pub async fn migrate(
     check_name(&options.keyspace)?;
     let session = options.session().await?;
     let keyspace = &options.keyspace;
-    run(
-        &session,
-        &format!(
-            "CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = \
-             {{'class': 'NetworkTopologyStrategy', 'replication_factor': {replicas}}}"
-        ),
-    )
-    .await?;
+    // Who only has rights in the keyspace may not say `IF NOT EXISTS` either: Cassandra asks for the right to make any.
+    if session.get_cluster_state().get_keyspace(keyspace).is_none() {
+        run(
+            &session,
+            &format!(
+                "CREATE KEYSPACE IF NOT EXISTS {keyspace} WITH replication = \
+                 {{'class': 'NetworkTopologyStrategy', 'replication_factor': {replicas}}}"
+            ),
+        )
+        .await?;
+    }
     let used = session.use_keyspace(keyspace, false).await;
     used.map_err(|error| MigrateError::Refused(error.to_string()))?;
     check_replicas(&session, options)?;
