@@ -218,6 +218,10 @@ async fn check(sources: &Sources) -> Result<(), Failure> {
             "a relay runs on {}: whether the addresses are free was not tried",
             config.store.data.display()
         );
+    } else if let Some(address) = config.serving() {
+        println!(
+            "a relay serves on {address}, most likely this one: whether the addresses are free was not tried"
+        );
     }
     match problems.len() {
         0 => {

@@ -129,6 +129,45 @@ fn check_says_what_is_wrong_and_what_helps() {
 }
 
 #[test]
+fn check_knows_a_relay_that_serves_already() {
+    let dir = tempfile::tempdir().expect("a directory");
+    // As on a cluster: nothing in the data directory tells that it runs. So each has one of its own here.
+    let mut relay = program()
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(dir.path().join("serves"))
+        .env("SORDINO__OPS__LISTEN", "127.0.0.1:0")
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("runs");
+    let (mut listen, mut ops) = (String::new(), String::new());
+    let mut lines = BufReader::new(relay.stderr.take().expect("piped")).lines();
+    while listen.is_empty() {
+        let line = lines.next().expect("a line").expect("text");
+        let after = |begin: &str| Some(line.split_once(begin)?.1.split(',').next()?.to_owned());
+        ops = after("metrics on http://")
+            .and_then(|rest| rest.split('/').next().map(str::to_owned))
+            .unwrap_or(ops);
+        listen = after("listening on http://").unwrap_or(listen);
+    }
+    let check = |ops: &str| {
+        run(program()
+            .args(["check", "--listen", &listen, "--data"])
+            .arg(dir.path().join("other"))
+            .env("SORDINO__OPS__LISTEN", ops))
+    };
+    let known = check(&ops);
+    // Nobody at that address tells who has the other one.
+    let unknown = check("127.0.0.1:0");
+    relay.kill().expect("killed");
+    relay.wait().expect("ended");
+    let (success, said, errors) = known;
+    assert!(success, "{errors}");
+    assert!(said.contains("a relay serves on 127.0.0.1:"), "{said}");
+    let (success, _, errors) = unknown;
+    assert!(!success && errors.contains("server.listen: cannot listen"));
+}
+
+#[test]
 fn check_names_where_a_problem_was_set() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("relay.toml");

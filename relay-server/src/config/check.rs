@@ -1,9 +1,11 @@
 //! Settings that are each well-formed and yet cannot work, with what to do about them.
 
 use std::{
-    fmt, io,
-    net::{SocketAddr, TcpListener},
+    fmt,
+    io::{self, Read as _, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
+    time::Duration,
 };
 
 use tracing_subscriber::EnvFilter;
@@ -194,6 +196,15 @@ impl Config {
         relay::is_running(&self.store.data)
     }
 
+    /// Where a relay answers the operator at the address that is meant for this one. It is most likely this one: a cluster's node keeps
+    /// nothing in a data directory that would tell.
+    pub fn serving(&self) -> Option<SocketAddr> {
+        let listen = self.ops.listen?;
+        answers_as_relay(listen)
+            .is_ok_and(|it_does| it_does)
+            .then_some(listen)
+    }
+
     /// What does not keep the relay from starting, and is not as it should be.
     pub fn warnings(&self) -> Vec<Problem> {
         let mut warnings = self.secret_file_warnings();
@@ -222,7 +233,7 @@ impl Config {
                 fix: "create it for the user that runs the relay, or name another with --data",
             });
         }
-        if self.is_running() {
+        if self.is_running() || self.serving().is_some() {
             return problems;
         }
         let chat = self.server.roles.has(Role::Chat);
@@ -246,6 +257,18 @@ impl Config {
 fn same(one: SocketAddr, other: SocketAddr) -> bool {
     let everywhere = one.ip().is_unspecified() || other.ip().is_unspecified();
     one.port() == other.port() && one.port() != 0 && (one.ip() == other.ip() || everywhere)
+}
+
+/// Whether who listens there shows the metrics of a relay.
+fn answers_as_relay(address: SocketAddr) -> io::Result<bool> {
+    const WITHIN: Duration = Duration::from_secs(1);
+    const MOST_BYTES: u64 = 1 << 20;
+    let mut stream = TcpStream::connect_timeout(&address, WITHIN)?;
+    stream.set_read_timeout(Some(WITHIN))?;
+    stream.write_all(b"GET /metrics HTTP/1.0\r\nHost: check\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.take(MOST_BYTES).read_to_end(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).contains("\nsordino_draining "))
 }
 
 /// Writes a file and takes it away again: permissions alone do not say whether a file system is read-only or full.
