@@ -57,6 +57,18 @@ fn the_effective_configuration_is_printed_without_secrets() {
 }
 
 #[test]
+fn the_example_of_a_cluster_is_understood() {
+    let file = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../deploy/sordino/cluster.toml"
+    );
+    let (success, printed, errors) = run(program().args(["config", "print", "--config", file]));
+    assert!(success, "{errors}");
+    let listen = "listen = \"10.0.0.11:7373\"";
+    assert!(printed.lines().any(|line| line == listen), "{printed}");
+}
+
+#[test]
 fn what_is_not_understood_is_named() {
     let dir = tempfile::tempdir().expect("a directory");
     let (success, _, errors) = run(program()

@@ -1,9 +1,11 @@
-//! `docs/metrics.md` names every metric that the code records, and no other.
+//! `docs/metrics.md` names every metric that the code records, and no other; the alerts ask for no other either.
 #![allow(missing_docs, clippy::expect_used, reason = "tests")]
 
 use std::{collections::BTreeSet, fs, path::Path};
 
 const DOC: &str = include_str!("../../docs/metrics.md");
+const ALERTS: &str = include_str!("../../deploy/prometheus/alerts.yml");
+const OPERATIONS: &str = include_str!("../../docs/operations.md");
 
 fn documented() -> BTreeSet<String> {
     let name = |line: &str| {
@@ -40,4 +42,39 @@ fn every_metric_is_documented() {
     );
     assert!(found.len() > 10, "{found:?}");
     assert_eq!(documented(), found);
+}
+
+/// A histogram has its name with a suffix only. An alert on a metric that nobody records never fires, and nothing says so.
+#[test]
+fn alerts_ask_for_metrics_that_there_are() {
+    let words = ALERTS.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let asked: BTreeSet<_> = words.filter(|w| w.starts_with("sordino_")).collect();
+    assert!(asked.len() > 8, "{asked:?}");
+    let documented = documented();
+    for name in asked {
+        let base = ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|suffix| name.strip_suffix(suffix));
+        assert!(
+            documented.contains(name) || base.is_some_and(|base| documented.contains(base)),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn every_alert_is_explained() {
+    let alerts: BTreeSet<_> = ALERTS
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "))
+        .collect();
+    let (_, section) = OPERATIONS
+        .split_once("\n## What to be woken for\n")
+        .expect("the section");
+    let section = section.split("\n## ").next().expect("its text");
+    let explained: BTreeSet<_> = section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .collect();
+    assert_eq!(alerts, explained);
 }

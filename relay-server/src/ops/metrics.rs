@@ -43,7 +43,18 @@ pub fn install() -> Result<PrometheusHandle, MetricsError> {
         .build_recorder();
     let handle = recorder.handle();
     ::metrics::set_global_recorder(recorder).map_err(|_| MetricsError::Taken)?;
+    begin_at_zero();
     Ok(installed.insert(handle).clone())
+}
+
+/// What alerts watch and has not happened yet: to Prometheus a counter that appears with its first event has not risen.
+fn begin_at_zero() {
+    ::metrics::counter!("sordino_chat_accepted_total").increment(0);
+    for code in ["busy", "internal", "storage_full"] {
+        ::metrics::counter!("sordino_chat_refused_total", "code" => code).increment(0);
+    }
+    ::metrics::counter!("sordino_delivery_retries_total").increment(0);
+    ::metrics::counter!("sordino_push_failed_total", "why" => "refused").increment(0);
 }
 
 /// Folds what was recorded, until told to stop.
