@@ -16,6 +16,7 @@ use sordino_protocol::{
 use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
+    contact::Contact,
     conversation::Conversation,
     engine::{self, Core, Sender, Settings, Shared, Views, Wish},
     error::Error,
@@ -262,6 +263,12 @@ impl Client {
     #[must_use]
     pub fn conversation(&self, peer: UserId) -> Conversation {
         Conversation::new(self.inner.clone(), peer)
+    }
+
+    /// How far this person is trusted, and what the user decides of that.
+    #[must_use]
+    pub fn contact(&self, user: UserId) -> Contact {
+        Contact::new(self.inner.clone(), user)
     }
 
     /// What happens from now on.

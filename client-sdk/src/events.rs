@@ -68,6 +68,8 @@ pub enum Event {
     },
     /// A person's identity key changed: show it, and let the user compare.
     IdentityChanged(UserId),
+    /// The user has decided how far to trust a person, here or on another device: look at [`Contact::trust`](crate::Contact::trust).
+    TrustChanged(UserId),
     /// A person has a new device.
     DeviceAdded {
         /// Whose.
@@ -188,6 +190,7 @@ pub(crate) fn event(happening: &Happening) -> Option<Event> {
             device: *device,
             loud: *loud,
         },
+        Happening::TrustChanged(user) => Event::TrustChanged(*user),
         Happening::NewRecoveryKey => Event::NewRecoveryKey,
         Happening::OwnDeviceRemoved => Event::SignedOut,
         Happening::RelayMisbehaved {

@@ -35,6 +35,7 @@
 //! What a relay learns and cannot learn is in `docs/threat-model.md`; this interface with its errors, in `docs/api.md`.
 
 mod client;
+mod contact;
 mod conversation;
 mod engine;
 mod error;
@@ -50,6 +51,7 @@ mod sync;
 mod types;
 
 pub use client::{Client, ClientBuilder};
+pub use contact::{Contact, SafetyNumber, Trust};
 pub use conversation::Conversation;
 pub use engine::VaultSecret;
 pub use error::Error;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sordino_protocol::{ClientMessageId, Code, ConversationId, DeviceId, Retry, UserId};
 
-use crate::machine::{self, Content, Position};
+use crate::machine::{self, Content, Position, Trust};
 
 /// A message, as its author named it: the same on every device and in every retry.
 pub type MessageId = ClientMessageId;
@@ -91,6 +91,8 @@ pub struct ConversationRow {
     pub last: Option<TimelineItem>,
     /// The other person's messages after the read mark.
     pub unread: u64,
+    /// How far the other person is trusted.
+    pub trust: Trust,
 }
 
 /// An item of a conversation.
@@ -254,6 +256,7 @@ impl From<machine::ConversationRow> for ConversationRow {
             },
             last: row.last.map(Into::into),
             unread: row.unread,
+            trust: row.trust,
         }
     }
 }

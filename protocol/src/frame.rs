@@ -162,6 +162,7 @@ pub static CONTENT: Shape = Shape(&[
     message(18, 2048, &SHARED_KEYS),
     message(19, 128, &DEVICE_HELLO),
     message(20, limits::CONTENT_BYTES, &HISTORY_KEYS),
+    message(21, limits::CONTENT_BYTES, &TRUST),
 ]);
 static AFTER: Shape = Shape(&[field(1, 0), field(2, HASH)]);
 static TEXT: Shape = Shape(&[field(1, limits::TEXT_BYTES)]);
@@ -188,6 +189,16 @@ static DEVICE_HELLO: Shape = Shape(&[
     field(2, 0),
     field(3, 0),
     field(4, 0),
+]);
+static TRUST: Shape = Shape(&[messages(1, limits::TRUST_DECISIONS, 512, &TRUST_DECISION)]);
+static TRUST_DECISION: Shape = Shape(&[
+    field(1, ID),
+    field(2, 32),
+    field(3, 0),
+    field(4, 32),
+    field(5, 0),
+    field(6, 0),
+    repeated(7, limits::DEVICES, ID),
 ]);
 static HISTORY_KEYS: Shape = Shape(&[
     messages(

@@ -32,6 +32,8 @@ pub const LINK_MESSAGE_BYTES: usize = 12 * 1024;
 pub const LINK_MESSAGES: u8 = 4;
 /// Content keys of one message to a device that was linked.
 pub const HISTORY_KEYS: usize = 192;
+/// People of one message about whom one trusts.
+pub const TRUST_DECISIONS: usize = 50;
 /// Chains of one version of the key backup: of devices that are there, and that were.
 pub const BACKUP_CHAINS: usize = 32;
 /// Batches of one answer.

@@ -64,6 +64,8 @@ pub(super) async fn prepare(core: &Arc<Core>, peer: UserId) -> Result<(), Error>
                         .await?;
                 }
             }
+            // It goes on when the person has decided.
+            Need::Verification => return Ok(()),
             Need::Later => return Err(Error::new(Code::NoDevices, "")),
         }
     }
@@ -73,7 +75,7 @@ pub(super) async fn prepare(core: &Arc<Core>, peer: UserId) -> Result<(), Error>
 }
 
 /// Fetches the newest lists of a user.
-pub(super) async fn newest_lists(core: &Arc<Core>, user: UserId) -> Result<(), Error> {
+pub(crate) async fn newest_lists(core: &Arc<Core>, user: UserId) -> Result<(), Error> {
     let from = core
         .shared
         .run(move |machine| machine.pinned_version(user))

@@ -44,6 +44,7 @@ pub(crate) use accounts::{
     remove_device, renew_keys,
 };
 pub(crate) use connection::supervise;
+pub(crate) use errands::newest_lists;
 pub(crate) use sender::{Sender, cancel, queue, send, send_all};
 pub(crate) use shared::Shared;
 pub(crate) use views::Views;

@@ -360,9 +360,12 @@ impl Session<'_> {
         let done = self.core.shared.change(move |machine| {
             let (result, happenings) = work(machine)?;
             let rolled_back = happenings.contains(&Happening::RolledBack);
-            Ok(((result, rolled_back), happenings))
+            let decided: Vec<_> = happenings.iter().filter_map(trusted).collect();
+            Ok(((result, rolled_back, decided), happenings))
         });
-        let (result, rolled_back) = done.await?;
+        let (result, rolled_back, decided) = done.await?;
+        // Something may have waited for it.
+        self.core.wake(decided);
         if rolled_back {
             self.rolled_back = true;
             self.start(Errand::Prekeys);
@@ -482,5 +485,13 @@ impl Session<'_> {
             self.start(Errand::Prepare(peer));
         }
         Ok(())
+    }
+}
+
+/// Whom the user has decided about, on another device.
+fn trusted(happening: &Happening) -> Option<UserId> {
+    match happening {
+        Happening::TrustChanged(user) => Some(*user),
+        _ => None,
     }
 }

@@ -2,6 +2,7 @@
 
 use sordino_protocol::{ConversationId, UserId};
 
+use super::contacts::{Trust, trust};
 use super::own_devices::among_own;
 use super::timeline::{TimelineItem, blank, show};
 use super::{Happening, Machine};
@@ -25,6 +26,8 @@ pub struct ConversationRow {
     pub last: Option<TimelineItem>,
     /// Messages of others after the read mark.
     pub unread: u64,
+    /// How far the other person is trusted.
+    pub trust: Trust,
 }
 
 impl Machine {
@@ -48,6 +51,7 @@ impl Machine {
                     username: tx.name(held.peer)?,
                     last: last.map(|item| show(item, held.delivered)),
                     unread: tx.unread(held.id, held.read)?,
+                    trust: trust(tx, held.peer)?,
                 });
             }
             Ok(rows)

@@ -11,6 +11,7 @@ use sordino_protocol::{
     Class, Code, DeviceId, Header, SessionId, UserId, hash, list::DeviceList, pb,
 };
 
+use super::contacts::{Trust, trust};
 use super::notes::Notes;
 use super::sessions::{live_session, stop_sending};
 use crate::error::Error;
@@ -28,6 +29,9 @@ pub enum Need {
     /// None of the person's devices can receive at the moment: ask again after a second, then after twice as long each time,
     /// up to a minute.
     Later,
+    /// The person was verified, and their identity key is another by now, or all of their devices wait to be accepted: nothing until
+    /// the user has decided.
+    Verification,
 }
 
 /// Lists and sessions to encrypt with.
@@ -35,6 +39,8 @@ pub(super) struct Ready {
     own: Arc<DeviceList>,
     peer: Arc<DeviceList>,
     sessions: Vec<Target>,
+    /// Devices of the other person that wait to be accepted.
+    withheld: Vec<DeviceId>,
 }
 
 struct Target {
@@ -67,8 +73,21 @@ pub(super) fn ready(
     let (Some(own), Some(list), true) = (own, list, unknown.is_empty()) else {
         return Ok(Err(Need::Lists(unknown)));
     };
+    let Trust {
+        identity_changed,
+        withheld,
+        ..
+    } = trust(tx, peer)?;
+    if identity_changed {
+        return Ok(Err(Need::Verification));
+    }
+    // Nobody is left who could be sent to.
+    if !withheld.is_empty() && list.devices.iter().all(|d| withheld.contains(&d.device)) {
+        return Ok(Err(Need::Verification));
+    }
     let awake = |user, device| !notes.is_dormant(user, device, now_ms);
     let theirs = list.devices.iter().map(|listed| (peer, listed.device));
+    let theirs = theirs.filter(|(_, device)| !withheld.contains(device));
     let mine = own.devices.iter().map(|listed| (me.user, listed.device));
     let mut targets: Vec<_> = mine.filter(|(_, device)| *device != me.device).collect();
     if peer != me.user {
@@ -106,6 +125,7 @@ pub(super) fn ready(
         own,
         peer: list,
         sessions,
+        withheld,
     }))
 }
 
@@ -204,7 +224,10 @@ impl Ready {
             header: sealed.header.into(),
             content: sealed.content.into(),
             wraps,
-            withheld: Vec::new(),
+            withheld: match sealed_class {
+                Class::Message => self.withheld.iter().map(|id| id.to_pb()).collect(),
+                _ => Vec::new(),
+            },
         };
         let of_people = sealed_class == Class::Message && !entry.given_up;
         let envelope = Envelope {

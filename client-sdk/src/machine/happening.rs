@@ -29,6 +29,8 @@ pub enum Happening {
     ConversationChanged(ConversationId),
     /// A person's identity key changed.
     IdentityChanged(UserId),
+    /// It was decided, here or on another own device, how far a person is trusted.
+    TrustChanged(UserId),
     /// A person has a new device; `loud` if no older device of theirs vouches for it.
     DeviceAdded {
         /// Whose.

@@ -10,6 +10,7 @@ use sordino_protocol::{
     pb,
 };
 
+use super::contacts::first_pin;
 use super::own_devices::lists_moved;
 use super::sessions::stop_sending;
 use super::timeline::key_changed;
@@ -177,7 +178,7 @@ pub(super) fn take(
         for list in &parsed {
             tx.put_list(list, now_ms)?;
         }
-        tx.put_pin(&Pin::first(last), &[])?;
+        tx.put_pin(&first_pin(tx, me, last, now_ms, happenings)?, &[])?;
         return Ok(Lists::Taken);
     };
     let oldest = tx.oldest_list(user)?.unwrap_or(pin.version);

@@ -6,6 +6,7 @@
 mod account;
 mod backup;
 mod causes;
+mod contacts;
 mod conversations;
 mod encrypt;
 mod happening;
@@ -35,6 +36,8 @@ use notes::Notes;
 
 pub use account::{Account, NewDevice, SetPassword};
 pub use backup::BatchToPut;
+pub use contacts::Trust;
+pub(crate) use contacts::compare;
 pub use conversations::ConversationRow;
 pub use encrypt::Need;
 pub use happening::Happening;

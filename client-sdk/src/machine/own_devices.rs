@@ -13,6 +13,7 @@ use sordino_protocol::{
     pb::{self, content::Body},
 };
 
+use super::contacts;
 use super::linking;
 use super::notes::Notes;
 use super::receive::{Receiver, Taken};
@@ -368,6 +369,7 @@ pub(super) fn heard(
             if said.asks_names {
                 let answer = hello(tx, me, Asks::default())?;
                 tell(tx, me, Some(from), answer, receiver.now_ms)?;
+                contacts::tell_new_device(tx, receiver.notes, me, from, receiver.now_ms)?;
             }
             if said.asks_keys
                 && let Some(shared) = keys_of(tx, &list)?
@@ -382,6 +384,7 @@ pub(super) fn heard(
             }
             taken.answers |= said.asks_names || said.asks_keys;
         }
+        Body::Trust(trust) => contacts::heard(tx, me.user, trust, &mut taken.happenings)?,
         Body::HistoryKeys(keys) => taken.restores |= linking::came(tx, from, keys)?,
         _ => {}
     }

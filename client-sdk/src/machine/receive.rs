@@ -308,7 +308,9 @@ impl Receiver<'_> {
                 true => Happening::Added,
                 false => Happening::Received,
             };
-            taken.happenings.extend(add(tx, item)?.map(told));
+            if item.mine || !tx.decision(self.peer)?.blocked {
+                taken.happenings.extend(add(tx, item)?.map(told));
+            }
         }
         if (header.class, self.peer) == (Class::Control, self.me.user)
             && let Some(body) = &content.body

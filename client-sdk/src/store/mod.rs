@@ -2,6 +2,7 @@
 
 mod account;
 mod backup;
+mod contacts;
 mod conversations;
 mod key;
 mod links;
@@ -26,6 +27,7 @@ use sordino_protocol::error::Code;
 use crate::error::Error;
 pub use account::{NextKeys, RollbackState, SharedKeys, StoredAccount, Unsettled, VaultOpeners};
 pub use backup::{Chain, ChainToRead, Passes, RestoreProgress, Upload};
+pub use contacts::{Decision, Seen};
 pub use conversations::Conversation;
 pub use key::{FileKey, FixedKey, KeyStore, StoreKey};
 pub use links::Linked;

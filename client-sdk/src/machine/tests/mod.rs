@@ -1,5 +1,6 @@
 mod backup;
 mod chains;
+mod contacts;
 mod crashes;
 mod extremes;
 mod interleavings;

@@ -204,7 +204,7 @@ impl Phone {
         let mut happenings = Vec::new();
         for _ in 0..8 {
             match self.machine().needs(peer, now).unwrap() {
-                Need::Nothing | Need::Later => break,
+                Need::Nothing | Need::Later | Need::Verification => break,
                 Need::Lists(users) => {
                     for user in users {
                         let from = self.machine().pinned_version(user).unwrap().unwrap_or(0);

@@ -1,0 +1,278 @@
+//! Whom the person trusts: what is held back, for whom, and what own devices tell each other of it.
+
+use ed25519_dalek::{Signer, SigningKey};
+use prost::Message;
+use sordino_crypto::{
+    keys::{IdentityKey, ListSigningKey},
+    lists::{first_list, parse},
+};
+use sordino_protocol::{
+    Code, DeviceId, UserId, pb,
+    signed::{self, SignedType},
+};
+
+use super::{Phone, Relay, acquainted, lists::add_device};
+use crate::machine::{Happening, Trust};
+
+/// The person's list begins anew, with another identity key and this device's keys.
+fn reset(phone: &mut Phone, relay: &mut Relay) -> [u8; 32] {
+    let before = parse(relay.lists[&phone.user].last().unwrap()).unwrap();
+    let rng = &mut rand::rng();
+    let (identity, lsk) = (IdentityKey::generate(rng), ListSigningKey::generate(rng));
+    let account = phone.machine().store.read(|tx| tx.account()).unwrap();
+    let keys = account.unwrap().keys;
+    let (user, device, now) = (phone.user, phone.device, phone.now);
+    let first = first_list(user, device, &identity, &lsk, &keys, None, now);
+    let first = pb::DeviceListBody::decode(first.body).unwrap();
+    let mut body = pb::DeviceListBody::decode(before.signed.body.clone()).unwrap();
+    body.version = before.version + 1;
+    body.prev_hash = before.hash.to_vec().into();
+    body.lsk_certificate = Some(identity.certify(user, before.lsk_version + 1, &lsk.public()));
+    body.devices = first.devices;
+    let body = body.encode_to_vec();
+    let key = SigningKey::from_bytes(lsk.to_secret().expose());
+    let signature = key.sign(&signed::input(SignedType::DeviceList, &body));
+    relay.lists.get_mut(&user).unwrap().push(pb::Signed {
+        body: body.into(),
+        signature: signature.to_bytes().to_vec().into(),
+    });
+    identity.public()
+}
+
+/// Bob sees what the relay has of her lists.
+fn look(bob: &mut Phone, relay: &Relay, at: UserId) -> Vec<Happening> {
+    let (lists, now) = (relay.lists[&at].clone(), bob.now);
+    bob.machine().take_lists(at, lists, now).unwrap()
+}
+
+fn verified(bob: &mut Phone, whom: UserId) {
+    let now = bob.now;
+    let (_, key) = bob.machine().safety_number(whom).unwrap().unwrap();
+    bob.machine().verify(whom, key, now).unwrap();
+}
+
+fn trust(bob: &mut Phone, whom: UserId) -> Trust {
+    bob.machine().trust(whom).unwrap()
+}
+
+/// The devices that the newest message is for.
+fn targets(
+    relay: &Relay,
+    conversation: sordino_protocol::ConversationId,
+) -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+    let send = relay.conversations[&conversation].rows.last().unwrap();
+    let wraps = send.wraps.iter().map(|wrap| wrap.device.to_vec());
+    let withheld = send.withheld.iter().map(|id| id.to_vec());
+    (wraps.collect(), withheld.collect())
+}
+
+#[test]
+fn both_see_the_same_number() {
+    let (_, mut alice, mut bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    let (one, key) = alice.machine().safety_number(b).unwrap().unwrap();
+    let (other, _) = bob.machine().safety_number(a).unwrap().unwrap();
+    assert_eq!(one, other);
+    // Of the one that is compared, and no other.
+    let now = alice.now;
+    let wrong = alice.machine().verify(b, [7; 32], now);
+    assert_eq!(wrong.err().map(|e| e.code()), Some(Code::IdentityChanged));
+    alice.machine().verify(b, key, now).unwrap();
+    assert!(trust(&mut alice, b).verified);
+    alice.machine().unverify(b, now).unwrap();
+    assert!(!trust(&mut alice, b).verified);
+    let oneself = alice.machine().verify(a, key, now);
+    assert_eq!(oneself.err().map(|e| e.code()), Some(Code::BadRequest));
+}
+
+#[test]
+fn to_a_verified_person_with_another_identity_key_nothing_goes_until_it_is_resolved() {
+    for again in [true, false] {
+        let (mut relay, mut alice, mut bob) = acquainted();
+        let (a, b) = (alice.user, bob.user);
+        let conversation = bob.conversation(a);
+        verified(&mut bob, a);
+        reset(&mut alice, &mut relay);
+        let told = look(&mut bob, &relay, a);
+        assert!(told.contains(&Happening::IdentityChanged(a)));
+        assert!(trust(&mut bob, a).identity_changed && !trust(&mut bob, a).verified);
+        bob.send(a, "for whoever you are");
+        bob.sync(&mut relay, a);
+        assert_eq!(
+            bob.shown(a).last().unwrap(),
+            "> for whoever you are (pending)"
+        );
+        let before = relay.last_seq(conversation);
+        match again {
+            true => verified(&mut bob, a),
+            false => {
+                let now = bob.now;
+                bob.machine().unverify(a, now).unwrap();
+            }
+        }
+        assert_eq!(trust(&mut bob, a).verified, again);
+        bob.sync(&mut relay, a);
+        assert!(relay.last_seq(conversation) > before, "it goes out now");
+        let (to, withheld) = targets(&relay, conversation);
+        assert!(to.contains(&alice.device.as_bytes().to_vec()));
+        assert!(withheld.is_empty());
+        assert_eq!(b, bob.user);
+    }
+}
+
+#[test]
+fn whoever_was_never_verified_is_sent_to_all_the_same() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let a = alice.user;
+    reset(&mut alice, &mut relay);
+    look(&mut bob, &relay, a);
+    assert_eq!(trust(&mut bob, a), Trust::default());
+    let conversation = bob.conversation(a);
+    let before = relay.last_seq(conversation);
+    bob.send(a, "hello");
+    bob.sync(&mut relay, a);
+    assert!(relay.last_seq(conversation) > before);
+}
+
+#[test]
+fn a_device_that_nobody_vouches_for_gets_nothing_until_it_is_accepted() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let a = alice.user;
+    let conversation = bob.conversation(a);
+    verified(&mut bob, a);
+    let mut tablet = alice.join(&mut relay);
+    tablet.upload(&mut relay);
+    look(&mut bob, &relay, a);
+    assert_eq!(trust(&mut bob, a).withheld, [tablet.device]);
+    let id = |device: DeviceId| device.as_bytes().to_vec();
+    bob.send(a, "for the phone");
+    bob.sync(&mut relay, a);
+    let (to, withheld) = targets(&relay, conversation);
+    assert_eq!(
+        (to, withheld),
+        (vec![id(alice.device)], vec![id(tablet.device)])
+    );
+    // Comparing the number again says nothing of it.
+    verified(&mut bob, a);
+    assert_eq!(trust(&mut bob, a).withheld, [tablet.device]);
+    let now = bob.now;
+    bob.machine()
+        .accept_devices(a, &[tablet.device], now)
+        .unwrap();
+    assert_eq!(trust(&mut bob, a).withheld, []);
+    bob.send(a, "for both");
+    bob.sync(&mut relay, a);
+    let (mut to, withheld) = targets(&relay, conversation);
+    let mut both = vec![id(alice.device), id(tablet.device)];
+    to.sort();
+    both.sort();
+    assert_eq!((to, withheld), (both, vec![]));
+}
+
+#[test]
+fn a_person_of_whom_only_such_devices_are_left_waits() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let a = alice.user;
+    verified(&mut bob, a);
+    // Both devices, one after the other: the first is gone.
+    let _tablet = add_device(&mut alice, &mut relay);
+    let list = parse(relay.lists[&a].last().unwrap()).unwrap();
+    let lsk = alice.machine().store.read(|tx| tx.list_signing_key());
+    let next = sordino_crypto::lists::Change::of(&list, alice.now)
+        .unwrap()
+        .remove(alice.device)
+        .sign(&lsk.unwrap().unwrap())
+        .unwrap();
+    relay.lists.get_mut(&a).unwrap().push(next.signed);
+    look(&mut bob, &relay, a);
+    let conversation = bob.conversation(a);
+    let before = relay.last_seq(conversation);
+    bob.send(a, "who is there?");
+    bob.sync(&mut relay, a);
+    assert_eq!(relay.last_seq(conversation), before);
+}
+
+#[test]
+fn all_own_devices_learn_what_was_decided_and_seen() {
+    let (mut relay, mut alice, bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    verified(&mut alice, b);
+    let mut tablet = alice.join(&mut relay);
+    look(&mut alice, &relay, a);
+    tablet.sync(&mut relay, a);
+    alice.sync(&mut relay, a);
+    tablet.sync(&mut relay, a);
+    // It has no list of his yet, and knows which identity key it has to be.
+    assert_eq!(trust(&mut tablet, b), Trust::default());
+    look(&mut tablet, &relay, b);
+    assert!(trust(&mut tablet, b).verified);
+
+    // The later decision counts, on whichever device.
+    let now = tablet.now + 5;
+    tablet.machine().block(b, true, now).unwrap();
+    tablet.sync(&mut relay, a);
+    let told = alice.sync(&mut relay, a);
+    assert!(told.contains(&Happening::TrustChanged(b)));
+    assert!(trust(&mut alice, b).blocked && trust(&mut alice, b).verified);
+    let now = alice.now;
+    alice.machine().unverify(b, now).unwrap();
+    alice.machine().block(b, false, now).unwrap();
+    alice.sync(&mut relay, a);
+    tablet.sync(&mut relay, a);
+    assert_eq!(trust(&mut tablet, b), Trust::default());
+}
+
+#[test]
+fn a_new_device_is_shown_nobody_else_under_a_name_that_others_have_seen() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    verified(&mut alice, b);
+    let mut tablet = alice.join(&mut relay);
+    look(&mut alice, &relay, a);
+    tablet.sync(&mut relay, a);
+    alice.sync(&mut relay, a);
+    tablet.sync(&mut relay, a);
+    // The relay has made another identity for bob, for this device alone.
+    reset(&mut bob, &mut relay);
+    let newest = relay.lists[&b].last().unwrap().clone();
+    let now = tablet.now;
+    let told = tablet.machine().take_lists(b, vec![newest], now).unwrap();
+    assert!(told.contains(&Happening::IdentityChanged(b)), "{told:?}");
+    assert!(trust(&mut tablet, b).identity_changed);
+}
+
+#[test]
+fn a_new_device_is_shown_no_older_list_than_others_have_seen() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    let old = relay.lists[&b].clone();
+    add_device(&mut bob, &mut relay);
+    look(&mut alice, &relay, b);
+    let mut tablet = alice.join(&mut relay);
+    look(&mut alice, &relay, a);
+    tablet.sync(&mut relay, a);
+    alice.sync(&mut relay, a);
+    tablet.sync(&mut relay, a);
+    let now = tablet.now;
+    let shown = tablet.machine().take_lists(b, old, now);
+    assert_eq!(shown.err().map(|e| e.code()), Some(Code::BadKeys));
+    look(&mut tablet, &relay, b);
+}
+
+#[test]
+fn what_a_blocked_person_writes_is_not_shown() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    let now = bob.now;
+    bob.machine().block(a, true, now).unwrap();
+    alice.send(b, "buy this");
+    alice.sync(&mut relay, b);
+    let told = bob.sync(&mut relay, a);
+    assert!(!told.iter().any(|h| matches!(h, Happening::Received(_))));
+    assert_eq!(bob.shown(a).last().unwrap(), "> hello yourself");
+    bob.machine().block(a, false, now).unwrap();
+    alice.send(b, "sorry");
+    alice.sync(&mut relay, b);
+    bob.sync(&mut relay, a);
+    assert_eq!(bob.shown(a).last().unwrap(), "< sorry");
+}
