@@ -7,7 +7,7 @@ use ratatui::{Terminal, backend::TestBackend};
 use crate::{
     app::App,
     clock::Clock,
-    model::{Body, Command, Diff, Event, Item, Last, MessageId, Peer, Row, State, UserId},
+    model::{Body, Command, Diff, Event, Item, Last, MessageId, Peer, Row, State, Trust, UserId},
     text::Clean,
     view,
 };
@@ -51,6 +51,7 @@ pub(crate) fn row(id: u8, name: &str, unread: u64) -> Row {
             at_ms: Some(NOW - MINUTE),
         }),
         unread,
+        trust: Trust::default(),
     }
 }
 
@@ -118,6 +119,7 @@ fn named_key(name: &str) -> KeyEvent {
         "backspace" => KeyCode::Backspace,
         "f1" => KeyCode::F(1),
         "f2" => KeyCode::F(2),
+        "f3" => KeyCode::F(3),
         letter => KeyCode::Char(letter.chars().next().expect("a key")),
     };
     KeyEvent::new(code, modifiers)

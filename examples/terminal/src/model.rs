@@ -2,7 +2,7 @@
 
 use crate::text::Clean;
 
-pub(crate) use sordino::{DeviceId, MessageId, UserId};
+pub(crate) use sordino::{DeviceId, MessageId, Trust, UserId};
 
 /// The number of an entry of a timeline; it never changes.
 pub(crate) type ItemId = u64;
@@ -59,6 +59,7 @@ pub(crate) struct Row {
     pub(crate) peer: Peer,
     pub(crate) last: Option<Last>,
     pub(crate) unread: u64,
+    pub(crate) trust: Trust,
 }
 
 /// The newest message of a conversation.
@@ -155,6 +156,8 @@ pub(crate) enum Event {
     Met(Result<String, Clean>),
     /// It is on the account.
     Linked(Result<(), Clean>),
+    /// The safety number with a person, and what its QR code holds.
+    Number(UserId, Result<(String, String), Clean>),
     Devices(Result<Vec<DeviceLine>, Clean>),
     /// One was named or removed.
     DevicesChanged(Result<(), Clean>),
@@ -195,6 +198,16 @@ impl std::fmt::Debug for Typed {
     }
 }
 
+/// What the user decides about a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Decision {
+    /// The number that is shown is the same on the other side.
+    Verified,
+    NotVerified,
+    Accept(Vec<DeviceId>),
+    Blocked(bool),
+}
+
 /// What the screen wants done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {
@@ -210,6 +223,9 @@ pub(crate) enum Command {
         key: Typed,
         instead_of: Option<DeviceId>,
     },
+    /// For the safety number with a person.
+    Number(UserId),
+    Decide(UserId, Decision),
     /// To be linked by another device of the account.
     ShowCode,
     /// To link the device that shows this code.

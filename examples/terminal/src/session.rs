@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sordino::{
     Client, Code, ConnectionState, Error, Events, LinkRequest, ListDiff, LiveList, Login,
-    LoginStep, Password, RecoveryKey, Unlock, User, VaultSecret,
+    LoginStep, Password, RecoveryKey, SafetyNumber, Unlock, User, VaultSecret,
 };
 use tokio::{
     sync::mpsc::{self, Sender, UnboundedSender},
@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::{
     clock,
-    model::{Command, Connection, DeviceId, Diff, Event, Peer, Typed, UserId},
+    model::{Command, Connection, Decision, DeviceId, Diff, Event, Peer, Typed, UserId},
     text::Clean,
     words,
 };
@@ -32,6 +32,8 @@ pub(crate) struct Session {
     /// An account whose password was right, and which is still closed.
     login: Arc<tokio::sync::Mutex<Option<Login>>>,
     link: Link,
+    /// The safety number that is shown.
+    number: Arc<tokio::sync::Mutex<Option<SafetyNumber>>>,
 }
 
 /// A link of this device by another, or of another by this one.
@@ -77,6 +79,7 @@ impl Session {
             open: Mutex::new(None),
             login: Arc::default(),
             link: Link::default(),
+            number: Arc::default(),
         }
     }
 
@@ -147,6 +150,31 @@ impl Session {
                 });
             }
             Command::LeaveLink => self.link.replace(None),
+            Command::Number(peer) => {
+                let kept = self.number.clone();
+                tell(news, async move {
+                    let number = client.contact(peer).safety_number().await;
+                    let shown = number.as_ref().map(|n| (n.to_string(), n.qr_text()));
+                    let shown = shown.map_err(words::error);
+                    *kept.lock().await = number.ok();
+                    Some(Event::Number(peer, shown))
+                });
+            }
+            Command::Decide(peer, decision) => {
+                let kept = self.number.clone();
+                tell(news, async move {
+                    let contact = client.contact(peer);
+                    let decided = match (decision, kept.lock().await.as_ref()) {
+                        // The one that was shown.
+                        (Decision::Verified, Some(number)) => contact.verify(number).await,
+                        (Decision::Verified, None) => Ok(()),
+                        (Decision::NotVerified, _) => contact.unverify().await,
+                        (Decision::Accept(devices), _) => contact.accept_devices(&devices).await,
+                        (Decision::Blocked(blocked), _) => contact.block(blocked).await,
+                    };
+                    decided.err().map(|e| Event::Notice(words::error(&e)))
+                });
+            }
             Command::Connect => client.connect(),
             Command::Devices => tell(news, async move {
                 let found = client.devices().await;

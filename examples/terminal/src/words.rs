@@ -88,6 +88,7 @@ pub(crate) fn row(row: ConversationRow) -> Row {
         },
         last,
         unread: row.unread,
+        trust: row.trust,
     }
 }
 

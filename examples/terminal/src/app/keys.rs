@@ -29,6 +29,7 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
         "delete a word, to the start, to the end",
     ),
     ("F2", "the devices of your account"),
+    ("F3", "the safety number with this person; verify, block"),
     ("Ctrl-R", "try to connect now"),
     ("F1 or ?", "this help"),
     ("Ctrl-C or Ctrl-Q", "quit; what waits is sent next time"),
@@ -54,6 +55,7 @@ impl App {
             Some(Overlay::Form(form)) => self.key_in_form(key, form),
             Some(Overlay::Devices(devices)) => self.key_in_devices(key, devices),
             Some(Overlay::Link(link)) => self.key_in_link(key, link),
+            Some(Overlay::Number(number)) => self.key_in_number(key, number),
             None => self.key_in_chat(key),
         }
     }
@@ -122,6 +124,7 @@ impl App {
         match key.code {
             KeyCode::F(1) => self.overlay = Some(Overlay::Help(0)),
             KeyCode::F(2) => return self.look_at_devices(),
+            KeyCode::F(3) => return self.look_at_number(),
             KeyCode::Char('?') if typed(key) && self.input.is_empty() => {
                 self.overlay = Some(Overlay::Help(0));
             }

@@ -8,6 +8,7 @@ mod link;
 mod scroll;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 use std::{collections::HashMap, mem};
 
@@ -16,7 +17,7 @@ use ratatui::layout::Rect;
 use crate::{
     clock::Clock,
     input::Input,
-    model::{Body, Command, Connection, Event, Item, MessageId, Peer, Row, UserId},
+    model::{Body, Command, Connection, Event, Item, MessageId, Peer, Row, Trust, UserId},
     text::Clean,
     view::{
         areas::{Areas, Chat},
@@ -29,6 +30,7 @@ pub(crate) use form::{Ask, Form};
 pub(crate) use keys::KEYS;
 pub(crate) use link::Link;
 pub(crate) use scroll::{Position, place};
+pub(crate) use trust::Number;
 
 /// Longest text of a message.
 const TEXT_BYTES: usize = 16 * 1024;
@@ -52,6 +54,8 @@ pub(crate) enum Overlay {
     Devices(Devices),
     /// A device that is linked.
     Link(Link),
+    /// How far a person is trusted.
+    Number(Number),
 }
 
 /// What is known of the messages before those loaded.
@@ -168,6 +172,10 @@ impl App {
                 Vec::new()
             }
             Event::Linked(outcome) => self.linked(outcome),
+            Event::Number(peer, found) => {
+                self.number_is(peer, found);
+                Vec::new()
+            }
             Event::Devices(found) => {
                 self.devices(found);
                 Vec::new()
@@ -264,6 +272,7 @@ impl App {
                 peer: open.peer.clone(),
                 last: None,
                 unread: 0,
+                trust: Trust::default(),
             };
             entries.insert(0, row);
         }

@@ -3,7 +3,7 @@ use crate::{
     fixture::{
         MINUTE, NOW, app, message_id, mine, peer, press, row, screen, theirs, user, with_bob,
     },
-    model::{DeviceId, DeviceLine, Diff, State, Typed},
+    model::{Decision, DeviceId, DeviceLine, Diff, State, Typed},
 };
 
 fn many(count: u64) -> Vec<Item> {
@@ -415,4 +415,44 @@ fn another_device_is_linked_once_its_digits_were_compared() {
     app.update(Event::Met(Ok("012345".to_owned())));
     press(&mut app, "y");
     assert_eq!(app.update(Event::Linked(Ok(()))), [Command::Devices]);
+}
+
+#[test]
+fn a_person_is_verified_accepted_and_blocked() {
+    let mut app = with_bob(80, 24, vec![]);
+    let decide = |decision| [Command::Decide(user(1), decision)];
+    assert_eq!(press(&mut app, "<f3>"), [Command::Number(user(1))]);
+    assert_eq!(press(&mut app, "v"), [], "it is not there yet");
+    let number = || Ok(("12345 67890".to_owned(), "SORDINO:SN1:1".to_owned()));
+    app.update(Event::Number(user(2), number()));
+    assert_eq!(press(&mut app, "v"), [], "somebody else's");
+    app.update(Event::Number(user(1), number()));
+    assert_eq!(press(&mut app, "v"), decide(Decision::Verified));
+    assert_eq!(press(&mut app, "a"), [], "nothing waits");
+    let trust = |app: &mut App, trust: Trust| {
+        let row = Row {
+            trust,
+            ..row(1, "bob", 0)
+        };
+        app.update(Event::Rows(Diff::Update(0, row)));
+    };
+    let device = DeviceId::from_bytes([7; 16]);
+    let withheld = Trust {
+        verified: true,
+        withheld: vec![device],
+        ..Trust::default()
+    };
+    trust(&mut app, withheld);
+    assert_eq!(press(&mut app, "v"), [], "it is verified");
+    assert_eq!(press(&mut app, "a"), decide(Decision::Accept(vec![device])));
+    assert_eq!(press(&mut app, "u"), decide(Decision::NotVerified));
+    assert_eq!(press(&mut app, "b"), decide(Decision::Blocked(true)));
+    let blocked = Trust {
+        blocked: true,
+        ..Trust::default()
+    };
+    trust(&mut app, blocked);
+    assert_eq!(press(&mut app, "b"), decide(Decision::Blocked(false)));
+    press(&mut app, "<esc>");
+    assert!(app.overlay.is_none());
 }

@@ -131,7 +131,7 @@ fn show(frame: &mut Frame<'_>, code: &str) {
 }
 
 /// Two rows of it in each line, and the light border that a camera needs.
-fn drawn(code: &str) -> Option<Vec<String>> {
+pub(super) fn drawn(code: &str) -> Option<Vec<String>> {
     let code = QrCode::with_error_correction_level(code, EcLevel::L).ok()?;
     let image = code.render::<Dense1x2>().quiet_zone(false).build();
     let lines: Vec<_> = image.lines().map(|line| format!("  {line}  ")).collect();

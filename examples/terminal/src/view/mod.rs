@@ -9,6 +9,7 @@ mod status;
 mod tests;
 mod theme;
 pub(crate) mod timeline;
+mod trust;
 
 use ratatui::{
     Frame,
@@ -19,6 +20,7 @@ use ratatui::{
 
 use crate::{
     app::{App, Focus, Open},
+    model::Trust,
     text,
 };
 
@@ -34,7 +36,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) {
     }
     match (&areas.chat, &app.open) {
         (Some(chat), Some(open)) => {
-            header(frame, chat.header, open);
+            header(frame, chat.header, open, &app.trust(open.peer.id));
             timeline::draw(frame, chat.timeline, open, &app.clock);
             input(frame, chat.input, app, open);
         }
@@ -47,9 +49,15 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) {
     overlay::draw(frame, app);
 }
 
-fn header(frame: &mut Frame<'_>, area: Rect, open: &Open) {
-    let name = text::fit(open.peer.name(), usize::from(area.width).saturating_sub(2));
-    let line = Line::from(vec![Span::raw(" "), Span::styled(name, theme::NAME)]);
+fn header(frame: &mut Frame<'_>, area: Rect, open: &Open, trust: &Trust) {
+    let (said, style) = trust::short(trust);
+    let room = usize::from(area.width).saturating_sub(2 + text::width(said));
+    let name = text::fit(open.peer.name(), room);
+    let line = Line::from(vec![
+        Span::raw(" "),
+        Span::styled(name, theme::NAME),
+        Span::styled(said, style),
+    ]);
     let rule = Block::new()
         .borders(Borders::BOTTOM)
         .border_style(theme::FAINT);

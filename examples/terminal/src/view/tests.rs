@@ -8,7 +8,7 @@ use crate::{
     app::App,
     clock::Clock,
     fixture::{DAY, MINUTE, NOW, app, mine, peer, press, row, screen, theirs, user, with_bob},
-    model::{Body, Connection, DeviceId, DeviceLine, Diff, Event, Item, State},
+    model::{Body, Connection, DeviceId, DeviceLine, Diff, Event, Item, Row, State, Trust},
     text::Clean,
 };
 
@@ -95,6 +95,44 @@ fn a_device_that_is_linked() {
     press(&mut app, "<f2>l");
     app.update(Event::Met(Ok("012345".to_owned())));
     assert_snapshot!("link_compare", screen(&app));
+}
+
+#[test]
+fn safety_number() {
+    let digits = "12345 23456 34567 45678 56789 67890 78901 89012 90123 01234 12345 23456";
+    let qr = format!("SORDINO:SN1:{}", digits.replace(' ', ""));
+    let mut app = full(90, 24);
+    let trust = |app: &mut App, trust: Trust| {
+        let changed = Row {
+            trust,
+            ..row(1, "bob", 0)
+        };
+        app.update(Event::Rows(Diff::Update(0, changed)));
+    };
+    press(&mut app, "<f3>");
+    app.update(Event::Number(user(1), Ok((digits.to_owned(), qr))));
+    assert_snapshot!("safety_number", screen(&app));
+    let verified = Trust {
+        verified: true,
+        ..Trust::default()
+    };
+    trust(
+        &mut app,
+        Trust {
+            withheld: vec![DeviceId::from_bytes([7; 16])],
+            ..verified
+        },
+    );
+    assert_snapshot!("safety_number_device", screen(&app));
+    let changed = Trust {
+        identity_changed: true,
+        ..Trust::default()
+    };
+    trust(&mut app, changed);
+    app.update(Event::Resize(50, 20));
+    assert_snapshot!("safety_number_changed", screen(&app));
+    press(&mut app, "<esc>");
+    assert!(screen(&app).contains("other keys than verified: F3"));
 }
 
 #[test]
