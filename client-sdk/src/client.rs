@@ -40,6 +40,7 @@ pub struct ClientBuilder {
     store: Option<PathBuf>,
     keys: Option<Arc<dyn KeyStore>>,
     settings: Settings,
+    receipts: bool,
 }
 
 impl ClientBuilder {
@@ -80,6 +81,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Whether people learn what was read of what they wrote, and one learns it of them: yes, unless set.
+    #[must_use]
+    pub fn read_receipts(mut self, on: bool) -> Self {
+        self.receipts = on;
+        self
+    }
+
     /// The relay's name, where it is not the host of its address (`localhost` for a relay on this machine). A relay that
     /// bears another name gets no account and no login (`OtherRelay`): it may be passing on another relay's challenge.
     #[must_use]
@@ -109,6 +117,7 @@ impl ClientBuilder {
         let place = Place {
             directory: self.store.ok_or_else(|| missing("store"))?,
             keys: self.keys.ok_or_else(|| missing("keys"))?,
+            receipts: self.receipts,
         };
         let opening = place.clone();
         let machine = blocking(move || opening.open()).await?;
@@ -125,6 +134,7 @@ impl ClientBuilder {
 struct Place {
     directory: PathBuf,
     keys: Arc<dyn KeyStore>,
+    receipts: bool,
 }
 
 impl Place {
@@ -133,7 +143,8 @@ impl Place {
             .map_err(|error| Error::new(Code::StoreFailed, error.kind().to_string()))
             .map_err(|error| error.at(&self.directory))?;
         let file: &Path = &self.directory.join(FILE);
-        Machine::open(Store::open(file, self.keys.as_ref())?)
+        let machine = Machine::open(Store::open(file, self.keys.as_ref())?)?;
+        Ok(machine.with_receipts(self.receipts))
     }
 }
 
@@ -158,6 +169,7 @@ impl Client {
                 device_name: String::new(),
                 backup: BackupPolicy::default(),
             },
+            receipts: true,
         }
     }
 

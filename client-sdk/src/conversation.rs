@@ -105,7 +105,8 @@ impl Conversation {
         Ok(items.await?.into_iter().map(Into::into).collect())
     }
 
-    /// The user has read this message and everything before it.
+    /// The user has read this message and everything before it. Their other devices learn it, and so does the other person, unless read
+    /// receipts are switched off ([`ClientBuilder::read_receipts`](crate::ClientBuilder::read_receipts)) or nothing was ever written to them.
     ///
     /// # Errors
     /// `UnknownMessage`, `NotRegistered`, `StoreFailed`, `Stopped`.
@@ -116,7 +117,9 @@ impl Conversation {
             let place = find(machine, id, upto)?;
             Ok(((), machine.mark_read(id, place)?))
         });
-        marked.await
+        marked.await?;
+        self.inner.core().has_read();
+        Ok(())
     }
 }
 

@@ -162,6 +162,8 @@ pub enum SendState {
     Accepted,
     /// A device of the other person has it, by the relay's word.
     Delivered,
+    /// The other person has read it, by the word of their device. Not where either of the two has switched read receipts off.
+    Read,
     /// Given up.
     Failed {
         /// Why.
@@ -238,6 +240,7 @@ impl From<machine::SendState> for SendState {
             machine::SendState::Pending => Self::Pending,
             machine::SendState::Accepted => Self::Accepted,
             machine::SendState::Delivered => Self::Delivered,
+            machine::SendState::Read => Self::Read,
             machine::SendState::Failed(code) => Self::Failed {
                 code,
                 retry: code.retry(),

@@ -329,3 +329,27 @@ async fn a_message_that_is_cancelled_in_time_reaches_nobody() {
     assert_eq!(state("rash"), Some(cancelled));
     assert_eq!(texts(&all(&bob.with(&alice)).await), ["considered"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_read_is_told_to_its_author() {
+    let relay = TestRelay::start().await.expect("relay");
+    let alice = Person::online(&relay.url(), "alice").await;
+    let bob = Person::online(&relay.url(), "bob").await;
+    let mut heard = bob.client.events();
+    let mut told = alice.client.events();
+    bob.with(&alice).send("hello").await.expect("sent");
+    let id = alice.with(&bob).send("hello").await.expect("sent");
+    let message = received(&mut heard).await;
+    assert_eq!(message.id, id);
+    bob.with(&alice).mark_read(id).await.expect("marked");
+    within(async {
+        loop {
+            if let Event::StateChanged { id: of, state, .. } = told.next().await.expect("an event")
+                && (of, state) == (id, SendState::Read)
+            {
+                return;
+            }
+        }
+    })
+    .await;
+}

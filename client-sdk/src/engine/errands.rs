@@ -134,6 +134,13 @@ pub(super) async fn lists_of_row(
     Ok(())
 }
 
+/// Tells people what was read of what they wrote.
+pub(super) async fn receipts(core: &Arc<Core>) -> Result<(), Error> {
+    let told = core.shared.run(|machine| machine.put_receipts(now_ms()));
+    core.wake(told.await?);
+    Ok(())
+}
+
 /// Learns the name of a person who wrote first.
 pub(super) async fn learn_name(core: &Arc<Core>, user: UserId) -> Result<(), Error> {
     let known = core

@@ -90,6 +90,8 @@ pub(crate) struct Core {
     /// People for whom something waits.
     waiting: Mutex<HashSet<UserId>>,
     something_waits: Notify,
+    /// Something was read of which nobody is told yet.
+    read: AtomicBool,
 }
 
 impl Core {
@@ -123,6 +125,7 @@ impl Core {
             caught_up: AtomicBool::new(false),
             waiting: Mutex::default(),
             something_waits: Notify::new(),
+            read: AtomicBool::new(false),
         }))
     }
 
@@ -133,6 +136,16 @@ impl Core {
             .unwrap_or_else(PoisonError::into_inner)
             .extend(peers);
         self.something_waits.notify_one();
+    }
+
+    /// Something was read.
+    pub(crate) fn has_read(&self) {
+        self.read.store(true, Ordering::Release);
+        self.something_waits.notify_one();
+    }
+
+    fn take_read(&self) -> bool {
+        self.read.swap(false, Ordering::AcqRel)
     }
 
     fn take_waiting(&self) -> HashSet<UserId> {

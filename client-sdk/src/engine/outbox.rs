@@ -22,6 +22,9 @@ const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
 /// Before a message is sent again that was refused for lists that do not verify.
 const BAD_KEYS_WAIT: Duration = Duration::from_secs(60);
 
+/// After something was read, before its author is told.
+const RECEIPTS: Duration = Duration::from_secs(1);
+
 impl Session<'_> {
     /// Nothing goes out before the process has caught up once: an own row may still be on its way here.
     pub(super) fn may_send(&self) -> bool {
@@ -30,6 +33,10 @@ impl Session<'_> {
 
     /// The app has something for these people.
     pub(super) fn look_at_waiting(&mut self) {
+        // One for all that is read together.
+        if self.core.take_read() {
+            self.start_later(Errand::Receipts, RECEIPTS);
+        }
         for peer in self.core.take_waiting() {
             let conversation = hash::conversation_id(self.me, peer);
             self.peers.insert(conversation, peer);

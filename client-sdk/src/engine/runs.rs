@@ -47,6 +47,7 @@ impl Session<'_> {
                 Errand::Backup => backup::fill(&core).await,
                 Errand::Restore => backup::read(&core).await,
                 Errand::History => backup::share(&core).await,
+                Errand::Receipts => errands::receipts(&core).await,
                 Errand::Name(user) => errands::learn_name(&core, user).await,
                 Errand::Token => {
                     core.http.token_refused(&token).await;
@@ -151,7 +152,7 @@ impl Session<'_> {
                     self.core.wake([self.me]);
                 }
             }
-            Errand::Name(_) | Errand::Backup => {}
+            Errand::Name(_) | Errand::Backup | Errand::Receipts => {}
             Errand::Token => {
                 let token = self.core.http.token().await;
                 let token = token.map_err(|error| End::from_error(&error))?;

@@ -67,6 +67,8 @@ pub(super) enum Errand {
     Backup,
     /// Read it, on a new device.
     Restore,
+    /// Tell people what was read.
+    Receipts,
     /// Give a device that this one has linked the keys of what was before it.
     History,
 }
@@ -475,6 +477,7 @@ impl Session<'_> {
         // What is restored are rows that passed by.
         self.start(Errand::Restore);
         self.start(Errand::History);
+        self.start(Errand::Receipts);
         self.fill_backup(BACKUP_AT_FIRST);
         self.core
             .caught_up

@@ -4,7 +4,7 @@ use sordino_protocol::{ConversationId, UserId};
 
 use super::contacts::{Trust, trust};
 use super::own_devices::among_own;
-use super::timeline::{TimelineItem, blank, show};
+use super::timeline::{Reached, TimelineItem, blank, show};
 use super::{Happening, Machine};
 use crate::error::Error;
 use crate::store::{Durability, ItemKind, Progress, Row, RowKind, UNPLACED};
@@ -49,7 +49,7 @@ impl Machine {
                     id: held.id,
                     peer: held.peer,
                     username: tx.name(held.peer)?,
-                    last: last.map(|item| show(item, held.delivered)),
+                    last: last.map(|item| show(item, Reached::of(Some(&held)))),
                     unread: tx.unread(held.id, held.read)?,
                     trust: trust(tx, held.peer)?,
                 });
@@ -104,11 +104,15 @@ impl Machine {
                 return Ok(Vec::new());
             }
             let items = tx.own_between(conversation, held.delivered, upto)?;
+            let reached = Reached {
+                delivered: upto,
+                read: held.read_by_peer,
+            };
             // One that was given up stays so, whatever the peer has.
             Ok(items
                 .into_iter()
                 .filter(|item| item.progress == Progress::Accepted)
-                .map(|item| Happening::Changed(show(item, upto)))
+                .map(|item| Happening::Changed(show(item, reached)))
                 .collect())
         })
     }

@@ -18,6 +18,7 @@ mod outbox;
 mod own_devices;
 mod own_rows;
 mod prekeys;
+mod receipts;
 mod receive;
 mod restore;
 mod rollback;
@@ -54,6 +55,8 @@ pub struct Machine {
     store: Store,
     account: Option<StoredAccount>,
     notes: Notes,
+    /// Read receipts are sent, and shown.
+    receipts: bool,
 }
 
 impl Machine {
@@ -67,7 +70,15 @@ impl Machine {
             store,
             account,
             notes: Notes::default(),
+            receipts: true,
         })
+    }
+
+    /// Whether read receipts are sent, and shown: yes, unless it is said.
+    #[must_use]
+    pub fn with_receipts(mut self, receipts: bool) -> Self {
+        self.receipts = receipts;
+        self
     }
 
     /// The conversation with a person.

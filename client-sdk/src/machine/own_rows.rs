@@ -6,7 +6,7 @@ use sordino_protocol::{Header, hash::Hash};
 use super::receive::{Receiver, Taken};
 use super::rollback::{begin_recovery, stop};
 use super::send::changed;
-use super::timeline::show;
+use super::timeline::{Reached, show};
 use super::{Content, Happening, TimelineItem};
 use crate::error::Error;
 use crate::store::{Progress, Tx};
@@ -66,7 +66,7 @@ pub(super) fn own_row(
     tx.update_item(item.item, seq, progress, code)?;
     let before = tx
         .conversation(conversation)?
-        .map(|held| show(item, held.delivered));
+        .map(|held| show(item, Reached::of(Some(&held))));
     let happening = changed(tx, conversation, id)?.map(|now| placed(before.as_ref(), now));
     taken.happenings.extend(happening);
     Ok(())

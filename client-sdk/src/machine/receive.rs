@@ -12,6 +12,7 @@ use super::causes::bad_word;
 use super::notes::Notes;
 use super::own_devices::{ask_for_keys, heard};
 use super::own_rows::own_row;
+use super::receipts;
 use super::send::wants_attention;
 use super::timeline::{add, blank, message};
 use super::view::StoreView;
@@ -80,6 +81,7 @@ impl Machine {
             conversation,
             peer,
             now_ms,
+            receipts: self.receipts,
         };
         let taken = self
             .store
@@ -103,7 +105,7 @@ impl Machine {
     /// `NotRegistered`; those of the store.
     pub fn caught_up(&mut self, now_ms: u64) -> Result<Vec<Happening>, Error> {
         let me = registered(self.account.as_ref())?;
-        let notes = &self.notes;
+        let (notes, receipts) = (&self.notes, self.receipts);
         let mut taken = Taken::default();
         self.store.transaction(Durability::Relaxed, |tx| {
             for (conversation, seq, bytes) in tx.pending_rows()? {
@@ -118,6 +120,7 @@ impl Machine {
                     conversation,
                     peer: held.peer,
                     now_ms,
+                    receipts,
                 };
                 receiver.again(tx, seq, &row, &mut taken)?;
             }
@@ -149,6 +152,8 @@ pub(super) struct Receiver<'a> {
     pub(super) conversation: ConversationId,
     pub(super) peer: UserId,
     pub(super) now_ms: u64,
+    /// Read receipts count.
+    pub(super) receipts: bool,
 }
 
 impl Receiver<'_> {
@@ -311,6 +316,14 @@ impl Receiver<'_> {
             if item.mine || !tx.decision(self.peer)?.blocked {
                 taken.happenings.extend(add(tx, item)?.map(told));
             }
+        }
+        if let (Class::Control, Some(pb::content::Body::ReadReceipt(receipt))) =
+            (header.class, &content.body)
+            && self.receipts
+            && self.peer != self.me.user
+        {
+            let place = (seq, header.sender == self.me.user);
+            receipts::came(tx, self.conversation, place, receipt, &mut taken.happenings)?;
         }
         if (header.class, self.peer) == (Class::Control, self.me.user)
             && let Some(body) = &content.body

@@ -6,7 +6,7 @@ use sordino_protocol::{Class, ClientMessageId, Code, ConversationId, UserId, has
 use super::encrypt::{Need, ready, renewals_due};
 use super::notes::Notes;
 use super::sessions::put_control;
-use super::timeline::{TimelineItem, show};
+use super::timeline::{Reached, TimelineItem, show};
 use super::{Happening, Machine, registered};
 use crate::error::Error;
 use crate::store::{
@@ -77,7 +77,7 @@ impl Machine {
                         conversation,
                         client_message_id,
                         encrypted: item.progress == Progress::Outbox,
-                        item: show(item, 0),
+                        item: show(item, Reached::default()),
                     })
                 })
                 .collect()
@@ -297,6 +297,6 @@ pub(super) fn changed(
     let Some(item) = tx.own_item(conversation, id)? else {
         return Ok(None);
     };
-    let delivered = tx.conversation(conversation)?.map_or(0, |c| c.delivered);
-    Ok(Some(Happening::Changed(show(item, delivered))))
+    let reached = Reached::of(tx.conversation(conversation)?.as_ref());
+    Ok(Some(Happening::Changed(show(item, reached))))
 }

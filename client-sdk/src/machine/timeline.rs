@@ -4,7 +4,7 @@ use sordino_protocol::{ClientMessageId, Code, ConversationId, DeviceId, UserId};
 
 use super::Machine;
 use crate::error::Error;
-use crate::store::{ItemKind, Progress, StoredItem, Tx, UNPLACED};
+use crate::store::{Conversation, ItemKind, Progress, StoredItem, Tx, UNPLACED};
 
 /// Where an item stands. It orders the items of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,6 +83,8 @@ pub enum SendState {
     Accepted,
     /// A device of the other person has it, by the relay's word.
     Delivered,
+    /// The other person has read it, by their own word.
+    Read,
     /// Given up.
     Failed(Code),
 }
@@ -90,8 +92,26 @@ pub enum SendState {
 const REMOVED_SENDER: &str = "removed_sender";
 const IDENTITY: &str = "identity";
 
-/// An item as it is shown; own messages up to `delivered` are.
-pub(super) fn show(item: StoredItem, delivered: u64) -> TimelineItem {
+/// How far the other person has come, in a conversation.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Reached {
+    /// By the relay's word.
+    pub(super) delivered: u64,
+    /// By their own.
+    pub(super) read: u64,
+}
+
+impl Reached {
+    pub(super) fn of(held: Option<&Conversation>) -> Self {
+        held.map_or_else(Self::default, |held| Self {
+            delivered: held.delivered,
+            read: held.read_by_peer,
+        })
+    }
+}
+
+/// An item as it is shown, where the other person has come so far.
+pub(super) fn show(item: StoredItem, reached: Reached) -> TimelineItem {
     let nobody = UserId::from_bytes([0; 16]);
     let content = match item.kind {
         ItemKind::Message => Content::Message {
@@ -100,7 +120,7 @@ pub(super) fn show(item: StoredItem, delivered: u64) -> TimelineItem {
                 .unwrap_or(ClientMessageId::from_bytes([0; 16])),
             author: item.author.unwrap_or(nobody),
             mine: item.mine,
-            state: state(&item, delivered),
+            state: state(&item, reached),
             removed_sender: item.code == REMOVED_SENDER,
             text: item.text,
             sent_ms: item.sent_ms,
@@ -126,11 +146,12 @@ pub(super) fn show(item: StoredItem, delivered: u64) -> TimelineItem {
     }
 }
 
-fn state(item: &StoredItem, delivered: u64) -> SendState {
+fn state(item: &StoredItem, reached: Reached) -> SendState {
     match item.progress {
         _ if !item.mine => SendState::Accepted,
         Progress::Held | Progress::Outbox => SendState::Pending,
-        Progress::Accepted if item.place <= delivered => SendState::Delivered,
+        Progress::Accepted if item.place <= reached.read => SendState::Read,
+        Progress::Accepted if item.place <= reached.delivered => SendState::Delivered,
         Progress::Accepted => SendState::Accepted,
         Progress::Failed => {
             SendState::Failed(Code::from_name(&item.code).unwrap_or(Code::Internal))
@@ -195,7 +216,7 @@ pub(super) fn add(tx: &Tx<'_>, item: StoredItem) -> Result<Option<TimelineItem>,
         item: number,
         ..item
     };
-    Ok(Some(show(item, held.map_or(0, |held| held.delivered))))
+    Ok(Some(show(item, Reached::of(held.as_ref()))))
 }
 
 /// Notes that someone's keys changed, where a conversation with them exists.
@@ -230,13 +251,10 @@ impl Machine {
         limit: u32,
     ) -> Result<Vec<TimelineItem>, Error> {
         self.store.read(|tx| {
-            let delivered = tx.conversation(conversation)?.map_or(0, |c| c.delivered);
+            let reached = Reached::of(tx.conversation(conversation)?.as_ref());
             let before = before.map(|p| (p.place.min(UNPLACED), p.item.min(UNPLACED)));
             let items = tx.items_before(conversation, before, limit)?;
-            Ok(items
-                .into_iter()
-                .map(|item| show(item, delivered))
-                .collect())
+            Ok(items.into_iter().map(|item| show(item, reached)).collect())
         })
     }
 }

@@ -23,6 +23,10 @@ pub struct Conversation {
     pub read: u64,
     /// Delivered to the peer up to here, by the relay's word.
     pub delivered: u64,
+    /// Read by the peer up to here, by their own word.
+    pub read_by_peer: u64,
+    /// The peer was told that one has read up to here.
+    pub receipt: u64,
 }
 
 fn conversation(row: &Row<'_>) -> rusqlite::Result<Conversation> {
@@ -33,6 +37,8 @@ fn conversation(row: &Row<'_>) -> rusqlite::Result<Conversation> {
         counter: row.get::<_, N>(3)?.0,
         read: row.get::<_, N>(4)?.0,
         delivered: row.get::<_, N>(5)?.0,
+        read_by_peer: row.get::<_, N>(6)?.0,
+        receipt: row.get::<_, N>(7)?.0,
     })
 }
 
@@ -49,7 +55,7 @@ impl Tx<'_> {
     /// A conversation, if it exists.
     pub fn conversation(&self, id: ConversationId) -> Result<Option<Conversation>, Error> {
         self.one(
-            "SELECT conversation, peer, cursor, counter, read, delivered FROM conversations
+            "SELECT conversation, peer, cursor, counter, read, delivered, read_by_peer, receipt FROM conversations
              WHERE conversation = ?1",
             [id.as_bytes()],
             conversation,
@@ -59,7 +65,7 @@ impl Tx<'_> {
     /// All conversations, that of the newest item first.
     pub fn conversations(&self) -> Result<Vec<Conversation>, Error> {
         self.all(
-            "SELECT conversation, peer, cursor, counter, read, delivered FROM conversations c
+            "SELECT conversation, peer, cursor, counter, read, delivered, read_by_peer, receipt FROM conversations c
              ORDER BY (SELECT max(at_ms) FROM timeline t WHERE t.conversation = c.conversation) DESC,
                  (SELECT max(item) FROM timeline t WHERE t.conversation = c.conversation) DESC,
                  conversation",
@@ -166,6 +172,50 @@ impl Tx<'_> {
             params![id.as_bytes(), N(upto)],
         )?;
         Ok(changed > 0)
+    }
+
+    /// Raises the mark up to which the peer has read; whether it rose.
+    pub fn raise_read_by_peer(&self, id: ConversationId, upto: u64) -> Result<bool, Error> {
+        let changed = self.run(
+            "UPDATE conversations SET read_by_peer = ?2 WHERE conversation = ?1 AND read_by_peer < ?2",
+            params![id.as_bytes(), N(upto)],
+        )?;
+        Ok(changed > 0)
+    }
+
+    /// Raises the mark up to which the peer knows that one has read.
+    pub fn raise_receipt(&self, id: ConversationId, upto: u64) -> Result<(), Error> {
+        self.run(
+            "UPDATE conversations SET receipt = max(receipt, ?2) WHERE conversation = ?1",
+            params![id.as_bytes(), N(upto)],
+        )?;
+        Ok(())
+    }
+
+    /// Conversations that were read further than the peer knows.
+    pub fn receipts_due(&self) -> Result<Vec<Conversation>, Error> {
+        self.all(
+            "SELECT conversation, peer, cursor, counter, read, delivered, read_by_peer, receipt FROM conversations
+             WHERE read > receipt",
+            [],
+            conversation,
+        )
+    }
+
+    /// The newest message of the peer with `after < seq <= upto`.
+    pub fn newest_of_peer(
+        &self,
+        id: ConversationId,
+        after: u64,
+        upto: u64,
+    ) -> Result<Option<u64>, Error> {
+        let newest = self.one(
+            "SELECT max(place) FROM timeline
+             WHERE conversation = ?1 AND place > ?2 AND place <= ?3 AND kind = 1 AND mine = 0",
+            params![id.as_bytes(), N(after), N(upto)],
+            |row| row.get::<_, Option<N>>(0),
+        )?;
+        Ok(newest.flatten().map(|n| n.0))
     }
 
     /// Notes that the two were shown different conversations; whether that is news.

@@ -21,6 +21,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0005_backup.sql"),
     include_str!("../../migrations/0006_links.sql"),
     include_str!("../../migrations/0007_contacts.sql"),
+    include_str!("../../migrations/0010_receipts.sql"),
 ];
 
 /// The size of a page, SQLCipher's default.

@@ -110,7 +110,7 @@ impl Transcript {
     fn count(&mut self) {
         let (mut accepted, mut delivered) = (0, 0);
         for message in self.messages().filter(|message| message.mine) {
-            let is_delivered = message.state == SendState::Delivered;
+            let is_delivered = matches!(message.state, SendState::Delivered | SendState::Read);
             delivered += usize::from(is_delivered);
             accepted += usize::from(is_delivered || message.state == SendState::Accepted);
         }
@@ -134,6 +134,7 @@ fn state(state: SendState) -> &'static str {
         SendState::Pending => "pending",
         SendState::Accepted => "accepted",
         SendState::Delivered => "delivered",
+        SendState::Read => "read",
         _ => "failed",
     }
 }

@@ -109,6 +109,7 @@ pub(crate) enum State {
     Pending,
     Accepted,
     Delivered,
+    Read,
     Failed(Clean),
 }
 

@@ -135,6 +135,7 @@ fn state(state: SendState) -> State {
     match state {
         SendState::Accepted => State::Accepted,
         SendState::Delivered => State::Delivered,
+        SendState::Read => State::Read,
         SendState::Failed { code: why, .. } => State::Failed(code(why)),
         _ => State::Pending,
     }

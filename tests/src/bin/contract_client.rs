@@ -232,8 +232,13 @@ impl Transcript {
     fn take(&mut self, diff: ListDiff<TimelineItem>) -> Vec<(bool, sordino::MessageId)> {
         diff.apply(&mut self.items);
         let messages = self.items.iter().filter_map(TimelineItem::message);
-        let certain = messages
-            .filter(|m| !m.mine || matches!(m.state, SendState::Accepted | SendState::Delivered));
+        let certain = messages.filter(|m| {
+            !m.mine
+                || matches!(
+                    m.state,
+                    SendState::Accepted | SendState::Delivered | SendState::Read
+                )
+        });
         certain
             .map(|message| (message.mine, message.id))
             .filter(|(_, id)| self.noted.insert(*id))
@@ -246,7 +251,9 @@ impl Transcript {
     }
 
     fn is_complete(&self, messages: usize) -> bool {
-        let delivered = |m: &sordino::Message| !m.mine || m.state == SendState::Delivered;
+        let delivered = |m: &sordino::Message| {
+            !m.mine || matches!(m.state, SendState::Delivered | SendState::Read)
+        };
         self.count(true) >= messages
             && self.count(false) >= messages
             && self

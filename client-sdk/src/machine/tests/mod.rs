@@ -9,6 +9,7 @@ mod own_devices;
 mod phone;
 mod poison;
 mod prekeys;
+mod receipts;
 mod relay;
 mod rollback;
 mod straight;

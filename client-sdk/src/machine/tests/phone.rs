@@ -14,10 +14,13 @@ use tempfile::TempDir;
 
 use super::NOW;
 use super::relay::Relay;
+use crate::machine::sessions::put_control;
 use crate::machine::{
     AfterRefusal, Content, Happening, Machine, Need, NewDevice, SendState, Taken,
 };
-use crate::store::{FixedKey, SharedKeys, Store, StoreKey, StoredAccount, VaultOpeners};
+use crate::store::{
+    Durability, FixedKey, SharedKeys, Store, StoreKey, StoredAccount, VaultOpeners,
+};
 
 /// Lists that one fetch gives.
 pub(super) const LISTS: usize = 1_500;
@@ -198,6 +201,25 @@ impl Phone {
         self.machine().send(peer, text, now).unwrap().encrypted
     }
 
+    /// Whether it sends and shows read receipts.
+    pub(super) fn receipts(&mut self, on: bool) {
+        let machine = self.machine.take().unwrap();
+        self.machine = Some(machine.with_receipts(on));
+    }
+
+    /// A message between devices, as a client of another make may send it.
+    pub(super) fn control(&mut self, peer: UserId, body: pb::content::Body) {
+        let (conversation, now) = (self.conversation(peer), self.now);
+        let put = self.machine().store.transaction(Durability::Synced, |tx| {
+            let (me, held) = (
+                tx.account()?.unwrap(),
+                tx.conversation(conversation)?.unwrap(),
+            );
+            put_control(tx, &me, &held, None, body, now).map(drop)
+        });
+        put.unwrap();
+    }
+
     /// Fetches what is missing, and encrypts what waits.
     pub(super) fn prepare(&mut self, relay: &mut Relay, peer: UserId) -> Vec<Happening> {
         let now = self.now;
@@ -332,6 +354,7 @@ impl Phone {
                     (true, SendState::Pending) => format!("> {text} (pending)"),
                     (true, SendState::Accepted) => format!("> {text}"),
                     (true, SendState::Delivered) => format!("> {text} (delivered)"),
+                    (true, SendState::Read) => format!("> {text} (read)"),
                     (true, SendState::Failed(code)) => format!("> {text} ({})", code.as_str()),
                 },
                 Content::Undecryptable { cause, .. } => format!("! {cause}"),

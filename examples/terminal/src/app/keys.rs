@@ -36,7 +36,7 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     ("", ""),
     ("◷", "waits on this device"),
     ("✓", "the relay has it"),
-    ("✓✓", "it reached the other's device"),
+    ("✓✓", "it reached the other's device; green: it was read"),
     ("✗", "it was not sent"),
     ("", ""),
     ("// and ??", "for a / or ? at the start of a message"),

@@ -212,10 +212,10 @@ fn bubble(
             Span::styled(format!(" {line}{}", " ".repeat(fill + gap)), style),
         ];
         if index == ends {
-            let style = if matches!(state, Some(State::Failed(_))) {
-                faint.fg(theme::BAD)
-            } else {
-                faint
+            let style = match state {
+                Some(State::Failed(_)) => faint.fg(theme::BAD),
+                Some(State::Read) => faint.fg(theme::GOOD),
+                _ => faint,
             };
             spans.push(Span::styled(meta.clone(), style));
         }
@@ -230,7 +230,7 @@ fn meta(at_ms: Option<i64>, state: Option<&State>, clock: &Clock) -> String {
     let mark = match state {
         Some(State::Pending) => " ◷",
         Some(State::Accepted) => " ✓",
-        Some(State::Delivered) => " ✓✓",
+        Some(State::Delivered | State::Read) => " ✓✓",
         Some(State::Failed(_)) => " ✗",
         None => "",
     };
