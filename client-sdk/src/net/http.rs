@@ -303,7 +303,7 @@ fn unreachable(error: reqwest::Error) -> Error {
 }
 
 /// Whether a certificate is what it failed of.
-fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
+pub(super) fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
     let inner = match error.downcast_ref::<std::io::Error>() {
         // What it carries is no source of its own.
         Some(io) => io

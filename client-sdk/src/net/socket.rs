@@ -36,7 +36,7 @@ use tokio_tungstenite::{
 use super::{
     RelayUrl,
     auth::AccessToken,
-    http::{LONGEST_WAIT, refusal},
+    http::{LONGEST_WAIT, is_untrusted, refusal},
 };
 use crate::error::Error;
 
@@ -201,6 +201,7 @@ fn not_opened(error: &tungstenite::Error) -> End {
         tungstenite::Error::Protocol(
             tungstenite::error::ProtocolError::SecWebSocketSubProtocolError(_),
         ) => End::Stop(Error::new(Code::UnsupportedVersion, "")),
+        _ if is_untrusted(error) => End::from_error(&Error::new(Code::UntrustedRelay, "")),
         _ => End::LOST,
     }
 }
@@ -332,4 +333,26 @@ async fn write_all(
         };
     }
     let _ = timeout(Duration::from_secs(1), stream.close()).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_certificate_that_is_not_trusted_is_no_lack_of_a_network() {
+        let failed = |inner: rustls::Error| {
+            let error = io::Error::new(io::ErrorKind::InvalidData, inner);
+            match not_opened(&tungstenite::Error::Io(error)) {
+                End::Again { why, .. } => why,
+                End::Login | End::Stop(_) => panic!("given up"),
+            }
+        };
+        let unknown = rustls::CertificateError::UnknownIssuer;
+        let found = failed(rustls::Error::InvalidCertificate(unknown));
+        assert_eq!(found, Code::UntrustedRelay);
+        assert_eq!(failed(rustls::Error::DecryptError), Code::Unreachable);
+    }
 }

@@ -113,21 +113,25 @@ pub(crate) enum State {
     Failed(Clean),
 }
 
+/// What keeps a connection from coming about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lost {
+    Network,
+    /// There is a network, and no relay that takes the connection.
+    Relay,
+    /// Somebody answers whose certificate is not trusted.
+    Certificate,
+}
+
 /// The connection to the relay.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Connection {
     Offline,
     Connecting,
-    CatchingUp {
-        left: usize,
-    },
+    CatchingUp { left: usize },
     Live,
     Degraded,
-    /// `reached`: there is a network, and no relay that takes the connection.
-    Lost {
-        retry_at_ms: i64,
-        reached: bool,
-    },
+    Lost { retry_at_ms: i64, by: Lost },
     Stopped(Clean),
 }
 

@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::{
     clock,
-    model::{Command, Connection, Decision, DeviceId, Diff, Event, Peer, Typed, UserId},
+    model::{Command, Connection, Decision, DeviceId, Diff, Event, Lost, Peer, Typed, UserId},
     text::Clean,
     words,
 };
@@ -409,7 +409,11 @@ fn connection(state: ConnectionState) -> Connection {
             let wait = i64::try_from(retry_in.as_millis()).unwrap_or(i64::MAX);
             Connection::Lost {
                 retry_at_ms: clock::now_ms().saturating_add(wait),
-                reached: !matches!(why, Code::Unreachable | Code::Timeout),
+                by: match why {
+                    Code::Unreachable | Code::Timeout => Lost::Network,
+                    Code::UntrustedRelay => Lost::Certificate,
+                    _ => Lost::Relay,
+                },
             }
         }
         ConnectionState::Stopped { why } => Connection::Stopped(words::error(&why)),

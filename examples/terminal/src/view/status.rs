@@ -9,7 +9,11 @@ use ratatui::{
 };
 
 use super::theme;
-use crate::{app::App, model::Connection, text};
+use crate::{
+    app::App,
+    model::{Connection, Lost},
+    text,
+};
 
 /// Longest notice; the events' words are made for it.
 const NOTICE_LINES: usize = 5;
@@ -60,15 +64,13 @@ fn connection(app: &App) -> (&'static str, Color, String) {
             theme::WAITING,
             "relay has trouble, messages wait".to_owned(),
         ),
-        Connection::Lost {
-            retry_at_ms,
-            reached,
-        } => {
+        Connection::Lost { retry_at_ms, by } => {
             // Rounded up: "in 0 s" would look stuck.
             let left = (retry_at_ms - app.clock.now_ms()).max(0).div_euclid(1000) + 1;
-            let what = match reached {
-                true => "relay not ready",
-                false => "no connection",
+            let what = match by {
+                Lost::Network => "no connection",
+                Lost::Relay => "relay not ready",
+                Lost::Certificate => "relay's certificate not trusted",
             };
             ("○", theme::BAD, format!("{what}, next try in {left} s"))
         }

@@ -8,7 +8,7 @@ use crate::{
     app::App,
     clock::Clock,
     fixture::{DAY, MINUTE, NOW, app, mine, peer, press, row, screen, theirs, user, with_bob},
-    model::{Body, Connection, DeviceId, DeviceLine, Diff, Event, Item, Row, State, Trust},
+    model::{Body, Connection, DeviceId, DeviceLine, Diff, Event, Item, Lost, Row, State, Trust},
     text::Clean,
 };
 
@@ -174,11 +174,11 @@ fn connection() {
         Connection::Degraded,
         Connection::Lost {
             retry_at_ms: NOW + 3_100,
-            reached: false,
+            by: Lost::Network,
         },
         Connection::Lost {
             retry_at_ms: NOW + 3_100,
-            reached: true,
+            by: Lost::Relay,
         },
         Connection::Stopped(Clean::line("This device was removed.")),
     ] {
@@ -296,7 +296,7 @@ fn the_connection_is_coloured() {
     assert_eq!(colour(Connection::Live), theme::GOOD);
     let lost = Connection::Lost {
         retry_at_ms: NOW,
-        reached: false,
+        by: Lost::Network,
     };
     assert_eq!(colour(lost), theme::BAD);
 }
