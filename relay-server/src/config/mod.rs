@@ -321,7 +321,7 @@ impl Default for Log {
         Self {
             format: LogFormat::Text,
             // The libraries below report their upkeep, which tells an operator nothing.
-            filter: "warn,sordino_relay=info".to_owned(),
+            filter: "warn,sordino_relay=info,scylla::cluster=off,rdkafka::client=off".to_owned(),
         }
     }
 }

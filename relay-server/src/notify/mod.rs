@@ -11,7 +11,6 @@ pub mod fcm;
 mod hints;
 mod provider;
 mod retry;
-mod said;
 mod scan;
 mod watch;
 
@@ -29,6 +28,7 @@ pub use self::{
 };
 use crate::{
     history::History,
+    ops::said::Said,
     user::{PushTarget, Users},
 };
 
@@ -169,6 +169,6 @@ fn watch(
         history,
         providers,
         decided,
-        said: said::Said::default(),
+        said: Said::default(),
     })
 }

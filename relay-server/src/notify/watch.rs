@@ -13,10 +13,10 @@ use super::{
     devices::{Devices, Known, Tries},
     hints::{At, Hint, Hints, Whom},
     provider::Outcome,
-    said::Said,
 };
 use crate::{
     history::{History, HistoryError, Progress},
+    ops::said::Said,
     user::{PushTarget, UserError, Users},
 };
 

@@ -12,5 +12,6 @@ pub mod metrics;
 mod process;
 pub mod rates;
 pub mod request;
+pub(crate) mod said;
 mod stream;
 pub mod tls;

@@ -43,6 +43,6 @@ pub(crate) fn pause<C: ConsumerContext>(client: &impl Consumer<C>, pause: bool) 
 pub(crate) fn said(error: &KafkaError) {
     match error.rdkafka_error_code() {
         Some(RDKafkaErrorCode::NoOffset | RDKafkaErrorCode::PartitionEOF) => {}
-        _ => tracing::warn!("Kafka: {error}"),
+        _ => crate::ops::said::warn(&format!("Kafka: {error}")),
     }
 }

@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use super::Options;
 use crate::{
     broker::kafka::{self, KafkaLog},
+    ops::said,
     relay::now_ms,
 };
 
@@ -48,7 +49,7 @@ impl Lag {
             match tokio::task::spawn_blocking(move || lag.is_old()).await {
                 Ok(Ok(old)) => close(&log, old),
                 // As it was: without a broker nothing is accepted anyway.
-                Ok(Err(error)) => tracing::warn!("Kafka: {error}"),
+                Ok(Err(error)) => said::warn(&format!("Kafka: {error}")),
                 // The runtime is going away.
                 Err(_) => return,
             }

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     delivery::apply::State,
     history::{HistoryError, StoredRow, cassandra::RowsWrite, embedded::erased},
+    ops::said,
 };
 
 /// The partition has another owner, or must not go on.
@@ -129,7 +130,7 @@ async fn until_done<T, F: Future<Output = Result<T, HistoryError>>>(
             Ok(done) => return Ok(done),
             Err(error) => {
                 metrics::counter!("sordino_delivery_retries_total").increment(1);
-                tracing::warn!("{error}; trying again");
+                said::warn(&format!("{error}; trying again"));
                 backoff.wait(partition).await?;
             }
         }

@@ -12,7 +12,7 @@ use std::{
 use sordino_protocol::{ConversationId, UserId};
 
 use super::{Shared, conversation::Backoff, partition::Partition};
-use crate::{delivery::publish::both, session::Event};
+use crate::{delivery::publish::both, ops::said, session::Event};
 
 /// What could not be told yet, one nudge a conversation: it stands for all rows up to its seq, and its offset holds back the
 /// commit for all of them. Order is no matter: a device pulls what is missing before what it hears of.
@@ -41,7 +41,9 @@ pub(super) async fn tell(
         return partition.done(offset);
     };
     metrics::counter!("sordino_delivery_untold_total").increment(1);
-    tracing::warn!("devices could not be told of a row, trying again: {error}");
+    said::warn(&format!(
+        "devices could not be told of a row, trying again: {error}"
+    ));
     let nudge = Nudge {
         people,
         last_seq,

@@ -1,4 +1,4 @@
-//! One line in the log where each of thousands of wakes meets the same trouble.
+//! One line in the log where thousands of messages, or of wakes, meet the same trouble.
 
 use std::{
     collections::HashMap,
@@ -13,13 +13,25 @@ const SILENCE: Duration = Duration::from_secs(60);
 /// Different troubles of a minute.
 const MOST: usize = 32;
 
+/// What was said by this process.
+#[cfg(feature = "cluster")]
+static SAID: std::sync::LazyLock<Said> = std::sync::LazyLock::new(Said::default);
+
+/// Says it as a warning, unless it was said in the last minute.
+#[cfg(feature = "cluster")]
+pub(crate) fn warn(what: &str) {
+    if SAID.first(what) {
+        tracing::warn!("{what} (said once a minute)");
+    }
+}
+
 /// What was said lately.
 #[derive(Default)]
-pub(super) struct Said(Mutex<HashMap<String, Instant>>);
+pub(crate) struct Said(Mutex<HashMap<String, Instant>>);
 
 impl Said {
     /// Whether to say it: it was not said in the last minute.
-    pub(super) fn first(&self, what: &str) -> bool {
+    pub(crate) fn first(&self, what: &str) -> bool {
         // Nothing panics while it is held.
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
