@@ -20,25 +20,26 @@ impl Linking {
         self.0.code()
     }
 
-    /// Waits until the other device has read the code. Six digits: show them. The person compares them with those on the other device,
-    /// and says there that they are the same.
+    /// Waits until the other device has read the code. It shows six digits then: ask for them here.
     ///
     /// # Errors
     /// `LinkEnded` when nobody read the code in time; `NotAuthenticated` where the login has ended: log in again; `RelayMisbehaved`
     /// where somebody stands in between; `Unreachable`, `RateLimited`.
-    pub async fn digits(&self) -> Result<String, Error> {
-        self.0.digits().await
+    pub async fn met(&self) -> Result<(), Error> {
+        self.0.met().await
     }
 
-    /// Waits until the person has said so, and this device is on the account: [`Client::me`](crate::Client::me) is the person then,
-    /// and [`Client::connect`](crate::Client::connect) connects. What was said before comes from the other device then. May be called
-    /// again after an error.
+    /// `digits`: those that the other device shows, as the person typed them here. Nothing is taken without: the relay alone could put
+    /// this device on an account of its own making. Waits until the person has confirmed there, too, and this device is on the
+    /// account: [`Client::me`](crate::Client::me) is the person then, and [`Client::connect`](crate::Client::connect) connects. What was
+    /// said before comes from the other device then. May be called again after other digits were typed, or the network failed.
+    /// Dropped before it is done, it takes nothing more.
     ///
     /// # Errors
-    /// As [`Self::digits`]; `BadKeys` if what the other device gave does not fit together; those of the store.
-    pub async fn joined(&self) -> Result<User, Error> {
-        let joining = self.0.clone();
-        on_its_own(async move { joining.joined().await }).await
+    /// `BadRequest` for other digits: typed wrongly, or somebody stands in between. As [`Self::met`]; `BadKeys` if what the other device
+    /// gave does not fit together; those of the store.
+    pub async fn join(&self, digits: &str) -> Result<User, Error> {
+        self.0.join(digits).await
     }
 }
 
@@ -56,13 +57,13 @@ impl LinkRequest {
         Self(Arc::new(linking))
     }
 
-    /// Six digits, the same as on the new device if nobody stands in between: the person has to compare them.
+    /// Six digits: the person types them on the new device, which takes them if nobody stands in between.
     #[must_use]
     pub fn digits(&self) -> &str {
         self.0.digits()
     }
 
-    /// The digits are the same: gives the new device the account's keys, puts it on the account, and gives it the keys of what was
+    /// The new device has taken the digits, the person says: gives it the account's keys, puts it on the account, and gives it the keys of what was
     /// said before, as long as this device is connected. Once: after an error begin anew, with another code.
     ///
     /// # Errors

@@ -40,11 +40,11 @@ async fn shown(url: &str, name: &str) -> (TempDir, Client, Linking) {
     (directory, client, linking)
 }
 
-/// Both see the same digits.
+/// The code was read.
 async fn met(at: &Client, linking: &Linking) -> LinkRequest {
-    let (request, digits) = tokio::join!(at.link(linking.code()), linking.digits());
+    let (request, met) = tokio::join!(at.link(linking.code()), linking.met());
+    met.expect("met");
     let request = request.expect("met");
-    assert_eq!(request.digits(), digits.expect("digits"));
     assert_eq!(request.digits().len(), 6);
     request
 }
@@ -52,7 +52,7 @@ async fn met(at: &Client, linking: &Linking) -> LinkRequest {
 /// The person confirms, and the device is on the account.
 async fn link(at: &Client, linking: &Linking) -> DeviceId {
     let request = met(at, linking).await;
-    let (confirmed, joined) = tokio::join!(request.confirm(), linking.joined());
+    let (confirmed, joined) = tokio::join!(request.confirm(), linking.join(request.digits()));
     joined.expect("joined");
     confirmed.expect("confirmed")
 }
@@ -160,7 +160,17 @@ async fn what_is_not_confirmed_changes_nothing_and_gives_nothing() {
     );
 
     // The digits are not the same, or the person thinks otherwise of it.
-    drop(met(&phone.client, &linking).await);
+    let request = met(&phone.client, &linking).await;
+    let digits = request.digits().to_owned();
+    drop(request);
+    let other = if digits == "000000" {
+        "000001"
+    } else {
+        "000000"
+    };
+    for wrong in ["", other] {
+        assert_eq!(code(linking.join(wrong).await), Some(Code::BadRequest));
+    }
     assert_eq!(client.me(), None);
     assert_eq!(devices(&phone.client).await.len(), 1);
 
@@ -175,7 +185,7 @@ async fn what_is_not_confirmed_changes_nothing_and_gives_nothing() {
     let another = login.link();
     link(&phone.client, &another).await;
     assert!(client.me().is_some());
-    let late = linking.joined().await;
+    let late = linking.join(&digits).await;
     assert!(late.is_err(), "{late:?}");
     assert_eq!(devices(&phone.client).await.len(), 2);
     assert_eq!(devices(&bob.client).await.len(), 1);
@@ -191,7 +201,10 @@ async fn a_link_ends_when_the_account_changes_in_between() {
     let secret = RecoveryKey::parse(&written).expect("a key");
     let secret = VaultSecret::RecoveryKey(secret);
     phone.client.renew_keys(&secret).await.expect("renewed");
-    let (confirmed, joined) = tokio::join!(timeout(SOON, request.confirm()), linking.joined());
+    let (confirmed, joined) = tokio::join!(
+        timeout(SOON, request.confirm()),
+        linking.join(request.digits())
+    );
     // The new device's login is over: it stores nothing, and says nothing more.
     assert_eq!(code(joined), Some(Code::NotAuthenticated));
     assert!(confirmed.is_err(), "it waits for the new device");
@@ -256,10 +269,9 @@ async fn try_to_link(phone: &Client, client: &Client) -> Result<bool, Code> {
         Err(error) => return Err(error.code()),
     };
     let linking = login.link();
-    let met = tokio::try_join!(phone.link(linking.code()), linking.digits());
-    let (request, digits) = met.map_err(|error| error.code())?;
-    assert_eq!(request.digits(), digits);
-    let both = async { tokio::join!(request.confirm(), linking.joined()) };
+    let met = tokio::try_join!(phone.link(linking.code()), linking.met());
+    let (request, ()) = met.map_err(|error| error.code())?;
+    let both = async { tokio::join!(request.confirm(), linking.join(request.digits())) };
     match timeout(SOON, both).await {
         Ok((_, joined)) => Ok(joined.is_ok()),
         Err(_) => Ok(false),

@@ -153,11 +153,13 @@ pub(crate) enum Event {
     Unlocked(Result<Clean, (Clean, bool)>),
     /// What a new device shows, so that another one of the account links it.
     Code(String),
-    /// That one has read it: what both show.
-    Digits(String),
+    /// That one has read it.
+    CodeRead,
+    /// Other digits than those of the link were typed.
+    OtherDigits(Clean),
     /// It came to nothing; whether one has to log in again.
     LinkFailed(Clean, bool),
-    /// The code of a new device was read here: what both show.
+    /// The code of a new device was read here: what is to be typed there.
     Met(Result<String, Clean>),
     /// It is on the account.
     Linked(Result<(), Clean>),
@@ -233,6 +235,8 @@ pub(crate) enum Command {
     Decide(UserId, Decision),
     /// To be linked by another device of the account.
     ShowCode,
+    /// What the other device shows.
+    TypedDigits(String),
     /// To link the device that shows this code.
     ReadCode(String),
     /// The digits are the same.

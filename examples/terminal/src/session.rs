@@ -41,6 +41,8 @@ pub(crate) struct Session {
 struct Link {
     /// Works on it.
     task: Mutex<Option<AbortHandle>>,
+    /// Where the digits go that are typed here.
+    typed: Mutex<Option<Sender<String>>>,
     /// Another device that was met here.
     met: Arc<tokio::sync::Mutex<Option<LinkRequest>>>,
 }
@@ -50,6 +52,18 @@ impl Link {
     fn work(&self, work: impl Future<Output = ()> + Send + 'static) {
         let task = tokio::spawn(work);
         self.replace(Some(task.abort_handle()));
+    }
+
+    fn typed(&self, to: Option<Sender<String>>) {
+        *self.typed.lock().unwrap_or_else(PoisonError::into_inner) = to;
+    }
+
+    fn type_digits(&self, digits: String) {
+        let typed = self.typed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(typed) = &*typed {
+            // Where there are some already, they are being looked at.
+            let _ = typed.try_send(digits);
+        }
     }
 
     fn replace(&self, task: Option<AbortHandle>) {
@@ -125,7 +139,10 @@ impl Session {
                 });
             }
             Command::ShowCode => {
-                self.link.work(show_code(client, self.login.clone(), news));
+                let (typed, digits) = mpsc::channel(1);
+                self.link.typed(Some(typed));
+                self.link
+                    .work(show_code(client, self.login.clone(), digits, news));
             }
             Command::ReadCode(code) => {
                 let kept = self.link.met.clone();
@@ -149,6 +166,7 @@ impl Session {
                     let _ = news.send(Event::Linked(linked)).await;
                 });
             }
+            Command::TypedDigits(digits) => self.link.type_digits(digits),
             Command::LeaveLink => self.link.replace(None),
             Command::Number(peer) => {
                 let kept = self.number.clone();
@@ -280,18 +298,28 @@ async fn remove(client: &Client, device: DeviceId, key: Option<Typed>) -> Result
     client.remove_device(device, secret.as_ref()).await
 }
 
-/// Shows what another device of the account is to read, and waits for it to put this one on the account.
+/// Shows what another device of the account is to read, and takes what it grants once its digits were typed.
 async fn show_code(
     client: Client,
     login: Arc<tokio::sync::Mutex<Option<Login>>>,
+    mut typed: mpsc::Receiver<String>,
     news: Sender<Event>,
 ) {
     let linking = login.lock().await.as_ref().map(Login::link);
     let joined = async {
         let linking = linking.ok_or_else(|| Error::new(Code::NotAuthenticated, ""))?;
         let _ = news.send(Event::Code(linking.code().to_owned())).await;
-        let _ = news.send(Event::Digits(linking.digits().await?)).await;
-        linking.joined().await
+        linking.met().await?;
+        let _ = news.send(Event::CodeRead).await;
+        while let Some(digits) = typed.recv().await {
+            match linking.join(&digits).await {
+                Err(e) if e.code() == Code::BadRequest => {
+                    let _ = news.send(Event::OtherDigits(words::error(&e))).await;
+                }
+                joined => return joined,
+            }
+        }
+        Err(Error::new(Code::LinkEnded, ""))
     };
     let event = match joined.await {
         Ok(me) => {

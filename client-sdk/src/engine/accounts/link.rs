@@ -143,8 +143,8 @@ impl Joining {
         &self.code
     }
 
-    /// Waits until the code was read. The digits to compare.
-    pub(crate) async fn digits(&self) -> Result<String, Error> {
+    /// Waits until the code was read.
+    pub(crate) async fn met(&self) -> Result<(), Error> {
         let mut state = self.state.lock().await;
         if matches!(*state, State::Invited) {
             let key = self
@@ -162,7 +162,7 @@ impl Joining {
             let pipe = Box::new(pipe);
             *state = State::Met { pipe, entry };
         }
-        let State::Met { pipe, entry } = &*state else {
+        let State::Met { entry, .. } = &*state else {
             return Err(Error::new(Code::LinkEnded, ""));
         };
         let hello = self.invited.hello();
@@ -173,15 +173,22 @@ impl Joining {
         self.line
             .say(&self.locked.http, LinkSide::New, 1, entry)
             .await
-            .map_err(ended)?;
-        Ok(pipe.digits())
+            .map_err(ended)
     }
 
-    /// Waits until the person has compared the digits on the old device, and this one is on the account.
-    pub(crate) async fn joined(&self) -> Result<User, Error> {
+    /// Takes what the other side grants, if these are the digits that the old device shows; waits until this one is on the account.
+    ///
+    /// What is granted decides whom this device will trust. All that came before is the relay's word, which may have played the old
+    /// device itself: only a person who reads the digits there says that it has not.
+    pub(crate) async fn join(&self, digits: &str) -> Result<User, Error> {
         let core = &self.locked.core;
         let mut state = self.state.lock().await;
         if let State::Met { pipe, .. } = &mut *state {
+            let typed: String = digits.split_whitespace().collect();
+            if typed != pipe.digits() {
+                let detail = "these are not the digits of this link: type them again; if they are what the other device shows, somebody stands in between";
+                return Err(Error::new(Code::BadRequest, detail));
+            }
             let grant = self
                 .line
                 .hear(&self.locked.http, LinkSide::Old, 1)
@@ -193,7 +200,7 @@ impl Joining {
             *state = State::Stored { list, ready };
         }
         let State::Stored { list, ready } = &*state else {
-            return Err(Error::new(Code::LinkEnded, "the digits were not asked for"));
+            return Err(Error::new(Code::LinkEnded, "nobody has read the code yet"));
         };
         // Its login ends with the list: whether that is stored, the relay says to the device itself.
         let said = self
@@ -204,6 +211,11 @@ impl Joining {
         loop {
             if let Some(user) = is_listed(&device, list).await? {
                 let _one = core.account.lock().await;
+                // The recovery key may have been used meanwhile: then the store is that list's.
+                let held = core.shared.run(|machine| machine.own_list()).await?;
+                if held.hash != list.hash {
+                    return Err(Error::new(Code::LinkEnded, ""));
+                }
                 return confirm(core, user).await;
             }
             if let Err(error) = &said

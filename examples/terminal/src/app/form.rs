@@ -33,6 +33,8 @@ pub(crate) enum Ask {
     Written { key: Typed },
     /// What another device shows that is to be linked.
     LinkCode,
+    /// What the device shows that has read this one's code.
+    LinkDigits { name: String },
     /// What this device is to be called.
     DeviceName,
     /// Whether a device is to leave, and the recovery key, if that is at hand.
@@ -104,7 +106,13 @@ impl Form {
             Ask::Password { name, login } => Some(Self::named(&name, login)),
             Ask::Again { name, .. } => Some(Self::named(&name, false)),
             Ask::RecoveryKey { name } => Some(Self::named(&name, true)),
+            Ask::LinkDigits { name } => Some(Self::new(Ask::RecoveryKey { name })),
         }
+    }
+
+    /// Whether Esc leaves it, although an answer may be on its way.
+    pub(super) const fn may_be_left(&self) -> bool {
+        !self.busy || matches!(self.ask, Ask::Peer | Ask::LinkDigits { .. })
     }
 
     /// A new account, or one that there is.
@@ -174,6 +182,7 @@ impl App {
                 (None, Some(Command::Unlock { key, instead_of }))
             }
             Ask::LinkCode => (None, Some(Command::ReadCode(typed))),
+            Ask::LinkDigits { .. } => (None, Some(Command::TypedDigits(typed))),
             Ask::DeviceName => (None, Some(Command::NameDevice(typed))),
             Ask::Remove { device, .. } => {
                 let key = (!typed.trim().is_empty()).then_some(Typed(typed));
@@ -249,6 +258,7 @@ impl App {
                 | Ask::Name { .. }
                 | Ask::Written { .. }
                 | Ask::LinkCode
+                | Ask::LinkDigits { .. }
                 | Ask::DeviceName
                 | Ask::Remove { .. } => return self.answer_form(why),
             };
@@ -276,7 +286,10 @@ impl App {
 
     pub(super) fn answer_form(&mut self, error: Clean) {
         if let Some(Overlay::Form(form)) = &mut self.overlay {
-            if matches!(form.ask, Ask::RecoveryKey { .. } | Ask::LinkCode) {
+            if matches!(
+                form.ask,
+                Ask::RecoveryKey { .. } | Ask::LinkCode | Ask::LinkDigits { .. }
+            ) {
                 form.input.clear();
             }
             form.busy = false;

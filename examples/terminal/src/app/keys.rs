@@ -85,9 +85,13 @@ impl App {
 
     fn key_in_form(&mut self, key: KeyEvent, mut form: Form) -> Vec<Command> {
         match key.code {
-            KeyCode::Esc if form.ask == Ask::Peer || !form.busy => {
+            KeyCode::Esc if form.may_be_left() => {
+                let ends_link = matches!(form.ask, Ask::LinkDigits { .. });
                 self.overlay = form.back().map(Overlay::Form);
-                return Vec::new();
+                return ends_link
+                    .then_some(Command::LeaveLink)
+                    .into_iter()
+                    .collect();
             }
             KeyCode::Char('/') if form.ask == Ask::Peer && form.input.is_empty() => {
                 self.type_in("/");

@@ -9,8 +9,6 @@ use crate::{model::Command, text::Clean};
 pub(crate) enum Link {
     /// On the new device: `None` until the code is there.
     Code { name: String, code: Option<String> },
-    /// On the new device: the same digits are to stand on the other one.
-    Digits { name: String, digits: String },
     /// On a device of the account, which has read the code: to be compared.
     Compare {
         digits: String,
@@ -32,28 +30,36 @@ impl App {
         }
     }
 
-    pub(super) fn digits_are(&mut self, digits: String) {
-        if let Some(Overlay::Link(link @ Link::Code { .. })) = &mut self.overlay
-            && let Link::Code { name, .. } = link
-        {
-            *link = Link::Digits {
-                name: name.clone(),
-                digits,
-            };
+    /// The other device has read the code, and shows digits: they are to be typed here.
+    pub(super) fn code_was_read(&mut self) {
+        if let Some(Overlay::Link(Link::Code { name, .. })) = &self.overlay {
+            let name = name.clone();
+            self.overlay = Some(Overlay::Form(Form::new(Ask::LinkDigits { name })));
         }
     }
 
     /// The link came to nothing: the recovery key is asked for, or, where the login has ended, the name.
     pub(super) fn link_failed(&mut self, why: Clean, again: bool) {
-        if let Some(Overlay::Link(Link::Code { name, .. } | Link::Digits { name, .. })) =
-            &self.overlay
-        {
-            let name = name.clone();
-            let form = match again {
-                true => Form::named(&name, true),
-                false => Form::new(Ask::RecoveryKey { name }),
-            };
-            self.overlay = Some(Overlay::Form(form.because(why)));
+        let name = match &self.overlay {
+            Some(Overlay::Link(Link::Code { name, .. })) => name.clone(),
+            Some(Overlay::Form(form)) => match &form.ask {
+                Ask::LinkDigits { name } => name.clone(),
+                _ => return,
+            },
+            _ => return,
+        };
+        let form = match again {
+            true => Form::named(&name, true),
+            false => Form::new(Ask::RecoveryKey { name }),
+        };
+        self.overlay = Some(Overlay::Form(form.because(why)));
+    }
+
+    /// Other digits were typed.
+    pub(super) fn other_digits(&mut self, why: Clean) {
+        let waits = matches!(&self.overlay, Some(Overlay::Form(form)) if matches!(form.ask, Ask::LinkDigits { .. }));
+        if waits {
+            self.answer_form(why);
         }
     }
 
@@ -93,7 +99,7 @@ impl App {
     pub(super) fn key_in_link(&mut self, key: KeyEvent, mut link: Link) -> Vec<Command> {
         let mut commands = Vec::new();
         match (key.code, &mut link) {
-            (KeyCode::Esc, Link::Code { name, .. } | Link::Digits { name, .. }) => {
+            (KeyCode::Esc, Link::Code { name, .. }) => {
                 let name = std::mem::take(name);
                 self.overlay = Some(Overlay::Form(Form::new(Ask::RecoveryKey { name })));
                 return vec![Command::LeaveLink];

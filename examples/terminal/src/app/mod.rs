@@ -159,8 +159,12 @@ impl App {
                 self.code_is(code);
                 Vec::new()
             }
-            Event::Digits(digits) => {
-                self.digits_are(digits);
+            Event::CodeRead => {
+                self.code_was_read();
+                Vec::new()
+            }
+            Event::OtherDigits(why) => {
+                self.other_digits(why);
                 Vec::new()
             }
             Event::LinkFailed(why, again) => {

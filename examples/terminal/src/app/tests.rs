@@ -371,8 +371,16 @@ fn a_device_is_linked_instead_of_typing_the_recovery_key() {
     assert_eq!(press(&mut app, "<esc>"), [Command::LeaveLink]);
     assert_eq!(press(&mut app, "<tab>"), [Command::ShowCode]);
     app.update(Event::Code("SORDINO:LN1:ABD:localhost".to_owned()));
-    app.update(Event::Digits("012345".to_owned()));
-    assert!(screen(&app).contains("012 345"));
+    app.update(Event::CodeRead);
+    let typed = [Command::TypedDigits("012345".to_owned())];
+    assert_eq!(press(&mut app, "012345<enter>"), typed);
+    app.update(Event::OtherDigits(Clean::line("Others.")));
+    assert!(screen(&app).contains("Others."));
+    assert_eq!(press(&mut app, "012345<enter>"), typed);
+    // Also while it is waited for.
+    assert_eq!(press(&mut app, "<esc>"), [Command::LeaveLink]);
+    press(&mut app, "<tab>");
+    app.update(Event::CodeRead);
     let over = Clean::line("It is over.");
     app.update(Event::LinkFailed(over.clone(), false));
     assert!(screen(&app).contains("It is over."));

@@ -24,19 +24,6 @@ pub(super) fn draw(frame: &mut Frame<'_>, link: &Link) {
         Link::Code {
             code: Some(code), ..
         } => show(frame, code),
-        Link::Digits { digits, .. } => say(
-            frame,
-            " Link this device ",
-            &[
-                Line::raw("Your other device has read the code. Does it show these digits?"),
-                Line::raw(""),
-                large(digits),
-                Line::raw(""),
-                Line::raw(
-                    "If it does, say so there. If it does not, somebody stands in between: Esc.",
-                ),
-            ],
-        ),
         Link::Compare { digits, busy, said } => {
             let (keys, style) = match said {
                 Some(said) => (said.to_string(), theme::ERROR),
@@ -51,7 +38,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, link: &Link) {
                 frame,
                 " Link a device ",
                 &[
-                    Line::raw("Does the new device show these digits?"),
+                    Line::raw("Type these digits on the new device:"),
                     Line::raw(""),
                     large(digits),
                     Line::raw(""),

@@ -144,6 +144,11 @@ fn wording(ask: &Ask) -> (&'static str, String, &'static str) {
             "On the new device log in with your password and press Tab: it shows a code. The code:",
             "Paste it; Enter reads it. Esc goes back.",
         ),
+        Ask::LinkDigits { .. } => (
+            " Link this device ",
+            "Your other device has read the code. The six digits that it shows:",
+            "Enter takes them; then confirm on the other device. Esc gives it up.",
+        ),
         Ask::DeviceName => (
             " Your devices ",
             "What is this device to be called? Only your other devices learn it:",

@@ -88,7 +88,7 @@ fn a_device_that_is_linked() {
         press(&mut app, "<tab>");
         app.update(Event::Code(code.to_owned()));
         assert_snapshot!(name, screen(&app));
-        app.update(Event::Digits("012345".to_owned()));
+        app.update(Event::CodeRead);
         assert_snapshot!(format!("{name}_digits"), screen(&app));
     }
     let mut app = full(90, 16);
