@@ -9,5 +9,7 @@ CREATE TABLE contacts (
     decided_ms INTEGER NOT NULL DEFAULT 0,
     -- Identity key and version of the list that another own device has seen: for the first list that this one sees.
     seen_key BLOB CHECK (length(seen_key) = 32),
-    seen_version INTEGER
+    seen_version INTEGER,
+    -- Their devices that another own device does not hold back, 16 bytes each: for that first list, too.
+    accepted BLOB
 ) STRICT, WITHOUT ROWID;

@@ -197,10 +197,17 @@ pub(super) fn first_pin(
     list: &DeviceList,
     now_ms: u64,
     happenings: &mut Vec<Happening>,
-) -> Result<Pin, Error> {
+) -> Result<(Pin, Vec<DeviceId>), Error> {
     let mut pin = Pin::first(list);
+    // Of a person whom the user has verified, no device is let in that was not let in elsewhere.
+    let mut loud = Vec::new();
+    if tx.decision(list.user)?.verified == Some(list.identity_key) {
+        let accepted = tx.accepted_elsewhere(list.user)?;
+        let devices = list.devices.iter().map(|device| device.device);
+        loud.extend(devices.filter(|device| !accepted.contains(device)));
+    }
     let Some(seen) = tx.seen(list.user)? else {
-        return Ok(pin);
+        return Ok((pin, loud));
     };
     if list.version < seen.version {
         let detail = format!(
@@ -211,12 +218,24 @@ pub(super) fn first_pin(
     }
     if list.identity_key != seen.identity_key {
         pin.retired.push(seen.identity_key);
-        happenings.push(Happening::IdentityChanged(list.user));
-        let conversation = hash::conversation_id(me, list.user);
-        let item = key_changed(tx, conversation, list.user, true, now_ms)?;
-        happenings.extend(item.map(Happening::Added));
+        other_identity(tx, me, list.user, now_ms, happenings)?;
     }
-    Ok(pin)
+    Ok((pin, loud))
+}
+
+/// A person has shown two identity keys, to this device or to another own one.
+fn other_identity(
+    tx: &Tx<'_>,
+    me: UserId,
+    user: UserId,
+    now_ms: u64,
+    happenings: &mut Vec<Happening>,
+) -> Result<(), Error> {
+    happenings.push(Happening::IdentityChanged(user));
+    let conversation = hash::conversation_id(me, user);
+    let item = key_changed(tx, conversation, user, true, now_ms)?;
+    happenings.extend(item.map(Happening::Added));
+    Ok(())
 }
 
 fn accept(tx: &Tx<'_>, user: UserId, devices: &[DeviceId]) -> Result<(), Error> {
@@ -306,6 +325,7 @@ pub(super) fn heard(
     tx: &Tx<'_>,
     me: UserId,
     trust: &pb::Trust,
+    now_ms: u64,
     happenings: &mut Vec<Happening>,
 ) -> Result<(), Error> {
     for said in &trust.decisions {
@@ -315,17 +335,23 @@ pub(super) fn heard(
         if user == me {
             continue;
         }
-        let held = tx.pin(user)?.is_some();
-        if let (false, Ok(identity_key), 1..) =
-            (held, said.seen_key.as_ref().try_into(), said.seen_version)
-        {
-            tx.put_seen(
-                user,
-                &Seen {
-                    identity_key,
-                    version: said.seen_version,
-                },
-            )?;
+        let held = tx.pin(user)?;
+        if let (Ok(identity_key), 1..) = (said.seen_key.as_ref().try_into(), said.seen_version) {
+            let seen = Seen {
+                identity_key,
+                version: said.seen_version,
+            };
+            let known = held.as_ref().is_none_or(|(pin, _)| {
+                pin.identity_key == identity_key || pin.retired.contains(&identity_key)
+            });
+            // Once: every device says it.
+            let is_news = tx
+                .seen(user)?
+                .is_none_or(|seen| seen.identity_key != identity_key);
+            if !known && is_news {
+                other_identity(tx, me, user, now_ms, happenings)?;
+            }
+            tx.put_seen(user, &seen)?;
         }
         let before = tx.decision(user)?;
         // What a store cannot keep is no time.
@@ -342,7 +368,10 @@ pub(super) fn heard(
         let devices: Vec<_> = devices
             .filter_map(|id| DeviceId::from_slice(id).ok())
             .collect();
-        accept(tx, user, &devices)?;
+        match held {
+            Some(_) => accept(tx, user, &devices)?,
+            None => tx.put_accepted_elsewhere(user, &devices)?,
+        }
         happenings.push(Happening::TrustChanged(user));
     }
     Ok(())

@@ -178,7 +178,8 @@ pub(super) fn take(
         for list in &parsed {
             tx.put_list(list, now_ms)?;
         }
-        tx.put_pin(&first_pin(tx, me, last, now_ms, happenings)?, &[])?;
+        let (pin, loud) = first_pin(tx, me, last, now_ms, happenings)?;
+        tx.put_pin(&pin, &loud)?;
         return Ok(Lists::Taken);
     };
     let oldest = tx.oldest_list(user)?.unwrap_or(pin.version);

@@ -384,7 +384,9 @@ pub(super) fn heard(
             }
             taken.answers |= said.asks_names || said.asks_keys;
         }
-        Body::Trust(trust) => contacts::heard(tx, me.user, trust, &mut taken.happenings)?,
+        Body::Trust(trust) => {
+            contacts::heard(tx, me.user, trust, receiver.now_ms, &mut taken.happenings)?
+        }
         Body::HistoryKeys(keys) => taken.restores |= linking::came(tx, from, keys)?,
         _ => {}
     }

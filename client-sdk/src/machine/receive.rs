@@ -320,6 +320,7 @@ impl Receiver<'_> {
         if let (Class::Control, Some(pb::content::Body::ReadReceipt(receipt))) =
             (header.class, &content.body)
             && self.receipts
+            && !found.removed_sender
             && self.peer != self.me.user
         {
             let place = (seq, header.sender == self.me.user);

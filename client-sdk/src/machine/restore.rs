@@ -172,6 +172,8 @@ impl Machine {
                 // Another device has shown it.
                 if opened == Opened::Shown && first_pass {
                     tx.raise_read(conversation, row.seq)?;
+                    // Whether the user has read it that device knows: nobody is told of it by this one.
+                    tx.raise_receipt(conversation, row.seq)?;
                 }
             }
             let from = rows.iter().map(|row| row.seq).min();

@@ -1,7 +1,7 @@
 //! What the person has decided about others.
 
 use rusqlite::{Row, params};
-use sordino_protocol::UserId;
+use sordino_protocol::{DeviceId, UserId};
 
 use super::{Tx, sql::N};
 use crate::error::Error;
@@ -88,6 +88,28 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// The devices of a person that another own device does not hold back.
+    pub fn accepted_elsewhere(&self, user: UserId) -> Result<Vec<DeviceId>, Error> {
+        let accepted = self.one(
+            "SELECT accepted FROM contacts WHERE user = ?1",
+            [user.as_bytes()],
+            |row| row.get::<_, Option<Vec<u8>>>(0),
+        )?;
+        let accepted = accepted.flatten().unwrap_or_default();
+        let (ids, _) = accepted.as_chunks::<16>();
+        Ok(ids.iter().copied().map(DeviceId::from_bytes).collect())
+    }
+
+    /// Keeps them, until this device has a list of the person.
+    pub fn put_accepted_elsewhere(&self, user: UserId, devices: &[DeviceId]) -> Result<(), Error> {
+        let ids: Vec<_> = devices.iter().map(|id| *id.as_bytes()).collect();
+        self.run(
+            "UPDATE contacts SET accepted = ?2 WHERE user = ?1",
+            params![user.as_bytes(), ids.concat()],
+        )?;
+        Ok(())
+    }
+
     /// Everybody whose lists this device has seen, or about whom something was decided, after `after` by id, at most `limit`.
     pub fn contacts_after(
         &self,
@@ -95,7 +117,7 @@ impl Tx<'_> {
         limit: u32,
     ) -> Result<Vec<(UserId, Option<Seen>, Decision)>, Error> {
         self.all(
-            "SELECT u.user, p.identity_key, p.version, c.verified, c.blocked, c.decided_ms
+            "SELECT u.user, coalesce(p.identity_key, c.seen_key), coalesce(p.version, c.seen_version), c.verified, c.blocked, c.decided_ms
              FROM (SELECT user FROM pins UNION SELECT user FROM contacts) u
              LEFT JOIN pins p ON p.user = u.user LEFT JOIN contacts c ON c.user = u.user
              WHERE ?1 IS NULL OR u.user > ?1 ORDER BY u.user LIMIT ?2",

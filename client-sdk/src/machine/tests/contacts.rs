@@ -276,3 +276,52 @@ fn what_a_blocked_person_writes_is_not_shown() {
     bob.sync(&mut relay, a);
     assert_eq!(bob.shown(a).last().unwrap(), "< sorry");
 }
+
+/// A tablet that has heard what the phone knows, and has no list of anybody yet.
+fn informed(alice: &mut Phone, relay: &mut Relay) -> Phone {
+    let a = alice.user;
+    let mut tablet = alice.join(relay);
+    look(alice, relay, a);
+    tablet.sync(relay, a);
+    alice.sync(relay, a);
+    tablet.sync(relay, a);
+    tablet
+}
+
+#[test]
+fn a_new_device_holds_back_what_the_others_hold_back() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    verified(&mut alice, b);
+    let loud = add_device(&mut bob, &mut relay);
+    look(&mut alice, &relay, b);
+    assert_eq!(trust(&mut alice, b).withheld, [loud]);
+    let mut tablet = informed(&mut alice, &mut relay);
+    look(&mut tablet, &relay, b);
+    assert_eq!(trust(&mut tablet, b).withheld, [loud]);
+    // Nor does it let it in elsewhere by deciding something else.
+    let now = tablet.now + 5;
+    tablet.machine().block(b, true, now).unwrap();
+    tablet.sync(&mut relay, a);
+    alice.sync(&mut relay, a);
+    assert!(trust(&mut alice, b).blocked);
+    assert_eq!(trust(&mut alice, b).withheld, [loud]);
+}
+
+#[test]
+fn another_identity_than_other_devices_have_seen_is_told_also_afterwards() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    let honest = relay.lists[&b].clone();
+    let mut tablet = alice.join(&mut relay);
+    look(&mut alice, &relay, a);
+    // The relay shows it somebody else before the phone has said anything.
+    reset(&mut bob, &mut relay);
+    let forged = relay.lists.insert(b, honest).unwrap().pop().unwrap();
+    let now = tablet.now;
+    tablet.machine().take_lists(b, vec![forged], now).unwrap();
+    tablet.sync(&mut relay, a);
+    alice.sync(&mut relay, a);
+    let told = tablet.sync(&mut relay, a);
+    assert!(told.contains(&Happening::IdentityChanged(b)), "{told:?}");
+}
