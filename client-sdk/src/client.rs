@@ -1,6 +1,7 @@
 //! The client: opened without network, connected when the app says so, closed in order.
 
 mod account;
+mod search;
 
 use std::{
     fs,
@@ -322,6 +323,7 @@ impl Client {
             Ok(())
         })
         .await?;
+        tokio::spawn(search::index_backlog(self.inner.core.shared.clone()));
         if self.inner.suspended().take() == Some(true) {
             self.inner.wish(Wish::Online);
         }
@@ -370,6 +372,7 @@ impl Inner {
         let (sender, drafts) = engine::queue();
         tokio::spawn(engine::send_all(core.clone(), drafts));
         tokio::spawn(engine::refresh(core.clone(), wished.clone()));
+        tokio::spawn(search::index_backlog(core.shared.clone()));
         let connection = tokio::spawn(engine::supervise(core.clone(), wished));
         Self {
             core,

@@ -18,6 +18,8 @@ use crate::{
 const PAGE: u32 = 200;
 /// Pages in which it is looked for.
 const PAGES: usize = 100;
+/// Items that are loaded at a time on the way back to one.
+const STEP: u32 = 1000;
 
 /// The conversation with one person. Cheap to make and to clone; nothing of it needs the network.
 #[derive(Clone)]
@@ -84,6 +86,30 @@ impl Conversation {
                 let id = machine.conversation_with(peer)?;
                 shared.views().load_older(machine, id, count)
             })
+        })
+        .await
+    }
+
+    /// Puts older items before those that [`Self::timeline`] shows until the one at this place is among them (that of a hit of
+    /// [`crate::Client::search`]), and up to `before` more; whether it is. However far back that is, all of it is held from then on.
+    ///
+    /// # Errors
+    /// `NotRegistered`, `StoreFailed`, `Stopped`.
+    pub async fn load_back_to(&self, at: Position, before: u32) -> Result<bool, Error> {
+        let (shared, peer) = (self.inner.core().shared.clone(), self.peer);
+        blocking(move || {
+            loop {
+                // By pages: what is sent and received meanwhile does not wait for all of them.
+                let (shows, count) = shared.with(|machine| {
+                    let id = machine.conversation_with(peer)?;
+                    let shows = shared.views().shows_from(machine, id, at)?;
+                    let count = if shows { before } else { STEP };
+                    Ok((shows, shared.views().load_older(machine, id, count)?))
+                })?;
+                if shows || count == 0 {
+                    return Ok(shows);
+                }
+            }
         })
         .await
     }

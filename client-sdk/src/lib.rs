@@ -34,6 +34,9 @@
 //!
 //! What a relay learns and cannot learn is in `docs/threat-model.md`; this interface with its errors, in `docs/api.md`.
 
+#[cfg(feature = "bench")]
+#[doc(hidden)]
+pub mod bench;
 mod client;
 mod contact;
 mod conversation;
@@ -46,9 +49,11 @@ mod login;
 mod machine;
 mod net;
 mod password;
+mod search;
 mod store;
 mod sync;
 mod types;
+mod words;
 
 pub use client::{Client, ClientBuilder};
 pub use contact::{Contact, SafetyNumber, Trust};
@@ -61,6 +66,7 @@ pub use live::{ListDiff, LiveList};
 pub use login::{Login, LoginStep, RecoveryKey, Unlock};
 pub use machine::Position;
 pub use password::{Password, VaultPolicy};
+pub use search::{Hit, Query};
 pub use sordino_protocol::{
     Blame, Code, ConversationId, DeviceId, Retry, UserId, http::PushProvider,
 };

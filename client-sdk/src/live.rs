@@ -240,14 +240,10 @@ impl<T: Clone + PartialEq> Source<T> {
         if !state.loaded {
             return;
         }
-        let diffs: Vec<_> = items
-            .into_iter()
-            .enumerate()
-            .map(|(at, item)| ListDiff::Insert(at, item))
-            .collect();
-        for diff in &diffs {
-            diff.clone().apply(&mut state.items);
-        }
+        let diffs = items.iter().cloned().enumerate();
+        let diffs: Vec<_> = diffs.map(|(at, item)| ListDiff::Insert(at, item)).collect();
+        // At once: one by one, a long list would be moved as often.
+        state.items.splice(0..0, items);
         state.tell(&diffs);
     }
 

@@ -12,7 +12,7 @@ use crate::{
     error::Error,
     events::{ConnectionState, Event, Events, Teller, event},
     live::{LiveList, Source},
-    machine::{Happening, Machine},
+    machine::{Happening, Machine, Position},
     types::{ConversationRow, TimelineItem},
 };
 
@@ -120,6 +120,18 @@ impl Views {
         if let Some(source) = self.timelines().remove(&id) {
             source.end();
         }
+    }
+
+    /// Whether a timeline begins at this place or before it.
+    pub(crate) fn shows_from(
+        &self,
+        machine: &Machine,
+        id: ConversationId,
+        at: Position,
+    ) -> Result<bool, Error> {
+        self.load(machine, id)?;
+        let first = self.timelines().get(&id).and_then(|source| source.first());
+        Ok(first.is_some_and(|first| first.at() <= at))
     }
 
     /// So many older items of a timeline; how many there were.

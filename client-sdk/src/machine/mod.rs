@@ -22,6 +22,7 @@ mod receipts;
 mod receive;
 mod restore;
 mod rollback;
+mod search;
 mod send;
 mod sessions;
 #[cfg(test)]
@@ -48,6 +49,7 @@ pub use own_devices::check_device_name;
 pub(crate) use own_devices::{refused, removing};
 pub use receive::Taken;
 pub use restore::NextRestore;
+pub use search::Found;
 pub use timeline::{Content, Position, SendState, TimelineItem};
 
 /// The client without its connections.

@@ -12,6 +12,7 @@ mod log;
 mod open;
 mod outbox;
 mod prekeys;
+mod search;
 mod sessions;
 mod sql;
 #[cfg(test)]

@@ -9,11 +9,11 @@ use sordino_protocol::error::Code;
 use zeroize::Zeroizing;
 
 use super::lock::Lock;
-use super::{StoreKey, failed, failed_io, private};
+use super::{StoreKey, failed, failed_io, private, search};
 use crate::error::Error;
 
 /// The steps from an empty file to today's tables; number n takes a store from version n to n + 1.
-const MIGRATIONS: &[&str] = &[
+pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0001_keys.sql"),
     include_str!("../../migrations/0002_conversations.sql"),
     include_str!("../../migrations/0003_vault.sql"),
@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0006_links.sql"),
     include_str!("../../migrations/0007_contacts.sql"),
     include_str!("../../migrations/0010_receipts.sql"),
+    include_str!("../../migrations/0011_search.sql"),
 ];
 
 /// The size of a page, SQLCipher's default.
@@ -59,6 +60,7 @@ pub(super) fn open(path: &Path, key: &StoreKey, lock: &mut Lock) -> Result<Conne
         .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
         .map_err(failed)?;
     require_whole(&connection)?;
+    search::teach(&connection)?;
     migrate(&mut connection, version)?;
     lock.set_check(key.check())?;
     Ok(connection)
@@ -89,7 +91,7 @@ fn require_cipher(version: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn unlock(connection: &Connection, key: &StoreKey) -> Result<(), Error> {
+pub(super) fn unlock(connection: &Connection, key: &StoreKey) -> Result<(), Error> {
     let mut hex = Zeroizing::new([0; 64]);
     hex::encode_to_slice(key.expose(), hex.as_mut_slice())
         .map_err(|_| Error::new(Code::StoreFailed, "key length"))?;

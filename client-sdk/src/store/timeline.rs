@@ -67,10 +67,10 @@ pub struct StoredItem {
     pub code: String,
 }
 
-const COLUMNS: &str = "item, conversation, place, kind, author, author_device, client_message_id, mine, text, \
+pub(super) const COLUMNS: &str = "item, conversation, place, kind, author, author_device, client_message_id, mine, text, \
                        sent_ms, state, code, at_ms";
 
-fn stored(row: &Row<'_>) -> rusqlite::Result<StoredItem> {
+pub(super) fn stored(row: &Row<'_>) -> rusqlite::Result<StoredItem> {
     let kind = match row.get(3)? {
         1 => ItemKind::Message,
         2 => ItemKind::Undecryptable,
