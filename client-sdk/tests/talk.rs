@@ -10,7 +10,7 @@
 
 mod support;
 
-use sordino::{Code, ConnectionState, Event, MessageId, Retry, SendState, TimelineItem};
+use sordino::{Code, ConnectionState, Event, MessageId, Query, Retry, SendState, TimelineItem};
 use sordino_testing::TestRelay;
 use support::{Person, Reading, all, received, texts, within};
 
@@ -176,6 +176,59 @@ async fn a_thousand_messages_both_ways_come_once_and_in_order() {
     assert_eq!(texts(&seen), texts(&same));
     let ids = |messages: &[sordino::Message]| messages.iter().map(|m| m.id).collect::<Vec<_>>();
     assert_eq!(ids(&seen), ids(&same));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_found_without_a_network_and_shown_where_it_stands() {
+    let relay = TestRelay::start().await.expect("relay");
+    let alice = Person::online(&relay.url(), "alice").await;
+    let bob = Person::online(&relay.url(), "bob").await;
+    let carol = Person::register(&relay.url(), "carol").await;
+    let mut heard = bob.client.events();
+    let id = alice.with(&bob).send("Bis Café, 明天").await.expect("sent");
+    received(&mut heard).await;
+    bob.client.find_user("alice").await.expect("asked");
+    for n in 0..300 {
+        let text = format!("cafe {n}");
+        bob.with(&alice).send(text).await.expect("sent");
+    }
+    bob.with(&carol).send("CAFE").await.expect("sent");
+    bob.client.disconnect();
+
+    let search = async |query: Query| bob.client.search(query).await.expect("searched");
+    let found = search("CAFÉ 明".into()).await;
+    let [hit] = &found[..] else {
+        panic!("{found:?}")
+    };
+    assert_eq!((hit.message.id, hit.peer.id), (id, alice.user.id));
+    assert_eq!(hit.peer.username.as_deref(), Some("alice"));
+    let marked: Vec<_> = hit
+        .ranges
+        .iter()
+        .map(|range| &hit.message.text[range.clone()])
+        .collect();
+    assert_eq!(marked, ["Café", "明"]);
+
+    // The newest first, page by page.
+    let all = Query::new("caf").limit(150);
+    let mut hits = search(all.clone()).await;
+    assert_eq!(hits[0].message.text, "CAFE");
+    while let next = search(all.clone().before(&hits[hits.len() - 1])).await
+        && !next.is_empty()
+    {
+        hits.extend(next);
+    }
+    assert_eq!(hits.len(), 302);
+    assert_eq!(hits[301].message, hit.message);
+    assert_eq!(search(all.with(carol.user.id)).await.len(), 1);
+    assert_eq!(search("\"*\0".into()).await, []);
+
+    let conversation = bob.with(&alice);
+    let mut shown = Reading::new(conversation.timeline());
+    let loaded = conversation.load_back_to(hit.message.at, 10).await;
+    assert_eq!(loaded, Ok(true));
+    shown.until(|items| items.len() == 301).await;
+    assert_eq!(shown.items[0].message(), Some(&hit.message));
 }
 
 #[tokio::test(flavor = "multi_thread")]
