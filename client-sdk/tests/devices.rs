@@ -246,6 +246,8 @@ async fn a_new_phone_reads_what_was_before_it() {
     let read = all(&tablet.with(&bob)).await;
     let on_phone = all(&phone.with(&bob)).await;
     assert_eq!(texts(&read), texts(&on_phone), "in the same order");
+    let found = tablet.client.search("\"message 77\"").await;
+    assert_eq!(found.expect("searched").len(), 1);
     let mut texts_read: Vec<_> = read.iter().map(|m| m.text.clone()).collect();
     texts_read.sort();
     expected.sort();

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use sordino_protocol::{Code, UserId, hash};
 
-use super::timeline::{TimelineItem, show};
+use super::timeline::{Reached, TimelineItem, show};
 use super::{Machine, registered};
 use crate::error::Error;
 use crate::store::Durability;
@@ -54,7 +54,7 @@ impl Machine {
                 let held = held.ok_or_else(|| Error::new(Code::StoreDamaged, "a conversation"))?;
                 Ok(Found {
                     ranges: terms.ranges(&item.text),
-                    item: show(item, held.delivered),
+                    item: show(item, Reached::of(Some(&held))),
                     peer: held.peer,
                     username: tx.name(held.peer)?,
                     key,
