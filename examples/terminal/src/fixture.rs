@@ -7,7 +7,10 @@ use ratatui::{Terminal, backend::TestBackend};
 use crate::{
     app::App,
     clock::Clock,
-    model::{Body, Command, Diff, Event, Item, Last, MessageId, Peer, Row, State, Trust, UserId},
+    model::{
+        Body, Command, Diff, Event, HitLine, Item, Last, MessageId, Peer, Place, Row, State, Trust,
+        UserId,
+    },
     text::Clean,
     view,
 };
@@ -52,6 +55,21 @@ pub(crate) fn row(id: u8, name: &str, unread: u64) -> Row {
         }),
         unread,
         trust: Trust::default(),
+    }
+}
+
+/// A hit in the conversation with this person; `text` is what was found.
+pub(crate) fn hit(id: u8, item: u64, text: &str) -> HitLine {
+    HitLine {
+        peer: peer(id, if id == 1 { "bob" } else { "carol" }),
+        place: Place { place: item, item },
+        mine: item % 2 == 0,
+        at_ms: Some(NOW - DAY),
+        pieces: vec![
+            (Clean::line("say "), false),
+            (Clean::line(text), true),
+            (Clean::line(" and more"), false),
+        ],
     }
 }
 

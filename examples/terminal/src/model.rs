@@ -2,7 +2,7 @@
 
 use crate::text::Clean;
 
-pub(crate) use sordino::{DeviceId, MessageId, Trust, UserId};
+pub(crate) use sordino::{DeviceId, MessageId, Position as Place, Trust, UserId};
 
 /// The number of an entry of a timeline; it never changes.
 pub(crate) type ItemId = u64;
@@ -68,6 +68,17 @@ pub(crate) struct Last {
     pub(crate) mine: bool,
     pub(crate) text: Clean,
     pub(crate) at_ms: Option<i64>,
+}
+
+/// A message that was found.
+#[derive(Debug, Clone)]
+pub(crate) struct HitLine {
+    pub(crate) peer: Peer,
+    pub(crate) place: Place,
+    pub(crate) mine: bool,
+    pub(crate) at_ms: Option<i64>,
+    /// The text from a little before what was found, on one line, and which pieces of it were.
+    pub(crate) pieces: Vec<(Clean, bool)>,
 }
 
 /// A line of the list of devices.
@@ -177,6 +188,10 @@ pub(crate) enum Event {
     Items(UserId, Diff<Item>),
     /// Older messages were asked for; whether there may be more.
     Older(UserId, Result<bool, Clean>),
+    /// What this text finds.
+    Hits(String, Result<Vec<HitLine>, Clean>),
+    /// Everything from a message on is loaded, if it is there.
+    LoadedBack(UserId, Result<bool, Clean>),
     Found {
         name: String,
         peer: Result<Option<Peer>, Clean>,
@@ -258,6 +273,8 @@ pub(crate) enum Command {
         text: String,
     },
     LoadOlder(UserId),
+    LoadBackTo(UserId, Place),
+    Search(String),
     MarkRead(UserId, MessageId),
     Bell,
     Quit,

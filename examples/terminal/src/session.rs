@@ -32,6 +32,8 @@ pub(crate) struct Session {
     /// An account whose password was right, and which is still closed.
     login: Arc<tokio::sync::Mutex<Option<Login>>>,
     link: Link,
+    /// Looks for what is being typed.
+    search: Mutex<Option<AbortHandle>>,
     /// The safety number that is shown.
     number: Arc<tokio::sync::Mutex<Option<SafetyNumber>>>,
 }
@@ -93,6 +95,7 @@ impl Session {
             open: Mutex::new(None),
             login: Arc::default(),
             link: Link::default(),
+            search: Mutex::new(None),
             number: Arc::default(),
         }
     }
@@ -235,6 +238,12 @@ impl Session {
                 let more = more.map(|count| count > 0);
                 Some(Event::Older(peer, more.map_err(|e| words::error(&e))))
             }),
+            Command::LoadBackTo(peer, place) => tell(news, async move {
+                let loaded = client.conversation(peer).load_back_to(place, PAGE).await;
+                let loaded = loaded.map_err(|e| words::error(&e));
+                Some(Event::LoadedBack(peer, loaded))
+            }),
+            Command::Search(text) => self.search(text),
             Command::MarkRead(peer, upto) => tell(news, async move {
                 let marked = client.conversation(peer).mark_read(upto).await;
                 marked.err().map(|e| Event::Notice(words::error(&e)))
@@ -245,9 +254,27 @@ impl Session {
     }
 
     fn open(&self, peer: UserId) {
-        let task = tokio::spawn(timeline(self.client.clone(), peer, self.news.clone()));
+        // At once: older messages are loaded only into a timeline that somebody reads.
+        let list = self.client.conversation(peer).timeline();
+        let event = move |diff| Event::Items(peer, diff);
+        let task = tokio::spawn(follow(list, self.news.clone(), words::item, event));
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(before) = open.replace(task.abort_handle()) {
+            before.abort();
+        }
+    }
+
+    /// What was typed before need not be found any more.
+    fn search(&self, text: String) {
+        let (client, news) = (self.client.clone(), self.news.clone());
+        let task = tokio::spawn(async move {
+            let hits = client.search(text.as_str()).await;
+            let hits = hits.map(|hits| hits.into_iter().map(words::hit).collect());
+            let hits = hits.map_err(|e| words::error(&e));
+            let _ = news.send(Event::Hits(text, hits)).await;
+        });
+        let mut search = self.search.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = search.replace(task.abort_handle()) {
             before.abort();
         }
     }
@@ -358,11 +385,6 @@ fn tell(news: Sender<Event>, work: impl Future<Output = Option<Event>> + Send + 
 async fn conversations(client: Client, news: Sender<Event>) {
     let list = client.conversations();
     follow(list, news, words::row, Event::Rows).await;
-}
-
-async fn timeline(client: Client, peer: UserId, news: Sender<Event>) {
-    let list = client.conversation(peer).timeline();
-    follow(list, news, words::item, |diff| Event::Items(peer, diff)).await;
 }
 
 async fn follow<T: Clone, U>(

@@ -1,11 +1,13 @@
 //! What the client says, in words for a person and safe to show.
 
+use std::ops::Range;
+
 use sordino::{
-    Code, ConversationRow, Device, Error, Event as Told, Message, SendState, TimelineItem,
+    Code, ConversationRow, Device, Error, Event as Told, Hit, Message, SendState, TimelineItem,
 };
 
 use crate::{
-    model::{Body, DeviceLine, Event, Item, Last, Peer, Row, State},
+    model::{Body, DeviceLine, Event, HitLine, Item, Last, Peer, Row, State},
     text::Clean,
 };
 
@@ -82,14 +84,55 @@ pub(crate) fn row(row: ConversationRow) -> Row {
         Last { mine, text, at_ms }
     });
     Row {
-        peer: Peer {
-            id: row.peer.id,
-            name: row.peer.username.as_deref().map(Clean::line),
-        },
+        peer: peer(&row.peer),
         last,
         unread: row.unread,
         trust: row.trust,
     }
+}
+
+fn peer(peer: &sordino::Peer) -> Peer {
+    Peer {
+        id: peer.id,
+        name: peer.username.as_deref().map(Clean::line),
+    }
+}
+
+/// Letters that are shown before what was found.
+const BEFORE: usize = 20;
+
+/// A message that was found.
+pub(crate) fn hit(hit: Hit) -> HitLine {
+    HitLine {
+        peer: peer(&hit.peer),
+        place: hit.message.at,
+        mine: hit.message.mine,
+        at_ms: i64::try_from(hit.message.sent_ms).ok(),
+        pieces: pieces(&hit.message.text, &hit.ranges),
+    }
+}
+
+fn pieces(text: &str, found: &[Range<usize>]) -> Vec<(Clean, bool)> {
+    let before = text
+        .get(..found.first().map_or(0, |range| range.start))
+        .unwrap_or_default();
+    let cut = before.char_indices().rev().nth(BEFORE);
+    // Between words where it can.
+    let mut at = cut.map_or(0, |(at, _)| {
+        let rest = before.get(at..).unwrap_or_default();
+        rest.find(' ').map_or(at, |space| at + space + 1)
+    });
+    let mut pieces = Vec::new();
+    let mut piece = |range: Range<usize>, is_found| {
+        pieces.push((Clean::line(text.get(range).unwrap_or_default()), is_found));
+    };
+    for range in found {
+        piece(at..range.start, false);
+        piece(range.clone(), true);
+        at = range.end;
+    }
+    piece(at..text.len(), false);
+    pieces
 }
 
 /// A line of the list of devices.

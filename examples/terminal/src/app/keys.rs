@@ -23,6 +23,7 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     ("Tab", "between the list and the conversation"),
     ("Alt-Up, Alt-Down", "previous, next conversation"),
     ("Ctrl-N or /", "new conversation, by user name"),
+    ("Ctrl-F", "search in all conversations"),
     ("Alt-Left, Alt-Right", "by words"),
     (
         "Ctrl-W, Ctrl-U, Ctrl-K",
@@ -56,6 +57,7 @@ impl App {
             Some(Overlay::Devices(devices)) => self.key_in_devices(key, devices),
             Some(Overlay::Link(link)) => self.key_in_link(key, link),
             Some(Overlay::Number(number)) => self.key_in_number(key, number),
+            Some(Overlay::Search(search)) => self.key_in_search(key, search),
             None => self.key_in_chat(key),
         }
     }
@@ -63,6 +65,7 @@ impl App {
     pub(super) fn paste(&mut self, text: &str) -> Vec<Command> {
         match &mut self.overlay {
             Some(Overlay::Form(form)) if !form.busy => form.insert(text),
+            Some(Overlay::Search(search)) => return search.paste(text),
             Some(_) => {}
             None => self.type_in(text),
         }
@@ -134,6 +137,7 @@ impl App {
             }
             KeyCode::Char('/') if typed(key) && self.input.is_empty() => self.ask_for_peer(),
             KeyCode::Char('n') if control => self.ask_for_peer(),
+            KeyCode::Char('f') if control => self.search(),
             KeyCode::Char('r') if control => return vec![Command::Connect],
             KeyCode::Char('j') if control => self.type_in("\n"),
             KeyCode::Enter if alt => self.type_in("\n"),
@@ -212,7 +216,9 @@ impl App {
             return;
         }
         match &mut self.open {
-            Some(open) if open.position.is_some() => open.position = None,
+            Some(open) if open.position.is_some() || open.found.is_some() => {
+                (open.position, open.found, open.seeks) = (None, None, false);
+            }
             _ => self.focus = Focus::List,
         }
     }
@@ -233,13 +239,13 @@ impl App {
 }
 
 /// Whether the key types a letter.
-const fn typed(key: KeyEvent) -> bool {
+pub(super) const fn typed(key: KeyEvent) -> bool {
     !key.modifiers
         .intersects(KeyModifiers::CONTROL.union(KeyModifiers::ALT))
 }
 
 /// The keys that every line understands.
-fn edit(input: &mut Input, key: KeyEvent) {
+pub(super) fn edit(input: &mut Input, key: KeyEvent) {
     let (alt, control) = (
         key.modifiers.contains(KeyModifiers::ALT),
         key.modifiers.contains(KeyModifiers::CONTROL),

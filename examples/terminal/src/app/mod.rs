@@ -6,6 +6,7 @@ mod form;
 mod keys;
 mod link;
 mod scroll;
+mod search;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -17,7 +18,7 @@ use ratatui::layout::Rect;
 use crate::{
     clock::Clock,
     input::Input,
-    model::{Body, Command, Connection, Event, Item, MessageId, Peer, Row, Trust, UserId},
+    model::{Body, Command, Connection, Event, Item, ItemId, MessageId, Peer, Row, Trust, UserId},
     text::Clean,
     view::{
         areas::{Areas, Chat},
@@ -30,6 +31,7 @@ pub(crate) use form::{Ask, Form};
 pub(crate) use keys::KEYS;
 pub(crate) use link::Link;
 pub(crate) use scroll::{Position, place};
+pub(crate) use search::Search;
 pub(crate) use trust::Number;
 
 /// Longest text of a message.
@@ -56,6 +58,8 @@ pub(crate) enum Overlay {
     Link(Link),
     /// How far a person is trusted.
     Number(Number),
+    /// What is searched for.
+    Search(Search),
 }
 
 /// What is known of the messages before those loaded.
@@ -74,6 +78,10 @@ pub(crate) struct Open {
     pub(crate) older: Older,
     /// The last line shown; nothing while it follows the newest message.
     pub(crate) position: Option<Position>,
+    /// The message that was searched for.
+    pub(crate) found: Option<ItemId>,
+    /// It is to be gone to once it is loaded.
+    seeks: bool,
     /// The newest message that was reported as read.
     read: Option<MessageId>,
 }
@@ -213,6 +221,7 @@ impl App {
                 let first = open.items.is_none();
                 diff.apply(open.items.get_or_insert_default());
                 scroll::settle(open);
+                open.seeks = open.seeks && !scroll::go_to_found(app, open);
                 if first && app.fits(open) {
                     return app.load_older(open);
                 }
@@ -229,6 +238,14 @@ impl App {
                 };
                 Vec::new()
             }),
+            Event::Hits(text, hits) => {
+                self.hits(&text, hits);
+                Vec::new()
+            }
+            Event::LoadedBack(peer, outcome) => {
+                self.loaded_back(peer, outcome);
+                Vec::new()
+            }
             Event::Found { name, peer } => self.found(&name, peer),
             Event::SendFailed { peer, text, why } => {
                 self.tell(why);
@@ -360,6 +377,8 @@ impl App {
             items: None,
             older: Older::Unknown,
             position: None,
+            found: None,
+            seeks: false,
             read: None,
         });
         vec![Command::Open(id)]

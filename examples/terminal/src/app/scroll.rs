@@ -115,6 +115,31 @@ impl App {
     }
 }
 
+/// Goes to the message that was searched for, with half a page below it; whether it is loaded.
+pub(super) fn go_to_found(app: &App, open: &mut Open) -> bool {
+    let mut items = open.items().iter();
+    let Some(index) = items.rposition(|item| Some(item.id) == open.found) else {
+        return false;
+    };
+    let Some(area) = app.chat_area() else {
+        return true;
+    };
+    let (columns, rows) = (area.timeline.width, usize::from(area.timeline.height));
+    let count = open.items().len();
+    let height = |index| app.height(open, index, columns);
+    let end = (index, height(index).saturating_sub(1));
+    let to = down(end, rows / 2, count, height);
+    // As far as the page stays filled.
+    let full = down((0, 0), rows.saturating_sub(1), count, height);
+    let to = to.zip(full).map(|(to, full)| to.max(full));
+    let position = to.and_then(|(index, line)| {
+        let item = open.items().get(index)?.id;
+        Some(Position { item, line })
+    });
+    open.position = position;
+    true
+}
+
 /// Falls back to the newest message when the entry that was being read is gone.
 pub(super) fn settle(open: &mut Open) {
     if place(open).is_none() {

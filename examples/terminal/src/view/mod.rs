@@ -4,6 +4,7 @@ pub(crate) mod areas;
 mod link;
 mod list;
 mod overlay;
+mod search;
 mod status;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use ratatui::{
     widgets::{Block, BorderType, Clear, Padding, Paragraph, Wrap},
 };
 
-use super::{link, theme, trust};
+use super::{link, search, theme, trust};
 use crate::{
     app::{App, Ask, Devices, Form, KEYS, Overlay, Purpose},
     clock::Clock,
@@ -24,6 +24,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
         Some(Overlay::Devices(list)) => devices(frame, list, &app.clock),
         Some(Overlay::Link(link)) => link::draw(frame, link),
         Some(Overlay::Number(number)) => trust::draw(frame, app, number),
+        Some(Overlay::Search(search)) => search::draw(frame, search, &app.clock),
         None => {}
     }
 }

@@ -7,7 +7,7 @@ use super::{draw, theme};
 use crate::{
     app::App,
     clock::Clock,
-    fixture::{DAY, MINUTE, NOW, app, mine, peer, press, row, screen, theirs, user, with_bob},
+    fixture::{DAY, MINUTE, NOW, app, hit, mine, peer, press, row, screen, theirs, user, with_bob},
     model::{Body, Connection, DeviceId, DeviceLine, Diff, Event, Item, Lost, Row, State, Trust},
     text::Clean,
 };
@@ -133,6 +133,24 @@ fn safety_number() {
     assert_snapshot!("safety_number_changed", screen(&app));
     press(&mut app, "<esc>");
     assert!(screen(&app).contains("other keys than verified: F3"));
+}
+
+#[test]
+fn search() {
+    let mut app = full(90, 16);
+    press(&mut app, "<C-f>");
+    assert_snapshot!("search_nothing_typed", screen(&app));
+    press(&mut app, "日本");
+    let hits = vec![
+        hit(1, 7, "日本"),
+        hit(2, 8, &"long ".repeat(30)),
+        hit(1, 9, "שלום"),
+    ];
+    app.update(Event::Hits("日本".to_owned(), Ok(hits)));
+    press(&mut app, "<down>");
+    assert_snapshot!("search_hits", screen(&app));
+    app.update(Event::Resize(24, 8));
+    assert_snapshot!("search_tiny", screen(&app));
 }
 
 #[test]

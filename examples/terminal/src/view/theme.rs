@@ -19,6 +19,8 @@ pub(super) const QR: Style = Style::new().fg(Color::Indexed(16)).bg(Color::Index
 pub(super) const BAR: Style = Style::new().fg(Color::Indexed(252)).bg(Color::Indexed(236));
 pub(super) const SELECTED: Style = Style::new().fg(Color::Indexed(255)).bg(Color::Indexed(238));
 pub(super) const BADGE: Style = Style::new().fg(Color::Indexed(231)).bg(Color::Indexed(161));
+/// What was searched for.
+pub(super) const FOUND: Style = Style::new().fg(Color::Indexed(16)).bg(Color::Indexed(179));
 pub(super) const NOTICE: Style = Style::new().fg(Color::Indexed(231)).bg(Color::Indexed(124));
 
 pub(super) const GOOD: Color = Color::Indexed(78);

@@ -97,6 +97,7 @@ pub(crate) fn item(open: &Open, index: usize, clock: &Clock, columns: u16) -> Ve
     if speaks && !grouped && day.is_none() {
         lines.push(Line::raw(""));
     }
+    let found = open.found == Some(item.id);
     match &item.body {
         Body::Theirs {
             text: said, doubt, ..
@@ -108,7 +109,7 @@ pub(crate) fn item(open: &Open, index: usize, clock: &Clock, columns: u16) -> Ve
                     Span::styled(name, theme::NAME),
                 ]));
             }
-            lines.extend(bubble(said, item.at_ms, None, clock, columns));
+            lines.extend(bubble(said, item.at_ms, None, found, clock, columns));
             if let Some(doubt) = doubt {
                 let doubt = text::fit(&format!(" ⚠ {doubt}"), columns);
                 lines.push(Line::styled(doubt, theme::WARNING));
@@ -118,7 +119,7 @@ pub(crate) fn item(open: &Open, index: usize, clock: &Clock, columns: u16) -> Ve
             if !grouped {
                 lines.push(right("you", theme::FAINT, columns));
             }
-            lines.extend(bubble(said, item.at_ms, Some(state), clock, columns));
+            lines.extend(bubble(said, item.at_ms, Some(state), found, clock, columns));
             if let State::Failed(why) = state {
                 lines.extend(failure(why, columns));
             }
@@ -163,6 +164,7 @@ fn bubble(
     said: &Clean,
     at_ms: Option<i64>,
     state: Option<&State>,
+    found: bool,
     clock: &Clock,
     columns: usize,
 ) -> Vec<Line<'static>> {
@@ -172,7 +174,9 @@ fn bubble(
         columns * 3 / 4
     };
     let inner = inner.clamp(2, WIDEST);
-    let (style, faint) = if state.is_some() {
+    let (style, faint) = if found {
+        (theme::FOUND, theme::FOUND)
+    } else if state.is_some() {
         (theme::MINE, theme::MINE_FAINT)
     } else {
         (theme::THEIRS, theme::THEIRS_FAINT)
