@@ -7,6 +7,8 @@ use crate::{cargo, stack};
 pub(crate) enum Bench {
     /// The cryptography against its primitives.
     Crypto(Crypto),
+    /// Search in the client's store of 100 000 messages, against a scan of them; what the index costs.
+    Search(Crypto),
     /// The relay against a bare one that stores nothing: messages per second, latency, memory.
     Relay(Relay),
     /// A cluster of relay nodes behind HAProxy, with all its services on this machine: messages per second, latency, CPU,
@@ -37,6 +39,12 @@ pub(crate) fn run(bench: &Bench) -> Result<(), String> {
     match bench {
         Bench::Crypto(Crypto { json }) => {
             let mut args = vec!["bench", "-p", "sordino-crypto", "--bench", "crypto", "--"];
+            args.extend(json.then_some("--json"));
+            cargo(&args)
+        }
+        Bench::Search(Crypto { json }) => {
+            let run = "run --release -p sordino --features bench --bin sordino-bench-search --";
+            let mut args: Vec<_> = run.split(' ').collect();
             args.extend(json.then_some("--json"));
             cargo(&args)
         }

@@ -261,6 +261,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_hit_begins_a_little_before_what_was_found() {
+        let said = |text: &str, found: &[Range<usize>]| {
+            let pieces = pieces(text, found).into_iter();
+            let said = pieces.map(|(piece, found)| match found {
+                true => format!("[{piece}]"),
+                false => piece.to_string(),
+            });
+            said.collect::<String>()
+        };
+        assert_eq!(said("one two\nthree", &[4..7, 8..13]), "one [two] [three]");
+        let long = "a long way to go before there is anything to be found here";
+        assert_eq!(said(long, &[48..53]), "is anything to be [found] here");
+        let cjk = "日".repeat(40);
+        let (before, after) = ("日".repeat(21), "日".repeat(9));
+        assert_eq!(said(&cjk, &[90..93]), format!("{before}[日]{after}"));
+    }
+
+    #[test]
     fn every_error_is_one_line_for_a_person() {
         for found in Code::ALL {
             let said = error(&Error::new(*found, "a detail"));

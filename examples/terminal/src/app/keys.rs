@@ -202,7 +202,7 @@ impl App {
         let Some(text) = self.input.take() else {
             return Vec::new();
         };
-        open.position = None;
+        (open.position, open.found, open.seeks) = (None, None, false);
         self.notice.take_if(|(_, until)| *until < i64::MAX);
         vec![Command::Send {
             peer: open.peer.id,

@@ -80,7 +80,7 @@ pub(crate) struct Open {
     pub(crate) position: Option<Position>,
     /// The message that was searched for.
     pub(crate) found: Option<ItemId>,
-    /// It is to be gone to once it is loaded.
+    /// It is to be seen, until one moves on: older messages come one by one, and those after it come between it and the rest.
     seeks: bool,
     /// The newest message that was reported as read.
     read: Option<MessageId>,
@@ -221,7 +221,9 @@ impl App {
                 let first = open.items.is_none();
                 diff.apply(open.items.get_or_insert_default());
                 scroll::settle(open);
-                open.seeks = open.seeks && !scroll::go_to_found(app, open);
+                if open.seeks {
+                    scroll::go_to_found(app, open);
+                }
                 if first && app.fits(open) {
                     return app.load_older(open);
                 }

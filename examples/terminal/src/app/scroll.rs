@@ -72,6 +72,7 @@ impl App {
         };
         let lines = amount.unsigned_abs() * step;
         self.with_open(peer, |app, open| {
+            open.seeks = false;
             let height = |index| app.height(open, index, columns);
             let count = open.items().len();
             let Some(last) = count.checked_sub(1) else {

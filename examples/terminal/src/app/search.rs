@@ -97,10 +97,10 @@ impl App {
         self.focus = Focus::Chat;
         commands.extend(self.with_open(peer, |app, open| {
             open.found = Some(place.item);
-            open.seeks = !scroll::go_to_found(app, open);
-            match open.seeks {
-                true => vec![Command::LoadBackTo(peer, place)],
-                false => Vec::new(),
+            open.seeks = true;
+            match scroll::go_to_found(app, open) {
+                true => Vec::new(),
+                false => vec![Command::LoadBackTo(peer, place)],
             }
         }));
         commands
@@ -187,8 +187,24 @@ mod tests {
         // The answer may come before the items do, or after.
         app.update(Event::LoadedBack(user(1), Ok(true)));
         assert!(!screen(&app).contains("message 300."));
-        app.update(Event::Items(user(1), Diff::Reset(items(290..540))));
-        assert!(screen(&app).contains("message 300."));
+        for (at, older) in items(300..500).into_iter().enumerate() {
+            app.update(Event::Items(user(1), Diff::Insert(at, older)));
+        }
+        for (at, before) in items(290..300).into_iter().enumerate() {
+            app.update(Event::Items(user(1), Diff::Insert(at, before)));
+        }
+        let shown = screen(&app);
+        assert!(
+            shown.contains("message 299.") && shown.contains("message 301."),
+            "{shown}"
+        );
+        // From here on one goes where one wants to.
+        press(&mut app, "<pagedown><pagedown>");
+        app.update(Event::Items(
+            user(1),
+            Diff::Insert(0, theirs(7, NOW, "old")),
+        ));
+        assert!(!screen(&app).contains("message 300."));
 
         let load = Command::LoadBackTo(user(2), place(7));
         assert_eq!(
