@@ -250,7 +250,7 @@ fn write(store: &mut Store, n: u64, said: &str, mine: bool) -> Result<(), Error>
 
 fn item(n: u64, said: &str, mine: bool) -> StoredItem {
     let number = u128::from(n).to_be_bytes();
-    let peer = if n % SMALL == 0 {
+    let peer = if n.is_multiple_of(SMALL) {
         0
     } else {
         1 + (n % 19) as u8

@@ -9,8 +9,8 @@ use unicode_normalization::char::{
     canonical_combining_class, compose, decompose_compatible, is_combining_mark,
 };
 
-/// Letters that are kept of a word: the rest of a key or a link pasted whole tells nothing apart.
-const LETTERS: usize = 64;
+/// Bytes that are kept of a word: the rest of a key or a link pasted whole tells nothing apart.
+const WORD_BYTES: usize = 64;
 /// Bytes that are looked at of a query, and words that are searched for. A phrase or a line of CJK has many.
 const QUERY_BYTES: usize = 1024;
 const QUERY_WORDS: usize = 64;
@@ -40,7 +40,7 @@ pub(crate) fn words(text: &str) -> Vec<Word> {
         }
         match words.last_mut() {
             Some(word) if goes_on && !alone => {
-                if word.folded.len() < LETTERS {
+                if word.folded.len() < WORD_BYTES {
                     word.folded.push(letter);
                 }
                 word.range.end = range.end;

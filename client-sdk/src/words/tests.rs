@@ -140,7 +140,7 @@ fn what_has_no_word_asks_for_nothing() {
 #[test]
 fn nothing_grows_without_bounds() {
     let long = "x".repeat(100_000);
-    assert!(indexed(&long).len() <= LETTERS);
+    assert!(indexed(&long).len() <= WORD_BYTES);
     assert!(finds(&long, &long[..500]), "as far as it is kept");
     let many = "a\"b 字 ".repeat(10_000);
     let terms = Terms::parse(&many).unwrap();

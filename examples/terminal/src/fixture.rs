@@ -63,7 +63,7 @@ pub(crate) fn hit(id: u8, item: u64, text: &str) -> HitLine {
     HitLine {
         peer: peer(id, if id == 1 { "bob" } else { "carol" }),
         place: Place { place: item, item },
-        mine: item % 2 == 0,
+        mine: item.is_multiple_of(2),
         at_ms: Some(NOW - DAY),
         pieces: vec![
             (Clean::line("say "), false),

@@ -183,7 +183,7 @@ mod tests {
         };
         let place = |item| Place { place: item, item };
         let load = Command::LoadBackTo(user(1), place(300));
-        assert_eq!(again(&mut app, "<down><down><down><enter>"), [load.clone()]);
+        assert_eq!(again(&mut app, "<down><down><down><enter>"), [load]);
         // The answer may come before the items do, or after.
         app.update(Event::LoadedBack(user(1), Ok(true)));
         assert!(!screen(&app).contains("message 300."));
