@@ -110,7 +110,7 @@ impl Client {
         })
     }
 
-    /// Calls this device so, for the account's other devices: nobody else learns it. [`ClientBuilder::device_name`] does it once.
+    /// Calls this device so, for the account's other devices: nobody else learns it. [`ClientBuilder::device_name`](crate::ClientBuilder::device_name) does it once.
     ///
     /// # Errors
     /// `BadRequest` for more than 64 bytes or control characters; `NotRegistered`; those of the store.
