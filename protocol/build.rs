@@ -16,6 +16,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     config.skip_debug([
         ".sordino.v1.Content",
         ".sordino.v1.Text",
+        ".sordino.v1.Edit",
+        ".sordino.v1.Reaction",
         ".sordino.v1.RewrappedKey",
         ".sordino.v1.Rewrap",
         ".sordino.v1.SharedKeys",

@@ -144,7 +144,9 @@ impl Place {
             .map_err(|error| Error::new(Code::StoreFailed, error.kind().to_string()))
             .map_err(|error| error.at(&self.directory))?;
         let file: &Path = &self.directory.join(FILE);
-        let machine = Machine::open(Store::open(file, self.keys.as_ref())?)?;
+        let mut machine = Machine::open(Store::open(file, self.keys.as_ref())?)?;
+        // Nobody sees what has ended meanwhile.
+        while !machine.expire(engine::now_ms())?.1.is_empty() {}
         Ok(machine.with_receipts(self.receipts))
     }
 }
@@ -372,6 +374,7 @@ impl Inner {
         let (sender, drafts) = engine::queue();
         tokio::spawn(engine::send_all(core.clone(), drafts));
         tokio::spawn(engine::refresh(core.clone(), wished.clone()));
+        tokio::spawn(engine::expire(core.clone(), wished.clone()));
         tokio::spawn(search::index_backlog(core.shared.clone()));
         let connection = tokio::spawn(engine::supervise(core.clone(), wished));
         Self {

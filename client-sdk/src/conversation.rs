@@ -1,23 +1,19 @@
 //! A conversation, as the app holds it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use sordino_protocol::{Code, ConversationId, UserId, limits};
+use sordino_protocol::{Code, ConversationId, UserId};
 
 use crate::{
     client::Inner,
     engine,
     error::Error,
     live::LiveList,
-    machine::Position,
+    machine::{Happening, Machine, Position},
     net::blocking,
-    types::{MessageId, TimelineItem},
+    types::{Draft, MessageId, TimelineItem},
 };
 
-/// Items that are read at a time when a message is looked for.
-const PAGE: u32 = 200;
-/// Pages in which it is looked for.
-const PAGES: usize = 100;
 /// Items that are loaded at a time on the way back to one.
 const STEP: u32 = 1000;
 
@@ -39,22 +35,16 @@ impl Conversation {
         self.peer
     }
 
-    /// Sends a text: returns once it is on this device's disk. From there it goes out by itself, in order and once, also
+    /// Sends a text, or a [`Draft`] that answers a message: returns once it is on this device's disk. From there it goes out by itself, in order and once, also
     /// after a restart; [`crate::SendState`] says how far it has come.
     ///
     /// A future that is dropped before it is done may have sent all the same.
     ///
     /// # Errors
-    /// `NotRegistered`, `TextEmpty`, `TextTooLong`, `TwoCopies`, `StoreFailed`, `Stopped`.
-    pub async fn send(&self, text: impl Into<String>) -> Result<MessageId, Error> {
-        let text = text.into();
-        if text.is_empty() {
-            return Err(Error::new(Code::TextEmpty, ""));
-        }
-        if text.len() > limits::TEXT_BYTES {
-            return Err(Error::new(Code::TextTooLong, ""));
-        }
-        engine::send(self.inner.sender(), self.peer, text).await
+    /// `NotRegistered`, `TextEmpty`, `TextTooLong`, `UnknownMessage` where it answers one that is not here, `TwoCopies`, `StoreFailed`,
+    /// `Stopped`.
+    pub async fn send(&self, draft: impl Into<Draft>) -> Result<MessageId, Error> {
+        engine::send(self.inner.sender(), self.peer, draft.into()).await
     }
 
     /// Gives up an own message that is still pending. The relay may have it already, and its answer be on the way: then it
@@ -63,7 +53,102 @@ impl Conversation {
     /// # Errors
     /// `UnknownMessage` if there is no such message or it has its place; `NotRegistered`, `StoreFailed`, `Stopped`.
     pub async fn cancel(&self, message: MessageId) -> Result<(), Error> {
-        engine::cancel(self.inner.core(), self.peer, message).await
+        self.say(move |machine, id, now_ms| Ok(((), machine.cancel(id, message, now_ms)?)))
+            .await
+    }
+
+    /// Sends a message anew that was given up ([`crate::SendState::Failed`]), as the newest; its new name. The old one is gone.
+    ///
+    /// # Errors
+    /// `UnknownMessage` if there is no such message or it was not given up; `MessageUnsettled` while the relay may have taken it all the
+    /// same; `NotRegistered`, `TwoCopies`, `StoreFailed`, `Stopped`.
+    pub async fn retry(&self, message: MessageId) -> Result<MessageId, Error> {
+        self.say(move |machine, id, now_ms| machine.retry(id, message, now_ms))
+            .await
+    }
+
+    /// Gives an own message another text, for everybody. It is edited here at once; at the other devices as soon as that gets there.
+    ///
+    /// # Errors
+    /// `UnknownMessage` if there is no such message of the user's, or it was given up or erased; `TextEmpty`, `TextTooLong`,
+    /// `NotRegistered`, `TwoCopies`, `StoreFailed`, `Stopped`.
+    pub async fn edit(&self, message: MessageId, text: impl Into<String>) -> Result<(), Error> {
+        let (peer, text) = (self.peer, text.into());
+        self.say(move |machine, _, now_ms| Ok(((), machine.edit(peer, message, &text, now_ms)?)))
+            .await
+    }
+
+    /// Erases an own message for everybody, with its edits: at the relay, and on every device that learns of it. Nobody can make
+    /// somebody forget it, nor a device that does not want to.
+    ///
+    /// # Errors
+    /// `UnknownMessage` if there is no such message of the user's; `NotRegistered`, `TwoCopies`, `StoreFailed`, `Stopped`.
+    pub async fn erase(&self, message: MessageId) -> Result<(), Error> {
+        let peer = self.peer;
+        self.say(move |machine, _, now_ms| Ok(((), machine.erase(peer, message, now_ms)?)))
+            .await
+    }
+
+    /// Says how the user likes a message, with an emoji or another short word; the last one counts, and an empty one takes it back.
+    ///
+    /// # Errors
+    /// `BadReaction` if it has more than 64 bytes, or a space; `UnknownMessage`, `NotRegistered`, `TwoCopies`, `StoreFailed`, `Stopped`.
+    pub async fn react(&self, message: MessageId, emoji: impl Into<String>) -> Result<(), Error> {
+        let (peer, emoji) = (self.peer, emoji.into());
+        self.say(move |machine, _, now_ms| Ok(((), machine.react(peer, message, &emoji, now_ms)?)))
+            .await
+    }
+
+    /// What either of the two writes from now on lasts for so long (whole seconds, up to a year; `None`: for ever): from when it is sent
+    /// on the devices of who wrote it, from when it is read on those of the other. It shows in the timeline of both.
+    ///
+    /// # Errors
+    /// `BadTimer`, `NotRegistered`, `TwoCopies`, `StoreFailed`, `Stopped`.
+    pub async fn set_timer(&self, timer: Option<Duration>) -> Result<(), Error> {
+        let peer = self.peer;
+        let seconds = match timer.map(|timer| u32::try_from(timer.as_secs())) {
+            None => 0,
+            Some(Ok(seconds)) if seconds > 0 => seconds,
+            Some(_) => return Err(Error::new(Code::BadTimer, "")),
+        };
+        self.say(move |machine, _, now_ms| Ok(((), machine.set_timer(peer, seconds, now_ms)?)))
+            .await
+    }
+
+    /// Keeps what the user has begun to write, on this device, until it is another: empty for nothing. It is in
+    /// [`crate::ConversationRow::draft`] and [`Self::draft`].
+    ///
+    /// # Errors
+    /// `TextTooLong`, `NotRegistered`, `StoreFailed`, `Stopped`.
+    pub async fn save_draft(&self, text: impl Into<String>) -> Result<(), Error> {
+        let (peer, text) = (self.peer, text.into());
+        let shared = &self.inner.core().shared;
+        let kept = shared.change(move |machine| Ok(((), machine.save_draft(peer, &text)?)));
+        kept.await
+    }
+
+    /// What the user has begun to write.
+    ///
+    /// # Errors
+    /// `NotRegistered`, `StoreFailed`, `Stopped`.
+    pub async fn draft(&self) -> Result<String, Error> {
+        let peer = self.peer;
+        let shared = &self.inner.core().shared;
+        shared.run(move |machine| machine.draft(peer)).await
+    }
+
+    async fn say<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Machine, ConversationId, u64) -> Result<(T, Vec<Happening>), Error>
+        + Send
+        + 'static,
+    ) -> Result<T, Error> {
+        let peer = self.peer;
+        engine::say(self.inner.core(), peer, move |machine, now_ms| {
+            let id = machine.conversation_with(peer)?;
+            work(machine, id, now_ms)
+        })
+        .await
     }
 
     /// The timeline, from its newest items on, kept up to date: see [`LiveList`]. It begins with 50 items at most, or
@@ -140,31 +225,11 @@ impl Conversation {
         let peer = self.peer;
         let marked = self.inner.core().shared.change(move |machine| {
             let id = machine.conversation_with(peer)?;
-            let place = find(machine, id, upto)?;
-            Ok(((), machine.mark_read(id, place)?))
+            let place = machine.place_of(id, upto)?;
+            Ok(((), machine.mark_read(id, place, engine::now_ms())?))
         });
         marked.await?;
         self.inner.core().has_read();
         Ok(())
     }
-}
-
-fn find(
-    machine: &crate::machine::Machine,
-    conversation: ConversationId,
-    message: MessageId,
-) -> Result<u64, Error> {
-    let mut before = None;
-    for _ in 0..PAGES {
-        let page = machine.timeline(conversation, before, PAGE)?;
-        let Some(first) = page.first() else { break };
-        before = Some(first.position);
-        for item in page.into_iter().rev() {
-            let item = TimelineItem::from(item);
-            if item.message().is_some_and(|found| found.id == message) {
-                return Ok(item.at().place);
-            }
-        }
-    }
-    Err(Error::new(Code::UnknownMessage, ""))
 }

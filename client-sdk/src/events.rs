@@ -66,6 +66,9 @@ pub enum Event {
         /// How far.
         state: SendState,
     },
+    /// A message was edited or erased, or somebody likes it: what it is now. Also what quotes it. Not told of what this device shows
+    /// otherwise only because of its own edit's way to the relay.
+    Updated(TimelineItem),
     /// A person's identity key changed: show it, and let the user compare.
     IdentityChanged(UserId),
     /// The user has decided how far to trust a person, here or on another device: look at [`Contact::trust`](crate::Contact::trust).
@@ -215,7 +218,11 @@ pub(crate) fn event(happening: &Happening) -> Option<Event> {
             messages: *messages,
         },
         Happening::Restored(_) => return None,
-        Happening::Added(_) | Happening::Placed(_) | Happening::ConversationChanged(_) => {
+        Happening::Updated(item) => Event::Updated(item.clone().into()),
+        Happening::Added(_)
+        | Happening::Placed(_)
+        | Happening::Gone(..)
+        | Happening::ConversationChanged(_) => {
             return None;
         }
     })

@@ -72,8 +72,8 @@ pub use sordino_protocol::{
 };
 pub use store::{FileKey, FixedKey, KeyStore, StoreKey};
 pub use types::{
-    BackupPolicy, BackupState, ConversationRow, Device, Message, MessageId, Peer, Restoring,
-    SendState, TimelineItem, User,
+    BackupPolicy, BackupState, ConversationRow, Device, Draft, Message, MessageId, Peer, Quote,
+    Reaction, Restoring, SendState, TimelineItem, User,
 };
 
 /// The programs of the interface's page.

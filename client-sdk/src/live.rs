@@ -234,6 +234,16 @@ impl<T: Clone + PartialEq> Source<T> {
         state.tell(&[diff]);
     }
 
+    /// Takes an item out, if it is shown.
+    pub(crate) fn remove(&self, is_it: impl Fn(&T) -> bool) {
+        let mut state = self.lock();
+        if let Some(at) = state.items.iter().rposition(is_it) {
+            let diff = ListDiff::Remove(at);
+            diff.clone().apply(&mut state.items);
+            state.tell(&[diff]);
+        }
+    }
+
     /// Puts items before the first one.
     pub(crate) fn prepend(&self, items: Vec<T>) {
         let mut state = self.lock();

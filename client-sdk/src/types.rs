@@ -93,6 +93,10 @@ pub struct ConversationRow {
     pub unread: u64,
     /// How far the other person is trusted.
     pub trust: Trust,
+    /// What the user has begun to write: [`Conversation::save_draft`](crate::Conversation::save_draft).
+    pub draft: String,
+    /// How long messages last that are written now; `None`: for ever.
+    pub timer: Option<Duration>,
 }
 
 /// An item of a conversation.
@@ -101,6 +105,24 @@ pub struct ConversationRow {
 pub enum TimelineItem {
     /// A message.
     Message(Message),
+    /// A message that its author has erased for everybody.
+    Erased {
+        /// Its place.
+        at: Position,
+        /// Who wrote it.
+        author: Option<UserId>,
+        /// Whether the user of this client did.
+        mine: bool,
+    },
+    /// Somebody set how long messages last from there on.
+    TimerChanged {
+        /// When, among the messages.
+        at: Position,
+        /// Who.
+        author: UserId,
+        /// `None`: for ever.
+        timer: Option<Duration>,
+    },
     /// A message that cannot be shown.
     Undecryptable {
         /// Its place.
@@ -150,6 +172,73 @@ pub struct Message {
     pub state: SendState,
     /// The device that wrote it was removed from its author's list before the message came.
     pub removed_sender: bool,
+    /// The message that it answers.
+    pub reply_to: Option<Quote>,
+    /// It said something else at first.
+    pub edited: bool,
+    /// How people like it: at most one of each of the two.
+    pub reactions: Vec<Reaction>,
+    /// How long it lasts, from when it was sent (an own one) or read; `None`: for ever.
+    pub timer: Option<Duration>,
+    /// When it ends, in milliseconds since the Unix epoch, once that has begun to run.
+    pub expires_ms: Option<u64>,
+}
+
+/// A message that another one answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quote {
+    /// Its name.
+    pub id: MessageId,
+    /// Who wrote it.
+    pub author: UserId,
+    /// What it says now; `None` where it is not on this device, or was erased.
+    pub text: Option<String>,
+}
+
+/// How somebody likes a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reaction {
+    /// Who.
+    pub author: UserId,
+    /// An emoji, as a rule.
+    pub emoji: String,
+}
+
+/// A message to be sent: a text, and perhaps the message that it answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    pub(crate) text: String,
+    pub(crate) reply_to: Option<MessageId>,
+}
+
+impl Draft {
+    /// One that answers none.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            reply_to: None,
+        }
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// It answers a message of the same conversation.
+    #[must_use]
+    pub fn reply_to(mut self, message: MessageId) -> Self {
+        self.reply_to = Some(message);
+        self
+    }
+}
+
+impl<T: Into<String>> From<T> for Draft {
+    fn from(text: T) -> Self {
+        Self::new(text)
+    }
 }
 
 /// How far an own message has come.
@@ -179,6 +268,8 @@ impl TimelineItem {
     pub const fn at(&self) -> Position {
         match self {
             Self::Message(Message { at, .. })
+            | Self::Erased { at, .. }
+            | Self::TimerChanged { at, .. }
             | Self::Undecryptable { at, .. }
             | Self::Gap { at }
             | Self::KeyChanged { at, .. } => *at,
@@ -207,6 +298,11 @@ impl From<machine::TimelineItem> for TimelineItem {
                 sent_ms,
                 state,
                 removed_sender,
+                reply_to,
+                edited,
+                reactions,
+                timer_s,
+                expires_ms,
             } => Self::Message(Message {
                 id,
                 conversation,
@@ -217,7 +313,25 @@ impl From<machine::TimelineItem> for TimelineItem {
                 sent_ms,
                 state: state.into(),
                 removed_sender,
+                reply_to: reply_to.map(|quote| Quote {
+                    id: quote.id,
+                    author: quote.author,
+                    text: quote.text,
+                }),
+                edited,
+                reactions: reactions
+                    .into_iter()
+                    .map(|(author, emoji)| Reaction { author, emoji })
+                    .collect(),
+                timer: lasts(timer_s),
+                expires_ms,
             }),
+            Content::Erased { author, mine } => Self::Erased { at, author, mine },
+            Content::Timer { author, seconds } => Self::TimerChanged {
+                at,
+                author,
+                timer: lasts(seconds),
+            },
             Content::Undecryptable { author, cause } => Self::Undecryptable { at, author, cause },
             Content::Gap => Self::Gap { at },
             Content::KeyChanged {
@@ -232,6 +346,10 @@ impl From<machine::TimelineItem> for TimelineItem {
             },
         }
     }
+}
+
+fn lasts(seconds: u32) -> Option<Duration> {
+    (seconds > 0).then(|| Duration::from_secs(seconds.into()))
 }
 
 impl From<machine::SendState> for SendState {
@@ -260,6 +378,8 @@ impl From<machine::ConversationRow> for ConversationRow {
             last: row.last.map(Into::into),
             unread: row.unread,
             trust: row.trust,
+            draft: row.draft,
+            timer: lasts(row.timer_s),
         }
     }
 }

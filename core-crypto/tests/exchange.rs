@@ -101,7 +101,11 @@ fn seal(from: &User, to: &User, text: &str) -> message::Sealed {
             seq: u64::MAX,
             env_hash: vec![1; 32].into(),
         }),
-        body: Some(pb::content::Body::Text(pb::Text { text: text.into() })),
+        timer_s: 0,
+        body: Some(pb::content::Body::Text(pb::Text {
+            text: text.into(),
+            reply_to: None,
+        })),
     };
     message::seal(&mut rand::rng(), header, &content).unwrap()
 }

@@ -86,9 +86,18 @@ fn some_content(body: pb::content::Body) -> Vec<u8> {
             seq: 1,
             env_hash: vec![8; 32].into(),
         }),
+        timer_s: 60,
         body: Some(body),
     }
     .encode_to_vec()
+}
+
+fn some_reference() -> pb::MessageRef {
+    pb::MessageRef {
+        author: vec![3; 16].into(),
+        author_device: vec![4; 16].into(),
+        client_message_id: vec![5; 16].into(),
+    }
 }
 
 /// Each seed whole, and cut at a third and one byte early.
@@ -180,7 +189,18 @@ fn main() {
         &[
             some_content(pb::content::Body::Text(pb::Text {
                 text: "hello".into(),
+                reply_to: Some(some_reference()),
             })),
+            some_content(pb::content::Body::Edit(pb::Edit {
+                message: Some(some_reference()),
+                text: "hallo".into(),
+            })),
+            some_content(pb::content::Body::Reaction(pb::Reaction {
+                message: Some(some_reference()),
+                emoji: "+".into(),
+            })),
+            some_content(pb::content::Body::Timer(pb::Timer { seconds: 60 })),
+            some_content(pb::content::Body::Erasure(pb::Erasure { seqs: vec![1, 9] })),
             some_content(pb::content::Body::Empty(pb::Empty {})),
             some_content(pb::content::Body::DeadSessions(pb::DeadSessions {
                 sessions: vec![vec![1; 8].into(); 2],

@@ -131,6 +131,9 @@ codes! {
     TextTooLong = "text_too_long", 0, Caller, Retry::Never, "A text has at most 16 KiB.";
     TextEmpty = "text_empty", 0, Caller, Retry::Never, "A text must not be empty.";
     UnknownMessage = "unknown_message", 0, Caller, Retry::Never, "This conversation has no such message.";
+    MessageUnsettled = "message_unsettled", 0, Caller, after_ms(5_000), "Whether the relay has taken this message is not known yet; try again once connected.";
+    BadReaction = "bad_reaction", 0, Caller, Retry::Never, "A reaction is one emoji or short word: at most 64 bytes, no spaces.";
+    BadTimer = "bad_timer", 0, Caller, Retry::Never, "Messages last for a year at most, or for ever.";
     BadKeys = "bad_keys", 0, Peer, Retry::Never, "The device list or prekeys that the relay served for this user do not verify.";
     IdentityChanged = "identity_changed", 0, Peer, Retry::Never, "This person's identity key changed; accept it before you send.";
     NoDevices = "no_devices", 0, Peer, after_ms(60_000), "None of this person's devices can receive at the moment; the message waits.";

@@ -151,7 +151,8 @@ pub static CONTENT: Shape = Shape(&[
     field(2, ID),
     field(3, ID),
     message(4, 64, &AFTER),
-    message(10, limits::TEXT_BYTES + 8, &TEXT),
+    field(5, 0),
+    message(10, limits::TEXT_BYTES + 128, &TEXT),
     field(11, ANY),
     message(12, 1024, &DEAD_SESSIONS),
     message(13, 64, &SESSION_REPLY),
@@ -163,9 +164,21 @@ pub static CONTENT: Shape = Shape(&[
     message(19, 128, &DEVICE_HELLO),
     message(20, limits::CONTENT_BYTES, &HISTORY_KEYS),
     message(21, limits::CONTENT_BYTES, &TRUST),
+    message(22, limits::TEXT_BYTES + 128, &EDIT),
+    message(23, 256, &REACTION),
+    field(24, 16),
+    message(25, 256, &ERASURE),
 ]);
 static AFTER: Shape = Shape(&[field(1, 0), field(2, HASH)]);
-static TEXT: Shape = Shape(&[field(1, limits::TEXT_BYTES)]);
+static TEXT: Shape = Shape(&[field(1, limits::TEXT_BYTES), message(2, 64, &MESSAGE_REF)]);
+static MESSAGE_REF: Shape = Shape(&[field(1, ID), field(2, ID), field(3, ID)]);
+static EDIT: Shape = Shape(&[message(1, 64, &MESSAGE_REF), field(2, limits::TEXT_BYTES)]);
+static REACTION: Shape = Shape(&[
+    message(1, 64, &MESSAGE_REF),
+    field(2, limits::REACTION_BYTES),
+]);
+// Packed.
+static ERASURE: Shape = Shape(&[field(1, 10 * limits::ERASE_SEQS)]);
 static DEAD_SESSIONS: Shape = Shape(&[repeated(1, 16, 8)]);
 static SESSION_REPLY: Shape = Shape(&[field(1, 8)]);
 static RETRY: Shape = Shape(&[repeated(1, 64, ID)]);
@@ -292,7 +305,7 @@ mod tests {
     #[test]
     fn every_shape_can_be_counted() {
         fn walk(shape: &Shape) {
-            assert!(shape.0.len() <= 16);
+            assert!(shape.0.len() <= crate::scan::MOST_FIELDS);
             shape.0.iter().filter_map(|f| f.shape).for_each(walk);
         }
         for shape in [

@@ -6,6 +6,10 @@ pub const FRAME_BYTES: usize = 64 * 1024;
 pub const HTTP_BODY_BYTES: usize = 128 * 1024;
 /// Largest text of a message, in bytes of UTF-8.
 pub const TEXT_BYTES: usize = 16 * 1024;
+/// Largest reaction, in bytes of UTF-8: an emoji may be of many characters.
+pub const REACTION_BYTES: usize = 64;
+/// Longest time that messages last where that is set, in seconds: a year.
+pub const TIMER_S: u32 = 365 * 24 * 3600;
 /// Largest ciphertext of a message: the text, its fields, padding (at most 12 %) and the tag.
 pub const CONTENT_BYTES: usize = 20 * 1024;
 /// Largest payload of one wrap: handshake (about 1.2 KiB), ratchet message, framing.

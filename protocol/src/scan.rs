@@ -76,7 +76,7 @@ pub const fn messages(number: u32, count: usize, bytes: usize, shape: &'static S
 }
 
 /// Most fields of one shape; a test holds every shape to it.
-const MOST_FIELDS: usize = 16;
+pub(crate) const MOST_FIELDS: usize = 24;
 
 /// Whether `bytes` fit `shape`.
 pub fn check(mut bytes: &[u8], shape: &'static Shape) -> Result<(), ScanError> {

@@ -50,8 +50,10 @@ fn the_content_is_as_long_as_that_of_500_bytes() {
             seq: 1000,
             env_hash: vec![1; 32].into(),
         }),
+        timer_s: 0,
         body: Some(pb::content::Body::Text(pb::Text {
             text: "x".repeat(500),
+            reply_to: None,
         })),
     };
     let sealed = message::seal(&mut rand::rng(), header(&alice, &bob), &content);

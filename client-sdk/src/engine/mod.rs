@@ -25,7 +25,7 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use sordino_protocol::UserId;
@@ -45,10 +45,11 @@ pub(crate) use accounts::{
 };
 pub(crate) use connection::supervise;
 pub(crate) use errands::newest_lists;
-pub(crate) use sender::{Sender, cancel, queue, send, send_all};
+pub(crate) use sender::{Sender, queue, say, send, send_all};
 pub(crate) use shared::Shared;
 pub(crate) use views::Views;
 
+const LONG_WAIT: Duration = Duration::from_secs(3600);
 /// Requests over HTTP at a time.
 const ERRANDS: usize = 4;
 
@@ -177,6 +178,25 @@ pub(crate) async fn refresh(core: Arc<Core>, mut wish: watch::Receiver<Wish>) {
         if let Err(error) = read.await {
             tracing::debug!(code = error.code().as_str(), "conversations not read");
         }
+    }
+}
+
+/// Takes messages away whose time is over.
+pub(crate) async fn expire(core: Arc<Core>, mut wish: watch::Receiver<Wish>) {
+    let mut next = None;
+    loop {
+        // A clock that is put back or forward is looked at again after an hour at most.
+        let wait = next.map_or(LONG_WAIT, |at: u64| {
+            LONG_WAIT.min(Duration::from_millis(at.saturating_sub(now_ms())))
+        });
+        tokio::select! {
+            () = core.shared.views().timers.notified() => {}
+            () = tokio::time::sleep(wait) => {}
+            () = ended(&mut wish) => return,
+        }
+        let expired = core.shared.change(|machine| machine.expire(now_ms()));
+        // A store that is closed for a while is looked at when it is back.
+        next = expired.await.unwrap_or_default();
     }
 }
 

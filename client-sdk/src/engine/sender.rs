@@ -7,35 +7,39 @@ use sordino_protocol::{Code, UserId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Core, now_ms};
-use crate::{error::Error, machine::Happening, types::MessageId};
+use crate::{
+    error::Error,
+    machine::{Happening, Machine, NewMessage},
+    types::{Draft, MessageId},
+};
 
 /// Messages of one commit.
 const BATCH: usize = 64;
 /// Messages that wait for one; a caller beyond that waits.
 const QUEUE: usize = 256;
 
-/// A text to send.
-pub(crate) struct Draft {
-    pub(crate) peer: UserId,
-    pub(crate) text: String,
-    pub(crate) stored: oneshot::Sender<Result<MessageId, Error>>,
+/// A message to send.
+pub(crate) struct Waiting {
+    peer: UserId,
+    draft: Draft,
+    stored: oneshot::Sender<Result<MessageId, Error>>,
 }
 
 /// Where drafts go.
-pub(crate) type Sender = mpsc::Sender<Draft>;
+pub(crate) type Sender = mpsc::Sender<Waiting>;
 
 /// The queue of drafts.
-pub(crate) fn queue() -> (Sender, mpsc::Receiver<Draft>) {
+pub(crate) fn queue() -> (Sender, mpsc::Receiver<Waiting>) {
     mpsc::channel(QUEUE)
 }
 
 /// Stores drafts until there are no more senders.
-pub(crate) async fn send_all(core: Arc<Core>, mut drafts: mpsc::Receiver<Draft>) {
+pub(crate) async fn send_all(core: Arc<Core>, mut drafts: mpsc::Receiver<Waiting>) {
     let mut batch = Vec::with_capacity(BATCH);
     while drafts.recv_many(&mut batch, BATCH).await > 0 {
         let (texts, answers): (Vec<_>, Vec<_>) = batch
             .drain(..)
-            .map(|draft| ((draft.peer, draft.text), draft.stored))
+            .map(|waiting| ((waiting.peer, waiting.draft), waiting.stored))
             .unzip();
         let texts = Arc::new(texts);
         match store(&core, &texts, 0..texts.len()).await {
@@ -61,7 +65,7 @@ pub(crate) async fn send_all(core: Arc<Core>, mut drafts: mpsc::Receiver<Draft>)
 /// Stores some of these texts: all of them or none.
 async fn store(
     core: &Arc<Core>,
-    texts: &Arc<Vec<(UserId, String)>>,
+    texts: &Arc<Vec<(UserId, Draft)>>,
     which: Range<usize>,
 ) -> Result<Vec<MessageId>, Error> {
     let of = texts.clone();
@@ -70,7 +74,11 @@ async fn store(
         .change(move |machine| {
             let texts = of.get(which).unwrap_or_default();
             let peers: Vec<_> = texts.iter().map(|(peer, _)| *peer).collect();
-            let drafts = texts.iter().map(|(peer, text)| (*peer, text.as_str()));
+            let drafts = texts.iter().map(|(peer, draft)| NewMessage {
+                peer: *peer,
+                text: &draft.text,
+                reply_to: draft.reply_to,
+            });
             let sent = machine.send_many(&drafts.collect::<Vec<_>>(), now_ms())?;
             let ids: Vec<_> = sent.iter().map(|sent| sent.client_message_id).collect();
             let added = sent.into_iter().map(|sent| Happening::Added(sent.item));
@@ -82,26 +90,26 @@ async fn store(
 }
 
 /// Queues a draft and waits for its commit.
-pub(crate) async fn send(sender: &Sender, peer: UserId, text: String) -> Result<MessageId, Error> {
+pub(crate) async fn send(sender: &Sender, peer: UserId, draft: Draft) -> Result<MessageId, Error> {
     let stopped = || Error::new(Code::Stopped, "");
     let (stored, answer) = oneshot::channel();
-    let draft = Draft { peer, text, stored };
-    sender.send(draft).await.map_err(|_| stopped())?;
+    let waiting = Waiting {
+        peer,
+        draft,
+        stored,
+    };
+    sender.send(waiting).await.map_err(|_| stopped())?;
     answer.await.map_err(|_| stopped())?
 }
 
-/// Gives a message up; the empty one that may have to go in its place is sent like any other.
-pub(crate) async fn cancel(
+/// Does something of which the other devices of both are to learn.
+pub(crate) async fn say<T: Send + 'static>(
     core: &Arc<Core>,
     peer: UserId,
-    message: MessageId,
-) -> Result<(), Error> {
-    core.shared
-        .change(move |machine| {
-            let conversation = machine.conversation_with(peer)?;
-            Ok(((), machine.cancel(conversation, message, now_ms())?))
-        })
-        .await?;
+    work: impl FnOnce(&mut Machine, u64) -> Result<(T, Vec<Happening>), Error> + Send + 'static,
+) -> Result<T, Error> {
+    let said = core.shared.change(move |machine| work(machine, now_ms()));
+    let said = said.await?;
     core.wake([peer]);
-    Ok(())
+    Ok(said)
 }

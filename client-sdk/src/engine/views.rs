@@ -26,6 +26,8 @@ pub(crate) struct Views {
     conversations: Arc<Source<ConversationRow>>,
     /// The list of conversations is to be read again.
     pub(super) stale: Notify,
+    /// A message may end sooner than was known.
+    pub(super) timers: Notify,
     timelines: Mutex<HashMap<ConversationId, Arc<Source<TimelineItem>>>>,
 }
 
@@ -36,6 +38,7 @@ impl Views {
             connection: watch::Sender::new(ConnectionState::Offline),
             conversations: Source::new(),
             stale: Notify::new(),
+            timers: Notify::new(),
             timelines: Mutex::default(),
         })
     }
@@ -159,6 +162,7 @@ impl Views {
             | Happening::Added(item)
             | Happening::Restored(item)
             | Happening::Changed(item)
+            | Happening::Updated(item)
             | Happening::Placed(item) = happening
             {
                 let source = self.timelines().get(&item.conversation).cloned();
@@ -173,12 +177,18 @@ impl Views {
                     );
                 }
             }
+            if let Happening::Gone(conversation, at) = happening
+                && let Some(source) = self.timelines().get(conversation).cloned()
+            {
+                source.remove(|other| other.at().item == at.item);
+            }
             if let Some(event) = event(happening) {
                 self.teller.tell(event);
             }
         }
         if !happenings.is_empty() {
             self.stale.notify_one();
+            self.timers.notify_one();
         }
     }
 

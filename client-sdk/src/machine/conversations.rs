@@ -1,6 +1,6 @@
 //! The list of conversations, and their marks.
 
-use sordino_protocol::{ConversationId, UserId};
+use sordino_protocol::{ClientMessageId, Code, ConversationId, UserId, limits};
 
 use super::contacts::{Trust, trust};
 use super::own_devices::among_own;
@@ -28,6 +28,10 @@ pub struct ConversationRow {
     pub unread: u64,
     /// How far the other person is trusted.
     pub trust: Trust,
+    /// What the user has begun to write.
+    pub draft: String,
+    /// Seconds that messages last; 0: for ever.
+    pub timer_s: u32,
 }
 
 impl Machine {
@@ -41,6 +45,7 @@ impl Machine {
             let mut rows = Vec::new();
             for held in tx.conversations()? {
                 let last = tx.items_before(held.id, None, 1)?.pop();
+                let last = last.map(|item| show(tx, item, Reached::of(Some(&held))));
                 // Unless the person writes to themselves, their devices alone do.
                 if last.is_none() && Some(held.id) == own {
                     continue;
@@ -49,9 +54,11 @@ impl Machine {
                     id: held.id,
                     peer: held.peer,
                     username: tx.name(held.peer)?,
-                    last: last.map(|item| show(item, Reached::of(Some(&held)))),
+                    last: last.transpose()?,
                     unread: tx.unread(held.id, held.read)?,
                     trust: trust(tx, held.peer)?,
+                    draft: tx.draft(held.id)?,
+                    timer_s: tx.timer(held.id)?,
                 });
             }
             Ok(rows)
@@ -66,6 +73,46 @@ impl Machine {
         self.store.read(|tx| tx.cursor(conversation))
     }
 
+    /// Where a message stands.
+    ///
+    /// # Errors
+    /// `UnknownMessage`; those of the store.
+    pub fn place_of(
+        &self,
+        conversation: ConversationId,
+        message: ClientMessageId,
+    ) -> Result<u64, Error> {
+        let item = self
+            .store
+            .read(|tx| tx.message_called(conversation, message, false));
+        Ok(item?.place)
+    }
+
+    /// What the user has begun to write.
+    ///
+    /// # Errors
+    /// `NotRegistered`; those of the store.
+    pub fn draft(&self, peer: UserId) -> Result<String, Error> {
+        let conversation = self.conversation_with(peer)?;
+        self.store.read(|tx| tx.draft(conversation))
+    }
+
+    /// Keeps it.
+    ///
+    /// # Errors
+    /// `NotRegistered`, `TextTooLong`; those of the store.
+    pub fn save_draft(&mut self, peer: UserId, text: &str) -> Result<Vec<Happening>, Error> {
+        let conversation = self.conversation_with(peer)?;
+        if text.len() > limits::TEXT_BYTES {
+            return Err(Error::new(Code::TextTooLong, ""));
+        }
+        self.store.transaction(Durability::Relaxed, |tx| {
+            tx.ensure_conversation(conversation, peer)?;
+            tx.set_draft(conversation, text)?;
+            Ok(vec![Happening::ConversationChanged(conversation)])
+        })
+    }
+
     /// The user has read everything up to `seq`.
     ///
     /// # Errors
@@ -74,10 +121,12 @@ impl Machine {
         &mut self,
         conversation: ConversationId,
         upto: u64,
+        now_ms: u64,
     ) -> Result<Vec<Happening>, Error> {
         self.store.transaction(Durability::Relaxed, |tx| {
             let upto = upto.min(tx.cursor(conversation)?);
             let rose = tx.raise_read(conversation, upto)?;
+            tx.start_timers(conversation, upto, now_ms)?;
             Ok(rose
                 .then_some(Happening::ConversationChanged(conversation))
                 .into_iter()
@@ -109,11 +158,11 @@ impl Machine {
                 read: held.read_by_peer,
             };
             // One that was given up stays so, whatever the peer has.
-            Ok(items
+            items
                 .into_iter()
                 .filter(|item| item.progress == Progress::Accepted)
-                .map(|item| Happening::Changed(show(item, reached)))
-                .collect())
+                .map(|item| show(tx, item, reached).map(Happening::Changed))
+                .collect()
         })
     }
 

@@ -175,10 +175,12 @@ impl Ready {
         entry: &Entry,
         now_ms: u64,
     ) -> Result<bool, Error> {
+        let content = entry.decode()?;
         let header = Header {
             class: match entry.class {
                 1 => Class::Message,
                 2 => Class::Control,
+                3 => Class::Erase,
                 _ => return Err(Error::new(Code::StoreDamaged, "a class of the outbox")),
             },
             conversation: conversation.id,
@@ -193,11 +195,14 @@ impl Ready {
                 (self.own.version, &self.own.hash),
                 (self.peer.version, &self.peer.hash),
             ),
-            erase: Vec::new(),
+            erase: match &content.body {
+                Some(pb::content::Body::Erasure(erasure)) => erasure.seqs.clone(),
+                _ => Vec::new(),
+            },
             commit: [0; 32],
         };
         let sealed_class = header.class;
-        let sealed = seal(&mut rand::rng(), header, &entry.decode()?)
+        let sealed = seal(&mut rand::rng(), header, &content)
             .map_err(|_| Error::new(Code::TextTooLong, ""))?;
         let payload = wrap_payload(&sealed.content_key, &sealed.env_hash);
         let mut wraps = Vec::with_capacity(self.sessions.len());
@@ -229,7 +234,7 @@ impl Ready {
                 _ => Vec::new(),
             },
         };
-        let of_people = sealed_class == Class::Message && !entry.given_up;
+        let of_people = sealed_class == Class::Message && !entry.given_up && content.timer_s == 0;
         let envelope = Envelope {
             env_hash: sealed.env_hash,
             envelope: send.encode_to_vec(),

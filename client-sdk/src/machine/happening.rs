@@ -2,7 +2,7 @@
 
 use sordino_protocol::{ConversationId, DeviceId, UserId};
 
-use super::timeline::TimelineItem;
+use super::timeline::{Position, TimelineItem};
 use crate::store::RestoreProgress;
 
 /// Something that happened.
@@ -23,6 +23,10 @@ pub enum Happening {
     },
     /// The state of an own message changed, and with it perhaps where it stands.
     Changed(TimelineItem),
+    /// A message says something else, was erased, or somebody likes it.
+    Updated(TimelineItem),
+    /// An item is there no more.
+    Gone(ConversationId, Position),
     /// An own message got its place; its state is what it was.
     Placed(TimelineItem),
     /// A row of the list of conversations changed besides its newest item: its marks.

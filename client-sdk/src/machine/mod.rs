@@ -6,9 +6,11 @@
 mod account;
 mod backup;
 mod causes;
+mod changes;
 mod contacts;
 mod conversations;
 mod encrypt;
+mod expiry;
 mod happening;
 mod kept;
 mod linking;
@@ -50,6 +52,7 @@ pub(crate) use own_devices::{refused, removing};
 pub use receive::Taken;
 pub use restore::NextRestore;
 pub use search::Found;
+pub use send::NewMessage;
 pub use timeline::{Content, Position, SendState, TimelineItem};
 
 /// The client without its connections.

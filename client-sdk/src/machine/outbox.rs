@@ -5,12 +5,16 @@ use std::time::Duration;
 use prost::Message;
 use sordino_protocol::{ClientMessageId, Code, ConversationId, Retry, UserId, hash, limits, pb};
 
+use super::changes::forget;
 use super::lists::{Lists, take};
 use super::notes::Notes;
-use super::send::{changed, content, encrypt_waiting};
+use super::send::{Held, changed, content, encrypt_waiting, hold};
+use super::timeline::{Position, Reached, show};
 use super::{Happening, Machine, registered};
 use crate::error::Error;
-use crate::store::{Conversation, Durability, Outgoing, Progress, StoredAccount, Tx, UNPLACED};
+use crate::store::{
+    Conversation, Durability, ItemKind, Outgoing, Progress, StoredAccount, Tx, UNPLACED,
+};
 
 /// How long to wait after a refusal whose code is of a later protocol.
 const UNKNOWN_CODE_WAIT: Duration = Duration::from_secs(30);
@@ -123,13 +127,16 @@ impl Machine {
                 return Ok(Vec::new());
             };
             let Some(item) = tx.own_item(conversation, id)? else {
+                if let Some(change) = tx.own_change(conversation, id)? {
+                    tx.update_change(change.change, change.place, Progress::Accepted)?;
+                }
                 return Ok(Vec::new());
             };
             if entry.counter != counter || item.progress != Progress::Outbox {
                 return Ok(Vec::new());
             }
             tx.update_item(item.item, item.place, Progress::Accepted, "")?;
-            Ok(changed(tx, conversation, id)?.into_iter().collect())
+            changed(tx, conversation, id)
         })
     }
 
@@ -226,7 +233,56 @@ impl Machine {
             } else {
                 return Err(unknown());
             }
-            Ok(changed(tx, conversation, id)?.into_iter().collect())
+            changed(tx, conversation, id)
+        })
+    }
+
+    /// Sends anew what was given up; its new name.
+    ///
+    /// # Errors
+    /// `NotRegistered`, `TwoCopies`, `UnknownMessage` if there is no such message or it was not given up, `MessageUnsettled` as long as the
+    /// relay may have taken it all the same; those of the store.
+    pub fn retry(
+        &mut self,
+        conversation: ConversationId,
+        id: ClientMessageId,
+        now_ms: u64,
+    ) -> Result<(ClientMessageId, Vec<Happening>), Error> {
+        let me = registered(self.account.as_ref())?;
+        let notes = &self.notes;
+        self.store.transaction(Durability::Synced, |tx| {
+            if tx.rollback_state()?.stopped {
+                return Err(Error::new(Code::TwoCopies, ""));
+            }
+            let item = tx.own_item(conversation, id)?;
+            let item = item
+                .filter(|item| item.progress == Progress::Failed && item.kind == ItemKind::Message);
+            let item = item.ok_or_else(|| Error::new(Code::UnknownMessage, ""))?;
+            if tx.outbox_named(conversation, id)?.is_some() {
+                return Err(Error::new(Code::MessageUnsettled, ""));
+            }
+            let held = Held {
+                kind: ItemKind::Message,
+                text: &item.text,
+                reply_to: item.reply_to,
+                timer_s: tx.timer(conversation)?,
+            };
+            let again = hold(tx, me, conversation, held, now_ms)?;
+            forget(tx, &item)?;
+            tx.delete_item(item.item)?;
+            encrypt_waiting(tx, notes, me, conversation, now_ms)?;
+            let reached = Reached::default();
+            let new = tx.own_item(conversation, again)?;
+            let new = new.map(|new| show(tx, new, reached)).transpose()?;
+            let gone = Happening::Gone(
+                conversation,
+                Position {
+                    place: item.place,
+                    item: item.item,
+                },
+            );
+            let added = new.map(Happening::Added);
+            Ok((again, [gone].into_iter().chain(added).collect()))
         })
     }
 }
@@ -278,7 +334,7 @@ fn take_both(
     Ok(())
 }
 
-fn give_up(
+pub(super) fn give_up(
     tx: &Tx<'_>,
     me: &StoredAccount,
     conversation: &Conversation,
@@ -292,6 +348,8 @@ fn give_up(
     tx.outbox_give_up(conversation.id, counter, &content)?;
     if let Some(item) = tx.own_item(conversation.id, id)? {
         tx.update_item(item.item, UNPLACED, Progress::Failed, code.as_str())?;
+    } else if let Some(change) = tx.own_change(conversation.id, id)? {
+        tx.update_change(change.change, UNPLACED, Progress::Failed)?;
     }
     Ok(())
 }

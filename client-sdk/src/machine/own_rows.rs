@@ -3,15 +3,16 @@
 use sordino_crypto::rollback::{OwnRow, Sent, Verdict, judge};
 use sordino_protocol::{Header, hash::Hash};
 
+use super::changes::placed as placed_change;
 use super::receive::{Receiver, Taken};
 use super::rollback::{begin_recovery, stop};
 use super::send::changed;
 use super::timeline::{Reached, show};
 use super::{Content, Happening, TimelineItem};
 use crate::error::Error;
-use crate::store::{Progress, Tx};
+use crate::store::{ItemKind, Progress, Tx};
 
-/// The log has a row of this device.
+/// The log has a row of this device; whether its key is worth keeping.
 pub(super) fn own_row(
     receiver: &Receiver<'_>,
     tx: &Tx<'_>,
@@ -19,7 +20,7 @@ pub(super) fn own_row(
     header: &Header,
     env_hash: Hash,
     taken: &mut Taken,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let conversation = receiver.conversation;
     let id = header.client_message_id;
     let versions = tx.versions(conversation, header.counter)?;
@@ -52,11 +53,15 @@ pub(super) fn own_row(
         tx.set_counter(conversation, header.counter)?;
     }
     let Some(item) = tx.own_item(conversation, id)? else {
+        let change = tx.own_change(conversation, id)?;
         // A message of class control has no item; of a lost copy nothing is known.
-        if !sequenced {
+        if !sequenced && change.is_none() {
             receiver.unreadable(tx, seq, Some(header), "lost_copy", taken)?;
         }
-        return Ok(());
+        return match change {
+            Some(change) => placed_change(tx, change, seq, given_up, taken),
+            None => Ok(true),
+        };
     };
     let (progress, code) = if given_up {
         (Progress::Failed, item.code.as_str())
@@ -64,12 +69,17 @@ pub(super) fn own_row(
         (Progress::Accepted, "")
     };
     tx.update_item(item.item, seq, progress, code)?;
-    let before = tx
-        .conversation(conversation)?
-        .map(|held| show(item, Reached::of(Some(&held))));
-    let happening = changed(tx, conversation, id)?.map(|now| placed(before.as_ref(), now));
-    taken.happenings.extend(happening);
-    Ok(())
+    tx.start_timer(item.item, receiver.now_ms)?;
+    let is_erased = item.kind == ItemKind::Erased;
+    // Now it can be named.
+    taken.answers |= is_erased;
+    let held = tx.conversation(conversation)?;
+    let before = held.map(|held| show(tx, item, Reached::of(Some(&held))));
+    let before = before.transpose()?;
+    let now = changed(tx, conversation, id)?;
+    let happenings = now.into_iter().map(|now| placed(before.as_ref(), now));
+    taken.happenings.extend(happenings);
+    Ok(!is_erased)
 }
 
 /// The relay's acceptance may have told the state already.

@@ -51,6 +51,7 @@ pub(super) fn came(
     conversation: ConversationId,
     (seq, is_own): (u64, bool),
     receipt: &pb::ReadReceipt,
+    now_ms: u64,
     happenings: &mut Vec<Happening>,
 ) -> Result<(), Error> {
     let Some(held) = tx.conversation(conversation)? else {
@@ -63,6 +64,7 @@ pub(super) fn came(
         .min(UNPLACED - 1);
     if is_own {
         tx.raise_receipt(conversation, upto)?;
+        tx.start_timers(conversation, upto, now_ms)?;
         if tx.raise_read(conversation, upto)? {
             happenings.push(Happening::ConversationChanged(conversation));
         }
@@ -79,6 +81,8 @@ pub(super) fn came(
     let read = items
         .into_iter()
         .filter(|item| item.progress == Progress::Accepted);
-    happenings.extend(read.map(|item| Happening::Changed(show(item, reached))));
+    for item in read {
+        happenings.push(Happening::Changed(show(tx, item, reached)?));
+    }
     Ok(())
 }

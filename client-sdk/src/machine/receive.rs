@@ -9,16 +9,17 @@ use sordino_crypto::{
 use sordino_protocol::{Class, Code, ConversationId, Header, UserId, hash, pb};
 
 use super::causes::bad_word;
+use super::changes::{self, Written};
 use super::notes::Notes;
 use super::own_devices::{ask_for_keys, heard};
 use super::own_rows::own_row;
 use super::receipts;
 use super::send::wants_attention;
-use super::timeline::{add, blank, message};
+use super::timeline::{add, blank};
 use super::view::StoreView;
 use super::{Happening, Machine, registered};
 use crate::error::Error;
-use crate::store::{Durability, ItemKind, Row, RowKind, StoredAccount, StoredItem, Tx, UNPLACED};
+use crate::store::{Durability, ItemKind, Row, RowKind, StoredAccount, StoredItem, Tx};
 use crate::sync::{Arrival, arrival};
 
 /// What became of rows.
@@ -140,10 +141,11 @@ impl Machine {
     }
 }
 
-/// What devices say to each other goes into no backup.
+/// What devices say to each other goes into no backup, nor what does not last.
 fn kept_key<'a>(header: Option<&Header>, message: &'a Message) -> Option<&'a Secret<32>> {
     let of_people = header.is_some_and(|header| header.class == Class::Message);
-    of_people.then_some(&message.opened.content_key)
+    let lasts = message.opened.content.timer_s == 0;
+    (of_people && lasts).then_some(&message.opened.content_key)
 }
 
 pub(super) struct Receiver<'a> {
@@ -230,8 +232,9 @@ impl Receiver<'_> {
                 stored.kind = RowKind::Own;
                 if let Some(header) = header {
                     own_key = tx.envelope_key(self.conversation, &found.env_hash)?;
-                    stored.content_key = own_key.as_ref();
-                    own_row(self, tx, row.seq, header, found.env_hash, taken)?;
+                    if own_row(self, tx, row.seq, header, found.env_hash, taken)? {
+                        stored.content_key = own_key.as_ref();
+                    }
                 }
             }
             Outcome::NotForMe => stored.kind = RowKind::NotForMe,
@@ -292,30 +295,27 @@ impl Receiver<'_> {
         taken: &mut Taken,
     ) -> Result<(), Error> {
         let content = &found.opened.content;
-        if let (Class::Message, Some(pb::content::Body::Text(text))) = (header.class, &content.body)
-        {
-            let by = (
-                header.sender,
-                header.sender_device,
-                header.client_message_id,
-            );
-            let mut item = message(
-                self.conversation,
+        let mine = header.sender == self.me.user;
+        // Who is blocked may still take back what they wrote.
+        if mine || header.class == Class::Erase || !tx.decision(self.peer)?.blocked {
+            let written = Written {
+                conversation: self.conversation,
                 seq,
-                by,
-                (text.text.clone(), content.sent_ms.min(UNPLACED)),
-                self.now_ms,
-                found.removed_sender,
-            );
+                header,
+                content,
+                at_ms: self.now_ms,
+                removed_sender: found.removed_sender,
+                mine,
+            };
+            let shown = changes::written(tx, &written)?;
             // Written on another device of this user: nobody is to be told of it.
-            item.mine = header.sender == self.me.user;
-            let told = match item.mine {
+            let told = match mine {
                 true => Happening::Added,
                 false => Happening::Received,
             };
-            if item.mine || !tx.decision(self.peer)?.blocked {
-                taken.happenings.extend(add(tx, item)?.map(told));
-            }
+            taken.happenings.extend(shown.added.map(told));
+            let updated = shown.updated.into_iter().map(Happening::Updated);
+            taken.happenings.extend(updated);
         }
         if let (Class::Control, Some(pb::content::Body::ReadReceipt(receipt))) =
             (header.class, &content.body)
@@ -323,8 +323,15 @@ impl Receiver<'_> {
             && !found.removed_sender
             && self.peer != self.me.user
         {
-            let place = (seq, header.sender == self.me.user);
-            receipts::came(tx, self.conversation, place, receipt, &mut taken.happenings)?;
+            let happenings = &mut taken.happenings;
+            receipts::came(
+                tx,
+                self.conversation,
+                (seq, mine),
+                receipt,
+                self.now_ms,
+                happenings,
+            )?;
         }
         if (header.class, self.peer) == (Class::Control, self.me.user)
             && let Some(body) = &content.body

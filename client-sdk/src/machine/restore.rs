@@ -5,19 +5,16 @@
 
 use sordino_crypto::{backup::Entry, message::open_content, vault::BackupKeys};
 use sordino_protocol::{
-    Class, ConversationId, DeviceId, Header, UserId,
+    ConversationId, DeviceId, Header, UserId,
     batch::{Head, batch_hash},
     hash::{Hash, env_hash, sha256},
     http::HistoryRow,
-    pb,
 };
 
-use super::timeline::{add, message};
+use super::changes::{self, Written};
 use super::{Happening, Machine, registered};
 use crate::error::Error;
-use crate::store::{
-    ChainToRead, Durability, Passes, RestoreProgress, RowKind, StoredAccount, Tx, UNPLACED,
-};
+use crate::store::{ChainToRead, Durability, Passes, RestoreProgress, RowKind, StoredAccount, Tx};
 
 /// After each pass but the last: how long later what came in the meantime is looked for. Other devices add what they have with some
 /// delay, and a device that is offline adds it when it is back.
@@ -311,21 +308,21 @@ fn open_row(
         return Ok(Opened::Nothing);
     };
     tx.row_restored(conversation, seq, &entry.content_key)?;
-    if let (Class::Message, Some(pb::content::Body::Text(text))) = (parsed.class, opened.body) {
-        let by = (
-            parsed.sender,
-            parsed.sender_device,
-            parsed.client_message_id,
-        );
-        let sent_ms = opened.sent_ms.min(UNPLACED);
-        let at_ms = sent_ms.min(now_ms);
-        let mut item = message(conversation, seq, by, (text.text, sent_ms), at_ms, false);
-        item.mine = parsed.sender == me.user;
-        if let Some(item) = add(tx, item)? {
-            tx.count_restored()?;
-            happenings.push(Happening::Restored(item));
-        }
+    let written = Written {
+        conversation,
+        seq,
+        header: &parsed,
+        content: &opened,
+        at_ms: opened.sent_ms.min(now_ms),
+        removed_sender: false,
+        mine: parsed.sender == me.user,
+    };
+    let shown = changes::written(tx, &written)?;
+    if shown.added.is_some() {
+        tx.count_restored()?;
     }
+    let all = shown.added.into_iter().chain(shown.updated);
+    happenings.extend(all.map(Happening::Restored));
     Ok(Opened::Shown)
 }
 

@@ -38,6 +38,10 @@ pub(super) fn begin_recovery(
             if let Some(item) = item.filter(|_| !entry.given_up) {
                 tx.update_item(item.item, UNPLACED, Progress::Held, "")?;
             }
+            let change = tx.own_change(conversation.id, entry.client_message_id)?;
+            if let Some(change) = change.filter(|_| !entry.given_up) {
+                tx.update_change(change.change, UNPLACED, Progress::Held)?;
+            }
         }
         // Counters of what was not sequenced are free again; own rows raise it.
         let own = tx.own_last_counter(conversation.id)?;

@@ -54,7 +54,7 @@ impl Machine {
                 let held = held.ok_or_else(|| Error::new(Code::StoreDamaged, "a conversation"))?;
                 Ok(Found {
                     ranges: terms.ranges(&item.text),
-                    item: show(item, Reached::of(Some(&held))),
+                    item: show(tx, item, Reached::of(Some(&held)))?,
                     peer: held.peer,
                     username: tx.name(held.peer)?,
                     key,

@@ -1,8 +1,9 @@
 //! Sending: stored at once, encrypted at once where that can be done, else held.
 
 use prost::Message;
-use sordino_protocol::{Class, ClientMessageId, Code, ConversationId, UserId, hash, limits, pb};
+use sordino_protocol::{Class, ClientMessageId, Code, ConversationId, UserId, hash, pb};
 
+use super::changes::{self, check_text, refreshed, to_pb};
 use super::encrypt::{Need, ready, renewals_due};
 use super::notes::Notes;
 use super::sessions::put_control;
@@ -10,11 +11,35 @@ use super::timeline::{Reached, TimelineItem, show};
 use super::{Happening, Machine, registered};
 use crate::error::Error;
 use crate::store::{
-    Conversation, Durability, Entry, ItemKind, Progress, StoredAccount, StoredItem, Tx, UNPLACED,
+    Change, Conversation, Durability, Entry, ItemKind, MessageRef, Progress, StoredAccount,
+    StoredItem, Tx, UNPLACED,
 };
 
 /// Messages that one transaction encrypts.
 const BATCH: u32 = 256;
+
+/// A message to send.
+#[derive(Clone, Copy)]
+pub struct NewMessage<'a> {
+    /// To whom.
+    pub peer: UserId,
+    /// What it says.
+    pub text: &'a str,
+    /// The message that it answers.
+    pub reply_to: Option<ClientMessageId>,
+}
+
+impl<'a> NewMessage<'a> {
+    /// One that answers none.
+    #[cfg(test)]
+    pub fn new(peer: UserId, text: &'a str) -> Self {
+        Self {
+            peer,
+            text,
+            reply_to: None,
+        }
+    }
+}
 
 /// A message that is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,21 +59,17 @@ impl Machine {
     /// All of them or none.
     ///
     /// # Errors
-    /// `NotRegistered`, `TwoCopies`, `TextEmpty`, `TextTooLong`; those of the store.
+    /// `NotRegistered`, `TwoCopies`, `TextEmpty`, `TextTooLong`, `UnknownMessage` where one answers a message that is not here; those of
+    /// the store.
     pub fn send_many(
         &mut self,
-        drafts: &[(UserId, &str)],
+        drafts: &[NewMessage<'_>],
         now_ms: u64,
     ) -> Result<Vec<Sent>, Error> {
         let me = registered(self.account.as_ref())?;
         let notes = &self.notes;
-        for (_, text) in drafts {
-            if text.is_empty() {
-                return Err(Error::new(Code::TextEmpty, ""));
-            }
-            if text.len() > limits::TEXT_BYTES {
-                return Err(Error::new(Code::TextTooLong, ""));
-            }
+        for draft in drafts {
+            check_text(draft.text)?;
         }
         self.store.transaction(Durability::Synced, |tx| {
             if tx.rollback_state()?.stopped {
@@ -56,10 +77,20 @@ impl Machine {
             }
             let mut conversations = Vec::new();
             let mut names = Vec::new();
-            for (peer, text) in drafts {
-                let conversation = hash::conversation_id(me.user, *peer);
-                tx.ensure_conversation(conversation, *peer)?;
-                names.push((conversation, hold(tx, me, conversation, text, now_ms)?));
+            for draft in drafts {
+                let conversation = hash::conversation_id(me.user, draft.peer);
+                tx.ensure_conversation(conversation, draft.peer)?;
+                let reply_to = match draft.reply_to {
+                    Some(id) => tx.message_called(conversation, id, false)?.name(),
+                    None => None,
+                };
+                let held = Held {
+                    kind: ItemKind::Message,
+                    text: draft.text,
+                    reply_to,
+                    timer_s: tx.timer(conversation)?,
+                };
+                names.push((conversation, hold(tx, me, conversation, held, now_ms)?));
                 if !conversations.contains(&conversation) {
                     conversations.push(conversation);
                 }
@@ -77,7 +108,7 @@ impl Machine {
                         conversation,
                         client_message_id,
                         encrypted: item.progress == Progress::Outbox,
-                        item: show(item, Reached::default()),
+                        item: show(tx, item, Reached::default())?,
                     })
                 })
                 .collect()
@@ -93,8 +124,9 @@ impl Machine {
         let me = registered(self.account.as_ref())?;
         self.store.read(|tx| {
             let conversation = hash::conversation_id(me.user, peer);
-            let waits =
-                !tx.held(conversation, 1)?.is_empty() || !tx.stale(conversation, 1)?.is_empty();
+            let waits = !tx.held(conversation, 1)?.is_empty()
+                || !tx.stale(conversation, 1)?.is_empty()
+                || !tx.held_changes(conversation, 1)?.is_empty();
             if !may_encrypt(tx)? {
                 return Ok(Need::Nothing);
             }
@@ -144,11 +176,19 @@ fn may_encrypt(tx: &Tx<'_>) -> Result<bool, Error> {
     Ok(!state.recovering && !state.stopped)
 }
 
-fn hold(
+/// What the user says, before it is encrypted.
+pub(super) struct Held<'a> {
+    pub(super) kind: ItemKind,
+    pub(super) text: &'a str,
+    pub(super) reply_to: Option<MessageRef>,
+    pub(super) timer_s: u32,
+}
+
+pub(super) fn hold(
     tx: &Tx<'_>,
     me: &StoredAccount,
     conversation: ConversationId,
-    text: &str,
+    held: Held<'_>,
     now_ms: u64,
 ) -> Result<ClientMessageId, Error> {
     let id = ClientMessageId::from_bytes(rand::random());
@@ -156,16 +196,20 @@ fn hold(
         item: 0,
         conversation,
         place: UNPLACED,
-        kind: ItemKind::Message,
+        kind: held.kind,
         author: Some(me.user),
         author_device: Some(me.device),
         client_message_id: Some(id),
         mine: true,
-        text: text.to_owned(),
+        text: held.text.to_owned(),
         sent_ms: now_ms,
         at_ms: now_ms,
         progress: Progress::Held,
         code: String::new(),
+        reply_to: held.reply_to,
+        edited: false,
+        timer_s: held.timer_s,
+        expires_ms: None,
     })?;
     Ok(id)
 }
@@ -189,7 +233,9 @@ pub(super) fn encrypt_waiting(
     };
     let accepted = conversation.counter > 0 || !held.is_empty();
     let answers = accepted && wants_attention(tx, notes, conversation.peer)?;
-    if (stale.is_empty() && held.is_empty() && !answers) || !may_encrypt(tx)? {
+    let changes = stale.is_empty() && !tx.held_changes(id, 1)?.is_empty();
+    let nothing = stale.is_empty() && held.is_empty() && !changes && !answers;
+    if nothing || !may_encrypt(tx)? {
         return Ok(0);
     }
     let Ok(mut ready) = ready(tx, notes, me, conversation.peer, now_ms)? else {
@@ -202,11 +248,27 @@ pub(super) fn encrypt_waiting(
         }
         done += 1;
     }
+    let mut fails = false;
     for item in &held {
         let entry = text_entry(tx, me, &conversation, item)?;
         tx.outbox_put(id, &entry)?;
         tx.update_item(item.item, UNPLACED, Progress::Outbox, "")?;
         // Where a session fails, the message has its counter and waits as a stale one.
+        fails = !ready.encrypt(tx, me, &conversation, &entry, now_ms)?;
+        if fails {
+            break;
+        }
+        done += 1;
+    }
+    // After the messages that they are of.
+    let changes = match stale.is_empty() && !fails {
+        true => tx.held_changes(id, BATCH)?,
+        false => Vec::new(),
+    };
+    for change in &changes {
+        let entry = change_entry(tx, me, &conversation, change)?;
+        tx.outbox_put(id, &entry)?;
+        tx.update_change(change.change, UNPLACED, Progress::Outbox)?;
         if !ready.encrypt(tx, me, &conversation, &entry, now_ms)? {
             break;
         }
@@ -252,15 +314,44 @@ fn text_entry(
     let client_message_id = item
         .client_message_id
         .ok_or_else(|| Error::new(Code::StoreDamaged, "a held message without a name"))?;
-    let text = pb::Text {
-        text: item.text.clone(),
+    let body = match item.kind {
+        ItemKind::Timer => pb::content::Body::Timer(pb::Timer {
+            seconds: item.timer_s,
+        }),
+        _ => pb::content::Body::Text(pb::Text {
+            text: item.text.clone(),
+            reply_to: item.reply_to.as_ref().map(to_pb),
+        }),
     };
-    let body = pb::content::Body::Text(text);
-    let content = content(tx, me, conversation, item.sent_ms, body)?;
+    let mut content = content(tx, me, conversation, item.sent_ms, body)?;
+    if item.kind == ItemKind::Message {
+        content.timer_s = item.timer_s;
+    }
     Ok(Entry {
         counter: tx.take_counter(conversation.id)?,
         client_message_id,
         class: Class::Message as u8,
+        target: None,
+        content: content.encode_to_vec(),
+        given_up: false,
+    })
+}
+
+/// What is said of a message takes its counter; it lasts as long as that.
+fn change_entry(
+    tx: &Tx<'_>,
+    me: &StoredAccount,
+    conversation: &Conversation,
+    change: &Change,
+) -> Result<Entry, Error> {
+    let (class, body) = changes::body(tx, change)?;
+    let mut content = content(tx, me, conversation, change.sent_ms, body)?;
+    let of = tx.item_named(conversation.id, change.of)?;
+    content.timer_s = of.map_or(0, |of| of.timer_s);
+    Ok(Entry {
+        counter: tx.take_counter(conversation.id)?,
+        client_message_id: change.name.id,
+        class: class as u8,
         target: None,
         content: content.encode_to_vec(),
         given_up: false,
@@ -284,19 +375,24 @@ pub(super) fn content(
             seq: conversation.cursor,
             env_hash: env_hash.to_vec().into(),
         }),
+        timer_s: 0,
         body: Some(body),
     })
 }
 
-/// An own message as it is shown now.
+/// An own message as it is shown now, or the one of which it says something.
 pub(super) fn changed(
     tx: &Tx<'_>,
     conversation: ConversationId,
     id: ClientMessageId,
-) -> Result<Option<Happening>, Error> {
+) -> Result<Vec<Happening>, Error> {
     let Some(item) = tx.own_item(conversation, id)? else {
-        return Ok(None);
+        let Some(change) = tx.own_change(conversation, id)? else {
+            return Ok(Vec::new());
+        };
+        let items = refreshed(tx, conversation, change.of)?;
+        return Ok(items.into_iter().map(Happening::Updated).collect());
     };
     let reached = Reached::of(tx.conversation(conversation)?.as_ref());
-    Ok(Some(Happening::Changed(show(item, reached))))
+    Ok(vec![Happening::Changed(show(tx, item, reached)?)])
 }

@@ -3,8 +3,9 @@
 use sordino_protocol::{ClientMessageId, Code, ConversationId, DeviceId, UserId};
 
 use super::Machine;
+use super::changes::reactions;
 use crate::error::Error;
-use crate::store::{Conversation, ItemKind, Progress, StoredItem, Tx, UNPLACED};
+use crate::store::{Conversation, ItemKind, MessageRef, Progress, StoredItem, Tx, UNPLACED};
 
 /// Where an item stands. It orders the items of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,6 +54,30 @@ pub enum Content {
         state: SendState,
         /// Its device was removed from the author's list before it came.
         removed_sender: bool,
+        /// The message that it answers.
+        reply_to: Option<Quote>,
+        /// It said something else at first.
+        edited: bool,
+        /// How people like it: one of each.
+        reactions: Vec<(UserId, String)>,
+        /// Seconds that it lasts, from when it is sent or read; 0: for ever.
+        timer_s: u32,
+        /// When it ends, once that is known.
+        expires_ms: Option<u64>,
+    },
+    /// A message that its author has erased.
+    Erased {
+        /// Who wrote it.
+        author: Option<UserId>,
+        /// Written by the user of this device, on whichever device.
+        mine: bool,
+    },
+    /// Somebody set how long messages last from there on.
+    Timer {
+        /// Who.
+        author: UserId,
+        /// Seconds; 0: for ever.
+        seconds: u32,
     },
     /// A row that cannot be shown.
     Undecryptable {
@@ -72,6 +97,17 @@ pub enum Content {
         /// When it was noticed.
         noticed_ms: u64,
     },
+}
+
+/// A message that another one answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quote {
+    /// The author's name for it.
+    pub id: ClientMessageId,
+    /// Who wrote it.
+    pub author: UserId,
+    /// What it says now; `None` where it is not here, or not any more.
+    pub text: Option<String>,
 }
 
 /// How far an own message has come.
@@ -111,10 +147,21 @@ impl Reached {
 }
 
 /// An item as it is shown, where the other person has come so far.
-pub(super) fn show(item: StoredItem, reached: Reached) -> TimelineItem {
+pub(super) fn show(tx: &Tx<'_>, item: StoredItem, reached: Reached) -> Result<TimelineItem, Error> {
     let nobody = UserId::from_bytes([0; 16]);
     let content = match item.kind {
         ItemKind::Message => Content::Message {
+            reply_to: match item.reply_to {
+                Some(of) => Some(quote(tx, item.conversation, of)?),
+                None => None,
+            },
+            edited: item.edited,
+            reactions: match item.name() {
+                Some(name) => reactions(tx, item.conversation, name)?,
+                None => Vec::new(),
+            },
+            timer_s: item.timer_s,
+            expires_ms: item.expires_ms,
             id: item
                 .client_message_id
                 .unwrap_or(ClientMessageId::from_bytes([0; 16])),
@@ -129,6 +176,14 @@ pub(super) fn show(item: StoredItem, reached: Reached) -> TimelineItem {
             author: item.author,
             cause: item.code,
         },
+        ItemKind::Erased => Content::Erased {
+            author: item.author,
+            mine: item.mine,
+        },
+        ItemKind::Timer => Content::Timer {
+            author: item.author.unwrap_or(nobody),
+            seconds: item.timer_s,
+        },
         ItemKind::Gap => Content::Gap,
         ItemKind::KeyChanged => Content::KeyChanged {
             user: item.author.unwrap_or(nobody),
@@ -136,14 +191,24 @@ pub(super) fn show(item: StoredItem, reached: Reached) -> TimelineItem {
             noticed_ms: item.sent_ms,
         },
     };
-    TimelineItem {
+    Ok(TimelineItem {
         conversation: item.conversation,
         position: Position {
             place: item.place,
             item: item.item,
         },
         content,
-    }
+    })
+}
+
+fn quote(tx: &Tx<'_>, conversation: ConversationId, of: MessageRef) -> Result<Quote, Error> {
+    let quoted = tx.item_named(conversation, of)?;
+    let quoted = quoted.filter(|item| item.kind == ItemKind::Message);
+    Ok(Quote {
+        id: of.id,
+        author: of.author,
+        text: quoted.map(|item| item.text),
+    })
 }
 
 fn state(item: &StoredItem, reached: Reached) -> SendState {
@@ -180,6 +245,10 @@ pub(super) fn blank(
         at_ms,
         progress: Progress::Accepted,
         code: String::new(),
+        reply_to: None,
+        edited: false,
+        timer_s: 0,
+        expires_ms: None,
     }
 }
 
@@ -216,7 +285,7 @@ pub(super) fn add(tx: &Tx<'_>, item: StoredItem) -> Result<Option<TimelineItem>,
         item: number,
         ..item
     };
-    Ok(Some(show(item, Reached::of(held.as_ref()))))
+    show(tx, item, Reached::of(held.as_ref())).map(Some)
 }
 
 /// Notes that someone's keys changed, where a conversation with them exists.
@@ -254,7 +323,8 @@ impl Machine {
             let reached = Reached::of(tx.conversation(conversation)?.as_ref());
             let before = before.map(|p| (p.place.min(UNPLACED), p.item.min(UNPLACED)));
             let items = tx.items_before(conversation, before, limit)?;
-            Ok(items.into_iter().map(|item| show(item, reached)).collect())
+            let items = items.into_iter().map(|item| show(tx, item, reached));
+            items.collect()
         })
     }
 }

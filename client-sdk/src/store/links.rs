@@ -68,10 +68,12 @@ impl Tx<'_> {
     pub fn owe_history(&self, device: DeviceId, since_ms: u64, now_ms: u64) -> Result<(), Error> {
         self.run(
             "INSERT INTO history_owed (device, place, conversation, seq)
-             SELECT ?1, row_number() OVER (ORDER BY t.at_ms DESC, t.item DESC)
+             SELECT ?1, row_number() OVER (ORDER BY t.at_ms DESC, t.place DESC)
                  + (SELECT coalesce(max(place), 0) FROM history_owed WHERE device = ?1), t.conversation, t.place
-             FROM timeline t JOIN rows r ON r.conversation = t.conversation AND r.seq = t.place
-             WHERE t.kind = 1 AND t.at_ms >= ?2 AND r.content_key IS NOT NULL AND r.env_hash IS NOT NULL",
+             FROM (SELECT conversation, place, at_ms FROM timeline WHERE kind IN (1, 6) AND at_ms >= ?2
+                 UNION ALL SELECT conversation, place, at_ms FROM changes WHERE at_ms >= ?2) t
+             JOIN rows r ON r.conversation = t.conversation AND r.seq = t.place
+             WHERE r.content_key IS NOT NULL AND r.env_hash IS NOT NULL",
             params![device.as_bytes(), N(since_ms)],
         )?;
         self.run(

@@ -2,6 +2,7 @@
 
 mod account;
 mod backup;
+mod changes;
 mod contacts;
 mod conversations;
 mod key;
@@ -28,6 +29,7 @@ use sordino_protocol::error::Code;
 use crate::error::Error;
 pub use account::{NextKeys, RollbackState, SharedKeys, StoredAccount, Unsettled, VaultOpeners};
 pub use backup::{Chain, ChainToRead, Passes, RestoreProgress, Upload};
+pub use changes::{Change, ChangeKind};
 pub use contacts::{Decision, Seen};
 pub use conversations::Conversation;
 pub use key::{FileKey, FixedKey, KeyStore, StoreKey};
@@ -35,7 +37,7 @@ pub use links::Linked;
 pub use log::{Row, RowKind};
 pub use outbox::{Entry, Envelope, Outgoing};
 pub use sessions::StoredSession;
-pub use timeline::{ItemKind, Progress, StoredItem, UNPLACED};
+pub use timeline::{ItemKind, MessageRef, Progress, StoredItem, UNPLACED};
 
 /// What a committed transaction survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -23,6 +23,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0007_contacts.sql"),
     include_str!("../../migrations/0010_receipts.sql"),
     include_str!("../../migrations/0011_search.sql"),
+    include_str!("../../migrations/0017_messages.sql"),
 ];
 
 /// The size of a page, SQLCipher's default.

@@ -4,7 +4,7 @@ use rusqlite::{Connection, functions::FunctionFlags, params};
 use sordino_protocol::ConversationId;
 
 use super::sql::N;
-use super::timeline::{COLUMNS, StoredItem, UNPLACED, stored};
+use super::timeline::{COLUMNS, StoredItem, UNPLACED, WIDTH, stored};
 use super::{Tx, failed};
 use crate::error::Error;
 use crate::words::indexed;
@@ -42,7 +42,7 @@ impl Tx<'_> {
                 within.as_ref().map(ConversationId::as_bytes),
                 limit,
             ],
-            |row| Ok((row.get::<_, N>(13)?.0, stored(row)?)),
+            |row| Ok((row.get::<_, N>(WIDTH)?.0, stored(row)?)),
         )
     }
 

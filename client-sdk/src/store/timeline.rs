@@ -21,6 +21,21 @@ pub enum ItemKind {
     Gap = 3,
     /// Someone's keys changed.
     KeyChanged = 4,
+    /// A message that its author has erased.
+    Erased = 5,
+    /// Somebody set how long messages last: [`StoredItem::timer_s`].
+    Timer = 6,
+}
+
+/// Names a message of a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct MessageRef {
+    /// Who wrote it.
+    pub author: UserId,
+    /// With which device.
+    pub device: DeviceId,
+    /// What its author calls it.
+    pub id: ClientMessageId,
 }
 
 /// How far an own message has come.
@@ -65,10 +80,33 @@ pub struct StoredItem {
     pub progress: Progress,
     /// Why it failed or cannot be shown.
     pub code: String,
+    /// The message that it answers.
+    pub reply_to: Option<MessageRef>,
+    /// It says something else than at first.
+    pub edited: bool,
+    /// Seconds that it lasts; 0: for ever.
+    pub timer_s: u32,
+    /// When it ends, once that is known.
+    pub expires_ms: Option<u64>,
+}
+
+impl StoredItem {
+    /// Its name, of a message.
+    #[must_use]
+    pub fn name(&self) -> Option<MessageRef> {
+        Some(MessageRef {
+            author: self.author?,
+            device: self.author_device?,
+            id: self.client_message_id?,
+        })
+    }
 }
 
 pub(super) const COLUMNS: &str = "item, conversation, place, kind, author, author_device, client_message_id, mine, text, \
-                       sent_ms, state, code, at_ms";
+                       sent_ms, state, code, at_ms, reply_author, reply_device, reply_message, original IS NOT NULL, timer_s, \
+                       expires_ms";
+/// How many they are.
+pub(super) const WIDTH: usize = 19;
 
 pub(super) fn stored(row: &Row<'_>) -> rusqlite::Result<StoredItem> {
     let kind = match row.get(3)? {
@@ -76,6 +114,8 @@ pub(super) fn stored(row: &Row<'_>) -> rusqlite::Result<StoredItem> {
         2 => ItemKind::Undecryptable,
         3 => ItemKind::Gap,
         4 => ItemKind::KeyChanged,
+        5 => ItemKind::Erased,
+        6 => ItemKind::Timer,
         other => return Err(rusqlite::Error::IntegralValueOutOfRange(3, other)),
     };
     let progress = match row.get(10)? {
@@ -99,7 +139,26 @@ pub(super) fn stored(row: &Row<'_>) -> rusqlite::Result<StoredItem> {
         progress,
         code: row.get(11)?,
         at_ms: row.get::<_, N>(12)?.0,
+        reply_to: reference(row, 13)?,
+        edited: row.get(16)?,
+        timer_s: row.get(17)?,
+        expires_ms: row.get::<_, Option<N>>(18)?.map(|n| n.0),
     })
+}
+
+/// The name of a message in three columns from `at` on.
+pub(super) fn reference(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<MessageRef>> {
+    let author = row.get::<_, Option<_>>(at)?;
+    let device = row.get::<_, Option<_>>(at + 1)?;
+    let id = row.get::<_, Option<_>>(at + 2)?;
+    let (Some(author), Some(device), Some(id)) = (author, device, id) else {
+        return Ok(None);
+    };
+    Ok(Some(MessageRef {
+        author: UserId::from_bytes(author),
+        device: DeviceId::from_bytes(device),
+        id: ClientMessageId::from_bytes(id),
+    }))
 }
 
 impl Tx<'_> {
@@ -107,8 +166,8 @@ impl Tx<'_> {
     pub fn add_item(&self, item: &StoredItem) -> Result<Option<u64>, Error> {
         self.one(
             "INSERT INTO timeline (conversation, place, kind, author, author_device, client_message_id,
-                 mine, text, sent_ms, state, code, at_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+                 mine, text, sent_ms, state, code, at_ms, reply_author, reply_device, reply_message, timer_s, expires_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
              ON CONFLICT DO NOTHING RETURNING item",
             params![
                 item.conversation.as_bytes(),
@@ -123,6 +182,11 @@ impl Tx<'_> {
                 item.progress as i64,
                 item.code,
                 N(item.at_ms.min(UNPLACED)),
+                item.reply_to.as_ref().map(|of| of.author.as_bytes()),
+                item.reply_to.as_ref().map(|of| of.device.as_bytes()),
+                item.reply_to.as_ref().map(|of| of.id.as_bytes()),
+                item.timer_s,
+                item.expires_ms.map(|at| N(at.min(UNPLACED))),
             ],
             |row| row.get::<_, N>(0).map(|n| n.0),
         )

@@ -29,7 +29,11 @@ fn text(text: &str) -> pb::Content {
         sender: ALICE.to_pb(),
         sender_device: DEVICE.to_pb(),
         after: None,
-        body: Some(pb::content::Body::Text(pb::Text { text: text.into() })),
+        timer_s: 0,
+        body: Some(pb::content::Body::Text(pb::Text {
+            text: text.into(),
+            reply_to: None,
+        })),
     }
 }
 

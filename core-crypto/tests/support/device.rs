@@ -170,7 +170,11 @@ impl Device {
             sender: self.peer.user.to_pb(),
             sender_device: self.peer.device.to_pb(),
             after: None,
-            body: Some(pb::content::Body::Text(pb::Text { text: text.into() })),
+            timer_s: 0,
+            body: Some(pb::content::Body::Text(pb::Text {
+                text: text.into(),
+                reply_to: None,
+            })),
         }
     }
 

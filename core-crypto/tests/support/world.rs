@@ -129,7 +129,10 @@ impl World {
 }
 
 fn text() -> Body {
-    Body::Text(pb::Text { text: "x".into() })
+    Body::Text(pb::Text {
+        text: "x".into(),
+        reply_to: None,
+    })
 }
 
 impl Side {

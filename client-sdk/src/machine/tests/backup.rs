@@ -10,7 +10,7 @@ use sordino_protocol::{
     limits,
 };
 
-use super::{acquainted, phone::Phone, relay::Relay};
+use super::{NOW, acquainted, phone::Phone, relay::Relay};
 use crate::machine::{BatchToPut, Happening, NextRestore};
 use crate::store::ChainToRead;
 
@@ -256,7 +256,7 @@ fn a_new_phone_shows_what_was_before_it_and_looks_twice_more() {
     rows(&mut tablet, &bob, &shown);
     assert_eq!(tablet.shown(bob.user), SHOWN);
     let conversation = tablet.conversation(bob.user);
-    let read = tablet.machine().mark_read(conversation, 2).unwrap();
+    let read = tablet.machine().mark_read(conversation, 2, NOW).unwrap();
     assert!(read.is_empty(), "up to there, and no further");
     let conversations = tablet.machine().conversations().unwrap();
     let with_bob = conversations.iter().find(|row| row.peer == bob.user);
@@ -426,4 +426,51 @@ fn a_batch_of_another_device_or_number_is_not_the_end_of_a_chain() {
     let chain = ends(&mut tablet, &[(alice.device, second)]).unwrap();
     assert!(take(&mut tablet, &chain, &[&batch]), "and which");
     assert!(tablet.shown(bob.user).is_empty());
+}
+
+#[test]
+fn what_was_said_of_messages_comes_back_with_them_and_what_was_erased_does_not() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    talk(&mut relay, &mut alice, &mut bob, &["one", "secret"]);
+    let now = alice.now;
+    let one = alice.named(b, "one");
+    alice.machine().edit(b, one, "two", now).unwrap();
+    alice.machine().edit(b, one, "three", now).unwrap();
+    let three = bob.named(a, "one");
+    alice.sync(&mut relay, b);
+    bob.sync(&mut relay, a);
+    bob.machine().react(a, three, "👍", now).unwrap();
+    bob.sync(&mut relay, a);
+    alice.sync(&mut relay, b);
+    let secret = alice.named(b, "secret");
+    alice.machine().erase(b, secret, now).unwrap();
+    alice.sync(&mut relay, b);
+    let before = relay.last_seq(alice.conversation(b)) + 1;
+    let batch = stored(&mut alice);
+    let mut tablet = alice.join(&mut relay);
+    tablet.pull(&relay, b);
+    tablet.machine().caught_up(now).unwrap();
+    assert_eq!(tablet.shown(b), ["! no_content"]);
+    ends(&mut tablet, &[(alice.device, end(&batch))]).unwrap();
+    let NextRestore::Batches(chain) = next_restore(&mut tablet) else {
+        panic!("no chain");
+    };
+    assert!(!take(&mut tablet, &chain, &[&batch]));
+    // One by one from the newest down: edits come before what they edit.
+    let rows = history(&relay, &mut tablet, &bob, before);
+    while let NextRestore::Rows(conversation, before) = next_restore(&mut tablet) {
+        let row: Vec<_> = rows
+            .iter()
+            .filter(|row| row.seq + 1 == before)
+            .cloned()
+            .collect();
+        let told = tablet
+            .machine()
+            .take_history(conversation, before, &row, now);
+        assert!(!is_alarm(&told.unwrap()));
+    }
+    let shown = tablet.shown(b);
+    let expected = [SHOWN[0], SHOWN[1], "> three (edited) 👍", "! no_content"];
+    assert_eq!(shown, expected);
 }

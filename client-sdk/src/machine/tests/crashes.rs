@@ -1,6 +1,6 @@
 //! The process may die between any two steps.
 
-use super::two;
+use super::{NewMessage, two};
 
 #[test]
 fn a_crash_after_any_step_loses_and_doubles_nothing() {
@@ -69,7 +69,7 @@ fn at_most_64_are_on_their_way_and_bytes_are_bounded() {
     let b = bob.user;
     let conversation = alice.conversation(b);
     let texts: Vec<String> = (0..100).map(|n| n.to_string()).collect();
-    let drafts: Vec<_> = texts.iter().map(|text| (b, text.as_str())).collect();
+    let drafts: Vec<_> = texts.iter().map(|text| NewMessage::new(b, text)).collect();
     let now = alice.now;
     assert_eq!(alice.machine().send_many(&drafts, now).unwrap().len(), 100);
     alice.prepare(&mut relay, b);

@@ -137,7 +137,11 @@ fn send_content(
         sender: user.to_pb(),
         sender_device: device.to_pb(),
         after: None,
-        body: Some(pb::content::Body::Text(pb::Text { text: "x".into() })),
+        timer_s: 0,
+        body: Some(pb::content::Body::Text(pb::Text {
+            text: "x".into(),
+            reply_to: None,
+        })),
     };
     change(&mut content);
     let stored = alice.machine().store.transaction(Durability::Synced, |tx| {

@@ -1,5 +1,6 @@
 mod backup;
 mod chains;
+mod changes;
 mod contacts;
 mod crashes;
 mod extremes;
@@ -16,7 +17,7 @@ mod straight;
 
 use sordino_protocol::UserId;
 
-use super::{Machine, send::Sent};
+use super::{Machine, NewMessage, send::Sent};
 use crate::error::Error;
 use phone::Phone;
 use relay::Relay;
@@ -26,7 +27,7 @@ const DAY: u64 = 24 * 60 * 60 * 1000;
 
 impl Machine {
     fn send(&mut self, peer: UserId, text: &str, now_ms: u64) -> Result<Sent, Error> {
-        let mut sent = self.send_many(&[(peer, text)], now_ms)?;
+        let mut sent = self.send_many(&[NewMessage::new(peer, text)], now_ms)?;
         Ok(sent.remove(0))
     }
 }

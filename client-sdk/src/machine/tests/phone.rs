@@ -9,17 +9,18 @@ use sordino_crypto::{
     lists::{Change, listed},
     vault::{Contents, OpenerSecret, VaultId},
 };
-use sordino_protocol::{ConversationId, DeviceId, UserId, http, pb};
+use sordino_protocol::{Class, ClientMessageId, ConversationId, DeviceId, UserId, http, pb};
 use tempfile::TempDir;
 
 use super::NOW;
 use super::relay::Relay;
+use crate::machine::send::content;
 use crate::machine::sessions::put_control;
 use crate::machine::{
     AfterRefusal, Content, Happening, Machine, Need, NewDevice, SendState, Taken,
 };
 use crate::store::{
-    Durability, FixedKey, SharedKeys, Store, StoreKey, StoredAccount, VaultOpeners,
+    Durability, Entry, FixedKey, SharedKeys, Store, StoreKey, StoredAccount, VaultOpeners,
 };
 
 /// Lists that one fetch gives.
@@ -220,6 +221,46 @@ impl Phone {
         put.unwrap();
     }
 
+    /// What a client of another make may send.
+    pub(super) fn write(&mut self, peer: UserId, class: Class, body: pb::content::Body) {
+        self.write_as(
+            peer,
+            class,
+            body,
+            ClientMessageId::from_bytes(rand::random()),
+        );
+    }
+
+    /// The same under a name.
+    pub(super) fn write_as(
+        &mut self,
+        peer: UserId,
+        class: Class,
+        body: pb::content::Body,
+        id: ClientMessageId,
+    ) {
+        let (conversation, now) = (self.conversation(peer), self.now);
+        let put = self.machine().store.transaction(Durability::Synced, |tx| {
+            let (me, held) = (
+                tx.account()?.unwrap(),
+                tx.conversation(conversation)?.unwrap(),
+            );
+            let content = content(tx, &me, &held, now, body)?;
+            tx.outbox_put(
+                conversation,
+                &Entry {
+                    counter: tx.take_counter(conversation)?,
+                    client_message_id: id,
+                    class: class as u8,
+                    target: None,
+                    content: content.encode_to_vec(),
+                    given_up: false,
+                },
+            )
+        });
+        put.unwrap();
+    }
+
     /// Fetches what is missing, and encrypts what waits.
     pub(super) fn prepare(&mut self, relay: &mut Relay, peer: UserId) -> Vec<Happening> {
         let now = self.now;
@@ -328,6 +369,17 @@ impl Phone {
         self.take(relay, peer, &rows)
     }
 
+    /// The name of the message that says this.
+    pub(super) fn named(&mut self, peer: UserId, wanted: &str) -> ClientMessageId {
+        let conversation = self.conversation(peer);
+        let items = self.machine().timeline(conversation, None, 10_000).unwrap();
+        let mut named = items.into_iter().filter_map(|item| match item.content {
+            Content::Message { id, text, .. } if text == wanted => Some(id),
+            _ => None,
+        });
+        named.next().unwrap()
+    }
+
     /// Everything a connection does: pull, fetch, encrypt, transmit, pull.
     pub(super) fn sync(&mut self, relay: &mut Relay, peer: UserId) -> Vec<Happening> {
         let mut happenings = self.pull(relay, peer).happenings;
@@ -348,15 +400,38 @@ impl Phone {
             .into_iter()
             .map(|item| match item.content {
                 Content::Message {
-                    mine, text, state, ..
-                } => match (mine, state) {
-                    (false, _) => format!("< {text}"),
-                    (true, SendState::Pending) => format!("> {text} (pending)"),
-                    (true, SendState::Accepted) => format!("> {text}"),
-                    (true, SendState::Delivered) => format!("> {text} (delivered)"),
-                    (true, SendState::Read) => format!("> {text} (read)"),
-                    (true, SendState::Failed(code)) => format!("> {text} ({})", code.as_str()),
+                    mine,
+                    text,
+                    state,
+                    edited,
+                    reply_to,
+                    reactions,
+                    ..
+                } => {
+                    let mut line = match (mine, state) {
+                        (false, _) => format!("< {text}"),
+                        (true, SendState::Pending) => format!("> {text} (pending)"),
+                        (true, SendState::Accepted) => format!("> {text}"),
+                        (true, SendState::Delivered) => format!("> {text} (delivered)"),
+                        (true, SendState::Read) => format!("> {text} (read)"),
+                        (true, SendState::Failed(code)) => format!("> {text} ({})", code.as_str()),
+                    };
+                    if edited {
+                        line += " (edited)";
+                    }
+                    if let Some(quote) = reply_to {
+                        line += &format!(" [to: {}]", quote.text.unwrap_or_default());
+                    }
+                    for (_, emoji) in reactions {
+                        line += &format!(" {emoji}");
+                    }
+                    line
+                }
+                Content::Erased { mine, .. } => match mine {
+                    true => "> erased".to_owned(),
+                    false => "< erased".to_owned(),
                 },
+                Content::Timer { seconds, .. } => format!("timer {seconds}"),
                 Content::Undecryptable { cause, .. } => format!("! {cause}"),
                 Content::Gap => "gap".to_owned(),
                 Content::KeyChanged { identity, .. } => format!("keys changed, {identity}"),

@@ -1,11 +1,11 @@
 //! Read receipts: who gets them, what they show, who else learns of them.
 
-use super::{Phone, acquainted, two};
+use super::{NOW, Phone, acquainted, two};
 
 fn read(phone: &mut Phone, peer: sordino_protocol::UserId) -> Vec<sordino_protocol::UserId> {
     let (conversation, now) = (phone.conversation(peer), phone.now);
     let upto = phone.machine().cursor(conversation).unwrap();
-    phone.machine().mark_read(conversation, upto).unwrap();
+    phone.machine().mark_read(conversation, upto, NOW).unwrap();
     phone.machine().put_receipts(now).unwrap()
 }
 

@@ -1,6 +1,6 @@
 //! A relay of a few lines: one dense order for each conversation, lists, prekeys given out once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use prost::Message;
@@ -22,6 +22,7 @@ pub(super) struct Relay {
 #[derive(Default)]
 pub(super) struct Log {
     pub(super) rows: Vec<pb::Send>,
+    pub(super) erased: HashSet<u64>,
     counters: HashMap<DeviceId, u64>,
 }
 
@@ -104,6 +105,16 @@ impl Relay {
         }
         if header.counter == *last + 1 {
             *last += 1;
+            for seq in &header.erase {
+                let erased = usize::try_from(*seq - 1)
+                    .ok()
+                    .and_then(|at| log.rows.get_mut(at));
+                if let Some(row) = erased
+                    && Header::parse(&row.header).unwrap().sender == header.sender
+                {
+                    log.erased.insert(*seq);
+                }
+            }
             log.rows.push(send);
         }
         Ok(header)
@@ -141,8 +152,10 @@ impl Relay {
                     message_id: seq,
                     header: send.header.clone(),
                     content_hash: sha256(&send.content).to_vec().into(),
-                    content: (!own).then(|| send.content.clone()),
-                    wrap: wrap.map(|wrap| wrap.payload.clone()),
+                    content: (!own && !log.erased.contains(&seq)).then(|| send.content.clone()),
+                    wrap: wrap
+                        .filter(|_| !log.erased.contains(&seq))
+                        .map(|wrap| wrap.payload.clone()),
                 }
             })
             .collect()

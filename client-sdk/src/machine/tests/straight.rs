@@ -1,6 +1,6 @@
 //! The straight path: two people who write to each other.
 
-use super::{acquainted, phone::Phone, two};
+use super::{NOW, acquainted, phone::Phone, two};
 use crate::machine::{Content, Happening, Need, SendState};
 
 #[test]
@@ -136,7 +136,7 @@ fn what_was_stored_is_there_after_a_restart() {
     bob.sync(&mut relay, a);
     alice.pull(&relay, b);
     alice.machine().delivered(conversation, 1).unwrap();
-    alice.machine().mark_read(conversation, 2).unwrap();
+    alice.machine().mark_read(conversation, 2, NOW).unwrap();
     let name = sordino_protocol::http::User {
         user: b,
         username: "bob".to_owned(),

@@ -42,6 +42,10 @@ fn item(conversation: ConversationId, id: u8, at_ms: u64, text: &str) -> StoredI
         at_ms,
         progress: Progress::Accepted,
         code: String::new(),
+        reply_to: None,
+        edited: false,
+        timer_s: 0,
+        expires_ms: None,
     }
 }
 
