@@ -8,8 +8,8 @@ use crate::{
     app::App,
     clock::Clock,
     model::{
-        Body, Command, Diff, Event, HitLine, Item, Last, MessageId, Peer, Place, Row, State, Trust,
-        UserId,
+        Beside, Body, Command, Diff, Event, HitLine, Item, Last, MessageId, Peer, Place, Row,
+        State, Trust, UserId,
     },
     text::Clean,
     view,
@@ -55,6 +55,8 @@ pub(crate) fn row(id: u8, name: &str, unread: u64) -> Row {
         }),
         unread,
         trust: Trust::default(),
+        draft: String::new(),
+        timer: None,
     }
 }
 
@@ -87,6 +89,7 @@ pub(crate) fn theirs(number: u64, at_ms: i64, text: &str) -> Item {
             id: message_id(number),
             text: Clean::text(text),
             doubt: None,
+            beside: Beside::default(),
         },
     }
 }
@@ -95,7 +98,12 @@ pub(crate) fn mine(number: u64, at_ms: i64, text: &str, state: State) -> Item {
     Item {
         id: number,
         at_ms: Some(at_ms),
-        body: Body::Mine(Clean::text(text), state),
+        body: Body::Mine {
+            id: message_id(number),
+            text: Clean::text(text),
+            state,
+            beside: Beside::default(),
+        },
     }
 }
 
@@ -138,6 +146,8 @@ fn named_key(name: &str) -> KeyEvent {
         "f1" => KeyCode::F(1),
         "f2" => KeyCode::F(2),
         "f3" => KeyCode::F(3),
+        "f4" => KeyCode::F(4),
+        "f5" => KeyCode::F(5),
         letter => KeyCode::Char(letter.chars().next().expect("a key")),
     };
     KeyEvent::new(code, modifiers)

@@ -1,5 +1,7 @@
 //! What the screen shows, in the screen's own words.
 
+use std::time::Duration;
+
 use crate::text::Clean;
 
 pub(crate) use sordino::{DeviceId, MessageId, Position as Place, Trust, UserId};
@@ -60,6 +62,10 @@ pub(crate) struct Row {
     pub(crate) last: Option<Last>,
     pub(crate) unread: u64,
     pub(crate) trust: Trust,
+    /// What was being typed when the program ended.
+    pub(crate) draft: String,
+    /// How long messages last; `None`: for ever.
+    pub(crate) timer: Option<Duration>,
 }
 
 /// The newest message of a conversation.
@@ -105,13 +111,32 @@ pub(crate) enum Body {
         id: MessageId,
         text: Clean,
         doubt: Option<Clean>,
+        beside: Beside,
     },
     /// What this user wrote.
-    Mine(Clean, State),
+    Mine {
+        id: MessageId,
+        text: Clean,
+        state: State,
+        beside: Beside,
+    },
+    /// What its author erased.
+    Erased { mine: bool },
     /// Something the reader should know.
     Notice(Clean),
     /// Something the reader should take care of.
     Warning(Clean),
+}
+
+/// What stands beside a text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Beside {
+    /// What it answers, on one line.
+    pub(crate) quote: Option<Clean>,
+    pub(crate) edited: bool,
+    pub(crate) reactions: Vec<Clean>,
+    /// It does not last.
+    pub(crate) fades: bool,
 }
 
 /// How far a message of one's own has come.
@@ -271,7 +296,19 @@ pub(crate) enum Command {
     Send {
         peer: UserId,
         text: String,
+        reply_to: Option<MessageId>,
     },
+    Edit {
+        peer: UserId,
+        id: MessageId,
+        text: String,
+    },
+    Erase(UserId, MessageId),
+    React(UserId, MessageId, String),
+    Cancel(UserId, MessageId),
+    Retry(UserId, MessageId),
+    SetTimer(UserId, Option<Duration>),
+    SaveDraft(UserId, String),
     LoadOlder(UserId),
     LoadBackTo(UserId, Place),
     Search(String),

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sordino::{
-    Client, Code, ConnectionState, Error, Events, LinkRequest, ListDiff, LiveList, Login,
-    LoginStep, Password, RecoveryKey, SafetyNumber, Unlock, User, VaultSecret,
+    Client, Code, ConnectionState, Conversation, Draft, Error, Events, LinkRequest, ListDiff,
+    LiveList, Login, LoginStep, Password, RecoveryKey, SafetyNumber, Unlock, User, VaultSecret,
 };
 use tokio::{
     sync::mpsc::{self, Sender, UnboundedSender},
@@ -26,7 +26,7 @@ pub(crate) struct Session {
     client: Client,
     news: Sender<Event>,
     /// One after the other: messages keep the order in which they were typed.
-    sends: UnboundedSender<(UserId, String)>,
+    sends: UnboundedSender<(UserId, Draft)>,
     /// Brings the news of the open conversation.
     open: Mutex<Option<AbortHandle>>,
     /// An account whose password was right, and which is still closed.
@@ -229,10 +229,44 @@ impl Session {
                 Some(Event::Found { name, peer })
             }),
             Command::Open(peer) => self.open(peer),
-            Command::Send { peer, text } => {
+            Command::Send {
+                peer,
+                text,
+                reply_to,
+            } => {
+                let draft = Draft::new(text);
+                let draft = match reply_to {
+                    Some(id) => draft.reply_to(id),
+                    None => draft,
+                };
                 // Fails only after the end.
-                let _ = self.sends.send((peer, text));
+                let _ = self.sends.send((peer, draft));
             }
+            Command::Edit { peer, id, text } => self.about(peer, move |conversation| async move {
+                conversation.edit(id, text).await
+            }),
+            Command::Erase(peer, id) => {
+                self.about(peer, move |conversation| async move {
+                    conversation.erase(id).await
+                });
+            }
+            Command::React(peer, id, emoji) => self.about(peer, move |conversation| async move {
+                conversation.react(id, emoji).await
+            }),
+            Command::Cancel(peer, id) => {
+                self.about(peer, move |conversation| async move {
+                    conversation.cancel(id).await
+                });
+            }
+            Command::Retry(peer, id) => self.about(peer, move |conversation| async move {
+                conversation.retry(id).await.map(drop)
+            }),
+            Command::SetTimer(peer, timer) => self.about(peer, move |conversation| async move {
+                conversation.set_timer(timer).await
+            }),
+            Command::SaveDraft(peer, text) => self.about(peer, move |conversation| async move {
+                conversation.save_draft(text).await
+            }),
             Command::LoadOlder(peer) => tell(news, async move {
                 let more = client.conversation(peer).load_older(PAGE).await;
                 let more = more.map(|count| count > 0);
@@ -251,6 +285,18 @@ impl Session {
             // The loop's own.
             Command::Bell | Command::Quit => {}
         }
+    }
+
+    /// Does something in a conversation; what goes wrong is told.
+    fn about<F>(&self, peer: UserId, work: impl FnOnce(Conversation) -> F + Send + 'static)
+    where
+        F: Future<Output = Result<(), Error>> + Send + 'static,
+    {
+        let conversation = self.client.conversation(peer);
+        tell(self.news.clone(), async move {
+            let done = work(conversation).await;
+            done.err().map(|e| Event::Notice(words::error(&e)))
+        });
     }
 
     fn open(&self, peer: UserId) {
@@ -438,11 +484,12 @@ async fn follow_events(client: Client, mut events: Events, news: Sender<Event>) 
 
 async fn send_all(
     client: Client,
-    mut queue: mpsc::UnboundedReceiver<(UserId, String)>,
+    mut queue: mpsc::UnboundedReceiver<(UserId, Draft)>,
     news: Sender<Event>,
 ) {
-    while let Some((peer, text)) = queue.recv().await {
-        if let Err(error) = client.conversation(peer).send(text.as_str()).await {
+    while let Some((peer, draft)) = queue.recv().await {
+        let text = draft.text().to_owned();
+        if let Err(error) = client.conversation(peer).send(draft).await {
             let why = words::error(&error);
             let _ = news.send(Event::SendFailed { peer, text, why }).await;
         }

@@ -1,13 +1,13 @@
 //! What the client says, in words for a person and safe to show.
 
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
 use sordino::{
     Code, ConversationRow, Device, Error, Event as Told, Hit, Message, SendState, TimelineItem,
 };
 
 use crate::{
-    model::{Body, DeviceLine, Event, HitLine, Item, Last, Peer, Row, State},
+    model::{Beside, Body, DeviceLine, Event, HitLine, Item, Last, Peer, Row, State},
     text::Clean,
 };
 
@@ -73,12 +73,48 @@ fn code(code: Code) -> Clean {
     })
 }
 
+/// The units of time, from the longest.
+const UNITS: [(u64, &str, char); 5] = [
+    (7 * 24 * 3600, "week", 'w'),
+    (24 * 3600, "day", 'd'),
+    (3600, "hour", 'h'),
+    (60, "minute", 'm'),
+    (1, "second", 's'),
+];
+
+/// A time in the largest unit that fits.
+pub(crate) fn lasting(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let unit = UNITS
+        .iter()
+        .find(|(unit, ..)| seconds > 0 && seconds.is_multiple_of(*unit));
+    match unit.map(|(unit, name, _)| (seconds / unit, name)) {
+        Some((1, name)) => format!("1 {name}"),
+        Some((count, name)) => format!("{count} {name}s"),
+        None => "no time".to_owned(),
+    }
+}
+
+/// The same as somebody types it: 30s, 5m, 8h, 1d, 2w; `off`: for ever.
+pub(crate) fn typed_time(typed: &str) -> Option<Option<Duration>> {
+    let typed = typed.trim().to_lowercase();
+    if typed == "off" || typed == "0" {
+        return Some(None);
+    }
+    let unit = typed.chars().last()?;
+    let (seconds, ..) = UNITS.iter().find(|(.., letter)| *letter == unit)?;
+    let count = typed.strip_suffix(unit)?.trim().parse::<u64>().ok()?;
+    let seconds = count.checked_mul(*seconds).filter(|seconds| *seconds > 0)?;
+    Some(Some(Duration::from_secs(seconds)))
+}
+
 /// A line of the list of conversations.
 pub(crate) fn row(row: ConversationRow) -> Row {
     let last = row.last.map(|last| {
         let at_ms = at(&last);
         let (mine, text) = match &last {
             TimelineItem::Message(message) => (message.mine, Clean::line(&message.text)),
+            TimelineItem::Erased { mine, .. } => (*mine, Clean::line("(erased)")),
             other => (false, notice(other)),
         };
         Last { mine, text, at_ms }
@@ -88,6 +124,8 @@ pub(crate) fn row(row: ConversationRow) -> Row {
         last,
         unread: row.unread,
         trust: row.trust,
+        draft: row.draft,
+        timer: row.timer,
     }
 }
 
@@ -155,6 +193,7 @@ pub(crate) fn item(item: TimelineItem) -> Item {
     let id = item.at().item;
     let body = match item {
         TimelineItem::Message(message) => body(message),
+        TimelineItem::Erased { mine, .. } => Body::Erased { mine },
         TimelineItem::KeyChanged { identity: true, .. } => Body::Warning(notice(&item)),
         _ => Body::Notice(notice(&item)),
     };
@@ -162,15 +201,37 @@ pub(crate) fn item(item: TimelineItem) -> Item {
 }
 
 fn body(message: Message) -> Body {
-    let text = Clean::text(&message.text);
+    let (id, text) = (message.id, Clean::text(&message.text));
+    let quote = message.reply_to.map(|quote| {
+        let is_own = (quote.author == message.author) == message.mine;
+        let who = if is_own { "you: " } else { "" };
+        Clean::line(&match quote.text {
+            Some(text) => format!("{who}{text}"),
+            None => "a message that is not here".to_owned(),
+        })
+    });
+    let reactions = message.reactions.iter();
+    let beside = Beside {
+        quote,
+        edited: message.edited,
+        reactions: reactions.map(|given| Clean::line(&given.emoji)).collect(),
+        fades: message.timer.is_some(),
+    };
     if message.mine {
-        return Body::Mine(text, state(message.state));
+        let state = state(message.state);
+        return Body::Mine {
+            id,
+            text,
+            state,
+            beside,
+        };
     }
     let doubt = "from a device that was removed before the message came";
     Body::Theirs {
-        id: message.id,
+        id,
         text,
         doubt: message.removed_sender.then(|| Clean::line(doubt)),
+        beside,
     }
 }
 
@@ -195,6 +256,9 @@ fn at(item: &TimelineItem) -> Option<i64> {
 
 fn notice(item: &TimelineItem) -> Clean {
     Clean::line(&match item {
+        TimelineItem::Undecryptable { cause, .. } if cause == "no_content" => {
+            "A message that was erased before it came here.".to_owned()
+        }
         TimelineItem::Undecryptable { cause, .. } => {
             format!(
                 "A message that cannot be read ({}).",
@@ -209,6 +273,12 @@ fn notice(item: &TimelineItem) -> Clean {
                 .to_owned()
         }
         TimelineItem::KeyChanged { .. } => "This person's devices changed.".to_owned(),
+        TimelineItem::TimerChanged { timer: None, .. } => {
+            "From here on messages last for ever.".to_owned()
+        }
+        TimelineItem::TimerChanged {
+            timer: Some(timer), ..
+        } => format!("From here on messages last for {}.", lasting(*timer)),
         _ => "Something that this version cannot show.".to_owned(),
     })
 }
@@ -280,6 +350,22 @@ mod tests {
         let cjk = "日".repeat(40);
         let (before, after) = ("日".repeat(21), "日".repeat(9));
         assert_eq!(said(&cjk, &[(90, 93)]), format!("{before}[日]{after}"));
+    }
+
+    #[test]
+    fn times_are_typed_and_told() {
+        for (typed, told) in [
+            ("30s", "30 seconds"),
+            (" 1 D ", "1 day"),
+            ("14d", "2 weeks"),
+            ("90m", "90 minutes"),
+        ] {
+            assert_eq!(lasting(typed_time(typed).unwrap().unwrap()), told);
+        }
+        assert_eq!(typed_time("OFF"), Some(None));
+        for wrong in ["", "d", "0d", "-1d", "1y", "99999999999999999999w"] {
+            assert_eq!(typed_time(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

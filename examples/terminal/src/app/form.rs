@@ -5,6 +5,7 @@ use crate::{
     input::Input,
     model::{Command, DeviceId, Peer, Typed},
     text::Clean,
+    words::typed_time,
 };
 
 /// Longest user name.
@@ -37,6 +38,8 @@ pub(crate) enum Ask {
     LinkDigits { name: String },
     /// What this device is to be called.
     DeviceName,
+    /// How long messages with the person of the open conversation are to last.
+    Timer,
     /// Whether a device is to leave, and the recovery key, if that is at hand.
     Remove { device: DeviceId, name: Clean },
 }
@@ -101,6 +104,7 @@ impl Form {
             | Ask::Written { .. }
             | Ask::LinkCode
             | Ask::DeviceName
+            | Ask::Timer
             | Ask::Remove { .. } => None,
             Ask::Name { .. } => Some(self),
             Ask::Password { name, login } => Some(Self::named(&name, login)),
@@ -184,6 +188,15 @@ impl App {
             Ask::LinkCode => (None, Some(Command::ReadCode(typed))),
             Ask::LinkDigits { .. } => (None, Some(Command::TypedDigits(typed))),
             Ask::DeviceName => (None, Some(Command::NameDevice(typed))),
+            Ask::Timer => {
+                let (Some(timer), Some(open)) = (typed_time(&typed), &self.open) else {
+                    form.error = Some(Clean::line("Such as 30s, 5m, 8h, 1d, 2w; or off."));
+                    return Vec::new();
+                };
+                let command = Command::SetTimer(open.peer.id, timer);
+                self.overlay = None;
+                return vec![command];
+            }
             Ask::Remove { device, .. } => {
                 let key = (!typed.trim().is_empty()).then_some(Typed(typed));
                 (None, Some(Command::RemoveDevice { device, key }))
@@ -260,6 +273,7 @@ impl App {
                 | Ask::LinkCode
                 | Ask::LinkDigits { .. }
                 | Ask::DeviceName
+                | Ask::Timer
                 | Ask::Remove { .. } => return self.answer_form(why),
             };
             *form = Form::named(&name, login).because(why);

@@ -1,8 +1,10 @@
 //! What each key does.
 
+use std::mem;
+
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::{App, Ask, Focus, Form, Overlay};
+use super::{App, Ask, Focus, Form, Open, Overlay, Writing};
 use crate::{
     input::Input,
     model::{Command, Connection},
@@ -29,6 +31,11 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
         "Ctrl-W, Ctrl-U, Ctrl-K",
         "delete a word, to the start, to the end",
     ),
+    (
+        "F4",
+        "a message: answer, edit, erase it, say how you like it",
+    ),
+    ("F5", "how long messages with this person last"),
     ("F2", "the devices of your account"),
     ("F3", "the safety number with this person; verify, block"),
     ("Ctrl-R", "try to connect now"),
@@ -49,7 +56,11 @@ impl App {
             return Vec::new();
         }
         if key.modifiers == KeyModifiers::CONTROL && matches!(key.code, KeyCode::Char('c' | 'q')) {
-            return vec![Command::Quit];
+            return self
+                .save_draft()
+                .into_iter()
+                .chain([Command::Quit])
+                .collect();
         }
         match self.overlay.take() {
             Some(Overlay::Help(line)) => self.key_in_help(key, line),
@@ -128,7 +139,13 @@ impl App {
             key.modifiers.contains(KeyModifiers::ALT),
             key.modifiers.contains(KeyModifiers::CONTROL),
         );
+        let points = |open: &Open| matches!(open.writing, Writing::Points { .. });
+        if self.overlay.is_none() && self.open.as_ref().is_some_and(points) {
+            return self.key_while_pointing(key);
+        }
         match key.code {
+            KeyCode::F(4) => return self.point(),
+            KeyCode::F(5) => self.ask_for_timer(),
             KeyCode::F(1) => self.overlay = Some(Overlay::Help(0)),
             KeyCode::F(2) => return self.look_at_devices(),
             KeyCode::F(3) => return self.look_at_number(),
@@ -178,6 +195,12 @@ impl App {
         }
     }
 
+    fn ask_for_timer(&mut self) {
+        if self.open.is_some() {
+            self.overlay = Some(Overlay::Form(Form::new(Ask::Timer)));
+        }
+    }
+
     fn ask_for_peer(&mut self) {
         self.overlay = Some(Overlay::Form(Form::new(Ask::Peer)));
     }
@@ -204,9 +227,19 @@ impl App {
         };
         (open.position, open.found, open.seeks) = (None, None, false);
         self.notice.take_if(|(_, until)| *until < i64::MAX);
+        let peer = open.peer.id;
+        let reply_to = match mem::take(&mut open.writing) {
+            Writing::Edit(id, before) => {
+                self.input.set(&before);
+                return vec![Command::Edit { peer, id, text }];
+            }
+            Writing::Answer(id, _) => Some(id),
+            Writing::New | Writing::Points { .. } => None,
+        };
         vec![Command::Send {
-            peer: open.peer.id,
+            peer,
             text,
+            reply_to,
         }]
     }
 
@@ -214,6 +247,14 @@ impl App {
         // What it says of itself: it closes that, and nothing else.
         if self.notice.take().is_some() {
             return;
+        }
+        match self.open.take() {
+            Some(mut open) if open.writing != Writing::New => {
+                self.leave_writing(&mut open);
+                self.open = Some(open);
+                return;
+            }
+            open => self.open = open,
         }
         match &mut self.open {
             Some(open) if open.position.is_some() || open.found.is_some() => {

@@ -5,13 +5,14 @@ mod devices;
 mod form;
 mod keys;
 mod link;
+mod mark;
 mod scroll;
 mod search;
 #[cfg(test)]
 mod tests;
 mod trust;
 
-use std::{collections::HashMap, mem};
+use std::{collections::HashMap, mem, time::Duration};
 
 use ratatui::layout::Rect;
 
@@ -30,6 +31,7 @@ pub(crate) use devices::{Devices, Purpose};
 pub(crate) use form::{Ask, Form};
 pub(crate) use keys::KEYS;
 pub(crate) use link::Link;
+pub(crate) use mark::{Writing, offers};
 pub(crate) use scroll::{Position, place};
 pub(crate) use search::Search;
 pub(crate) use trust::Number;
@@ -84,6 +86,10 @@ pub(crate) struct Open {
     seeks: bool,
     /// The newest message that was reported as read.
     read: Option<MessageId>,
+    /// What is being typed, if it is no new message.
+    pub(crate) writing: Writing,
+    /// What was being typed, as the store has it.
+    saved: String,
 }
 
 impl Open {
@@ -149,7 +155,7 @@ impl App {
             Event::Tick { now_ms } => {
                 self.clock.set(now_ms);
                 self.notice.take_if(|(_, until)| *until <= now_ms);
-                Vec::new()
+                self.save_draft().into_iter().collect()
             }
             Event::Registered(outcome) => {
                 self.registered(outcome);
@@ -296,6 +302,8 @@ impl App {
                 last: None,
                 unread: 0,
                 trust: Trust::default(),
+                draft: String::new(),
+                timer: None,
             };
             entries.insert(0, row);
         }
@@ -304,8 +312,10 @@ impl App {
 
     /// Where what stands, for the screen as it is.
     pub(crate) fn areas(&self) -> Option<Areas> {
+        let open = self.open.as_ref();
+        let above = open.is_some_and(|open| open.writing != Writing::New);
         Areas::of(self.screen, self.focus, |columns| {
-            self.input.layout(usize::from(columns)).lines.len()
+            self.input.layout(usize::from(columns)).lines.len() + usize::from(above)
         })
     }
 
@@ -365,7 +375,14 @@ impl App {
         {
             return Vec::new();
         }
-        let next = self.drafts.remove(&peer.id);
+        let mut commands: Vec<_> = self.save_draft().into_iter().collect();
+        let row = self.rows.iter().find(|row| row.peer.id == peer.id);
+        let saved = row.map(|row| row.draft.clone()).unwrap_or_default();
+        let next = self.drafts.remove(&peer.id).or_else(|| {
+            let mut input = Input::new(TEXT_BYTES);
+            input.set(&saved);
+            Some(input).filter(|_| !saved.is_empty())
+        });
         let draft = mem::replace(
             &mut self.input,
             next.unwrap_or_else(|| Input::new(TEXT_BYTES)),
@@ -382,8 +399,31 @@ impl App {
             found: None,
             seeks: false,
             read: None,
+            writing: Writing::New,
+            saved,
         });
-        vec![Command::Open(id)]
+        commands.push(Command::Open(id));
+        commands
+    }
+
+    /// What is being typed is kept for the next start. Neither an edit nor an answer is: only what it says.
+    pub(crate) fn save_draft(&mut self) -> Option<Command> {
+        let open = self.open.as_mut()?;
+        let text = match &open.writing {
+            Writing::Edit(_, before) => before.as_str(),
+            _ => self.input.text(),
+        };
+        if text == open.saved {
+            return None;
+        }
+        open.saved = text.to_owned();
+        Some(Command::SaveDraft(open.peer.id, text.to_owned()))
+    }
+
+    /// How long messages with this person last.
+    pub(crate) fn timer(&self, peer: UserId) -> Option<Duration> {
+        let row = self.rows.iter().find(|row| row.peer.id == peer);
+        row.and_then(|row| row.timer)
     }
 
     /// A text that was not taken goes back to where it can be sent again, unless something else stands there by now.

@@ -45,6 +45,7 @@ fn what_is_typed_is_sent_and_comes_back_if_it_was_not_taken() {
     let send = |text: &str| Command::Send {
         peer: user(1),
         text: text.to_owned(),
+        reply_to: None,
     };
     assert_eq!(press(&mut app, "hi<A-enter>bob <enter>"), [send("hi\nbob")]);
     assert_eq!(press(&mut app, " <enter>"), [], "nothing to send");
@@ -64,7 +65,9 @@ fn every_conversation_keeps_its_draft() {
     let mut app = with_bob(80, 24, vec![]);
     app.update(Event::Rows(Diff::Insert(1, row(2, "carol", 0))));
     press(&mut app, "for bob");
-    assert_eq!(press(&mut app, "<A-down>"), [Command::Open(user(2))]);
+    let save = |id, text: &str| Command::SaveDraft(user(id), text.to_owned());
+    let left = press(&mut app, "<A-down>");
+    assert_eq!(left, [save(1, "for bob"), Command::Open(user(2))]);
     assert_eq!(press(&mut app, "<A-down>"), [], "the list ends");
     press(&mut app, "for carol<A-up>");
     assert_eq!(app.input.text(), "for bob");
@@ -73,6 +76,32 @@ fn every_conversation_keeps_its_draft() {
     // Late news of the other conversation is not shown in this one.
     app.update(Event::Items(user(1), Diff::Reset(many(3))));
     assert!(app.open.as_ref().is_some_and(|open| open.items.is_none()));
+    // Once a second what changed is kept for the next start, and there it is.
+    let tick = Event::Tick { now_ms: NOW };
+    press(&mut app, "!");
+    assert_eq!(app.update(tick), [save(2, "for carol!")]);
+    assert_eq!(app.update(Event::Tick { now_ms: NOW }), []);
+    press(&mut app, "<C-u>");
+    assert_eq!(press(&mut app, "<C-q>"), [save(2, ""), Command::Quit]);
+    let mut row = row(1, "bob", 0);
+    row.draft = "from before".to_owned();
+    let mut app = super::super::fixture::app(80, 24);
+    app.update(Event::Rows(Diff::Reset(vec![row])));
+    assert_eq!(app.input.text(), "from before");
+    assert_eq!(app.update(Event::Tick { now_ms: NOW }), []);
+}
+
+#[test]
+fn how_long_messages_last_is_typed() {
+    let mut app = with_bob(80, 24, vec![]);
+    press(&mut app, "<enter><f5>soon<enter>");
+    assert!(screen(&app).contains("Such as 30s"));
+    let day = Some(std::time::Duration::from_secs(24 * 3600));
+    let typed = press(&mut app, "<C-u>1d<enter>");
+    assert_eq!(typed, [Command::SetTimer(user(1), day)]);
+    assert!(app.overlay.is_none());
+    let off = press(&mut app, "<f5>off<enter>");
+    assert_eq!(off, [Command::SetTimer(user(1), None)]);
 }
 
 #[test]

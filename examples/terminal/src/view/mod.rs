@@ -14,15 +14,15 @@ mod trust;
 
 use ratatui::{
     Frame,
-    layout::{Position, Rect},
+    layout::{Constraint, Layout, Position, Rect},
     text::{Line, Span},
     widgets::{Block, Borders, Paragraph},
 };
 
 use crate::{
-    app::{App, Focus, Open},
-    model::Trust,
+    app::{App, Focus, Open, Writing, offers},
     text,
+    words::lasting,
 };
 
 /// Draws all of it.
@@ -37,7 +37,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) {
     }
     match (&areas.chat, &app.open) {
         (Some(chat), Some(open)) => {
-            header(frame, chat.header, open, &app.trust(open.peer.id));
+            header(frame, chat.header, open, app);
             timeline::draw(frame, chat.timeline, open, &app.clock);
             input(frame, chat.input, app, open);
         }
@@ -50,14 +50,20 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) {
     overlay::draw(frame, app);
 }
 
-fn header(frame: &mut Frame<'_>, area: Rect, open: &Open, trust: &Trust) {
-    let (said, style) = trust::short(trust);
-    let room = usize::from(area.width).saturating_sub(2 + text::width(said));
+fn header(frame: &mut Frame<'_>, area: Rect, open: &Open, app: &App) {
+    let trust = app.trust(open.peer.id);
+    let (said, style) = trust::short(&trust);
+    let timer = app.timer(open.peer.id);
+    let timer = timer.map(|timer| format!(" ⧗ {}", lasting(timer)));
+    let timer = timer.unwrap_or_default();
+    let taken = text::width(said) + text::width(&timer);
+    let room = usize::from(area.width).saturating_sub(2 + taken);
     let name = text::fit(open.peer.name(), room);
     let line = Line::from(vec![
         Span::raw(" "),
         Span::styled(name, theme::NAME),
         Span::styled(said, style),
+        Span::styled(timer, theme::FAINT),
     ]);
     let rule = Block::new()
         .borders(Borders::BOTTOM)
@@ -81,6 +87,21 @@ fn welcome(frame: &mut Frame<'_>, area: Rect) {
     frame.render_widget(Paragraph::new(lines).centered(), middle);
 }
 
+/// What the text is for, where it is no new message.
+fn said_above(open: &Open, columns: usize) -> Option<Line<'static>> {
+    let (said, style) = match &open.writing {
+        Writing::New => return None,
+        Writing::Points { .. } => (offers(open)?, theme::BAR),
+        Writing::Answer(_, quoted) => (format!("↪ {quoted}"), theme::FAINT),
+        Writing::Edit(..) => (
+            "✎ edits the message; Esc leaves it".to_owned(),
+            theme::FAINT,
+        ),
+    };
+    let said = text::fit(&said, columns.saturating_sub(2));
+    Some(Line::styled(format!(" {said} "), style))
+}
+
 fn input(frame: &mut Frame<'_>, area: Rect, app: &App, open: &Open) {
     let rule = Block::new()
         .borders(Borders::TOP)
@@ -93,6 +114,17 @@ fn input(frame: &mut Frame<'_>, area: Rect, app: &App, open: &Open) {
     let inner = block.inner(area);
     frame.render_widget(block, area);
 
+    let (above, inner) = match said_above(open, usize::from(inner.width)) {
+        Some(line) if inner.height > 1 => {
+            let rows = Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]);
+            let [top, rest] = rows.areas(inner);
+            (Some((line, top)), rest)
+        }
+        _ => (None, inner),
+    };
+    if let Some((line, area)) = above {
+        frame.render_widget(line, area);
+    }
     let layout = app
         .input
         .layout(usize::from(areas::input_columns(area.width)));

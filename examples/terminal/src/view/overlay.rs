@@ -155,6 +155,11 @@ fn wording(ask: &Ask) -> (&'static str, String, &'static str) {
             "What is this device to be called? Only your other devices learn it:",
             "Enter names it. Esc goes back.",
         ),
+        Ask::Timer => (
+            " Messages that do not last ",
+            "How long is what you two write from now on to last, once it was sent or read?",
+            "Such as 30s, 5m, 8h, 1d, 2w; off: for ever. Enter sets it. Esc closes.",
+        ),
         Ask::Remove { name, .. } => {
             let question = format!(
                 "{name} is logged out, and gets nothing more. If somebody else has it, give your recovery key as well: the account gets new keys then, and those that it knows are worth nothing.\n\nRecovery key, or nothing:"

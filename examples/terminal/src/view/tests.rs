@@ -8,7 +8,9 @@ use crate::{
     app::App,
     clock::Clock,
     fixture::{DAY, MINUTE, NOW, app, hit, mine, peer, press, row, screen, theirs, user, with_bob},
-    model::{Body, Connection, DeviceId, DeviceLine, Diff, Event, Item, Lost, Row, State, Trust},
+    model::{
+        Beside, Body, Connection, DeviceId, DeviceLine, Diff, Event, Item, Lost, Row, State, Trust,
+    },
     text::Clean,
 };
 
@@ -53,6 +55,45 @@ fn full(width: u16, height: u16) -> App {
 #[test]
 fn two_panes() {
     assert_snapshot!(screen(&full(90, 28)));
+}
+
+#[test]
+fn what_is_said_of_messages() {
+    let mut items = conversation();
+    let said = |item: &mut Item, new: Beside| match &mut item.body {
+        Body::Theirs { beside, .. } | Body::Mine { beside, .. } => *beside = new,
+        _ => unreachable!("a message"),
+    };
+    let line = Clean::line;
+    said(
+        &mut items[1],
+        Beside {
+            quote: Some(line("Are you there tomorrow?")),
+            edited: true,
+            reactions: vec![line("👍"), line("❤")],
+            fades: false,
+        },
+    );
+    said(
+        &mut items[3],
+        Beside {
+            quote: Some(line(
+                "you: a message as long as it gets, which has no room here at all, for the bubble ends",
+            )),
+            edited: false,
+            reactions: vec![line("😂")],
+            fades: true,
+        },
+    );
+    items[5].body = Body::Erased { mine: true };
+    items[2].body = Body::Erased { mine: false };
+    let mut app = full(80, 30);
+    let mut bob = row(1, "bob", 0);
+    bob.timer = Some(std::time::Duration::from_secs(3600));
+    app.update(Event::Rows(Diff::Update(0, bob)));
+    app.update(Event::Items(user(1), Diff::Reset(items)));
+    press(&mut app, "<f4>");
+    assert_snapshot!(screen(&app));
 }
 
 #[test]

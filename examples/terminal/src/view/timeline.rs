@@ -12,7 +12,7 @@ use super::theme;
 use crate::{
     app::{Older, Open, place},
     clock::Clock,
-    model::{Body, Item, State},
+    model::{Beside, Body, Item, State},
     text::{self, Clean},
 };
 
@@ -93,14 +93,20 @@ pub(crate) fn item(open: &Open, index: usize, clock: &Clock, columns: u16) -> Ve
         lines.push(rule(&clock.day(at), columns));
     }
     let grouped = day.is_none() && before.is_some_and(|before| is_grouped(before, item));
-    let speaks = matches!(item.body, Body::Theirs { .. } | Body::Mine(..));
+    let speaks = matches!(
+        item.body,
+        Body::Theirs { .. } | Body::Mine { .. } | Body::Erased { .. }
+    );
     if speaks && !grouped && day.is_none() {
         lines.push(Line::raw(""));
     }
     let found = open.found == Some(item.id);
     match &item.body {
         Body::Theirs {
-            text: said, doubt, ..
+            text: said,
+            doubt,
+            beside,
+            ..
         } => {
             if !grouped {
                 let name = text::fit(open.peer.name(), columns.saturating_sub(2));
@@ -109,21 +115,42 @@ pub(crate) fn item(open: &Open, index: usize, clock: &Clock, columns: u16) -> Ve
                     Span::styled(name, theme::NAME),
                 ]));
             }
-            lines.extend(bubble(said, item.at_ms, None, found, clock, columns));
+            let drawn = Drawn {
+                said,
+                beside,
+                at_ms: item.at_ms,
+                state: None,
+                found,
+            };
+            lines.extend(bubble(&drawn, clock, columns));
             if let Some(doubt) = doubt {
                 let doubt = text::fit(&format!(" ⚠ {doubt}"), columns);
                 lines.push(Line::styled(doubt, theme::WARNING));
             }
         }
-        Body::Mine(said, state) => {
+        Body::Mine {
+            text: said,
+            state,
+            beside,
+            ..
+        } => {
             if !grouped {
                 lines.push(right("you", theme::FAINT, columns));
             }
-            lines.extend(bubble(said, item.at_ms, Some(state), found, clock, columns));
+            let drawn = Drawn {
+                said,
+                beside,
+                at_ms: item.at_ms,
+                state: Some(state),
+                found,
+            };
+            lines.extend(bubble(&drawn, clock, columns));
             if let State::Failed(why) = state {
                 lines.extend(failure(why, columns));
             }
         }
+        Body::Erased { mine: true } => lines.push(right("(erased)", theme::FAINT, columns)),
+        Body::Erased { mine: false } => lines.push(Line::styled(" (erased)", theme::FAINT)),
         Body::Notice(said) => lines.extend(centered(said.as_str(), columns, theme::FAINT)),
         Body::Warning(said) => {
             lines.extend(centered(&format!("⚠ {said}"), columns, theme::WARNING))
@@ -141,7 +168,7 @@ fn is_new_day(before: &Item, at_ms: i64, clock: &Clock) -> bool {
 fn is_grouped(before: &Item, item: &Item) -> bool {
     let same = matches!(
         (&before.body, &item.body),
-        (Body::Theirs { .. }, Body::Theirs { .. }) | (Body::Mine(..), Body::Mine(..))
+        (Body::Theirs { .. }, Body::Theirs { .. }) | (Body::Mine { .. }, Body::Mine { .. })
     );
     let apart = before
         .at_ms
@@ -159,15 +186,24 @@ fn beginning(older: Older, columns: usize) -> Vec<Line<'static>> {
     centered(said, columns, theme::FAINT)
 }
 
-/// The text with its time, on a coloured ground.
-fn bubble(
-    said: &Clean,
+/// A message, as it is drawn; of an own one how far it has come.
+struct Drawn<'a> {
+    said: &'a Clean,
+    beside: &'a Beside,
     at_ms: Option<i64>,
-    state: Option<&State>,
+    state: Option<&'a State>,
     found: bool,
-    clock: &Clock,
-    columns: usize,
-) -> Vec<Line<'static>> {
+}
+
+/// The text with its time, on a coloured ground: under what it answers, over what people say of it.
+fn bubble(drawn: &Drawn<'_>, clock: &Clock, columns: usize) -> Vec<Line<'static>> {
+    let Drawn {
+        said,
+        beside,
+        state,
+        found,
+        ..
+    } = *drawn;
     let inner = if columns < 48 {
         columns.saturating_sub(6)
     } else {
@@ -186,7 +222,13 @@ fn bubble(
         .into_iter()
         .map(|range| said.get(range).unwrap_or_default().trim_end().to_owned())
         .collect();
-    let meta = meta(at_ms, state, clock);
+    let quote = beside.quote.as_ref().map(|quote| {
+        let quote = format!("┃ {quote}");
+        text::fit(&quote, inner)
+    });
+    let quotes = usize::from(quote.is_some());
+    lines.splice(0..0, quote);
+    let meta = meta(drawn, clock);
     let meta_width = text::width(&meta);
     // The time stands behind the last line if there is room, else on a line of its own.
     let last = lines.last().map_or(0, |line| text::width(line));
@@ -211,9 +253,10 @@ fn bubble(
         } else {
             0
         };
+        let ground = if index < quotes { faint } else { style };
         let mut spans = vec![
             Span::raw(" ".repeat(margin)),
-            Span::styled(format!(" {line}{}", " ".repeat(fill + gap)), style),
+            Span::styled(format!(" {line}{}", " ".repeat(fill + gap)), ground),
         ];
         if index == ends {
             let style = match state {
@@ -226,11 +269,33 @@ fn bubble(
         spans.push(Span::styled(" ", style));
         Line::from(spans)
     };
-    lines.into_iter().enumerate().map(draw).collect()
+    let mut lines: Vec<_> = lines.into_iter().enumerate().map(draw).collect();
+    if !beside.reactions.is_empty() {
+        let given: Vec<_> = beside.reactions.iter().map(Clean::as_str).collect();
+        let given = text::fit(&given.join(" "), inner);
+        lines.push(match state {
+            Some(_) => right(&format!("{given} "), Style::new(), columns),
+            None => Line::raw(format!("  {given}")),
+        });
+    }
+    lines
 }
 
-fn meta(at_ms: Option<i64>, state: Option<&State>, clock: &Clock) -> String {
-    let time = at_ms.map(|at| clock.time(at)).unwrap_or_default();
+fn meta(drawn: &Drawn<'_>, clock: &Clock) -> String {
+    let Drawn {
+        beside,
+        at_ms,
+        state,
+        ..
+    } = *drawn;
+    let mut time = String::new();
+    if beside.edited {
+        time += "edited ";
+    }
+    if beside.fades {
+        time += "⧗ ";
+    }
+    time += &at_ms.map(|at| clock.time(at)).unwrap_or_default();
     let mark = match state {
         Some(State::Pending) => " ◷",
         Some(State::Accepted) => " ✓",
