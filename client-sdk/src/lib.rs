@@ -50,6 +50,7 @@ mod machine;
 mod net;
 mod password;
 mod search;
+mod sign_up;
 mod store;
 mod sync;
 mod types;
@@ -67,6 +68,7 @@ pub use login::{Login, LoginStep, RecoveryKey, Unlock};
 pub use machine::Position;
 pub use password::{Password, VaultPolicy};
 pub use search::{Hit, Query};
+pub use sign_up::{ExternalToken, SignUp};
 pub use sordino_protocol::{
     Blame, Code, ConversationId, DeviceId, Retry, UserId, http::PushProvider,
 };

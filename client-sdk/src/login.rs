@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::{
     client::on_its_own,
-    engine::{self, Locked},
+    engine::{self, Locked, LoggedIn},
     error::Error,
     link::Linking,
     types::{Device, User},
@@ -60,6 +60,15 @@ pub enum LoginStep {
     Locked(Login),
 }
 
+impl From<LoggedIn> for LoginStep {
+    fn from(step: LoggedIn) -> Self {
+        match step {
+            LoggedIn::Done(user) => Self::Done(user),
+            LoggedIn::Locked(locked) => Self::Locked(Login(locked)),
+        }
+    }
+}
+
 /// An account whose password was right. Good for four minutes, then log in again. Dropping it changes nothing.
 pub struct Login(Arc<Locked>);
 
@@ -73,10 +82,6 @@ pub enum Unlock {
 }
 
 impl Login {
-    pub(crate) fn new(locked: Arc<Locked>) -> Self {
-        Self(locked)
-    }
-
     /// Devices of the account, in the order in which they came. Where there are ten, one of them has to go.
     #[must_use]
     pub fn devices(&self) -> Vec<Device> {

@@ -96,6 +96,13 @@ codes! {
     BackupConflict = "backup_conflict", 409, Caller, Retry::Now, "The batch does not follow the last one of its device's chain; ask where the chain ends.";
     BackupMoved = "backup_moved", 409, Caller, Retry::Now, "A device added to the key backup meanwhile; ask where its chains end, and close it anew.";
     LinkEnded = "link_ended", 409, Caller, Retry::Never, "The link between the two devices is over: five minutes have passed, or another was begun; begin anew.";
+    RegistrationClosed = "registration_closed", 403, Caller, Retry::Never, "This relay takes no new accounts; whoever has one may log in.";
+    InviteNeeded = "invite_needed", 403, Caller, Retry::Never, "This relay takes new accounts by invite alone; ask its operator for one.";
+    InviteRefused = "invite_refused", 403, Caller, Retry::Never, "The invite is unknown, used up or expired; ask for another.";
+    ExternalTokenNeeded = "external_token_needed", 403, Caller, Retry::Never, "Accounts of this relay are made and entered by the app's own login; pass its token.";
+    ExternalTokenRefused = "external_token_refused", 401, Caller, Retry::Now, "The token of the app's own login has expired, or is none that this relay takes; get a new one.";
+    IssuerAway = "issuer_away", 503, Us, after_ms(10_000), "The relay cannot get the keys by which the app's own login is checked; try again. Devices that are logged in need none.";
+    HasAccount = "has_account", 409, Caller, Retry::Never, "Whoever is logged in to the app has an account already: log in instead.";
     ListConflict = "list_conflict", 409, Caller, Retry::Now, "Another device changed the list first; fetch it, apply the change again.";
     BadPrekey = "bad_prekey", 422, Caller, Retry::Never, "A prekey is not signed by this device, has expired or repeats an id.";
     ListsChanged = "lists_changed", 409, Caller, Retry::Now, "The device lists moved on; encrypt again for the lists in the answer, same counter and id.";

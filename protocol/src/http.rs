@@ -76,7 +76,7 @@ pub struct ErrorBody {
 }
 
 /// `POST /v1/users` → 201, [`User`].
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Register {
     /// Unique, see [`crate::limits::is_username`].
@@ -89,6 +89,12 @@ pub struct Register {
     /// What a new device logs in with, if it is a password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password: Option<NewPassword>,
+    /// The operator's invite, where the relay asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invite: Option<String>,
+    /// The token of the app's own login (a JWT), where the relay asks for one. A secret.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_token: Option<String>,
 }
 
 /// `POST /v1/passwords` → [`PasswordAnswer`]: the first step towards a [`NewPassword`] of OPAQUE (RFC 9807).
@@ -181,6 +187,32 @@ pub struct PasswordFinish {
 pub struct PasswordToken {
     /// Who logged in.
     pub user: UserId,
+    /// The token. A secret.
+    pub access_token: String,
+    /// Seconds until it expires.
+    pub expires_in: u64,
+}
+
+/// `POST /v1/auth/external` → [`ExternalAccount`]: a device that is on no list says who it will be, and that its owner is logged in to
+/// the app. Only where the relay asks for such tokens.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ExternalLogin {
+    /// The token of the app's own login (a JWT). A secret.
+    pub external_token: String,
+    /// The device that asks.
+    pub device: DeviceId,
+    /// DSK of the device, 32 bytes: what it writes with the token it signs with this key.
+    pub signing_key: Base64,
+}
+
+/// Whose account it is, and a token as of a [`PasswordToken`].
+#[derive(Clone, Serialize, Deserialize)]
+pub struct ExternalAccount {
+    /// Who logged in.
+    pub user: UserId,
+    /// Their name.
+    pub username: String,
     /// The token. A secret.
     pub access_token: String,
     /// Seconds until it expires.

@@ -30,6 +30,8 @@ pub const BATCH_ENTRIES: usize = 512;
 pub const BATCH_BYTES: usize = 48 * 1024;
 /// Batches of one chain: five million keys.
 pub const CHAIN_BATCHES: u64 = 10_000;
+/// Longest token of an app's own login, in bytes.
+pub const EXTERNAL_TOKEN_BYTES: usize = 8 * 1024;
 /// Largest message of the pipe over which a device is linked, in bytes: a device list, and the keys of an account.
 pub const LINK_MESSAGE_BYTES: usize = 12 * 1024;
 /// Messages that each of the two puts into it.

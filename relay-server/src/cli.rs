@@ -5,6 +5,7 @@ use std::{
     io::{self, IsTerminal},
     net::SocketAddr,
     path::PathBuf,
+    time::Duration,
 };
 
 use clap::{Args, Parser, Subcommand};
@@ -51,6 +52,21 @@ pub(crate) enum Command {
         /// the cluster's first start. It stays as it is. Run it again after an interruption.
         #[arg(long)]
         from: Option<PathBuf>,
+    },
+    /// Make an invite, by which people make accounts where registration.policy is "invite", and print it. The relay may run
+    /// meanwhile.
+    Invite {
+        #[command(flatten)]
+        settings: Settings,
+        /// How many accounts it makes.
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+        uses: u32,
+        /// How long it holds: minutes (30m), hours (12h) or days (7d).
+        #[arg(long, default_value = "7d", value_parser = duration)]
+        valid: Duration,
+        /// Take this invite back instead.
+        #[arg(long, value_name = "INVITE", conflicts_with_all = ["uses", "valid"])]
+        revoke: Option<String>,
     },
     /// Copy everything that a relay keeps in its data directory to one file, whether it runs or not. The file holds the key
     /// that signs access tokens: keep it like a password.
@@ -132,6 +148,27 @@ impl Settings {
             log_format: self.log_format,
             roles: self.roles,
         })
+    }
+}
+
+/// As in "7d".
+fn duration(text: &str) -> Result<Duration, String> {
+    const MOST_S: u64 = 3650 * 24 * 60 * 60;
+    let wrong = || "give minutes, hours or days, as in 30m, 12h, 7d, up to 3650d".to_owned();
+    let (number, unit) = text
+        .split_at_checked(text.len().wrapping_sub(1))
+        .ok_or_else(wrong)?;
+    let unit = match unit {
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.parse().map_err(|_| wrong())?;
+    let seconds = number.checked_mul(unit).ok_or_else(wrong)?;
+    match seconds {
+        1..=MOST_S => Ok(Duration::from_secs(seconds)),
+        _ => Err(wrong()),
     }
 }
 

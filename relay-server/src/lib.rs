@@ -1,5 +1,6 @@
 //! The Sordino relay: stores public keys, routes ciphertext, keeps history that it cannot read.
 
+pub mod accounts;
 pub mod auth;
 pub mod backup;
 pub mod broker;

@@ -13,8 +13,9 @@ use std::{
 
 use clap::Parser;
 use sordino_relay::{
+    accounts,
     backup::{self, Counts},
-    config::{Config, Limits, Problem, Sources},
+    config::{Config, Limits, Policy, Problem, Sources},
     init, inspect,
     ops::files::raise_limit,
     relay::{self, Relay, start},
@@ -76,6 +77,15 @@ async fn run() -> ExitCode {
         },
         Command::Migrate { settings, from } => match settings.load() {
             Ok(config) => migrate(&config, from.as_deref()).await,
+            Err(error) => Err(error),
+        },
+        Command::Invite {
+            settings,
+            uses,
+            valid,
+            revoke,
+        } => match settings.load() {
+            Ok(config) => invite(&config, uses, valid, revoke.as_deref()).await,
             Err(error) => Err(error),
         },
         Command::Backup { data, to } => back_up(&data, &to).await,
@@ -207,6 +217,9 @@ async fn check(sources: &Sources) -> Result<(), Failure> {
     if good("push.") {
         problems.extend(config.dial_push().await.err().as_ref().map(placed));
     }
+    if good("registration.") {
+        problems.extend(config.dial_issuer().await.err().as_ref().map(placed));
+    }
     for problem in &problems {
         eprintln!("{problem}");
     }
@@ -231,6 +244,30 @@ async fn check(sources: &Sources) -> Result<(), Failure> {
         1 => Err("1 problem".into()),
         n => Err(format!("{n} problems").into()),
     }
+}
+
+async fn invite(
+    config: &Config,
+    uses: u32,
+    valid: Duration,
+    revoke: Option<&str>,
+) -> Result<(), Failure> {
+    if let Some(invite) = revoke {
+        return match accounts::revoke_invite(config, invite).await? {
+            true => {
+                eprintln!("it makes no accounts any more");
+                Ok(())
+            }
+            false => Err("there is no such invite, or it had ended already".into()),
+        };
+    }
+    let code = accounts::invite(config, uses, valid).await?;
+    // Alone on its line, for scripts.
+    println!("{}", *code.text());
+    if config.registration.policy != Policy::Invite {
+        eprintln!("registration.policy is not \"invite\" here: nobody is asked for one");
+    }
+    Ok(())
 }
 
 async fn back_up(data: &Path, to: &Path) -> Result<(), Failure> {

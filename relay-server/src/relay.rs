@@ -126,6 +126,9 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
     let providers = config
         .push_providers()
         .map_err(|problem| StartError::Config(vec![problem]))?;
+    let registration = config
+        .registration()
+        .map_err(|problem| StartError::Config(vec![problem]))?;
     // Before the stores: what was recorded without a recorder is lost.
     let recorder = match config.ops.listen {
         Some(listen) => Some((listen, metrics::install()?)),
@@ -153,6 +156,7 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
     let api = Arc::new(Api {
         tokens: Tokens::new(&config.server.name, &key),
         passwords: Passwords::new(&config.server.name, &password_key),
+        registration,
         name: config.server.name.clone(),
         users: stores.users(),
         sessions: Arc::clone(&stores.sessions),

@@ -97,11 +97,7 @@ impl Stores {
 
     /// The door of the users.
     pub fn users(&self) -> Arc<dyn Users> {
-        match &self.users {
-            UserStore::Sqlite(users) => Arc::new(users.clone()),
-            #[cfg(feature = "cluster")]
-            UserStore::Postgres(users) => Arc::new(users.clone()),
-        }
+        self.users.door()
     }
 
     /// Starts to wake devices that sleep, through these providers. Without any, nothing starts.
@@ -162,7 +158,7 @@ impl Stores {
 
 /// Makes, or brings up to date, the tables of users in a data directory. The file, for people.
 pub(crate) async fn migrate_users(data: &Path) -> Result<PathBuf, UserError> {
-    let file = users(data);
+    let file = users_file(data);
     SqliteUsers::open(&file).await?.close().await;
     Ok(file)
 }
@@ -173,13 +169,33 @@ impl UserStore {
         if config.has_postgres() {
             return Ok(Self::Postgres(cluster::users(config).await?));
         }
-        let file = users(&config.store.data);
+        let file = users_file(&config.store.data);
         Ok(Self::Sqlite(SqliteUsers::open(&file).await?))
+    }
+
+    fn door(&self) -> Arc<dyn Users> {
+        match self {
+            Self::Sqlite(users) => Arc::new(users.clone()),
+            #[cfg(feature = "cluster")]
+            Self::Postgres(users) => Arc::new(users.clone()),
+        }
     }
 }
 
+/// The users alone. `runs`: beside a relay that has the data directory.
+pub(crate) async fn users(config: &Config, runs: bool) -> Result<Arc<dyn Users>, OpenError> {
+    let store = match runs {
+        true => {
+            let file = users_file(&config.store.data);
+            UserStore::Sqlite(SqliteUsers::open_beside(&file).await?)
+        }
+        false => UserStore::open(config).await?,
+    };
+    Ok(store.door())
+}
+
 /// The file of the users.
-fn users(data: &Path) -> PathBuf {
+pub(crate) fn users_file(data: &Path) -> PathBuf {
     data.join("users.sqlite")
 }
 

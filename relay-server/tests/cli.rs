@@ -377,3 +377,58 @@ fn a_relay_begins_with_a_file_and_a_key_that_nothing_overwrites() {
     assert_eq!(read(&passwords), before.1);
     assert!(!before.0.is_empty());
 }
+
+#[test]
+fn invites_are_made_and_taken_back_whether_the_relay_runs_or_not() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let invite = |args: &[&str]| {
+        run(program()
+            .args(["invite", "--data"])
+            .arg(dir.path())
+            .args(args)
+            .env("SORDINO__REGISTRATION__POLICY", "invite"))
+    };
+    let (success, _, errors) = invite(&[]);
+    assert!(
+        !success && errors.contains("there are no accounts in"),
+        "{errors}"
+    );
+    let mut relay = program()
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(dir.path())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("runs");
+    let mut lines = BufReader::new(relay.stderr.take().expect("piped")).lines();
+    assert!(lines.any(|line| line.expect("text").starts_with("listening on ")));
+    let made_and_taken_back = || {
+        let (success, code, errors) = invite(&["--uses", "3", "--valid", "12h"]);
+        assert!(success, "{errors}");
+        assert_eq!(errors, "");
+        let code = code.trim_end();
+        assert_eq!(code.len(), 39, "{code}");
+        let (success, _, errors) = invite(&["--revoke", &code.to_lowercase()]);
+        assert!(success, "{errors}");
+        let (success, _, errors) = invite(&["--revoke", code]);
+        assert!(!success && errors.contains("no such invite"), "{errors}");
+    };
+    made_and_taken_back();
+    relay.kill().expect("killed");
+    relay.wait().expect("ended");
+    made_and_taken_back();
+    for wrong in [
+        ["--valid", "0d"],
+        ["--valid", "7"],
+        ["--valid", "7w"],
+        ["--valid", ""],
+        ["--valid", "99999d"],
+        ["--uses", "0"],
+        ["--revoke", "ABCD"],
+    ] {
+        assert!(!invite(&wrong).0, "{wrong:?}");
+    }
+    // Where nobody is asked for one it says so.
+    let (success, code, errors) = run(program().args(["invite", "--data"]).arg(dir.path()));
+    assert!(success && code.len() == 40, "{code}");
+    assert!(errors.contains("nobody is asked for one"), "{errors}");
+}

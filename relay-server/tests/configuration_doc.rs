@@ -47,6 +47,14 @@ fn existing() -> BTreeMap<String, String> {
     config.postgres.url_file = Some("x".into());
     config.redis.url_file = Some("x".into());
     config.push.fcm_service_account_file = Some("x".into());
+    for text in [
+        &mut config.registration.issuer,
+        &mut config.registration.audience,
+        &mut config.registration.jwks_url,
+    ] {
+        *text = Some("x".to_owned());
+    }
+    config.registration.jwks_file = Some("x".into());
     let (kafka, cassandra) = (&mut config.kafka, &mut config.cassandra);
     for (username, password) in [
         (&mut kafka.username, &mut kafka.password),
@@ -88,6 +96,10 @@ fn existing() -> BTreeMap<String, String> {
         "tls.certificate",
         "tls.key",
         "push.fcm_service_account_file",
+        "registration.audience",
+        "registration.issuer",
+        "registration.jwks_file",
+        "registration.jwks_url",
     ];
     let mut keys = BTreeMap::new();
     for (section, values) in table {
@@ -122,6 +134,7 @@ fn no_optional_key_is_overlooked() {
         "server",
         "tls",
         "auth",
+        "registration",
         "store",
         "delivery",
         "limits",

@@ -11,10 +11,18 @@
 //! # }
 //! ```
 
-use std::{io, net::SocketAddr, path::Path};
+mod login;
 
-use sordino_relay::relay::{Config, Relay, StartError, start};
+use std::{io, net::SocketAddr, path::Path, time::Duration};
+
+pub use sordino_relay::config::{Config, Policy, Registration};
+use sordino_relay::{
+    accounts::{self, AccountsError},
+    relay::{Relay, StartError, start},
+};
 use tempfile::TempDir;
+
+pub use self::login::TestLogin;
 
 /// The name of every test relay, the one that clients expect of a loopback address.
 pub const NAME: &str = "localhost";
@@ -26,6 +34,8 @@ pub enum Error {
     Directory(io::Error),
     /// The relay itself.
     Relay(StartError),
+    /// Its accounts.
+    Accounts(Box<AccountsError>),
 }
 
 impl std::fmt::Display for Error {
@@ -33,16 +43,20 @@ impl std::fmt::Display for Error {
         match self {
             Self::Directory(error) => write!(f, "no temporary directory: {error}"),
             Self::Relay(error) => write!(f, "the relay does not start: {error}"),
+            Self::Accounts(error) => write!(f, "accounts: {error}"),
         }
     }
 }
 
 impl std::error::Error for Error {}
 
+/// What its operator has set.
+type Configure = Box<dyn Fn(&mut Config) + Send + Sync>;
+
 /// A relay that runs until it is stopped or dropped. Its data goes with it.
 pub struct TestRelay {
     data: TempDir,
-    name: String,
+    configure: Configure,
     address: SocketAddr,
     running: Option<Relay>,
 }
@@ -55,15 +69,35 @@ impl TestRelay {
 
     /// Starts one that bears another name: clients that expect [`NAME`] must refuse to register or log in.
     pub async fn named(name: &str) -> Result<Self, Error> {
+        let name = name.to_owned();
+        Self::configured(move |config| config.server.name.clone_from(&name)).await
+    }
+
+    /// Starts one with what an operator might set: `|config| config.registration.policy = Policy::Closed`.
+    pub async fn configured(
+        configure: impl Fn(&mut Config) + Send + Sync + 'static,
+    ) -> Result<Self, Error> {
         let data = tempfile::tempdir().map_err(Error::Directory)?;
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let running = launch(data.path(), name, any).await?;
+        let running = launch(data.path(), &configure, any).await?;
         Ok(Self {
             data,
-            name: name.to_owned(),
+            configure: Box::new(configure),
             address: running.addr(),
             running: Some(running),
         })
+    }
+
+    /// Makes an invite for so many accounts, for a relay with [`Policy::Invite`].
+    pub async fn invite(&self, uses: u32) -> Result<String, Error> {
+        const VALID: Duration = Duration::from_secs(24 * 60 * 60);
+        let invite = accounts::invite(&self.config(), uses, VALID).await;
+        let invite = invite.map_err(|error| Error::Accounts(Box::new(error)))?;
+        Ok(invite.text().to_string())
+    }
+
+    fn config(&self) -> Config {
+        config(self.data.path(), &self.configure, self.address)
     }
 
     /// What clients connect to. The same after a restart.
@@ -88,15 +122,34 @@ impl TestRelay {
     /// Stops it if it runs, and starts it again on the same address and data.
     pub async fn restart(&mut self) -> Result<(), Error> {
         self.stop().await;
-        self.running = Some(launch(self.data.path(), &self.name, self.address).await?);
+        self.running = Some(launch(self.data.path(), &self.configure, self.address).await?);
         Ok(())
+    }
+
+    /// The same with other settings.
+    pub async fn restart_with(
+        &mut self,
+        configure: impl Fn(&mut Config) + Send + Sync + 'static,
+    ) -> Result<(), Error> {
+        self.configure = Box::new(configure);
+        self.restart().await
     }
 }
 
-async fn launch(data: &Path, name: &str, listen: SocketAddr) -> Result<Relay, Error> {
+fn config(data: &Path, configure: impl Fn(&mut Config), listen: SocketAddr) -> Config {
     let mut config = Config::new(data);
+    NAME.clone_into(&mut config.server.name);
+    configure(&mut config);
     config.server.listen = listen;
-    config.server.name = name.to_owned();
+    config
+}
+
+async fn launch(
+    data: &Path,
+    configure: impl Fn(&mut Config),
+    listen: SocketAddr,
+) -> Result<Relay, Error> {
+    let config = config(data, configure, listen);
     start(config).await.map_err(Error::Relay)
 }
 

@@ -95,7 +95,7 @@ struct Source {
 
 const TALK: usize = 40;
 /// What the relay keeps of users.
-const EVERYTHING: &str = "DELETE FROM key_backups; DELETE FROM key_backup_ends; DELETE FROM passwords; DELETE FROM vaults; DELETE FROM push_targets; \
+const EVERYTHING: &str = "DELETE FROM key_backups; DELETE FROM key_backup_ends; DELETE FROM passwords; DELETE FROM vaults; DELETE FROM push_targets; DELETE FROM subjects; \
                           DELETE FROM prekeys; DELETE FROM devices; DELETE FROM device_lists; DELETE FROM users";
 
 async fn source() -> Source {

@@ -4,30 +4,29 @@ use sordino_protocol::DeviceId;
 
 use super::{Client, on_its_own};
 use crate::{
-    engine::{self, LoggedIn, VaultSecret, now_ms},
+    engine::{self, VaultSecret, now_ms},
     error::Error,
     link::LinkRequest,
-    login::{Login, LoginStep, RecoveryKey},
+    login::{LoginStep, RecoveryKey},
     password::Password,
+    sign_up::{ExternalToken, SignUp},
     types::{BackupPolicy, BackupState, Device, Restoring, User},
 };
 
 impl Client {
-    /// Makes an account under this name, with keys of this device that never leave it. With the password its owner logs in on
-    /// another device ([`Client::login`]); without one the account stays on this device. If it fails for the network's sake,
+    /// Makes an account under this name, with keys of this device that never leave it. With the password (`Some(&password)`) its owner
+    /// logs in on another device ([`Client::login`]); without one (`None`) the account stays on this device. [`SignUp`] has what
+    /// else the relay may ask for: an invite, or the token of the app's own login. If it fails for the network's sake,
     /// call it again with the same: it makes one account. Then show [`Client::recovery_key`].
     ///
     /// # Errors
     /// `BadRequest` for what is no name (3 to 32 of `a-z 0-9 . _ -`), `WeakPassword`, `NameTaken`, `AlreadyRegistered`,
+    /// `RegistrationClosed`, `InviteNeeded`, `InviteRefused`, `ExternalTokenNeeded`, `ExternalTokenRefused`, `HasAccount`, `IssuerAway`,
     /// `RateLimited`, `Unreachable`, `NoRelay`, `OtherRelay`, `RelayMisbehaved`; those of the store.
-    pub async fn register(
-        &self,
-        username: &str,
-        password: Option<&Password>,
-    ) -> Result<User, Error> {
+    pub async fn register(&self, username: &str, with: impl Into<SignUp>) -> Result<User, Error> {
         let (core, username) = (self.inner.core.clone(), username.to_owned());
-        let password = password.cloned();
-        on_its_own(async move { engine::register(&core, username, password).await }).await
+        let with = with.into();
+        on_its_own(async move { engine::register(&core, username, with).await }).await
     }
 
     /// The account's recovery key, which alone opens its vault if every device is lost (and is asked for on each new device, unless
@@ -67,10 +66,18 @@ impl Client {
         let password = password.clone();
         let step =
             on_its_own(async move { engine::login(&core, username, password).await }).await?;
-        Ok(match step {
-            LoggedIn::Done(user) => LoginStep::Done(user),
-            LoggedIn::Locked(locked) => LoginStep::Locked(Login::new(locked)),
-        })
+        Ok(step.into())
+    }
+
+    /// The same for a relay whose operator lets the app's own login decide: its token takes the place of name and password.
+    ///
+    /// # Errors
+    /// `ExternalTokenRefused`; `UserNotFound` where whoever is logged in to the app has no account yet: register; `NotFound` from a relay
+    /// with logins of its own; `IssuerAway`; otherwise as [`Client::login`].
+    pub async fn login_external(&self, token: &ExternalToken) -> Result<LoginStep, Error> {
+        let (core, token) = (self.inner.core.clone(), token.clone());
+        let step = on_its_own(async move { engine::login_external(&core, token).await }).await?;
+        Ok(step.into())
     }
 
     /// The account's devices, as far as this one knows.

@@ -1,6 +1,7 @@
 //! The account of this store: made, or joined by a new device whose owner knows the password.
 
 mod devices;
+mod external;
 mod link;
 mod login;
 mod password;
@@ -11,27 +12,35 @@ use std::sync::Arc;
 use sordino_protocol::{Code, http, list::DeviceList};
 
 pub use self::devices::VaultSecret;
-use self::password::{NewKeys, prove, set_password};
 pub(crate) use self::{
     devices::{change_password, new_recovery_key, remove_device, renew_keys},
     link::{Joining, Linking},
-    login::{Locked, LoggedIn, login},
+    login::{Locked, LoggedIn, login, login_external},
+};
+use self::{
+    external::enter,
+    password::{NewKeys, prove, set_password},
 };
 use super::{Core, errands::replenish, now_ms, shared::StoredDevice};
-use crate::{error::Error, net::Http, password::Password, types::User};
+use crate::{
+    error::Error,
+    net::Http,
+    sign_up::{Invite, SignUp},
+    types::User,
+};
 
 /// Makes the account of this store, or finds that an earlier attempt has made it.
 pub(crate) async fn register(
     core: &Arc<Core>,
     username: String,
-    password: Option<Password>,
+    with: SignUp,
 ) -> Result<User, Error> {
-    if let Some(password) = &password {
+    if let Some(password) = &with.password {
         password.check(core.vault_policy, &username)?;
     }
     let _one = core.account.lock().await;
     if let Some(user) = made_before(core).await? {
-        return taken_up(core, user, &username, password.as_ref()).await;
+        return taken_up(core, user, &username, &with).await;
     }
     let name = username.clone();
     core.shared
@@ -39,12 +48,12 @@ pub(crate) async fn register(
         .await?;
     // A relay under another name would take the name, and then never get a login.
     unconfirmed(core).is_meant().await?;
-    match ask_for_account(core, &username, password.as_ref()).await {
+    match ask_for_account(core, &username, &with).await {
         Ok(user) => confirm(core, user).await,
         // By the last attempt, while it was asked whether it had come to anything.
         Err(refused) if matches!(refused.code(), Code::NameTaken | Code::UserExists) => {
             match made_before(core).await? {
-                Some(user) => taken_up(core, user, &username, password.as_ref()).await,
+                Some(user) => taken_up(core, user, &username, &with).await,
                 None => {
                     core.shared
                         .run(|machine| machine.registration_refused())
@@ -60,16 +69,24 @@ pub(crate) async fn register(
 async fn ask_for_account(
     core: &Arc<Core>,
     username: &str,
-    password: Option<&Password>,
+    with: &SignUp,
 ) -> Result<http::User, Error> {
-    let password = match password {
+    let password = match &with.password {
         Some(password) => Some(set_password(core, None, username, password).await?),
         None => None,
     };
-    let body = core
+    let registration = core
         .shared
         .run(move |machine| machine.registration(password))
         .await?;
+    let body = http::Register {
+        invite: with.invite.as_ref().map(Invite::expose).map(str::to_owned),
+        external_token: with
+            .external
+            .as_ref()
+            .map(|token| token.expose().to_owned()),
+        ..registration
+    };
     core.http.register(&body).await
 }
 
@@ -133,13 +150,27 @@ async fn taken_up(
     core: &Arc<Core>,
     user: http::User,
     username: &str,
-    password: Option<&Password>,
+    with: &SignUp,
 ) -> Result<User, Error> {
-    let earlier = match password {
+    let earlier = match with {
         _ if user.username != username => Some(format!("as {:?}", user.username)),
-        None => None,
+        // Whoever is logged in to the app may have changed since.
+        SignUp {
+            external: Some(token),
+            ..
+        } => match enter(core, token, &NewKeys::generate()).await {
+            Ok(entered) if entered.user.user == user.user => None,
+            Ok(_) => Some("for somebody else".to_owned()),
+            Err(error) if error.code() == Code::UserNotFound => {
+                Some("for somebody else".to_owned())
+            }
+            Err(error) => return Err(error),
+        },
         // Which password it took is for the person to know.
-        Some(password) => {
+        SignUp {
+            password: Some(password),
+            ..
+        } => {
             let device = NewKeys::generate();
             match prove(core, username, password, device.signer()).await {
                 Ok(_) => None,
@@ -149,6 +180,7 @@ async fn taken_up(
                 Err(error) => return Err(error),
             }
         }
+        SignUp { .. } => None,
     };
     let name = user.username.clone();
     core.shared

@@ -40,8 +40,8 @@ use crate::{
 
 pub use accounts::VaultSecret;
 pub(crate) use accounts::{
-    Joining, Linking, Locked, LoggedIn, change_password, login, new_recovery_key, register,
-    remove_device, renew_keys,
+    Joining, Linking, Locked, LoggedIn, change_password, login, login_external, new_recovery_key,
+    register, remove_device, renew_keys,
 };
 pub(crate) use connection::supervise;
 pub(crate) use errands::newest_lists;

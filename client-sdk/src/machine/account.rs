@@ -129,6 +129,8 @@ impl Machine {
             list: list.signed.into(),
             vault,
             password: record,
+            invite: None,
+            external_token: None,
         })
     }
 

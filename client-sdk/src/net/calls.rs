@@ -9,10 +9,10 @@ use sordino_protocol::{
     batch::Head,
     frame,
     http::{
-        BackupHead, BackupHeads, Batches, Claim, Claimed, HistoryPage, HistoryRow, LinkMessage,
-        Lists, PasswordAnswer, PasswordChallenge, PasswordFinish, PasswordLogin, PasswordRequest,
-        PasswordToken, PrekeyCount, PutBatch, PutList, PutPrekeys, PutPush, Register, StoredVault,
-        User,
+        BackupHead, BackupHeads, Batches, Claim, Claimed, ExternalAccount, ExternalLogin,
+        HistoryPage, HistoryRow, LinkMessage, Lists, PasswordAnswer, PasswordChallenge,
+        PasswordFinish, PasswordLogin, PasswordRequest, PasswordToken, PrekeyCount, PutBatch,
+        PutList, PutPrekeys, PutPush, Register, StoredVault, User,
     },
     limits, pb,
 };
@@ -81,11 +81,13 @@ pub(crate) enum LinkSide {
 
 /// A name is shown: it has to be one.
 fn named(user: User) -> Result<User, Error> {
-    if limits::is_username(&user.username) {
-        Ok(user)
-    } else {
-        Err(Error::new(Code::RelayMisbehaved, "not a user name"))
-    }
+    is_name(&user.username)?;
+    Ok(user)
+}
+
+fn is_name(name: &str) -> Result<(), Error> {
+    let error = || Error::new(Code::RelayMisbehaved, "not a user name");
+    limits::is_username(name).then_some(()).ok_or_else(error)
 }
 
 impl Http {
@@ -134,6 +136,19 @@ impl Http {
         let path = "/v1/auth/password/finish";
         self.call(Public, Method::POST, path, &[], Some(finish))
             .await
+    }
+
+    /// Shows the token of the app's own login, for one for the account.
+    pub(crate) async fn external_login(
+        &self,
+        login: &ExternalLogin,
+    ) -> Result<ExternalAccount, Error> {
+        let path = "/v1/auth/external";
+        let entered: ExternalAccount = self
+            .call(Public, Method::POST, path, &[], Some(login))
+            .await?;
+        is_name(&entered.username)?;
+        Ok(entered)
     }
 
     /// The own vault.

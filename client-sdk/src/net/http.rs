@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use reqwest::{Method, header, redirect};
 use serde::{Serialize, de::DeserializeOwned};
 use sordino_protocol::{
-    Code,
+    Code, DeviceId, UserId,
     http::{Challenge, ChallengeRequest, ErrorBody, PROOF_HEADER, Token, TokenRequest},
 };
 
@@ -182,9 +182,18 @@ impl Http {
         self.challenge().await.map(drop)
     }
 
+    /// The same for a device that is nobody's yet.
+    pub(crate) async fn is_meant_for(&self, user: UserId, device: DeviceId) -> Result<(), Error> {
+        self.challenge_for(user, device).await.map(drop)
+    }
+
     async fn challenge(&self) -> Result<[u8; 32], Error> {
         let signer = self.signer.clone();
         let (user, device) = blocking(move || signer.device()).await?;
+        self.challenge_for(user, device).await
+    }
+
+    async fn challenge_for(&self, user: UserId, device: DeviceId) -> Result<[u8; 32], Error> {
         let request = ChallengeRequest { user, device };
         let answer = self.post_public("/v1/auth/challenge", &request).await;
         let challenge: Challenge = answer.map_err(no_relay)?;

@@ -31,6 +31,9 @@ pub(crate) struct Args {
     /// Your user name, for the first start; asked for if absent.
     #[arg(long)]
     pub(crate) name: Option<String>,
+    /// The operator's invite, for the first start, where the relay asks for one.
+    #[arg(long)]
+    pub(crate) invite: Option<String>,
     /// What your other devices are to call this one; F2 changes it. [default: this machine's name]
     #[arg(long, value_name = "NAME")]
     device_name: Option<String>,

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use sordino::{
     Client, Code, ConnectionState, Conversation, Draft, Error, Events, LinkRequest, ListDiff,
-    LiveList, Login, LoginStep, Password, RecoveryKey, SafetyNumber, Unlock, User, VaultSecret,
+    LiveList, Login, LoginStep, Password, RecoveryKey, SafetyNumber, SignUp, Unlock, User,
+    VaultSecret,
 };
 use tokio::{
     sync::mpsc::{self, Sender, UnboundedSender},
@@ -36,6 +37,8 @@ pub(crate) struct Session {
     search: Mutex<Option<AbortHandle>>,
     /// The safety number that is shown.
     number: Arc<tokio::sync::Mutex<Option<SafetyNumber>>>,
+    /// The operator's, for an account that is to be made.
+    invite: Option<String>,
 }
 
 /// A link of this device by another, or of another by this one.
@@ -78,7 +81,7 @@ impl Link {
 
 impl Session {
     /// Begins to bring news; connects if there is an account.
-    pub(crate) fn start(client: Client, news: Sender<Event>) -> Self {
+    pub(crate) fn start(client: Client, news: Sender<Event>, invite: Option<String>) -> Self {
         tokio::spawn(conversations(client.clone(), news.clone()));
         // Before it connects: what is told from now on is heard.
         tokio::spawn(follow_events(client.clone(), client.events(), news.clone()));
@@ -97,6 +100,7 @@ impl Session {
             link: Link::default(),
             search: Mutex::new(None),
             number: Arc::default(),
+            invite,
         }
     }
 
@@ -106,7 +110,12 @@ impl Session {
         let news = self.news.clone();
         match command {
             Command::Register { name, password } => {
-                tokio::spawn(register(client, name, Password::new(&password.0), news));
+                let with = SignUp::new().password(&Password::new(&password.0));
+                let with = match &self.invite {
+                    Some(invite) => with.invite(invite),
+                    None => with,
+                };
+                tokio::spawn(register(client, name, with, news));
             }
             Command::Login { name, password } => {
                 let kept = self.login.clone();
@@ -332,8 +341,8 @@ fn entered(client: &Client, me: &User) -> Clean {
     Clean::line(&me.username)
 }
 
-async fn register(client: Client, name: String, password: Password, news: Sender<Event>) {
-    let made = client.register(&name, Some(&password)).await;
+async fn register(client: Client, name: String, with: SignUp, news: Sender<Event>) {
+    let made = client.register(&name, with).await;
     enter(client, made, news, Event::Registered).await;
 }
 

@@ -44,6 +44,18 @@ fn code(code: Code) -> Clean {
         Code::Unreachable | Code::Timeout => {
             "The relay cannot be reached. Try again once there is a connection."
         }
+        Code::RegistrationClosed => {
+            "This relay takes no new accounts. If you have one, Tab logs you in."
+        }
+        Code::InviteNeeded => {
+            "This relay takes new accounts by invite: ask its operator, and start with --invite CODE."
+        }
+        Code::InviteRefused => {
+            "This invite (--invite) is used up, has ended, or never was one. Ask for another."
+        }
+        Code::ExternalTokenNeeded => {
+            "The accounts of this relay belong to an app with a login of its own; only that app can make one."
+        }
         Code::UntrustedRelay => {
             "The relay's certificate is not trusted here. Is the address right? If its certificate is the operator's own, name the authority (--authority FILE)."
         }

@@ -3,6 +3,8 @@
 //! Nothing here asks whether the device is still on its owner's newest list: every caller does, for each request.
 
 pub mod challenge;
+pub mod invite;
+pub mod issuer;
 mod key_file;
 pub mod password;
 pub mod proof;

@@ -168,6 +168,7 @@ impl Config {
         problems.extend(self.roles_problem());
         problems.extend(self.cluster_problems());
         problems.extend(self.push_problems());
+        problems.extend(self.registration_problems());
         problems
     }
 

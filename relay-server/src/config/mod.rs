@@ -5,6 +5,7 @@ mod cluster;
 mod load;
 mod place;
 mod push;
+mod registration;
 mod roles;
 mod secret;
 mod secret_files;
@@ -26,6 +27,7 @@ pub use self::{
     cluster::{Cassandra, Kafka, Login, Postgres, Redis, SaslMechanism, ServerTls},
     load::{ENV_PREFIX, LoadError, Sources},
     push::Push,
+    registration::{Policy, Registration},
     roles::{Role, Roles},
     secret::Secret,
     template::template,
@@ -42,6 +44,8 @@ pub struct Config {
     pub tls: Tls,
     /// Who signs access tokens.
     pub auth: Auth,
+    /// Who may make an account.
+    pub registration: Registration,
     /// Where it keeps what it keeps.
     pub store: Store,
     /// How much waits and is committed together.

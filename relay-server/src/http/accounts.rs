@@ -17,6 +17,7 @@ use super::{
     Api, ApiError,
     caller::Caller,
     lists::credentials,
+    registration::Brought,
     request::{Body, Ids},
 };
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
         fleet::Bucket,
         rates::{Wait, client_of},
     },
-    user::verify::verify,
+    user::{Credentials, verify::verify},
 };
 
 /// `POST /v1/users`
@@ -38,6 +39,8 @@ pub(super) async fn register(
         list,
         vault,
         password,
+        invite,
+        external_token,
     } = body.json()?;
     if !limits::is_username(&username) {
         return Err(ApiError::new(Code::BadRequest, "username"));
@@ -49,6 +52,12 @@ pub(super) async fn register(
     let bucket = Bucket::AddressSignUps(address.0);
     let share = api.rates.address_sign_ups();
     api.fleet.take(bucket, share, 1).await.unwrap_or(Ok(()))?;
+    let brought = Brought {
+        invite,
+        external_token,
+        password: password.is_some(),
+    };
+    let admission = api.registration.admit(brought, (api.now_ms)()).await?;
     let list = list::parse(&list.into(), verify)
         .map_err(|error| ApiError::new(Code::BadList, error.to_string()))?;
     if list.version != 1 || list.devices.len() != 1 {
@@ -57,7 +66,10 @@ pub(super) async fn register(
             "the first list is version 1 and names one device",
         ));
     }
-    let with = credentials(&api, &list, 0, vault, password)?;
+    let with = Credentials {
+        admission,
+        ..credentials(&api, &list, 0, vault, password)?
+    };
     api.rates.sign_up()?;
     let share = api.rates.sign_ups();
     let taken = api.fleet.take(Bucket::SignUps, share, 1).await;

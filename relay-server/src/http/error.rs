@@ -91,6 +91,8 @@ pub(crate) fn code_of_users(error: UserError) -> Code {
         UserError::BackupMoved => Code::BackupMoved,
         UserError::TooManyChains => Code::TooLarge,
         UserError::PrekeyExists => Code::BadPrekey,
+        UserError::InviteRefused => Code::InviteRefused,
+        UserError::HasAccount => Code::HasAccount,
         UserError::Full => Code::StorageFull,
         UserError::Failed(cause) => {
             tracing::error!(%cause, "the store of users failed");

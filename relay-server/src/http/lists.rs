@@ -92,9 +92,15 @@ pub(super) async fn replace(
         password,
         ..
     } = put;
-    // A device that was left open must not be enough to set another password.
-    if password.is_some() && !caller.knew_the_password() && has_password(&api, user).await? {
-        return Err(Code::Forbidden.into());
+    if password.is_some() {
+        let has = has_password(&api, user).await?;
+        // A device that was left open must not be enough to set another password.
+        if has && !caller.knew_the_password() {
+            return Err(Code::Forbidden.into());
+        }
+        if !has {
+            api.registration.takes_first_passwords()?;
+        }
     }
     let newest = api
         .users
@@ -189,7 +195,7 @@ pub(super) fn credentials(
     Ok(Credentials {
         vault,
         password,
-        closes: None,
+        ..Credentials::NONE
     })
 }
 

@@ -24,6 +24,7 @@ mod backups;
 pub(crate) mod caller;
 mod claims;
 pub(crate) mod error;
+mod external;
 pub(crate) mod health;
 mod history;
 mod links;
@@ -33,6 +34,7 @@ mod passwords;
 mod prekeys;
 mod push;
 mod quota;
+mod registration;
 mod request;
 pub mod routes;
 #[cfg(test)]
@@ -40,6 +42,7 @@ mod tests;
 
 pub use error::ApiError;
 pub use quota::ClaimQuota;
+pub use registration::Registration;
 
 /// What the routes work with.
 pub struct Api {
@@ -61,6 +64,8 @@ pub struct Api {
     pub tokens: Tokens,
     /// Logins by password.
     pub passwords: Passwords,
+    /// Who may make an account.
+    pub registration: Registration,
     /// What all nodes count together.
     pub fleet: Arc<dyn Fleet>,
     /// What devices link each other over.

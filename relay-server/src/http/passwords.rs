@@ -46,15 +46,17 @@ pub(super) async fn register(
         true => Some(AccountCaller::of_headers(&api, &headers).await?),
         false => None,
     };
-    if let Some(user) = api.users.by_name(&username).await? {
-        let may = match &owner {
-            Some(owner) if owner.user == user.user => {
-                owner.knew_the_password() || !has_password(&api, user.user).await?
+    match api.users.by_name(&username).await? {
+        None => api.registration.begins_with_passwords()?,
+        Some(user) => {
+            let owner = owner.filter(|owner| owner.user == user.user);
+            let owner = owner.ok_or(Code::NameTaken)?;
+            if has_password(&api, user.user).await? {
+                let may = owner.knew_the_password();
+                may.then_some(()).ok_or(Code::NameTaken)?;
+            } else {
+                api.registration.takes_first_passwords()?;
             }
-            _ => false,
-        };
-        if !may {
-            return Err(Code::NameTaken.into());
         }
     }
     let response = api.passwords.register(&username, &request.0);

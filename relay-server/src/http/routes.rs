@@ -12,8 +12,8 @@ use axum::{
 use sordino_protocol::{Code, limits};
 
 use super::{
-    Api, ApiError, accounts, backups, claims, health, history, links, lists, login, passwords,
-    prekeys, push,
+    Api, ApiError, accounts, backups, claims, external, health, history, links, lists, login,
+    passwords, prekeys, push,
 };
 use crate::ops::rates;
 
@@ -29,6 +29,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/auth/token", post(login::token))
         .route("/v1/auth/password", post(passwords::begin))
         .route("/v1/auth/password/finish", post(passwords::finish))
+        .route("/v1/auth/external", post(external::log_in))
         .route("/v1/passwords", post(passwords::register))
         .route("/v1/users", post(accounts::register))
         .fallback(nothing_here)

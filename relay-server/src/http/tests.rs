@@ -9,6 +9,7 @@ mod lists;
 mod passwords;
 mod prekeys;
 mod push;
+mod registration;
 
 use std::sync::Arc;
 
@@ -30,7 +31,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::{Api, ClaimQuota, routes::router};
+use super::{Api, ClaimQuota, Registration, routes::router};
 use crate::{
     auth::{
         challenge::Challenges,
@@ -95,6 +96,7 @@ impl Relay {
             claims: ClaimQuota::new(3, 8),
             tokens: Tokens::new(NAME, &key),
             passwords: Passwords::new(NAME, &password_key),
+            registration: Registration::Open,
             fleet: Arc::new(Alone),
             pipes: Arc::new(MemoryPipes::default()),
             rates: Arc::new(rates),

@@ -1,5 +1,6 @@
 //! Users, their devices' keys and their device lists: public keys only; and where devices are woken.
 
+mod admission;
 mod backups;
 mod cache;
 #[cfg(test)]
@@ -59,6 +60,12 @@ pub enum UserError {
     /// A prekey id stands already.
     #[error("a prekey with this id is stored already")]
     PrekeyExists,
+    /// The invite is unknown, used up or expired.
+    #[error("the invite is unknown, used up or expired")]
+    InviteRefused,
+    /// The subject of the app's own login has an account.
+    #[error("this subject has an account already")]
+    HasAccount,
     /// The disk is full.
     #[error("the disk is full")]
     Full,
@@ -182,6 +189,34 @@ impl ClosedBackup {
     }
 }
 
+/// An operator's invite, as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invite {
+    /// Of the secret.
+    pub hash: Hash,
+    /// How many accounts it makes.
+    pub uses: u32,
+    /// When it ends, in Unix milliseconds.
+    pub expires_ms: u64,
+}
+
+/// By what somebody makes an account. What can be used up is used up with the account, or not at all.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Admission {
+    /// By nothing: everybody may.
+    #[default]
+    Open,
+    /// By an invite that still holds then.
+    Invite {
+        /// Of the secret.
+        hash: Hash,
+        /// In Unix milliseconds.
+        now_ms: u64,
+    },
+    /// By the app's own login: the hash of issuer and subject.
+    Subject(Hash),
+}
+
 /// What is stored together with a list, or is not.
 #[derive(Debug, Clone, Default)]
 pub struct Credentials {
@@ -191,6 +226,8 @@ pub struct Credentials {
     pub password: Option<PasswordRecord>,
     /// The version of the key backup that the list leaves behind.
     pub closes: Option<ClosedBackup>,
+    /// By what the account is made, with the first list.
+    pub admission: Admission,
 }
 
 impl Credentials {
@@ -199,6 +236,7 @@ impl Credentials {
         vault: None,
         password: None,
         closes: None,
+        admission: Admission::Open,
     };
 }
 
@@ -212,6 +250,12 @@ pub trait Users: Send + Sync + 'static {
         list: &DeviceList,
         with: &Credentials,
     ) -> Result<(), UserError>;
+    /// Keeps an invite, and forgets those that are used up or have ended by now.
+    async fn put_invite(&self, invite: &Invite, now_ms: u64) -> Result<(), UserError>;
+    /// Forgets an invite. Whether there was one that could still be used.
+    async fn remove_invite(&self, hash: &Hash, now_ms: u64) -> Result<bool, UserError>;
+    /// By the subject of the app's own login.
+    async fn by_subject(&self, hash: &Hash) -> Result<Option<http::User>, UserError>;
     /// By exact name.
     async fn by_name(&self, username: &str) -> Result<Option<http::User>, UserError>;
     /// By id.

@@ -1,11 +1,13 @@
 //! The store of users for several nodes: PostgreSQL.
 //!
-//! Every transaction locks in one order, so that none waits in a circle: the user's row (who writes lists), then the device's
+//! Every transaction locks in one order, so that none waits in a circle: the user's row (who writes lists), then the invite or the
+//! subject by which it is made, then the device's
 //! row (writers of prekeys alone, claims together), then prekeys. Claims skip the prekeys that another claim holds.
 //!
 //! What is read for every message is cached on each node. A transaction that changes it notifies all nodes with its commit
 //! (`listener`). Needs a session of its own for that: a pooler in front must not share connections between transactions.
 
+mod admission;
 mod attempt;
 mod backups;
 mod cached;
@@ -24,7 +26,9 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use sordino_protocol::{
-    DeviceId, UserId, http,
+    DeviceId, UserId,
+    hash::Hash,
+    http,
     list::{self, DeviceList},
     pb,
 };
@@ -36,8 +40,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::{attempt::retrying, cached::Cached};
 use super::{
-    Batch, ChainHead, Credentials, PasswordRecord, Prekey, PushTarget, UserError, Users, rows,
-    verify::verify,
+    Batch, ChainHead, Credentials, Invite, PasswordRecord, Prekey, PushTarget, UserError, Users,
+    rows, verify::verify,
 };
 use crate::config::Secret;
 
@@ -208,6 +212,21 @@ impl Users for PostgresUsers {
     ) -> Result<(), UserError> {
         let pool = &self.inner.pool;
         self.within(retrying(|| lists::create(pool, username, list, with)))
+            .await
+    }
+
+    async fn put_invite(&self, invite: &Invite, now_ms: u64) -> Result<(), UserError> {
+        self.within(admission::put_invite(&self.inner.pool, invite, now_ms))
+            .await
+    }
+
+    async fn remove_invite(&self, hash: &Hash, now_ms: u64) -> Result<bool, UserError> {
+        self.within(admission::remove_invite(&self.inner.pool, hash, now_ms))
+            .await
+    }
+
+    async fn by_subject(&self, hash: &Hash) -> Result<Option<http::User>, UserError> {
+        self.within(admission::by_subject(&self.inner.pool, hash))
             .await
     }
 

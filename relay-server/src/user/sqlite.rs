@@ -5,21 +5,23 @@ use std::{path::Path, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use sordino_protocol::{
-    DeviceId, UserId, http,
+    DeviceId, UserId,
+    hash::Hash,
+    http,
     list::{self, DeviceList},
     pb,
 };
 use sqlx::{
     Connection, Row, Sqlite, SqliteConnection, SqlitePool, Transaction,
-    migrate::MigrateError,
+    migrate::{MigrateError, Migrator},
     sqlite::{
         SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
     },
 };
 
 use super::{
-    Batch, ChainHead, Credentials, PasswordRecord, Prekey, PushTarget, UserError, Users, backups,
-    cache::Cache, credentials, prekeys, push, rows, verify::verify,
+    Batch, ChainHead, Credentials, Invite, PasswordRecord, Prekey, PushTarget, UserError, Users,
+    admission, backups, cache::Cache, credentials, prekeys, push, rows, verify::verify,
 };
 
 /// Users whose list is kept in memory, about 4 KiB each.
@@ -27,6 +29,8 @@ const CACHED_LISTS: usize = 16_384;
 /// Devices whose SPK expiry is kept in memory.
 const CACHED_EXPIRIES: usize = 65_536;
 const READERS: u32 = 4;
+
+static MIGRATOR: Migrator = sqlx::migrate!("../migrations/sqlite");
 
 /// Users in SQLite. Cheap to clone.
 #[derive(Clone)]
@@ -97,28 +101,51 @@ fn refused(file: &Path, error: &MigrateError) -> UserError {
     })
 }
 
+fn options(file: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(file)
+        .journal_mode(SqliteJournalMode::Wal)
+        // A list or a claim that was answered must survive the loss of power.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(5))
+}
+
+async fn writer(options: &SqliteConnectOptions) -> Result<SqlitePool, UserError> {
+    let pool = SqlitePoolOptions::new().max_connections(1);
+    Ok(pool.connect_with(options.clone()).await?)
+}
+
 impl SqliteUsers {
     /// Opens the file, creates it where there is none, and brings its tables up to date.
     pub async fn open(file: &Path) -> Result<Self, UserError> {
-        let options = SqliteConnectOptions::new()
-            .filename(file)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // A list or a claim that was answered must survive the loss of power.
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(5));
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .connect_with(options.clone())
-            .await?;
-        sqlx::migrate!("../migrations/sqlite")
+        let writer = writer(&options(file).create_if_missing(true)).await?;
+        MIGRATOR
             .run(&writer)
             .await
             .map_err(|error| refused(file, &error))?;
+        Self::with(file, writer).await
+    }
+
+    /// Opens the file of a relay that runs: its tables stay as they are, and have to be of this version.
+    pub(crate) async fn open_beside(file: &Path) -> Result<Self, UserError> {
+        let writer = writer(&options(file)).await?;
+        let found: i64 = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
+            .fetch_one(&writer)
+            .await?;
+        if MIGRATOR.iter().map(|step| step.version).max() != Some(found) {
+            return Err(UserError::Failed(format!(
+                "the relay that runs on {} is of another version: use its program, or stop it first",
+                file.display()
+            )));
+        }
+        Self::with(file, writer).await
+    }
+
+    async fn with(file: &Path, writer: SqlitePool) -> Result<Self, UserError> {
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
-            .connect_with(options.read_only(true))
+            .connect_with(options(file).read_only(true))
             .await?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -160,6 +187,31 @@ impl Users for SqliteUsers {
         let (username, list, with) = (username.to_owned(), list.clone(), with.clone());
         self.write(async move |inner| inner.create(&username, &list, &with).await)
             .await
+    }
+
+    async fn put_invite(&self, invite: &Invite, now_ms: u64) -> Result<(), UserError> {
+        let invite = invite.clone();
+        self.write(async move |inner| {
+            let mut tx = inner.begin().await?;
+            admission::put_invite(&mut tx, &invite, now_ms).await?;
+            Ok(tx.commit().await?)
+        })
+        .await
+    }
+
+    async fn remove_invite(&self, hash: &Hash, now_ms: u64) -> Result<bool, UserError> {
+        let hash = *hash;
+        self.write(async move |inner| {
+            let mut tx = inner.begin().await?;
+            let held = admission::remove_invite(&mut tx, &hash, now_ms).await?;
+            tx.commit().await?;
+            Ok(held)
+        })
+        .await
+    }
+
+    async fn by_subject(&self, hash: &Hash) -> Result<Option<http::User>, UserError> {
+        admission::by_subject(&self.inner.readers, hash).await
     }
 
     async fn by_name(&self, username: &str) -> Result<Option<http::User>, UserError> {
@@ -240,7 +292,7 @@ impl Users for SqliteUsers {
     async fn put_batch(&self, user: UserId, batch: &Batch) -> Result<(), UserError> {
         let batch = batch.clone();
         self.write(async move |inner| {
-            let mut tx = inner.writer.begin().await?;
+            let mut tx = inner.begin().await?;
             backups::put(&mut tx, user, &batch).await?;
             Ok(tx.commit().await?)
         })
@@ -270,7 +322,7 @@ impl Users for SqliteUsers {
     ) -> Result<(), UserError> {
         let keys = keys.to_vec();
         self.write(async move |inner| {
-            let mut tx = inner.writer.begin().await?;
+            let mut tx = inner.begin().await?;
             prekeys::put(&mut tx, user, device, &keys, replace).await?;
             tx.commit().await?;
             inner.expiries.forget([(user, device)]);
@@ -304,7 +356,7 @@ impl Users for SqliteUsers {
         now_ms: u64,
     ) -> Result<Option<http::Bundle>, UserError> {
         self.write(async move |inner| {
-            let mut tx = inner.writer.begin().await?;
+            let mut tx = inner.begin().await?;
             let bundle = prekeys::claim(&mut tx, user, device, now_ms).await?;
             // Without a bundle the transaction rolls back: nothing was given out, nothing may be gone.
             if bundle.is_some() {
@@ -342,7 +394,7 @@ impl Users for SqliteUsers {
 
     async fn healthy(&self) -> Result<(), UserError> {
         self.write(async move |inner| {
-            let mut tx = inner.writer.begin_with("BEGIN IMMEDIATE").await?;
+            let mut tx = inner.begin().await?;
             sqlx::query("UPDATE users SET username = username WHERE id = x''")
                 .execute(&mut *tx)
                 .await?;
@@ -353,6 +405,12 @@ impl Users for SqliteUsers {
 }
 
 impl Inner {
+    /// For writing from the beginning: the operator's program may write, too, and SQLite ends a transaction whose reads are older than
+    /// that.
+    async fn begin(&self) -> Result<Transaction<'static, Sqlite>, UserError> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
     async fn create(
         &self,
         username: &str,
@@ -360,24 +418,23 @@ impl Inner {
         with: &Credentials,
     ) -> Result<(), UserError> {
         let id = list.user.as_bytes().as_slice();
-        let mut tx = self.writer.begin().await?;
-        let standing = sqlx::query("SELECT id, username FROM users WHERE id = ? OR username = ?")
-            .bind(id)
-            .bind(username)
-            .fetch_optional(&mut *tx)
-            .await?;
-        if let Some(row) = standing {
-            return Err(if user(row)?.user == list.user {
-                UserError::UserExists
-            } else {
-                UserError::NameTaken
-            });
+        let mut tx = self.begin().await?;
+        // First: who asks again because the answer was lost has used their invite up.
+        let same = sqlx::query("SELECT 1 FROM users WHERE id = ?").bind(id);
+        if same.fetch_optional(&mut *tx).await?.is_some() {
+            return Err(UserError::UserExists);
+        }
+        admission::check(&mut tx, &with.admission).await?;
+        let named = sqlx::query("SELECT 1 FROM users WHERE username = ?").bind(username);
+        if named.fetch_optional(&mut *tx).await?.is_some() {
+            return Err(UserError::NameTaken);
         }
         sqlx::query("INSERT INTO users (id, username) VALUES (?, ?)")
             .bind(id)
             .bind(username)
             .execute(&mut *tx)
             .await?;
+        admission::spend(&mut tx, list.user, &with.admission).await?;
         insert_list(&mut tx, list).await?;
         credentials::put(&mut tx, list.user, with).await?;
         tx.commit().await?;
@@ -387,7 +444,7 @@ impl Inner {
 
     async fn put_list(&self, list: &DeviceList, with: &Credentials) -> Result<(), UserError> {
         let id = list.user.as_bytes().as_slice();
-        let mut tx = self.writer.begin().await?;
+        let mut tx = self.begin().await?;
         let newest: Option<u32> =
             sqlx::query_scalar("SELECT max(version) FROM device_lists WHERE user_id = ?")
                 .bind(id)
@@ -452,7 +509,8 @@ async fn insert_list(tx: &mut Transaction<'_, Sqlite>, list: &DeviceList) -> Res
     Ok(())
 }
 
-fn user(row: SqliteRow) -> Result<http::User, UserError> {
+/// The columns of a user.
+pub(super) fn user(row: SqliteRow) -> Result<http::User, UserError> {
     let id: Vec<u8> = row.try_get("id")?;
     rows::user(&id, row.try_get("username")?)
 }

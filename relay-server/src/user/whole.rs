@@ -23,6 +23,8 @@ pub(crate) struct WholeUser {
     /// Seed and record.
     pub(crate) password: Option<(String, Vec<u8>)>,
     pub(crate) vault: Option<Vec<u8>>,
+    /// Hash of issuer and subject.
+    pub(crate) subject: Option<Vec<u8>>,
     /// Versions of the key backup up to this one are closed.
     pub(crate) backups_closed: i64,
     /// By version, device and number.
@@ -31,6 +33,9 @@ pub(crate) struct WholeUser {
 
 /// Version, device, number and batch.
 pub(crate) type WholeBatch = (i64, Vec<u8>, i64, Vec<u8>);
+
+/// Hash, uses that are left and end of an invite.
+pub(crate) type WholeInvite = (Vec<u8>, i64, i64);
 
 /// A prekey as stored.
 #[derive(Debug, PartialEq, Eq)]
@@ -103,6 +108,10 @@ impl WholeUsers {
             .bind(key)
             .fetch_optional(&mut self.0)
             .await?;
+        let subject = sqlx::query_scalar("SELECT hash FROM subjects WHERE user_id = ?")
+            .bind(key)
+            .fetch_optional(&mut self.0)
+            .await?;
         let backups_closed = sqlx::query_scalar("SELECT backups_closed FROM users WHERE id = ?")
             .bind(key)
             .fetch_one(&mut self.0)
@@ -131,6 +140,7 @@ impl WholeUsers {
             push,
             password,
             vault,
+            subject,
             backups_closed,
             batches,
             prekeys: prekeys
@@ -138,6 +148,12 @@ impl WholeUsers {
                 .map(prekey)
                 .collect::<Result<_, sqlx::Error>>()?,
         })
+    }
+
+    /// All invites, by hash.
+    pub(crate) async fn invites(&mut self) -> Result<Vec<WholeInvite>, UserError> {
+        let all = "SELECT hash, uses_left, expires_ms FROM invites ORDER BY hash";
+        Ok(sqlx::query_as(all).fetch_all(&mut self.0).await?)
     }
 
     /// Lets go of the file.

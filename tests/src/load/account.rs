@@ -126,6 +126,8 @@ impl Api {
             list: account.list.signed.clone().into(),
             vault: None,
             password: None,
+            invite: None,
+            external_token: None,
         };
         let _: User = self.post("/v1/users", &body).await?;
         self.put_prekeys(&account, &put).await?;

@@ -12,7 +12,9 @@ use sordino_crypto::{
 use sordino_protocol::{Code, DeviceId, UserId, http, limits, list::DeviceList, pb};
 
 use super::{
-    confirm, is_listed, made_before,
+    confirm,
+    external::enter,
+    is_listed, made_before,
     password::{NewKeys, prove},
     taken_up,
     vault::{Backup, OpenVault, Renewed, is_opened_by},
@@ -21,8 +23,9 @@ use crate::{
     engine::{Core, now_ms},
     error::{Error, NO_NAME},
     machine::NewDevice,
-    net::{Http, Signer},
+    net::{Http, Signer, auth::AccessToken},
     password::Password,
+    sign_up::{ExternalToken, SignUp},
     store::StoredAccount,
     types::User,
 };
@@ -98,7 +101,7 @@ pub(crate) async fn login(
     let _one = core.account.lock().await;
     let before = made_before(core).await?;
     if let Some(user) = before.as_ref().filter(|user| user.username != username) {
-        return taken_up(core, user.clone(), &username, None)
+        return taken_up(core, user.clone(), &username, &SignUp::new())
             .await
             .map(LoggedIn::Done);
     }
@@ -107,38 +110,69 @@ pub(crate) async fn login(
     if let Some(user) = before {
         return confirm(core, user).await.map(LoggedIn::Done);
     }
-    let signer = Arc::new(NewDeviceSigner {
-        user: proved.user,
-        new,
-    });
-    let http = core.http.of_device(signer.clone(), Some(proved.token));
-    let newest = http.lists(proved.user, None).await.map_err(ended)?.lists;
-    let list = match newest.last().map(parse) {
-        Some(Ok(list)) if list.user == proved.user => list,
-        _ => {
-            let detail = "the account's device list does not verify";
-            return Err(Error::new(Code::BadKeys, detail));
-        }
-    };
-    let vault = match list.vault_version {
-        0 => return Err(Error::new(Code::NoVault, "the account has none")),
-        _ => http.vault(proved.user).await.map_err(ended)?,
-    };
-    let by_password = is_opened_by(&vault, OpenerKind::Password);
-    Ok(LoggedIn::Locked(Arc::new(Locked {
-        core: core.clone(),
-        http,
+    let user = http::User {
         user: proved.user,
         username,
-        signer,
-        export_key: by_password.then_some(proved.export_key),
-        list,
-        vault,
-        asked: Mutex::default(),
-    })))
+    };
+    Locked::find(core, user, new, proved.token, Some(proved.export_key))
+        .await
+        .map(LoggedIn::Locked)
+}
+
+/// The same for a person of an app with a login of its own.
+pub(crate) async fn login_external(
+    core: &Arc<Core>,
+    token: ExternalToken,
+) -> Result<LoggedIn, Error> {
+    let _one = core.account.lock().await;
+    if let Some(user) = made_before(core).await? {
+        let (name, with) = (user.username.clone(), SignUp::new().external(&token));
+        return taken_up(core, user, &name, &with).await.map(LoggedIn::Done);
+    }
+    let new = NewKeys::generate();
+    let entered = enter(core, &token, &new).await?;
+    Locked::find(core, entered.user, new, entered.token, None)
+        .await
+        .map(LoggedIn::Locked)
 }
 
 impl Locked {
+    /// The account that a token leads to, as it is. `export_key`: of the password, which may open the vault.
+    async fn find(
+        core: &Arc<Core>,
+        http::User { user, username }: http::User,
+        new: NewKeys,
+        token: AccessToken,
+        export_key: Option<Secret<64>>,
+    ) -> Result<Arc<Self>, Error> {
+        let signer = Arc::new(NewDeviceSigner { user, new });
+        let http = core.http.of_device(signer.clone(), Some(token));
+        let newest = http.lists(user, None).await.map_err(ended)?.lists;
+        let list = match newest.last().map(parse) {
+            Some(Ok(list)) if list.user == user => list,
+            _ => {
+                let detail = "the account's device list does not verify";
+                return Err(Error::new(Code::BadKeys, detail));
+            }
+        };
+        let vault = match list.vault_version {
+            0 => return Err(Error::new(Code::NoVault, "the account has none")),
+            _ => http.vault(user).await.map_err(ended)?,
+        };
+        let by_password = is_opened_by(&vault, OpenerKind::Password);
+        Ok(Arc::new(Self {
+            core: core.clone(),
+            http,
+            user,
+            username,
+            signer,
+            export_key: export_key.filter(|_| by_password),
+            list,
+            vault,
+            asked: Mutex::default(),
+        }))
+    }
+
     /// The devices of the account.
     pub(crate) fn list(&self) -> &DeviceList {
         &self.list
@@ -162,7 +196,7 @@ impl Locked {
         // Where the store has what was asked for, the answer may have been lost.
         if let Some(user) = made_before(core).await? {
             let name = self.username.as_str();
-            return taken_up(core, user, name, None).await;
+            return taken_up(core, user, name, &SignUp::new()).await;
         }
         let mut asked = asked.filter(|asked| asked.instead_of == instead_of);
         let made = http::User {

@@ -14,6 +14,8 @@ async fn answers_are_bounded_and_errors_typed() {
         list: person.list.clone().into(),
         vault: None,
         password: None,
+        invite: None,
+        external_token: None,
     };
     let register = async |answer: Vec<u8>| {
         let url = answers(answer).await;

@@ -28,6 +28,8 @@ async fn registered(relay: &TestRelay, name: &str) -> (Http, Arc<Person>) {
         list: person.list.clone().into(),
         vault: None,
         password: None,
+        invite: None,
+        external_token: None,
     };
     let user = http.register(&account).await.expect("registered");
     assert_eq!((user.user, user.username.as_str()), (person.user, name));
@@ -133,6 +135,8 @@ async fn a_taken_name_and_a_relay_that_is_away_are_told_apart() {
         list: person.list.clone().into(),
         vault: None,
         password: None,
+        invite: None,
+        external_token: None,
     };
     let http = http(&relay.url(), &person);
     let code = async || http.register(&account).await.map_err(|error| error.code());

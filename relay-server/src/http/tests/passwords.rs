@@ -25,7 +25,7 @@ fn bytes(body: &Value, field: &str) -> Vec<u8> {
     BASE64_STANDARD.decode(text).expect("base64")
 }
 
-fn vault(version: u32) -> String {
+pub(super) fn vault(version: u32) -> String {
     let vault = pb::Vault {
         version,
         backup_version: 0,

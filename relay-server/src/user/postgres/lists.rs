@@ -7,7 +7,7 @@ use sordino_protocol::{
 };
 use sqlx::{PgPool, Postgres, Row, Transaction, postgres::PgRow};
 
-use super::{attempt::Stop, backups, credentials, listener};
+use super::{admission, attempt::Stop, backups, credentials, listener};
 use crate::user::{Credentials, UserError, rows};
 
 /// Creates a user with the first version of its list.
@@ -30,11 +30,14 @@ pub(super) async fn create(
             .bind(list.user.as_bytes().as_slice())
             .fetch_optional(&mut *tx)
             .await?;
-        return Err(Stop::Refused(match taken {
-            Some(_) => UserError::UserExists,
-            None => UserError::NameTaken,
-        }));
+        // Who asks again because the answer was lost has used their invite up.
+        if taken.is_some() {
+            return Err(UserError::UserExists.into());
+        }
+        admission::check(&mut tx, &with.admission).await?;
+        return Err(UserError::NameTaken.into());
     }
+    admission::spend(&mut tx, list.user, &with.admission).await?;
     insert(&mut tx, list).await?;
     credentials::put(&mut tx, list.user, with).await?;
     // Nobody is told: that there is no such user is never cached.

@@ -4,6 +4,7 @@ mod database;
 mod faults;
 mod nodes;
 mod versions;
+mod whole;
 
 use super::*;
 use crate::user::{PrekeyKind, conformance, fixtures};

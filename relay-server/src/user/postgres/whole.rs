@@ -13,7 +13,7 @@ use crate::{
     config::Secret,
     user::{
         UserError, rows,
-        whole::{WholePrekey, WholeUser},
+        whole::{WholeInvite, WholePrekey, WholeUser},
     },
 };
 
@@ -77,6 +77,10 @@ impl Importer {
             .bind(key)
             .fetch_optional(&mut self.0)
             .await?;
+        let subject = sqlx::query_scalar("SELECT hash FROM subjects WHERE user_id = $1")
+            .bind(key)
+            .fetch_optional(&mut self.0)
+            .await?;
         let backups_closed =
             sqlx::query_scalar("SELECT backups_closed FROM users WHERE user_id = $1")
                 .bind(key)
@@ -106,6 +110,7 @@ impl Importer {
             push,
             password,
             vault,
+            subject,
             backups_closed,
             batches,
             prekeys: prekeys
@@ -170,6 +175,13 @@ impl Importer {
                 .execute(&mut *tx)
                 .await?;
         }
+        if let Some(subject) = &user.subject {
+            sqlx::query("INSERT INTO subjects (hash, user_id) VALUES ($1, $2)")
+                .bind(subject)
+                .bind(id)
+                .execute(&mut *tx)
+                .await?;
+        }
         for (at, (version, device, number, batch)) in user.batches.iter().enumerate() {
             sqlx::query(
                 "INSERT INTO key_backups (user_id, version, device_id, number, batch) VALUES ($1, $2, $3, $4, $5)",
@@ -215,6 +227,26 @@ impl Importer {
             .await?;
         }
         Ok(tx.commit().await?)
+    }
+
+    /// All invites, by hash.
+    pub(crate) async fn invites(&mut self) -> Result<Vec<WholeInvite>, UserError> {
+        let all = "SELECT hash, uses_left, expires_ms FROM invites ORDER BY hash";
+        Ok(sqlx::query_as(all).fetch_all(&mut self.0).await?)
+    }
+
+    /// Stores an invite. One that is there stays as it is.
+    pub(crate) async fn put_invite(&mut self, invite: &WholeInvite) -> Result<(), UserError> {
+        let (hash, uses_left, expires_ms) = invite;
+        sqlx::query(
+            "INSERT INTO invites (hash, uses_left, expires_ms) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        )
+        .bind(hash)
+        .bind(uses_left)
+        .bind(expires_ms)
+        .execute(&mut self.0)
+        .await?;
+        Ok(())
     }
 
     pub(crate) async fn close(self) -> Result<(), UserError> {

@@ -49,6 +49,13 @@ pub(super) async fn move_in(
         moved.prekeys += user.prekeys.len() as u64;
         say("users", moved.users, of);
     }
+    let invites = source.invites().await?;
+    for invite in &invites {
+        target.put_invite(invite).await?;
+    }
+    if target.invites().await? != invites {
+        return Err(MoveError::NotAsMoved("the invites".to_owned()));
+    }
     for (id, read) in ids.iter().zip(1..) {
         if source.get(*id).await? != target.get(*id).await? {
             return Err(MoveError::NotAsMoved(format!("the user {id}")));

@@ -1,0 +1,43 @@
+//! The app's own login, where the relay's operator lets that say who somebody is.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use sordino_protocol::{UserId, http};
+
+use super::password::NewKeys;
+use crate::{engine::Core, error::Error, net::auth::AccessToken, sign_up::ExternalToken};
+
+/// Whose account a token of the app leads to.
+pub(super) struct Entered {
+    pub(super) user: http::User,
+    pub(super) token: AccessToken,
+}
+
+/// Shows the relay the app's token. With what it yields the device signs by its own key.
+pub(super) async fn enter(
+    core: &Arc<Core>,
+    token: &ExternalToken,
+    new: &NewKeys,
+) -> Result<Entered, Error> {
+    // To no other relay: it could log in with it here. Nobody's challenge will do.
+    let nobody = UserId::from_bytes([0; 16]);
+    core.http.is_meant_for(nobody, new.device).await?;
+    let login = http::ExternalLogin {
+        external_token: token.expose().to_owned(),
+        device: new.device,
+        signing_key: new.keys.public().signing_key.to_vec().into(),
+    };
+    let now = Instant::now();
+    let entered = core.http.external_login(&login).await?;
+    let lifetime = Duration::from_secs(entered.expires_in);
+    Ok(Entered {
+        user: http::User {
+            user: entered.user,
+            username: entered.username,
+        },
+        token: AccessToken::new(entered.access_token, lifetime, now),
+    })
+}

@@ -1,0 +1,50 @@
+//! Users of an embedded relay, moved as they are.
+
+use super::{database::Database, *};
+use crate::user::{
+    Admission, Invite, postgres::whole::Importer, sqlite::SqliteUsers, whole::WholeUsers,
+};
+
+#[tokio::test]
+async fn who_came_by_an_app_and_invites_move_along() {
+    let Some(database) = Database::migrated().await else {
+        return;
+    };
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("users.sqlite");
+    let source = SqliteUsers::open(&file).await.expect("opened");
+    let person = fixtures::Person::new(1);
+    let with = Credentials {
+        admission: Admission::Subject([7; 32]),
+        ..Credentials::NONE
+    };
+    let list = person.list(None, &[1]);
+    source.create("one", &list, &with).await.expect("created");
+    let invite = Invite {
+        hash: [8; 32],
+        uses: 1,
+        expires_ms: 2_000,
+    };
+    source.put_invite(&invite, 1_000).await.expect("kept");
+    source.close().await;
+
+    let mut source = WholeUsers::open(&file).await.expect("opened");
+    let mut target = Importer::connect(&database.url()).await.expect("connected");
+    let user = source.get(person.user).await.expect("read");
+    target.put(&user).await.expect("moved");
+    assert!(target.get(person.user).await.expect("read") == user);
+    let invites = source.invites().await.expect("read");
+    for _ in 0..2 {
+        target.put_invite(&invites[0]).await.expect("moved");
+        assert_eq!(target.invites().await.expect("read"), invites);
+    }
+    source.close().await.expect("closed");
+    target.close().await.expect("closed");
+
+    let node = database.node().await;
+    let found = node.by_subject(&[7; 32]).await.expect("read");
+    assert_eq!(found.map(|user| user.user), Some(person.user));
+    assert_eq!(node.remove_invite(&[8; 32], 1_000).await, Ok(true));
+    node.close().await;
+    database.remove().await;
+}
