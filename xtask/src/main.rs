@@ -5,6 +5,7 @@ mod faults;
 mod fuzz;
 mod models;
 mod prereq;
+mod reader;
 mod stack;
 mod test;
 
@@ -35,7 +36,10 @@ enum Task {
     Fuzz,
     /// The Verifpal models of the protocol, each as it stands and with each of its rules left out; installs Verifpal.
     Models,
-    /// Formatting, lints, documentation, tests, the models, the short form of the faults and a short fuzz run, as CI runs them.
+    /// A reader in JavaScript, written from the protocol's description alone, reads what was recorded once and what today's code
+    /// records; installs Node.js and what the reader needs.
+    Reader,
+    /// Formatting, lints, documentation, tests, the reader, the models, the short form of the faults and a short fuzz run, as CI runs them.
     Ci,
 }
 
@@ -73,15 +77,17 @@ fn main() -> ExitCode {
     let task = Args::parse().task;
     let outcome = prereq::ensure().and_then(|()| match task {
         Task::Demo(options) => demo::run(&options),
-        Task::Test(options) => test::run(&options),
+        Task::Test(options) => test::run(&options).map(drop),
         Task::Bench(bench) => bench::run(&bench),
         Task::Stack(options) => stack::run(&options),
         Task::Faults(options) => faults::run(&options),
         Task::Fuzz => fuzz::short(),
         Task::Models => models::run(),
+        Task::Reader => reader::run(),
         Task::Ci => prereq::ensure_cluster()
             .and_then(|()| CI.iter().try_for_each(|step| cargo(step)))
             .and_then(|()| test::run(&test::Options::default()))
+            .and_then(|fresh| reader::read(&fresh))
             .and_then(|()| models::ci())
             .and_then(|()| faults::run(&faults::Options::short()))
             .and_then(|()| fuzz::short()),

@@ -4,7 +4,7 @@ use std::path::Path;
 use clap::Args;
 use sordino_stack::Plan;
 
-use crate::{cargo, cargo_with, prereq, stack};
+use crate::{cargo, cargo_with, prereq, reader, stack};
 
 #[derive(Args, Default)]
 pub(crate) struct Options {
@@ -22,24 +22,26 @@ pub(crate) const CLUSTER: &str =
 /// Away from the stack that a developer may have running.
 const BASE_PORT: u16 = 17_500;
 
-pub(crate) fn run(options: &Options) -> Result<(), String> {
+/// Gives the directory of what a test has recorded for the reader.
+pub(crate) fn run(options: &Options) -> Result<String, String> {
+    let fresh = reader::fresh()?;
+    let recording = (reader::VARIABLE, fresh.as_str());
     if options.embedded {
-        return cargo(EMBEDDED);
+        return cargo_with(EMBEDDED, &[recording]).map(|()| fresh);
     }
     prereq::ensure_cluster()?;
     // Before the servers start: a build takes minutes, and all of the machine.
     cargo(&[ALL, &["--no-run"]].concat())?;
     let dir = stack::named("test");
     let addresses = up(&dir)?;
-    let variables: Vec<_> = addresses
-        .lines()
-        .filter_map(|line| line.split_once('='))
-        .collect();
+    let addresses = addresses.lines().filter_map(|line| line.split_once('='));
+    let variables: Vec<_> = addresses.chain([recording]).collect();
     let tested = cargo_with(ALL, &variables);
     stack::remove(&dir).and(tested)?;
     // The test of the stack itself, which starts another one: after the first, for both take memory.
     let own = [ALL, &["--test", "stack"]].concat();
-    cargo_with(&own, &[("SORDINO_STACK_TEST", "1")])
+    cargo_with(&own, &[("SORDINO_STACK_TEST", "1")])?;
+    Ok(fresh)
 }
 
 fn up(dir: &Path) -> Result<String, String> {

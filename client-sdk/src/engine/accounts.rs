@@ -21,6 +21,11 @@ use self::{
     external::enter,
     password::{NewKeys, prove, set_password},
 };
+#[cfg(test)]
+pub(crate) use self::{
+    link::code_of,
+    vault::{Backup, OpenVault},
+};
 use super::{Core, errands::replenish, now_ms, shared::StoredDevice};
 use crate::{
     error::Error,

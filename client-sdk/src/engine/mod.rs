@@ -39,6 +39,8 @@ use crate::{
 };
 
 pub use accounts::VaultSecret;
+#[cfg(test)]
+pub(crate) use accounts::{Backup, OpenVault, code_of};
 pub(crate) use accounts::{
     Joining, Linking, Locked, LoggedIn, change_password, login, login_external, new_recovery_key,
     register, remove_device, renew_keys,

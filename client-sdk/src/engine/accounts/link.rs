@@ -379,7 +379,7 @@ impl Linking {
     }
 }
 
-fn code_of(invitation: &Invitation, relay: &str) -> String {
+pub(crate) fn code_of(invitation: &Invitation, relay: &str) -> String {
     let bytes = [&invitation.channel[..], &invitation.hello_hash].concat();
     format!("{CODE}{}:{relay}", BASE32_NOPAD.encode(&bytes))
 }

@@ -20,27 +20,27 @@ use crate::{
 };
 
 /// A vault with the list that it belongs to.
-pub(super) struct OpenVault {
+pub(crate) struct OpenVault {
     list: DeviceList,
     pub(super) contents: Contents,
 }
 
 /// What follows a list and its vault.
-pub(super) struct Renewed {
-    pub(super) list: DeviceList,
-    pub(super) vault: http::Base64,
+pub(crate) struct Renewed {
+    pub(crate) list: DeviceList,
+    pub(crate) vault: http::Base64,
     /// What every device keeps from then on.
-    pub(super) shared: SharedKeys,
+    pub(crate) shared: SharedKeys,
     /// Where the key backup ends that the list leaves behind, if it does.
-    pub(super) closes_backup: Option<Vec<http::BackupHead>>,
+    pub(crate) closes_backup: Option<Vec<http::BackupHead>>,
     /// What opens the key backup, all of it.
-    pub(super) backup_keys: Vec<BackupKeys>,
+    pub(crate) backup_keys: Vec<BackupKeys>,
     /// What opens the vault.
-    pub(super) openers: VaultOpeners,
+    pub(crate) openers: VaultOpeners,
 }
 
 /// What becomes of the key backup with the next list.
-pub(super) enum Backup {
+pub(crate) enum Backup {
     /// It goes on.
     GoesOn,
     /// A new version begins: whoever has learnt the keys of this one adds nothing more. It ends there.
@@ -54,7 +54,7 @@ pub(super) fn is_opened_by(vault: &pb::Vault, kind: OpenerKind) -> bool {
 
 impl OpenVault {
     /// Opens the vault that belongs to a list.
-    pub(super) fn open(
+    pub(crate) fn open(
         list: &DeviceList,
         vault: &pb::Vault,
         secret: &OpenerSecret,
@@ -91,7 +91,7 @@ impl OpenVault {
     }
 
     /// The next list, after `change`, and its vault. Whoever has learnt the list-signing key of before signs no further one.
-    pub(super) fn renew(
+    pub(crate) fn renew(
         mut self,
         now_ms: u64,
         backup: Backup,

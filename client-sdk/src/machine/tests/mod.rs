@@ -14,6 +14,7 @@ mod receipts;
 mod relay;
 mod rollback;
 mod straight;
+mod transcripts;
 
 use sordino_protocol::UserId;
 

@@ -17,7 +17,7 @@ use super::relay::Relay;
 use crate::machine::send::content;
 use crate::machine::sessions::put_control;
 use crate::machine::{
-    AfterRefusal, Content, Happening, Machine, Need, NewDevice, SendState, Taken,
+    AfterRefusal, Content, Happening, Machine, Need, NewDevice, SendState, SetPassword, Taken,
 };
 use crate::store::{
     Durability, Entry, FixedKey, SharedKeys, Store, StoreKey, StoredAccount, VaultOpeners,
@@ -47,10 +47,19 @@ impl Phone {
     }
 
     pub(super) fn without_prekeys(name: &str, relay: &mut Relay) -> Self {
+        Self::with_password(name, relay, None)
+    }
+
+    /// Also without prekeys.
+    pub(super) fn with_password(
+        name: &str,
+        relay: &mut Relay,
+        password: Option<SetPassword>,
+    ) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let mut machine = open(&dir.path().join("store"));
         machine.begin_registration(name, NOW).unwrap();
-        let body = machine.registration(None).unwrap();
+        let body = machine.registration(password).unwrap();
         let account = machine.account().unwrap();
         relay.register(account.user, body);
         machine
@@ -85,8 +94,6 @@ impl Phone {
         let next = next.sign(&contents.list_signing_key).unwrap();
         let lists = relay.lists.get_mut(&self.user).unwrap();
         lists.push(next.signed.clone());
-        let dir = tempfile::tempdir().unwrap();
-        let mut machine = open(&dir.path().join("store"));
         let backup = contents.backup_keys.last().unwrap().sealer(self.user);
         let joins = NewDevice {
             account: StoredAccount {
@@ -107,20 +114,26 @@ impl Phone {
             },
             list: next,
         };
-        machine.begin_joining(joins, self.now).unwrap();
-        let user = http::User {
-            user: self.user,
-            username: "same".to_owned(),
-        };
+        Self::joined(joins, self.now)
+    }
+
+    /// A device that the relay has put on the list.
+    pub(super) fn joined(joins: NewDevice, now: u64) -> Self {
+        let (user, device) = (joins.account.user, joins.account.device);
+        let username = joins.account.username.clone();
+        let dir = tempfile::tempdir().unwrap();
+        let mut machine = open(&dir.path().join("store"));
+        machine.begin_joining(joins, now).unwrap();
+        let confirmed = http::User { user, username };
         machine
-            .registration_confirmed(&user, "tablet", self.now)
+            .registration_confirmed(&confirmed, "tablet", now)
             .unwrap();
         Self {
             dir,
             machine: Some(machine),
-            user: self.user,
+            user,
             device,
-            now: self.now,
+            now,
         }
     }
 

@@ -17,6 +17,8 @@ pub(super) struct Relay {
     pub(super) lists: HashMap<UserId, Vec<pb::Signed>>,
     pub(super) vaults: HashMap<UserId, Bytes>,
     keys: HashMap<DeviceId, PutPrekeys>,
+    /// What was given out.
+    pub(super) claimed: Vec<Bundle>,
 }
 
 #[derive(Default)]
@@ -82,6 +84,7 @@ impl Relay {
                 pq_one_time,
             });
         }
+        self.claimed.extend(bundles.iter().cloned());
         Claimed {
             list: list.into(),
             bundles,
