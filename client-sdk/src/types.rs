@@ -93,6 +93,9 @@ pub struct ConversationRow {
     pub unread: u64,
     /// How far the other person is trusted.
     pub trust: Trust,
+    /// Somebody whom the user does not know yet, as far as this device can tell: they wrote first, and the user has neither written to them,
+    /// on any device, nor verified them. Show it apart. An answer accepts it, [`Contact::block`](crate::Contact::block) does not.
+    pub request: bool,
     /// What the user has begun to write: [`Conversation::save_draft`](crate::Conversation::save_draft).
     pub draft: String,
     /// How long messages last that are written now; `None`: for ever.
@@ -378,6 +381,7 @@ impl From<machine::ConversationRow> for ConversationRow {
             last: row.last.map(Into::into),
             unread: row.unread,
             trust: row.trust,
+            request: row.request,
             draft: row.draft,
             timer: lasts(row.timer_s),
         }

@@ -368,6 +368,9 @@ pub(super) fn placed(
 pub(super) fn written(tx: &Tx<'_>, from: &Written<'_>) -> Result<Shown, Error> {
     let (header, content) = (from.header, from.content);
     let mut shown = Shown::default();
+    if from.mine && header.class == Class::Message {
+        tx.set_answered(from.conversation)?;
+    }
     match (header.class, &content.body) {
         (Class::Message, Some(Body::Text(text))) => {
             let mut item = blank(from, text.text.clone());
@@ -379,11 +382,12 @@ pub(super) fn written(tx: &Tx<'_>, from: &Written<'_>) -> Result<Shown, Error> {
             }
             let name = item.name();
             shown.added = add(tx, item)?;
-            // What is said of it may have come before it.
-            if let (Some(_), Some(name)) = (&shown.added, name)
-                && tx.is_changed(from.conversation, name)?
-            {
-                shown.added = refreshed_one(tx, from.conversation, name)?;
+            // What is said of it may have come before it, and what answers it.
+            if let (Some(_), Some(name)) = (&shown.added, name) {
+                if tx.is_changed(from.conversation, name)? {
+                    shown.added = refreshed_one(tx, from.conversation, name)?;
+                }
+                shown.updated = answers(tx, from.conversation, name)?;
             }
         }
         (Class::Message, Some(Body::Timer(timer))) if !from.removed_sender => {
@@ -528,11 +532,24 @@ pub(super) fn refreshed(
     of: MessageRef,
 ) -> Result<Vec<TimelineItem>, Error> {
     let mut items: Vec<_> = refreshed_one(tx, conversation, of)?.into_iter().collect();
-    let held = tx.conversation(conversation)?;
-    for answer in tx.answers_to(conversation, of, QUOTES)? {
-        items.push(show(tx, answer, Reached::of(held.as_ref()))?);
-    }
+    items.extend(answers(tx, conversation, of)?);
     Ok(items)
+}
+
+/// What quotes a message.
+fn answers(
+    tx: &Tx<'_>,
+    conversation: ConversationId,
+    of: MessageRef,
+) -> Result<Vec<TimelineItem>, Error> {
+    let answers = tx.answers_to(conversation, of, QUOTES)?;
+    if answers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let held = tx.conversation(conversation)?;
+    let reached = Reached::of(held.as_ref());
+    let shown = answers.into_iter().map(|answer| show(tx, answer, reached));
+    shown.collect()
 }
 
 fn refreshed_one(

@@ -28,6 +28,8 @@ pub struct ConversationRow {
     pub unread: u64,
     /// How far the other person is trusted.
     pub trust: Trust,
+    /// The other person wrote first, and the user has neither written to them nor verified them.
+    pub request: bool,
     /// What the user has begun to write.
     pub draft: String,
     /// Seconds that messages last; 0: for ever.
@@ -50,13 +52,16 @@ impl Machine {
                 if last.is_none() && Some(held.id) == own {
                     continue;
                 }
+                let trust = trust(tx, held.peer)?;
+                let answered = tx.is_answered(held.id)? || trust.verified;
                 rows.push(ConversationRow {
+                    request: last.is_some() && !answered,
                     id: held.id,
                     peer: held.peer,
                     username: tx.name(held.peer)?,
                     last: last.transpose()?,
                     unread: tx.unread(held.id, held.read)?,
-                    trust: trust(tx, held.peer)?,
+                    trust,
                     draft: tx.draft(held.id)?,
                     timer_s: tx.timer(held.id)?,
                 });

@@ -192,6 +192,7 @@ pub(super) fn hold(
     now_ms: u64,
 ) -> Result<ClientMessageId, Error> {
     let id = ClientMessageId::from_bytes(rand::random());
+    tx.set_answered(conversation)?;
     tx.add_item(&StoredItem {
         item: 0,
         conversation,

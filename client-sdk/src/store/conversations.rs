@@ -156,6 +156,25 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// The user writes to this person: whatever they have written is no request any more.
+    pub fn set_answered(&self, id: ConversationId) -> Result<(), Error> {
+        self.run(
+            "UPDATE conversations SET answered = 1 WHERE conversation = ?1 AND answered = 0",
+            [id.as_bytes()],
+        )?;
+        Ok(())
+    }
+
+    /// Whether the user has ever written to this person, on any device.
+    pub fn is_answered(&self, id: ConversationId) -> Result<bool, Error> {
+        let answered = self.one(
+            "SELECT answered FROM conversations WHERE conversation = ?1",
+            [id.as_bytes()],
+            |row| row.get(0),
+        )?;
+        Ok(answered.unwrap_or(false))
+    }
+
     /// Raises the read mark; whether it rose.
     pub fn raise_read(&self, id: ConversationId, upto: u64) -> Result<bool, Error> {
         let changed = self.run(

@@ -24,6 +24,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0010_receipts.sql"),
     include_str!("../../migrations/0011_search.sql"),
     include_str!("../../migrations/0017_messages.sql"),
+    include_str!("../../migrations/0018_requests.sql"),
 ];
 
 /// The size of a page, SQLCipher's default.

@@ -55,6 +55,7 @@ pub(crate) fn row(id: u8, name: &str, unread: u64) -> Row {
         }),
         unread,
         trust: Trust::default(),
+        request: false,
         draft: String::new(),
         timer: None,
     }

@@ -62,6 +62,8 @@ pub(crate) struct Row {
     pub(crate) last: Option<Last>,
     pub(crate) unread: u64,
     pub(crate) trust: Trust,
+    /// Somebody whom the user has not answered yet.
+    pub(crate) request: bool,
     /// What was being typed when the program ended.
     pub(crate) draft: String,
     /// How long messages last; `None`: for ever.

@@ -136,6 +136,7 @@ pub(crate) fn row(row: ConversationRow) -> Row {
         last,
         unread: row.unread,
         trust: row.trust,
+        request: row.request,
         draft: row.draft,
         timer: row.timer,
     }

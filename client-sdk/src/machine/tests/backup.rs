@@ -11,7 +11,7 @@ use sordino_protocol::{
 };
 
 use super::{NOW, acquainted, phone::Phone, relay::Relay};
-use crate::machine::{BatchToPut, Happening, NextRestore};
+use crate::machine::{BatchToPut, Content, Happening, NewMessage, NextRestore};
 use crate::store::ChainToRead;
 
 const NONE: [u8; 32] = [0; 32];
@@ -435,6 +435,12 @@ fn what_was_said_of_messages_comes_back_with_them_and_what_was_erased_does_not()
     talk(&mut relay, &mut alice, &mut bob, &["one", "secret"]);
     let now = alice.now;
     let one = alice.named(b, "one");
+    let answer = NewMessage {
+        peer: b,
+        text: "I mean it",
+        reply_to: Some(one),
+    };
+    alice.machine().send_many(&[answer], now).unwrap();
     alice.machine().edit(b, one, "two", now).unwrap();
     alice.machine().edit(b, one, "three", now).unwrap();
     let three = bob.named(a, "one");
@@ -459,6 +465,7 @@ fn what_was_said_of_messages_comes_back_with_them_and_what_was_erased_does_not()
     assert!(!take(&mut tablet, &chain, &[&batch]));
     // One by one from the newest down: edits come before what they edit.
     let rows = history(&relay, &mut tablet, &bob, before);
+    let mut quotes = Vec::new();
     while let NextRestore::Rows(conversation, before) = next_restore(&mut tablet) {
         let row: Vec<_> = rows
             .iter()
@@ -468,9 +475,26 @@ fn what_was_said_of_messages_comes_back_with_them_and_what_was_erased_does_not()
         let told = tablet
             .machine()
             .take_history(conversation, before, &row, now);
-        assert!(!is_alarm(&told.unwrap()));
+        let told = told.unwrap();
+        assert!(!is_alarm(&told));
+        // The answer was shown before what it answers, and is shown anew.
+        quotes.extend(told.iter().filter_map(|happening| match happening {
+            Happening::Restored(item) => match &item.content {
+                Content::Message { reply_to, .. } => reply_to.clone(),
+                _ => None,
+            },
+            _ => None,
+        }));
     }
+    let quotes: Vec<_> = quotes.into_iter().map(|quote| quote.text).collect();
+    assert_eq!(quotes, [None, Some("three".to_owned())]);
     let shown = tablet.shown(b);
-    let expected = [SHOWN[0], SHOWN[1], "> three (edited) 👍", "! no_content"];
+    let expected = [
+        SHOWN[0],
+        SHOWN[1],
+        "> three (edited) 👍",
+        "! no_content",
+        "> I mean it [to: three]",
+    ];
     assert_eq!(shown, expected);
 }

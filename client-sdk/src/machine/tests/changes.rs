@@ -500,3 +500,30 @@ fn a_draft_is_kept() {
     let error = alice.machine().save_draft(b, &long).unwrap_err();
     assert_eq!(error.code(), Code::TextTooLong);
 }
+
+#[test]
+fn who_wrote_first_asks_until_they_are_answered_on_any_device() {
+    let (mut relay, mut alice, mut bob) = two();
+    let (a, b) = (alice.user, bob.user);
+    let is_request = |phone: &mut Phone, peer: UserId| {
+        let rows = phone.machine().conversations().unwrap();
+        rows.iter().find(|row| row.peer == peer).unwrap().request
+    };
+    alice.send(b, "hello");
+    settle(&mut relay, &mut alice, &mut bob);
+    assert!(!is_request(&mut alice, b) && is_request(&mut bob, a));
+    let mut tablet = bob.join(&mut relay);
+    tablet.upload(&mut relay);
+    settle(&mut relay, &mut alice, &mut bob);
+    tablet.sync(&mut relay, a);
+    alice.send(b, "are you there?");
+    settle(&mut relay, &mut alice, &mut bob);
+    tablet.sync(&mut relay, a);
+    assert!(is_request(&mut tablet, a));
+    tablet.send(a, "yes");
+    assert!(!is_request(&mut tablet, a), "before it has left");
+    tablet.sync(&mut relay, a);
+    assert!(is_request(&mut bob, a), "not heard yet");
+    bob.sync(&mut relay, a);
+    assert!(!is_request(&mut bob, a));
+}

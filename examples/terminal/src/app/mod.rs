@@ -294,6 +294,8 @@ impl App {
     /// The lines of the list: the open conversation stands in it even before its first message.
     pub(crate) fn entries(&self) -> Vec<Row> {
         let mut entries = self.rows.clone();
+        // Whom one does not know comes after those whom one does.
+        entries.sort_by_key(|row| row.request);
         if let Some(open) = &self.open
             && !entries.iter().any(|row| row.peer.id == open.peer.id)
         {
@@ -302,6 +304,7 @@ impl App {
                 last: None,
                 unread: 0,
                 trust: Trust::default(),
+                request: false,
                 draft: String::new(),
                 timer: None,
             };
@@ -360,7 +363,7 @@ impl App {
     }
 
     fn open_first(&mut self) -> Vec<Command> {
-        match self.rows.first() {
+        match self.entries().first() {
             Some(row) if self.open.is_none() => self.open(row.peer.clone()),
             _ => Vec::new(),
         }
@@ -418,6 +421,13 @@ impl App {
         }
         open.saved = text.to_owned();
         Some(Command::SaveDraft(open.peer.id, text.to_owned()))
+    }
+
+    /// Whether this person wrote first, and was not answered.
+    pub(crate) fn is_request(&self, peer: UserId) -> bool {
+        self.rows
+            .iter()
+            .any(|row| row.peer.id == peer && row.request)
     }
 
     /// How long messages with this person last.

@@ -29,8 +29,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, link: &Link) {
                 Some(said) => (said.to_string(), theme::ERROR),
                 None if *busy => ("One moment…".to_owned(), theme::FAINT),
                 None => {
-                    let keys =
-                        "y: they are the same. Esc: they are not, or I did not ask for this.";
+                    let keys = "y: the new device has taken them. Esc: it has not, or I did not ask for this.";
                     (keys.to_owned(), theme::FAINT)
                 }
             };

@@ -73,6 +73,7 @@ fn entry(
     let first = spread(row.peer.name(), name, &time, faint, inner, base);
 
     let said = match &row.last {
+        Some(last) if row.request => format!("asks to write: {}", last.text),
         Some(last) if last.mine => format!("you: {}", last.text),
         Some(last) => last.text.to_string(),
         None => "no messages yet".to_owned(),

@@ -52,7 +52,10 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) {
 
 fn header(frame: &mut Frame<'_>, area: Rect, open: &Open, app: &App) {
     let trust = app.trust(open.peer.id);
-    let (said, style) = trust::short(&trust);
+    let (said, style) = match app.is_request(open.peer.id) {
+        true => (" asks to write to you: answer, or F3, b", theme::WARNING),
+        false => trust::short(&trust),
+    };
     let timer = app.timer(open.peer.id);
     let timer = timer.map(|timer| format!(" ⧗ {}", lasting(timer)));
     let timer = timer.unwrap_or_default();

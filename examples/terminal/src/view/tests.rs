@@ -97,6 +97,16 @@ fn what_is_said_of_messages() {
 }
 
 #[test]
+fn somebody_asks_to_write() {
+    let mut app = full(80, 14);
+    let mut asking = row(9, "mallory", 2);
+    asking.request = true;
+    app.update(Event::Rows(Diff::Insert(0, asking)));
+    press(&mut app, "<A-down><A-down><A-down>");
+    assert_snapshot!(screen(&app));
+}
+
+#[test]
 fn devices() {
     let mut app = full(90, 14);
     press(&mut app, "<f2>");

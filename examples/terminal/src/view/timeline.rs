@@ -83,9 +83,12 @@ pub(crate) fn item(open: &Open, index: usize, clock: &Clock, columns: u16) -> Ve
     if before.is_none() {
         lines.extend(beginning(open.older, columns));
     }
+    // Some entries have no time; they begin no day.
+    let earlier = open.items().get(..index).unwrap_or_default();
+    let last = earlier.iter().rev().find_map(|item| item.at_ms);
     let day = item
         .at_ms
-        .filter(|at| before.is_none_or(|before| is_new_day(before, *at, clock)));
+        .filter(|at| last.is_none_or(|last| clock.date(last) != clock.date(*at)));
     if let Some(at) = day {
         if before.is_some() {
             lines.push(Line::raw(""));
@@ -157,12 +160,6 @@ pub(crate) fn item(open: &Open, index: usize, clock: &Clock, columns: u16) -> Ve
         }
     }
     lines
-}
-
-fn is_new_day(before: &Item, at_ms: i64, clock: &Clock) -> bool {
-    before
-        .at_ms
-        .is_none_or(|before| clock.date(before) != clock.date(at_ms))
 }
 
 fn is_grouped(before: &Item, item: &Item) -> bool {
