@@ -162,8 +162,80 @@ pub fn search(json: bool) -> Result<(), Error> {
     Ok(())
 }
 
+/// Key of the stores here.
+pub const KEY: [u8; 32] = [1; 32];
+
+/// A database with the client's tables and nobody's account: what it costs to write to it what a message has to leave there, without the
+/// ciphers.
+pub struct Bare {
+    store: Store,
+    next: u64,
+    text: String,
+}
+
+impl Bare {
+    /// A new one in this file, for messages of `bytes` bytes.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn new(path: &Path, bytes: usize) -> Result<Self, Error> {
+        let mut store = open(path)?;
+        store.transaction(Durability::Relaxed, |tx| {
+            (0..20).try_for_each(|n| {
+                tx.ensure_conversation(conversation(n), UserId::from_bytes([n; 16]))
+            })
+        })?;
+        Ok(Self {
+            store,
+            next: 0,
+            text: "word ".repeat(bytes / 5),
+        })
+    }
+
+    /// One message that is sent: outbox and timeline, synced to the disk.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn send(&mut self) -> Result<(), Error> {
+        self.next += 1;
+        write(&mut self.store, self.next, &self.text, true)
+    }
+
+    /// One message that has come: row, cursor and timeline.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn receive(&mut self) -> Result<(), Error> {
+        self.next += 1;
+        write(&mut self.store, self.next, &self.text, false)
+    }
+}
+
+/// Puts 100 000 messages into a store, with 20 people.
+///
+/// # Errors
+/// Those of the store.
+pub fn fill_store(path: &Path) -> Result<(), Error> {
+    fill(&mut open(path)?).map(drop)
+}
+
+/// Opens it as a program does that reads nothing but the newest item of each conversation, and 50 of one.
+///
+/// # Errors
+/// Those of the store.
+pub fn open_bare(path: &Path) -> Result<usize, Error> {
+    let store = open(path)?;
+    store.read(|tx| {
+        let mut items = tx.items_before(conversation(1), None, 50)?.len();
+        for held in tx.conversations()? {
+            items += tx.items_before(held.id, None, 1)?.len();
+        }
+        Ok(items)
+    })
+}
+
 fn open(path: &Path) -> Result<Store, Error> {
-    Store::open(path, &FixedKey::new(StoreKey::take(&mut [1; 32])))
+    Store::open(path, &FixedKey::new(StoreKey::take(&mut KEY.clone())))
 }
 
 /// How long it takes, in milliseconds.
@@ -269,6 +341,10 @@ fn item(n: u64, said: &str, mine: bool) -> StoredItem {
         at_ms: 1_700_000_000_000 + 60_000 * n,
         progress: Progress::Accepted,
         code: String::new(),
+        reply_to: None,
+        edited: false,
+        timer_s: 0,
+        expires_ms: None,
     }
 }
 

@@ -9,6 +9,8 @@ pub(crate) enum Bench {
     Crypto(Crypto),
     /// Search in the client's store of 100 000 messages, against a scan of them; what the index costs.
     Search(Crypto),
+    /// What the client does on the device, sending and receiving against the bare rows in the same database; a new device from login to the last of 10 000 messages; a store of 100 000, opened.
+    Client(Crypto),
     /// The relay against a bare one that stores nothing: messages per second, latency, memory.
     Relay(Relay),
     /// A cluster of relay nodes behind HAProxy, with all its services on this machine: messages per second, latency, CPU,
@@ -44,6 +46,12 @@ pub(crate) fn run(bench: &Bench) -> Result<(), String> {
         }
         Bench::Search(Crypto { json }) => {
             let run = "run --release -p sordino --features bench --bin sordino-bench-search --";
+            let mut args: Vec<_> = run.split(' ').collect();
+            args.extend(json.then_some("--json"));
+            cargo(&args)
+        }
+        Bench::Client(Crypto { json }) => {
+            let run = "bench -p sordino --features bench --bench client --";
             let mut args: Vec<_> = run.split(' ').collect();
             args.extend(json.then_some("--json"));
             cargo(&args)

@@ -60,6 +60,8 @@ const CI: &[&[&str]] = &[
         "--all-targets",
         "--features",
         test::CLUSTER,
+        "--features",
+        "sordino/bench",
         "--",
         "-D",
         "warnings",
