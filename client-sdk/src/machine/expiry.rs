@@ -1,7 +1,7 @@
 //! Messages that do not last.
 //!
 //! Each says itself how long: its author's device takes what was set last in the conversation. The time begins at its author's when it
-//! is sent, at the other person's when it is read; whoever reads or sends it on one device says so to the others, and it ends there, too.
+//! is sent, at the other person's when it is read; the others of their devices learn that by the receipt, where receipts are on.
 
 use sordino_protocol::{Code, UserId, hash, limits};
 
