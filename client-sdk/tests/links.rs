@@ -310,3 +310,38 @@ async fn what_was_before_comes_however_often_either_is_away() {
     assert_eq!(until_restored(&mut events).await, 1);
     assert_eq!(texts(&all(&tablet.with(&bob)).await), ["one"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_whose_other_side_is_slow_holds_up_nothing_else() {
+    let relay = TestRelay::start().await.expect("relay");
+    let url = relay.url();
+    let (phone, written) = registered(&url, "alice").await;
+    let (_directory, _client, linking) = shown(&url, "alice").await;
+    let request = met(&phone.client, &linking).await;
+    // The person has confirmed here and types nothing there: it goes on waiting, also when nobody waits for it.
+    assert!(timeout(SOON, request.confirm()).await.is_err());
+    let secret = RecoveryKey::parse(&written).expect("a key");
+    let secret = VaultSecret::RecoveryKey(secret);
+    let renewed = within(phone.client.renew_keys(&secret)).await;
+    renewed.expect("renewed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_goes_on_where_the_store_failed_in_between() {
+    let relay = TestRelay::start().await.expect("relay");
+    let url = relay.url();
+    let (phone, _) = registered(&url, "alice").await;
+    let (_directory, client, linking) = shown(&url, "alice").await;
+    let request = met(&phone.client, &linking).await;
+    client.suspend().await.expect("suspended");
+    let joined = async {
+        let failed = linking.join(request.digits()).await;
+        assert_eq!(code(failed), Some(Code::Stopped));
+        client.resume().await.expect("resumed");
+        linking.join(request.digits()).await
+    };
+    let (confirmed, joined) = tokio::join!(request.confirm(), joined);
+    joined.expect("joined");
+    confirmed.expect("confirmed");
+    assert_eq!(devices(&client).await.len(), 2);
+}

@@ -111,11 +111,15 @@ enum State {
     Invited,
     /// The old device has, and was told this.
     Met { pipe: Box<Pipe>, entry: Vec<u8> },
-    /// It has granted what is stored now, and is told so with this.
+    /// It has granted this, which was opened once and is to be stored; it is told so with `ready`.
+    Granted { grant: Bytes, ready: Vec<u8> },
+    /// What it has granted is stored.
     Stored {
         list: Box<DeviceList>,
         ready: Vec<u8>,
     },
+    /// What came is not of the other device: this pipe opens nothing more.
+    Broken,
 }
 
 impl Joining {
@@ -194,13 +198,27 @@ impl Joining {
                 .hear(&self.locked.http, LinkSide::Old, 1)
                 .await
                 .map_err(ended)?;
-            let grant = pipe.open(&grant).map_err(changed)?;
-            let ready = pipe.seal(&[]);
-            let list = Box::new(self.store(Bytes::copy_from_slice(&grant)).await?);
+            // Each message of the pipe is opened and sealed once: what follows may fail, and be tried again with the same.
+            *state = match pipe.open(&grant) {
+                Ok(grant) => State::Granted {
+                    ready: pipe.seal(&[]),
+                    grant: Bytes::copy_from_slice(&grant),
+                },
+                Err(error) => {
+                    *state = State::Broken;
+                    return Err(changed(error));
+                }
+            };
+        }
+        if let State::Granted { grant, ready } = &mut *state {
+            let list = Box::new(self.store(grant.clone()).await?);
+            let ready = std::mem::take(ready);
             *state = State::Stored { list, ready };
         }
-        let State::Stored { list, ready } = &*state else {
-            return Err(Error::new(Code::LinkEnded, "nobody has read the code yet"));
+        let (list, ready) = match &*state {
+            State::Stored { list, ready } => (list, ready),
+            State::Broken => return Err(Error::new(Code::LinkEnded, "begin with another code")),
+            _ => return Err(Error::new(Code::LinkEnded, "nobody has read the code yet")),
         };
         // Its login ends with the list: whether that is stored, the relay says to the device itself.
         let said = self
@@ -353,7 +371,6 @@ impl Linking {
     /// The person has compared the digits: the device gets the account's keys, and stands on its list.
     pub(crate) async fn confirm(&self) -> Result<DeviceId, Error> {
         let core = &self.core;
-        let _one = core.account.lock().await;
         // Once: there is no second message in its place.
         let pipe = self.pipe.lock().await.take();
         let mut pipe = pipe.ok_or_else(|| Error::new(Code::LinkEnded, ""))?;
@@ -364,16 +381,22 @@ impl Linking {
         if !same {
             return Err(changed(LinkError::Hello));
         }
-        let here = Here::find(core).await?;
-        let before = here.list.clone();
-        let (list, grant) = core
-            .shared
-            .run(move |machine| machine.begin_linking(&before, entry, now_ms()))
-            .await?;
+        let (here, (list, grant)) = {
+            let _one = core.account.lock().await;
+            let here = Here::find(core).await?;
+            let before = here.list.clone();
+            let begun = core
+                .shared
+                .run(move |machine| machine.begin_linking(&before, entry, now_ms()));
+            (here, begun.await?)
+        };
         let grant = pipe.seal(&grant.encode_to_vec());
         self.line.say(&core.http, LinkSide::Old, 1, &grant).await?;
         let ready = self.line.hear(&core.http, LinkSide::New, 2).await?;
         pipe.open(&ready).map_err(changed)?;
+        // Not held while the other device is waited for, which may take minutes. If the list has become another meanwhile, the relay
+        // takes none that does not follow it.
+        let _one = core.account.lock().await;
         here.put(core, &core.http, list, None).await?;
         Ok(self.hello.device)
     }
