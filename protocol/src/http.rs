@@ -415,6 +415,17 @@ pub struct PutPush {
     pub token: String,
 }
 
+/// `PUT /v1/users/{user}/blocks/{other}`: whether the user hears of what `other` sends, or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PutBlock {
+    /// They do not.
+    pub blocked: bool,
+    /// When it was decided, by the clock of the device on which it was; from 1, below 2^62. The later one counts, of one millisecond
+    /// that which blocks, whichever device says it first.
+    pub decided_ms: u64,
+}
+
 /// `GET /v1/users/{user}/devices/{device}/prekeys`: what is left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PrekeyCount {

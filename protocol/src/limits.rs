@@ -40,6 +40,10 @@ pub const LINK_MESSAGES: u8 = 4;
 pub const HISTORY_KEYS: usize = 192;
 /// People of one message about whom one trusts.
 pub const TRUST_DECISIONS: usize = 50;
+/// People whom one person blocks, and did until lately.
+pub const BLOCKS: usize = 1_000;
+/// Times of decisions are below this: one more still fits into what a database keeps.
+pub const DECIDED_MS: u64 = 1 << 62;
 /// Chains of one version of the key backup: of devices that are there, and that were.
 pub const BACKUP_CHAINS: usize = 32;
 /// Batches of one answer.

@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 pub use crate::config::Config;
 use crate::{
     auth::{
+        block_key::BlockKey,
         challenge::Challenges,
         password::{PasswordKey, Passwords},
         signing_key::TokenKey,
@@ -157,6 +158,7 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         tokens: Tokens::new(&config.server.name, &key),
         passwords: Passwords::new(&config.server.name, &password_key),
         registration,
+        block_key: BlockKey::new(&password_key),
         name: config.server.name.clone(),
         users: stores.users(),
         sessions: Arc::clone(&stores.sessions),

@@ -211,6 +211,59 @@ async fn an_acknowledgement_is_told_to_the_sender_once_and_kept() {
 }
 
 #[tokio::test]
+async fn what_a_blocked_person_sends_is_taken_and_holds_nothing_for_who_has_blocked_them() {
+    let (relay, _dir) = relay_with(Settings {
+        ack_every: Duration::from_millis(50),
+        ..Settings::default()
+    })
+    .await;
+    let (alice, bob) = (Person::new(1), Person::new(2));
+    relay.register(&alice, &[1, 3]).await;
+    relay.register(&bob, &[2]).await;
+    let conversation = conversation_id(alice.user, bob.user);
+    let mut a = relay.connect(&alice, 1).await;
+    let mut a_too = relay.connect(&alice, 3).await;
+    let mut b = relay.connect(&bob, 2).await;
+    let draft = |counter| {
+        let mut draft = Draft::new((&alice, 1), (&bob, &[2]), counter);
+        draft.header.sender_list = 2;
+        draft.targets.push((alice.user, device_id(3)));
+        draft
+    };
+    relay.block(&bob, &alice, true, 5).await;
+    // As ever, for the sender: accepted, at their other device, delivered.
+    a.send(draft(1).frame()).await;
+    assert_eq!(a.answer().await, (1, None));
+    is_draft(&a_too.row().await, &draft(1), 3);
+    let row = b.row().await;
+    assert_eq!((row.seq, row.wrap), (1, None));
+    b.ack(conversation, 1).await;
+    assert_eq!(a.delivered().await, 1);
+    // Still refused for what it would be refused for otherwise.
+    let mut other = draft(2);
+    other.targets.pop();
+    a.send(other.frame()).await;
+    assert_eq!(a.answer().await, (2, Some(Code::WrongTargets)));
+    // In the other direction nothing is held back.
+    let mut answer = Draft::new((&bob, 2), (&alice, &[1, 3]), 1);
+    answer.header.recipient_list = 2;
+    b.send(answer.frame()).await;
+    is_draft(&a_too.row().await, &answer, 3);
+
+    relay.block(&bob, &alice, false, 6).await;
+    a.send(draft(2).frame()).await;
+    let mut row = b.row().await;
+    while row.seq < 3 {
+        row = b.row().await;
+    }
+    is_draft(&row, &draft(2), 2);
+    // What was sent before stays closed.
+    let pulled = b.pull(conversation, 1, 1).await.expect("pulled");
+    assert_eq!(pulled.rows[0].wrap, None);
+    relay.shutdown().await;
+}
+
+#[tokio::test]
 async fn an_acknowledgement_on_the_way_is_written_when_the_connection_closes() {
     let (relay, _dir) = relay_with(Settings {
         ack_every: Duration::from_secs(3600),

@@ -450,3 +450,41 @@ async fn a_restart_wakes_for_what_was_missed() {
     let tokens: Vec<_> = fcm.seen().into_iter().map(|seen| seen.token).collect();
     assert_eq!(tokens, ["token-2-2"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blocked_person_wakes_nobody_also_where_the_relay_looks_for_who_is_behind() {
+    let world = World::new(settings()).await;
+    let (alice, bob, carol) = (
+        world.person(1, &[1]).await,
+        world.person(2, &[2]).await,
+        world.person(3, &[3]).await,
+    );
+    world.relay.block(&bob, &alice, true, 5).await;
+    let mut a = world.relay.connect(&alice, 1).await;
+    a.send(Draft::new((&alice, 1), (&bob, &[2]), 1).frame())
+        .await;
+    assert_eq!(a.answer().await, (1, None));
+    a.send(Draft::new((&alice, 1), (&carol, &[3]), 1).frame())
+        .await;
+    world.fcm.wait_for("token-3-3", 1).await;
+    assert_eq!(world.fcm.said("token-2-2"), []);
+    // A relay that starts again looks who is behind.
+    let World {
+        relay,
+        notifier,
+        fcm,
+        dir,
+    } = world;
+    notifier.stop().await;
+    relay.shutdown().await;
+    let (relay, notifier) = start(dir.path(), &fcm, settings()).await;
+    fcm.wait_for("token-3-3", 2).await;
+    assert_eq!(fcm.said("token-2-2"), []);
+    relay.block(&bob, &alice, false, 6).await;
+    let mut a = relay.connect(&alice, 1).await;
+    a.send(Draft::new((&alice, 1), (&bob, &[2]), 2).frame())
+        .await;
+    fcm.wait_for("token-2-2", 1).await;
+    notifier.stop().await;
+    relay.shutdown().await;
+}

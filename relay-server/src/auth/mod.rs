@@ -2,6 +2,7 @@
 //!
 //! Nothing here asks whether the device is still on its owner's newest list: every caller does, for each request.
 
+pub mod block_key;
 pub mod challenge;
 pub mod invite;
 pub mod issuer;

@@ -36,6 +36,11 @@ impl PasswordKey {
     pub fn from_hex(digits: &str) -> Option<Self> {
         key_file::from_hex(digits).map(Self)
     }
+
+    /// To derive other keys from.
+    pub(super) fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
 }
 
 /// Answers logins.

@@ -73,7 +73,14 @@ pub(super) async fn check(
             return Err(Code::WrongTargets.into());
         }
     }
-    let wraps = pb::Wraps { wraps: send.wraps };
+    let mut wraps = send.wraps;
+    // It takes its place like any other, and the sender's other devices read it. For whoever has blocked the sender it is a row that
+    // holds nothing for them: it cannot be read, now or later, wakes nobody, and tells the sender nothing.
+    if header.recipient != header.sender && api.has_blocked(header.recipient, header.sender).await?
+    {
+        wraps.retain(|wrap| wrap.user != header.recipient.as_bytes()[..]);
+    }
+    let wraps = pb::Wraps { wraps };
     Ok(Record {
         header,
         header_bytes: send.header,

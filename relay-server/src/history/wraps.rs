@@ -20,6 +20,16 @@ impl StoredRow {
             .map(|w| w.payload)
     }
 
+    /// Whether it is for any device of this user: not what they wrote themselves on their only one, and not what somebody wrote whom
+    /// they had blocked.
+    pub fn is_for(&self, user: UserId) -> bool {
+        let Some(wraps) = self.wraps.clone() else {
+            return false;
+        };
+        let wraps = frame::decode::<pb::Wraps>(wraps, &WRAPS);
+        wraps.is_ok_and(|wraps| wraps.wraps.iter().any(|w| w.user == user.as_bytes()[..]))
+    }
+
     /// Content and wrap, as this device reads them. The device that wrote the row gets neither: it has both.
     pub fn read_by(&self, user: UserId, device: DeviceId) -> (Option<Bytes>, Option<Bytes>) {
         let own = Header::parse(&self.header)

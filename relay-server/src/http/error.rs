@@ -89,7 +89,7 @@ pub(crate) fn code_of_users(error: UserError) -> Code {
         UserError::BackupClosed => Code::BackupClosed,
         UserError::BackupConflict => Code::BackupConflict,
         UserError::BackupMoved => Code::BackupMoved,
-        UserError::TooManyChains => Code::TooLarge,
+        UserError::TooManyChains | UserError::TooManyBlocks => Code::TooLarge,
         UserError::PrekeyExists => Code::BadPrekey,
         UserError::InviteRefused => Code::InviteRefused,
         UserError::HasAccount => Code::HasAccount,

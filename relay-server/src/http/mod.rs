@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     auth::{
+        block_key::BlockKey,
         challenge::{self, Challenges},
         password::Passwords,
         token::Tokens,
@@ -21,6 +22,7 @@ use crate::{
 
 mod accounts;
 mod backups;
+mod blocks;
 pub(crate) mod caller;
 mod claims;
 pub(crate) mod error;
@@ -66,6 +68,8 @@ pub struct Api {
     pub passwords: Passwords,
     /// Who may make an account.
     pub registration: Registration,
+    /// Under which names is kept who has blocked whom.
+    pub block_key: BlockKey,
     /// What all nodes count together.
     pub fleet: Arc<dyn Fleet>,
     /// What devices link each other over.

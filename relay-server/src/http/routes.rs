@@ -12,7 +12,7 @@ use axum::{
 use sordino_protocol::{Code, limits};
 
 use super::{
-    Api, ApiError, accounts, backups, claims, external, health, history, links, lists, login,
+    Api, ApiError, accounts, backups, blocks, claims, external, health, history, links, lists, login,
     passwords, prekeys, push,
 };
 use crate::ops::rates;
@@ -61,6 +61,7 @@ pub fn router(api: Arc<Api>) -> Router {
             "/v1/users/{user}/devices/{device}/push",
             put(push::put).delete(push::remove),
         )
+        .route("/v1/users/{user}/blocks/{other}", put(blocks::put))
         .route("/v1/users/{user}/prekeys/claim", post(claims::claim))
         .route("/v1/conversations", get(history::conversations))
         .route(

@@ -2,6 +2,7 @@
 
 mod attacks;
 mod backups;
+mod blocks;
 mod health;
 mod history;
 mod links;
@@ -34,6 +35,7 @@ use tower::ServiceExt;
 use super::{Api, ClaimQuota, Registration, routes::router};
 use crate::{
     auth::{
+        block_key::BlockKey,
         challenge::Challenges,
         password::{PasswordKey, Passwords},
         signing_key::TokenKey,
@@ -97,6 +99,7 @@ impl Relay {
             tokens: Tokens::new(NAME, &key),
             passwords: Passwords::new(NAME, &password_key),
             registration: Registration::Open,
+            block_key: BlockKey::new(&password_key),
             fleet: Arc::new(Alone),
             pipes: Arc::new(MemoryPipes::default()),
             rates: Arc::new(rates),

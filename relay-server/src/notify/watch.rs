@@ -132,8 +132,8 @@ impl Watch {
         Ok(again)
     }
 
-    /// The newest row above `least` that is a message of the other person: what the user's own devices wrote, and what devices
-    /// say among themselves, wakes nobody.
+    /// The newest row above `least` that is a message of the other person for this user: what the user's own devices wrote, what
+    /// devices say among themselves, and what somebody wrote who was blocked, wakes nobody.
     async fn newest_for(&self, whom: Whom, least: u64) -> Result<Option<u64>, HistoryError> {
         let (conversation, user) = whom;
         let mut before = None;
@@ -148,7 +148,9 @@ impl Watch {
                     return Ok(None);
                 }
                 let header = Header::parse(&row.header);
-                if header.is_ok_and(|h| h.class == Class::Message && h.sender != user) {
+                if header.is_ok_and(|h| h.class == Class::Message && h.sender != user)
+                    && row.is_for(user)
+                {
                     return Ok(Some(row.seq));
                 }
             }

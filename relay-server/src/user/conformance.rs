@@ -1,5 +1,7 @@
 //! What every store of users must do. Each implementation runs [`all`].
 
+mod blocks;
+
 use std::{collections::HashSet, sync::Arc};
 
 use sordino_protocol::{
@@ -39,6 +41,8 @@ pub(super) async fn all(users: Arc<dyn Users>) {
     one_of_two_batches_of_one_number_stands(&users).await;
     an_invite_is_used_up_with_the_account(&users).await;
     a_subject_has_one_account(&users).await;
+    blocks::the_later_decision_counts(&*users).await;
+    blocks::so_many_are_kept_and_what_was_lifted_makes_room(&*users).await;
 }
 
 async fn names_and_ids_are_unique(users: &dyn Users) {

@@ -2,6 +2,7 @@
 
 mod admission;
 mod backups;
+mod blocks;
 mod cache;
 #[cfg(test)]
 mod conformance;
@@ -57,6 +58,9 @@ pub enum UserError {
     /// The chains of the key backup end elsewhere than they were to be closed.
     #[error("the key backup has grown meanwhile")]
     BackupMoved,
+    /// As many people are blocked as may be.
+    #[error("as many people are blocked as may be")]
+    TooManyBlocks,
     /// A prekey id stands already.
     #[error("a prekey with this id is stored already")]
     PrekeyExists,
@@ -217,6 +221,21 @@ pub enum Admission {
     Subject(Hash),
 }
 
+/// Names a pair of people, of whom one has decided about the other ([`BlockKey`](crate::auth::block_key::BlockKey)). That two of one
+/// person are the same happens once in 2^64 pairs, and cannot be brought about.
+pub type BlockTag = [u8; 8];
+
+/// What a person has decided about another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Block {
+    /// About whom.
+    pub tag: BlockTag,
+    /// They are blocked, or not any more.
+    pub blocked: bool,
+    /// When, by the clock of the device on which it was.
+    pub decided_ms: u64,
+}
+
 /// What is stored together with a list, or is not.
 #[derive(Debug, Clone, Default)]
 pub struct Credentials {
@@ -293,6 +312,10 @@ pub trait Users: Send + Sync + 'static {
         upto: u64,
         limit: usize,
     ) -> Result<Vec<Bytes>, UserError>;
+    /// Keeps a decision, unless a later one is kept, or one of the same time that blocks.
+    async fn put_block(&self, user: UserId, block: &Block) -> Result<(), UserError>;
+    /// Whom a user has blocked, ascending. On the hot path of every message: implementations cache it.
+    async fn blocked(&self, user: UserId) -> Result<std::sync::Arc<[BlockTag]>, UserError>;
     /// Adds one-time prekeys, replaces the others. All or nothing.
     async fn put_prekeys(
         &self,

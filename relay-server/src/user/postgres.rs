@@ -10,6 +10,7 @@
 mod admission;
 mod attempt;
 mod backups;
+mod blocks;
 mod cached;
 mod credentials;
 mod listener;
@@ -40,8 +41,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::{attempt::retrying, cached::Cached};
 use super::{
-    Batch, ChainHead, Credentials, Invite, PasswordRecord, Prekey, PushTarget, UserError, Users,
-    rows, verify::verify,
+    Batch, Block, BlockTag, ChainHead, Credentials, Invite, PasswordRecord, Prekey, PushTarget,
+    UserError, Users, rows, verify::verify,
 };
 use crate::config::Secret;
 
@@ -308,6 +309,26 @@ impl Users for PostgresUsers {
     ) -> Result<Vec<Bytes>, UserError> {
         self.within(backups::batches(&self.inner.pool, user, chain, upto, limit))
             .await
+    }
+
+    async fn put_block(&self, user: UserId, block: &Block) -> Result<(), UserError> {
+        let pool = &self.inner.pool;
+        self.within(retrying(|| blocks::put(pool, user, block)))
+            .await?;
+        self.inner.cached.forget(user);
+        Ok(())
+    }
+
+    async fn blocked(&self, user: UserId) -> Result<Arc<[BlockTag]>, UserError> {
+        let ticket = match self.inner.cached.blocks(user) {
+            Ok(blocked) => return Ok(blocked),
+            Err(ticket) => ticket,
+        };
+        let blocked = self.within(blocks::of(&self.inner.pool, user)).await?;
+        let blocked: Arc<[BlockTag]> = blocked.into();
+        let kept = blocked.clone();
+        self.inner.cached.keep_blocks(ticket, user, kept);
+        Ok(blocked)
     }
 
     async fn put_list(&self, list: &DeviceList, with: &Credentials) -> Result<(), UserError> {

@@ -1,9 +1,9 @@
 //! What the columns hold, the same in every database.
 
 use bytes::Bytes;
-use sordino_protocol::{DeviceId, UserId, hash::Hash, http, list, pb};
+use sordino_protocol::{DeviceId, UserId, hash::Hash, http, limits, list, pb};
 
-use super::{PushTarget, UserError};
+use super::{BlockTag, PushTarget, UserError};
 
 /// The columns of a user.
 pub(super) fn user(id: &[u8], username: String) -> Result<http::User, UserError> {
@@ -33,6 +33,16 @@ pub(super) fn device_id(id: &[u8]) -> Result<DeviceId, UserError> {
 /// A column that holds a hash.
 pub(super) fn hash(bytes: Vec<u8>) -> Result<Hash, UserError> {
     bytes.try_into().map_err(|_| damaged("a hash"))
+}
+
+/// A column that names a pair of people.
+pub(super) fn block_tag(bytes: Vec<u8>) -> Result<BlockTag, UserError> {
+    bytes.try_into().map_err(|_| damaged("a block"))
+}
+
+/// Whether a user who has decided about so many may do so about one more.
+pub(super) fn has_room_for_block(count: i64) -> bool {
+    usize::try_from(count).is_ok_and(|count| count < limits::BLOCKS)
 }
 
 /// The column `signed`.

@@ -20,14 +20,17 @@ use sqlx::{
 };
 
 use super::{
-    Batch, ChainHead, Credentials, Invite, PasswordRecord, Prekey, PushTarget, UserError, Users,
-    admission, backups, cache::Cache, credentials, prekeys, push, rows, verify::verify,
+    Batch, Block, BlockTag, ChainHead, Credentials, Invite, PasswordRecord, Prekey, PushTarget,
+    UserError, Users, admission, backups, blocks, cache::Cache, credentials, prekeys, push, rows,
+    verify::verify,
 };
 
 /// Users whose list is kept in memory, about 4 KiB each.
 const CACHED_LISTS: usize = 16_384;
 /// Devices whose SPK expiry is kept in memory.
 const CACHED_EXPIRIES: usize = 65_536;
+/// Users of whom is kept in memory whom they have blocked: mostly nobody, 8 KiB at most.
+const CACHED_BLOCKS: usize = 16_384;
 const READERS: u32 = 4;
 
 static MIGRATOR: Migrator = sqlx::migrate!("../migrations/sqlite");
@@ -44,6 +47,7 @@ struct Inner {
     readers: SqlitePool,
     lists: Cache<UserId, Arc<DeviceList>>,
     expiries: Cache<(UserId, DeviceId), Option<u64>>,
+    blocks: Cache<UserId, Arc<[BlockTag]>>,
 }
 
 /// Copies the file as it is at this moment, whoever writes to it meanwhile; how many users are in the copy. `to` must not
@@ -153,6 +157,7 @@ impl SqliteUsers {
                 readers,
                 lists: Cache::new(CACHED_LISTS),
                 expiries: Cache::new(CACHED_EXPIRIES),
+                blocks: Cache::new(CACHED_BLOCKS),
             }),
         })
     }
@@ -311,6 +316,28 @@ impl Users for SqliteUsers {
         limit: usize,
     ) -> Result<Vec<Bytes>, UserError> {
         backups::batches(&self.inner.readers, user, chain, upto, limit).await
+    }
+
+    async fn put_block(&self, user: UserId, block: &Block) -> Result<(), UserError> {
+        let block = *block;
+        self.write(async move |inner| {
+            let mut tx = inner.writer.begin().await?;
+            blocks::put(&mut tx, user, &block).await?;
+            tx.commit().await?;
+            inner.blocks.forget([user]);
+            Ok(())
+        })
+        .await
+    }
+
+    async fn blocked(&self, user: UserId) -> Result<Arc<[BlockTag]>, UserError> {
+        let ticket = match self.inner.blocks.get(&user) {
+            Ok(blocked) => return Ok(blocked),
+            Err(ticket) => ticket,
+        };
+        let blocked: Arc<[BlockTag]> = blocks::of(&self.inner.readers, user).await?.into();
+        self.inner.blocks.fill(ticket, user, blocked.clone());
+        Ok(blocked)
     }
 
     async fn put_prekeys(

@@ -29,6 +29,8 @@ pub(crate) struct WholeUser {
     pub(crate) backups_closed: i64,
     /// By version, device and number.
     pub(crate) batches: Vec<WholeBatch>,
+    /// Tag, whether blocked, and when it was decided, by tag.
+    pub(crate) blocks: Vec<(Vec<u8>, bool, i64)>,
 }
 
 /// Version, device, number and batch.
@@ -123,6 +125,12 @@ impl WholeUsers {
         .bind(key)
         .fetch_all(&mut self.0)
         .await?;
+        let blocks = sqlx::query_as(
+            "SELECT tag, blocked, decided_ms FROM blocks WHERE user_id = ? ORDER BY tag",
+        )
+        .bind(key)
+        .fetch_all(&mut self.0)
+        .await?;
         let prekey = |row: SqliteRow| {
             Ok(WholePrekey {
                 device: row.try_get("device_id")?,
@@ -143,6 +151,7 @@ impl WholeUsers {
             subject,
             backups_closed,
             batches,
+            blocks,
             prekeys: prekeys
                 .into_iter()
                 .map(prekey)

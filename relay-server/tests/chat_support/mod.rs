@@ -27,6 +27,7 @@ use sordino_protocol::{
 use sordino_relay::user::{Credentials, Prekey, PrekeyKind, Users, verify};
 use sordino_relay::{
     auth::{
+        block_key::BlockKey,
         challenge::Challenges,
         password::{PasswordKey, Passwords},
         signing_key::TokenKey,
@@ -37,7 +38,7 @@ use sordino_relay::{
     http::{Api, ClaimQuota, Registration, routes::router},
     ops::{drain::Pace, rates::Rates},
     session::memory::MemorySessions,
-    user::sqlite::SqliteUsers,
+    user::{Block, sqlite::SqliteUsers},
 };
 use tempfile::TempDir;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
@@ -134,6 +135,7 @@ impl Relay {
             tokens: Tokens::new(NAME, &key),
             registration: Registration::Open,
             passwords: Passwords::new(NAME, &password_key),
+            block_key: BlockKey::new(&password_key),
             fleet: Arc::new(sordino_relay::ops::fleet::Alone),
             pipes: Arc::new(sordino_relay::link::memory::MemoryPipes::default()),
             rates: Arc::new(rates),
@@ -197,6 +199,17 @@ impl Relay {
         let device = device_id(device);
         let put = self.users.put_prekeys(person.user, device, &keys, false);
         put.await.expect("stored");
+    }
+
+    /// What `by` has decided about `other`, as one of their devices says it.
+    pub async fn block(&self, by: &Person, other: &Person, blocked: bool, decided_ms: u64) {
+        let block = Block {
+            tag: self.api.block_key.tag(by.user, other.user),
+            blocked,
+            decided_ms,
+        };
+        let put = self.api.users.put_block(by.user, &block).await;
+        put.expect("stored");
     }
 
     /// A token that was made this many seconds ago.

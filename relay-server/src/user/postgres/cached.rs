@@ -10,17 +10,22 @@ use std::{
 
 use sordino_protocol::{DeviceId, UserId, list::DeviceList};
 
-use crate::user::cache::{Cache, Ticket};
+use crate::user::{
+    BlockTag,
+    cache::{Cache, Ticket},
+};
 
 /// Users whose list is kept in memory, about 4 KiB each.
 const LISTS: usize = 16_384;
 /// Users whose devices' SPK expiries are kept in memory.
 const EXPIRIES: usize = 65_536;
+/// Users of whom is kept in memory whom they have blocked: mostly nobody, 8 KiB at most.
+const BLOCKS: usize = 16_384;
 
 /// The SPK expiries of a user's devices.
 pub(super) type Expiries = Arc<[(DeviceId, u64)]>;
 
-/// Lists and expiries, forgotten when any node changes them.
+/// Lists, expiries and blocks, forgotten when any node changes them.
 ///
 /// Only a node that hears of every change may keep anything: [`Cached::start`] is called once the node is subscribed to the
 /// changes, [`Cached::stop`] as soon as it may have missed one. A row read between the two is at least as new as the
@@ -28,6 +33,7 @@ pub(super) type Expiries = Arc<[(DeviceId, u64)]>;
 pub(super) struct Cached {
     lists: Cache<UserId, Arc<DeviceList>>,
     expiries: Cache<UserId, Expiries>,
+    blocks: Cache<UserId, Arc<[BlockTag]>>,
     listening: AtomicBool,
 }
 
@@ -36,6 +42,7 @@ impl Cached {
         Self {
             lists: Cache::new(LISTS).with_max_age(max_age),
             expiries: Cache::new(EXPIRIES).with_max_age(max_age),
+            blocks: Cache::new(BLOCKS).with_max_age(max_age),
             listening: AtomicBool::new(false),
         }
     }
@@ -60,10 +67,21 @@ impl Cached {
         }
     }
 
+    pub(super) fn blocks(&self, user: UserId) -> Result<Arc<[BlockTag]>, Ticket> {
+        self.blocks.get(&user)
+    }
+
+    pub(super) fn keep_blocks(&self, ticket: Ticket, user: UserId, blocks: Arc<[BlockTag]>) {
+        if self.is_listening() {
+            self.blocks.fill(ticket, user, blocks);
+        }
+    }
+
     /// A node, this one or another, changed something of this user.
     pub(super) fn forget(&self, user: UserId) {
         self.lists.forget([user]);
         self.expiries.forget([user]);
+        self.blocks.forget([user]);
     }
 
     /// From here on every change is heard of.
@@ -87,5 +105,6 @@ impl Cached {
     fn forget_all(&self) {
         self.lists.forget_all();
         self.expiries.forget_all();
+        self.blocks.forget_all();
     }
 }

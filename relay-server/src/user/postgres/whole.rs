@@ -93,6 +93,12 @@ impl Importer {
         .bind(key)
         .fetch_all(&mut self.0)
         .await?;
+        let blocks = sqlx::query_as(
+            "SELECT tag, blocked, decided_ms FROM blocks WHERE user_id = $1 ORDER BY tag",
+        )
+        .bind(key)
+        .fetch_all(&mut self.0)
+        .await?;
         let prekey = |row: PgRow| {
             Ok(WholePrekey {
                 device: row.try_get("device_id")?,
@@ -113,6 +119,7 @@ impl Importer {
             subject,
             backups_closed,
             batches,
+            blocks,
             prekeys: prekeys
                 .into_iter()
                 .map(prekey)
@@ -209,6 +216,17 @@ impl Importer {
             .bind(number)
             .bind(batch_hash(batch).as_slice())
             .bind(place.previous.as_slice())
+            .execute(&mut *tx)
+            .await?;
+        }
+        for (tag, blocked, decided_ms) in &user.blocks {
+            sqlx::query(
+                "INSERT INTO blocks (user_id, tag, blocked, decided_ms) VALUES ($1, $2, $3, $4)",
+            )
+            .bind(id)
+            .bind(tag)
+            .bind(blocked)
+            .bind(decided_ms)
             .execute(&mut *tx)
             .await?;
         }
