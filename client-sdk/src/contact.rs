@@ -138,6 +138,7 @@ impl Contact {
         let core = self.inner.core();
         let decided = core.shared.change(|machine| Ok(((), decide(machine)?)));
         decided.await?;
+        core.has_decided();
         // What waited for it, and what the other own devices are to be told.
         let me = core.shared.account().map(|account| account.user);
         core.wake([self.user].into_iter().chain(me));

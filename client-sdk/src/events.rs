@@ -89,6 +89,9 @@ pub enum Event {
         /// Messages that came back.
         messages: u64,
     },
+    /// The device that has linked this one left the account before it had given it everything that was said before. What is missing
+    /// comes no more: only a device that logs in with the recovery key reads it from the key backup.
+    HistoryCutOff,
     /// Another recovery key opens the account's vault: show it. Also where [`new_recovery_key`](crate::Client::new_recovery_key) failed,
     /// and the relay had taken it all the same.
     NewRecoveryKey,
@@ -194,6 +197,7 @@ pub(crate) fn event(happening: &Happening) -> Option<Event> {
             loud: *loud,
         },
         Happening::TrustChanged(user) => Event::TrustChanged(*user),
+        Happening::HistoryCutOff => Event::HistoryCutOff,
         Happening::NewRecoveryKey => Event::NewRecoveryKey,
         Happening::OwnDeviceRemoved => Event::SignedOut,
         Happening::RelayMisbehaved {

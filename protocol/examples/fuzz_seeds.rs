@@ -228,6 +228,7 @@ fn main() {
                 asks_names: true,
                 asks_keys: false,
                 asks_history: true,
+                answers: true,
             })),
             some_content(pb::content::Body::HistoryKeys(pb::HistoryKeys {
                 conversations: vec![pb::ConversationKeys {

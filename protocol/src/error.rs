@@ -129,6 +129,7 @@ codes! {
     NoVault = "no_vault", 0, Caller, Retry::Never, "This cannot be opened so: the account has no vault, or none for this kind of secret.";
     KeysMissing = "keys_missing", 0, Caller, after_ms(10_000), "This device does not have the account's newest keys: its other devices send them once both are connected; or open the vault.";
     DeviceLimit = "device_limit", 0, Caller, Retry::Never, "The account has as many devices as it may have; remove one of them with the same call.";
+    HistoryOwed = "history_owed", 0, Caller, Retry::Never, "A new device still waits for older messages from this one: removed now, they stay missing there. Wait, or remove it all the same.";
     StoreLocked = "store_locked", 0, Caller, after_ms(200), "The store is open already, in this program or another; close it there first.";
     StoreWrongKey = "store_wrong_key", 0, Caller, Retry::Never, "The store cannot be decrypted: the key is wrong or the file is not a Sordino store.";
     StoreDamaged = "store_damaged", 0, Us, Retry::Never, "The store file is damaged and cannot be opened; register anew in another directory.";

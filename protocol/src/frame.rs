@@ -202,6 +202,7 @@ static DEVICE_HELLO: Shape = Shape(&[
     field(2, 0),
     field(3, 0),
     field(4, 0),
+    field(5, 0),
 ]);
 static TRUST: Shape = Shape(&[messages(1, limits::TRUST_DECISIONS, 512, &TRUST_DECISION)]);
 static TRUST_DECISION: Shape = Shape(&[
@@ -210,8 +211,9 @@ static TRUST_DECISION: Shape = Shape(&[
     field(3, 0),
     field(4, 32),
     field(5, 0),
-    field(6, 0),
     repeated(7, limits::DEVICES, ID),
+    field(8, 0),
+    field(9, 0),
 ]);
 static HISTORY_KEYS: Shape = Shape(&[
     messages(

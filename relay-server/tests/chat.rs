@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use chat_support::{Draft, Person, device_id, is_draft, relay, relay_with, until};
 use sordino_protocol::{
-    Code, ConversationId, hash::conversation_id, limits, pb::relay_frame::Frame,
+    Class, Code, ConversationId, hash::conversation_id, limits, pb::relay_frame::Frame,
 };
 use sordino_relay::chat::Settings;
 
@@ -244,6 +244,13 @@ async fn what_a_blocked_person_sends_is_taken_and_holds_nothing_for_who_has_bloc
     other.targets.pop();
     a.send(other.frame()).await;
     assert_eq!(a.answer().await, (2, Some(Code::WrongTargets)));
+    // What they wrote before they may take back.
+    let mut erasure = draft(2);
+    erasure.header.class = Class::Erase;
+    erasure.header.erase = vec![1];
+    a.send(erasure.frame()).await;
+    let row = b.row().await;
+    assert!(row.seq == 2 && row.wrap.is_some());
     // In the other direction nothing is held back.
     let mut answer = Draft::new((&bob, 2), (&alice, &[1, 3]), 1);
     answer.header.recipient_list = 2;
@@ -251,12 +258,12 @@ async fn what_a_blocked_person_sends_is_taken_and_holds_nothing_for_who_has_bloc
     is_draft(&a_too.row().await, &answer, 3);
 
     relay.block(&bob, &alice, false, 6).await;
-    a.send(draft(2).frame()).await;
+    a.send(draft(3).frame()).await;
     let mut row = b.row().await;
-    while row.seq < 3 {
+    while row.seq < 4 {
         row = b.row().await;
     }
-    is_draft(&row, &draft(2), 2);
+    is_draft(&row, &draft(3), 2);
     // What was sent before stays closed.
     let pulled = b.pull(conversation, 1, 1).await.expect("pulled");
     assert_eq!(pulled.rows[0].wrap, None);

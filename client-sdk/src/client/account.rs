@@ -136,7 +136,8 @@ impl Client {
     /// a device on the account. This one may go, too.
     ///
     /// # Errors
-    /// `BadRequest` if there is no such device, or no other; `KeysMissing` (only without `secret`); `WrongRecoveryKey`,
+    /// `HistoryOwed` where a device that was linked still waits for older messages from this one: nothing was removed. Ask the
+    /// person, and then call [`Client::remove_device_anyway`]. `BadRequest` if there is no such device, or no other; `KeysMissing` (only without `secret`); `WrongRecoveryKey`,
     /// `WrongPassword`, `NoVault`; `ListConflict` if other devices change the account without end; `NotRegistered`,
     /// `RateLimited`, `Unreachable`, `RelayMisbehaved`, `BadKeys`; those of the store.
     pub async fn remove_device(
@@ -144,8 +145,30 @@ impl Client {
         device: DeviceId,
         secret: Option<&VaultSecret>,
     ) -> Result<(), Error> {
+        self.remove(device, secret, false).await
+    }
+
+    /// The same where a new device then misses older messages: they would have come from the one that leaves
+    /// ([`Event::HistoryCutOff`](crate::Event::HistoryCutOff)).
+    ///
+    /// # Errors
+    /// As [`Client::remove_device`], without `HistoryOwed`.
+    pub async fn remove_device_anyway(
+        &self,
+        device: DeviceId,
+        secret: Option<&VaultSecret>,
+    ) -> Result<(), Error> {
+        self.remove(device, secret, true).await
+    }
+
+    async fn remove(
+        &self,
+        device: DeviceId,
+        secret: Option<&VaultSecret>,
+        anyway: bool,
+    ) -> Result<(), Error> {
         let (core, secret) = (self.inner.core.clone(), secret.cloned());
-        on_its_own(async move { engine::remove_device(&core, device, secret).await }).await
+        on_its_own(async move { engine::remove_device(&core, device, secret, anyway).await }).await
     }
 
     /// Makes new keys of the account, where somebody may have learnt those that its devices keep.

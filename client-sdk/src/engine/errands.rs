@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use sordino_protocol::{Code, DeviceId, UserId};
+use sordino_protocol::{Code, DeviceId, UserId, http::PutBlock};
 
 use super::{Core, now_ms};
 use crate::{error::Error, machine::Need, net::calls::FetchedLists};
@@ -131,6 +131,45 @@ pub(super) async fn lists_of_row(
         })
         .await?;
     told_own_devices(core, user);
+    Ok(())
+}
+
+/// Looks whether own devices that have not answered can be asked.
+pub(super) async fn greet(core: &Arc<Core>) -> Result<(), Error> {
+    let me = core.shared.registered()?;
+    if core.shared.run(|machine| machine.awaits_answers()).await? {
+        core.wake([me.user]);
+    }
+    Ok(())
+}
+
+/// Tells the relay who is blocked, and who is not any more. Each own device does: whichever comes first, the later decision counts there.
+pub(super) async fn blocks(core: &Arc<Core>) -> Result<(), Error> {
+    let me = core.shared.registered()?;
+    while let Some((other, blocked, decided_ms)) = core
+        .shared
+        .run(|machine| machine.block_to_tell(now_ms()))
+        .await?
+    {
+        let block = PutBlock {
+            blocked,
+            decided_ms,
+        };
+        match core.http.put_block(me.user, other, block).await {
+            Ok(()) => {}
+            // More than it keeps, or a time that is none. On this device they are blocked all the same.
+            Err(error) if matches!(error.code(), Code::TooLarge | Code::BadRequest) => {
+                tracing::warn!(
+                    code = error.code().as_str(),
+                    "the relay does not take who is blocked"
+                );
+            }
+            Err(error) => return Err(error),
+        }
+        core.shared
+            .run(move |machine| machine.block_told(other, decided_ms, now_ms()))
+            .await?;
+    }
     Ok(())
 }
 

@@ -95,6 +95,8 @@ pub(crate) struct Core {
     something_waits: Notify,
     /// Something was read of which nobody is told yet.
     read: AtomicBool,
+    /// Something was decided of which the relay may have to be told.
+    decided: AtomicBool,
 }
 
 impl Core {
@@ -129,6 +131,7 @@ impl Core {
             waiting: Mutex::default(),
             something_waits: Notify::new(),
             read: AtomicBool::new(false),
+            decided: AtomicBool::new(false),
         }))
     }
 
@@ -145,6 +148,16 @@ impl Core {
     pub(crate) fn has_read(&self) {
         self.read.store(true, Ordering::Release);
         self.something_waits.notify_one();
+    }
+
+    /// Something was decided about a person.
+    pub(crate) fn has_decided(&self) {
+        self.decided.store(true, Ordering::Release);
+        self.something_waits.notify_one();
+    }
+
+    fn take_decided(&self) -> bool {
+        self.decided.swap(false, Ordering::AcqRel)
     }
 
     fn take_read(&self) -> bool {

@@ -37,6 +37,9 @@ impl Session<'_> {
         if self.core.take_read() {
             self.start_later(Errand::Receipts, RECEIPTS);
         }
+        if self.core.take_decided() {
+            self.start(Errand::Blocks);
+        }
         for peer in self.core.take_waiting() {
             let conversation = hash::conversation_id(self.me, peer);
             self.peers.insert(conversation, peer);

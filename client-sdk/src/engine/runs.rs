@@ -20,6 +20,8 @@ const REPLENISH: Duration = Duration::from_secs(600);
 const RESTORE: Duration = Duration::from_secs(30);
 /// Before it is looked whether there is room for more keys for a device that was linked.
 const HISTORY: Duration = Duration::from_secs(2);
+/// Before own devices that had no prekeys, and have answered nothing, are tried again.
+const GREET: Duration = Duration::from_secs(60);
 /// Before an errand that failed is tried again: at least what was asked for, and a share of this that grows and is random.
 const RETRY: Duration = Duration::from_secs(5);
 const RETRY_CAP: Duration = Duration::from_secs(300);
@@ -47,6 +49,8 @@ impl Session<'_> {
                 Errand::Backup => backup::fill(&core).await,
                 Errand::Restore => backup::read(&core).await,
                 Errand::History => backup::share(&core).await,
+                Errand::Greet => errands::greet(&core).await,
+                Errand::Blocks => errands::blocks(&core).await,
                 Errand::Receipts => errands::receipts(&core).await,
                 Errand::Name(user) => errands::learn_name(&core, user).await,
                 Errand::Token => {
@@ -130,6 +134,12 @@ impl Session<'_> {
                 self.look_at_own_list().await?;
             }
             Errand::Prepare(peer) => self.prepared(peer),
+            Errand::Greet => {
+                let awaited = self.work(|machine| Ok((machine.awaits_answers()?, Vec::new())));
+                if awaited.await? {
+                    self.start_later(errand, GREET);
+                }
+            }
             Errand::Lists(user, _) => self.pulls.lists_came(user),
             Errand::Restore => {
                 let begun = self.work(|machine| {
@@ -152,7 +162,7 @@ impl Session<'_> {
                     self.core.wake([self.me]);
                 }
             }
-            Errand::Name(_) | Errand::Backup | Errand::Receipts => {}
+            Errand::Name(_) | Errand::Backup | Errand::Receipts | Errand::Blocks => {}
             Errand::Token => {
                 let token = self.core.http.token().await;
                 let token = token.map_err(|error| End::from_error(&error))?;

@@ -71,6 +71,10 @@ pub(super) enum Errand {
     Receipts,
     /// Give a device that this one has linked the keys of what was before it.
     History,
+    /// Ask the own devices that have not answered what they know.
+    Greet,
+    /// Tell the relay who is blocked.
+    Blocks,
 }
 
 /// After a connection has caught up the backup is filled so soon, where it is not to be sooner.
@@ -366,6 +370,9 @@ impl Session<'_> {
             Ok(((result, rolled_back, decided), happenings))
         });
         let (result, rolled_back, decided) = done.await?;
+        if !decided.is_empty() {
+            self.start(Errand::Blocks);
+        }
         // Something may have waited for it.
         self.core.wake(decided);
         if rolled_back {
@@ -477,6 +484,8 @@ impl Session<'_> {
         // What is restored are rows that passed by.
         self.start(Errand::Restore);
         self.start(Errand::History);
+        self.start(Errand::Greet);
+        self.start(Errand::Blocks);
         self.start(Errand::Receipts);
         self.fill_backup(BACKUP_AT_FIRST);
         self.core

@@ -2,25 +2,27 @@
 //!
 //! A contact is *verified* while the identity key that the person has compared is the one of the newest list. If it becomes another,
 //! nothing more is encrypted for them until the person has compared again, or goes on without. What is decided on one device, all of
-//! the person's devices learn, the later decision going before the earlier; and a new one learns which identity keys the others have seen,
-//! or the relay could show it somebody else under every name.
+//! the person's devices learn, and end with the same in whatever order they hear it: of two decisions of one kind the later goes before
+//! the earlier, and devices once accepted stay so. A new one learns which identity keys the others have seen, or the relay could show it
+//! somebody else under every name.
 
 use sordino_crypto::{
     lists::Pin,
     safety::{Person, SafetyNumber, Scanned},
 };
-use sordino_protocol::{
-    Code, DeviceId, UserId, hash, limits,
-    list::DeviceList,
-    pb::{self, content::Body},
-};
+use sordino_protocol::{Code, DeviceId, UserId, hash, list::DeviceList};
 
-use super::notes::Notes;
-use super::own_devices::tell;
 use super::timeline::key_changed;
+use super::trust_news::tell_others;
 use super::{Happening, Machine, registered};
 use crate::error::Error;
-use crate::store::{Decision, Durability, Seen, StoredAccount, Tx};
+use crate::store::{Decision, Durability, Tx};
+
+/// Lists that are looked through for one device: each costs the verification of all its signatures.
+const LOOK_BACK: u32 = 256;
+
+/// Before the relay is told again who is blocked.
+const TELL_AGAIN_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
 /// How far a person is trusted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -87,12 +89,16 @@ impl Machine {
             if pin.identity_key != identity_key {
                 return Err(Error::new(Code::IdentityChanged, ""));
             }
+            let before = decision.verified.what;
+            decision.verified.decide(Some(identity_key), now_ms);
             // The number says nothing of devices: one that came since it was last compared goes on waiting.
-            if decision.verified != Some(identity_key) {
-                tx.put_pin(&pin, &[])?;
+            match tx.list(user, pin.version)? {
+                Some(list) if before != Some(identity_key) => {
+                    let devices = list.devices.iter().map(|device| device.device);
+                    accept(tx, &pin, devices.collect())
+                }
+                _ => Ok(Vec::new()),
             }
-            decision.verified = Some(identity_key);
-            Ok(())
         })
     }
 
@@ -102,8 +108,8 @@ impl Machine {
     /// `NotRegistered`; those of the store.
     pub fn unverify(&mut self, user: UserId, now_ms: u64) -> Result<Vec<Happening>, Error> {
         self.decide(user, now_ms, |_, decision| {
-            decision.verified = None;
-            Ok(())
+            decision.verified.decide(None, now_ms);
+            Ok(Vec::new())
         })
     }
 
@@ -117,7 +123,10 @@ impl Machine {
         devices: &[DeviceId],
         now_ms: u64,
     ) -> Result<Vec<Happening>, Error> {
-        self.decide(user, now_ms, |tx, _| accept(tx, user, devices))
+        self.decide(user, now_ms, |tx, _| match tx.pin(user)? {
+            Some((pin, _)) => accept(tx, &pin, devices.to_vec()),
+            None => Ok(Vec::new()),
+        })
     }
 
     /// What the person writes is shown, or not.
@@ -131,16 +140,39 @@ impl Machine {
         now_ms: u64,
     ) -> Result<Vec<Happening>, Error> {
         self.decide(user, now_ms, |_, decision| {
-            decision.blocked = blocked;
-            Ok(())
+            decision.blocked.decide(blocked, now_ms);
+            Ok(Vec::new())
         })
     }
 
+    /// Somebody about whom the relay is to be told whether they are blocked, and when that was decided. Again after a week: a relay that
+    /// went back to a copy of before would drop what people send who are blocked no more, and nobody would know.
+    ///
+    /// # Errors
+    /// `NotRegistered`; those of the store.
+    pub fn block_to_tell(&self, now_ms: u64) -> Result<Option<(UserId, bool, u64)>, Error> {
+        registered(self.account.as_ref())?;
+        let since = now_ms.saturating_sub(TELL_AGAIN_MS);
+        let found = self.store.read(|tx| tx.block_to_tell(since, now_ms))?;
+        Ok(found.map(|(user, decided)| (user, decided.what, decided.at_ms)))
+    }
+
+    /// The relay has been told what was decided then.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn block_told(&mut self, user: UserId, decided_ms: u64, now_ms: u64) -> Result<(), Error> {
+        self.store.transaction(Durability::Relaxed, |tx| {
+            tx.block_told(user, decided_ms, now_ms)
+        })
+    }
+
+    /// `change` says which devices are accepted by it.
     fn decide(
         &mut self,
         user: UserId,
         now_ms: u64,
-        change: impl FnOnce(&Tx<'_>, &mut Decision) -> Result<(), Error>,
+        change: impl FnOnce(&Tx<'_>, &mut Decision) -> Result<Vec<DeviceId>, Error>,
     ) -> Result<Vec<Happening>, Error> {
         let me = registered(self.account.as_ref())?;
         if user == me.user {
@@ -149,11 +181,9 @@ impl Machine {
         let notes = &self.notes;
         self.store.transaction(Durability::Synced, |tx| {
             let mut decision = tx.decision(user)?;
-            change(tx, &mut decision)?;
-            // A clock that went back must not make this one the earlier.
-            decision.decided_ms = now_ms.max(decision.decided_ms.saturating_add(1));
+            let accepted = change(tx, &mut decision)?;
             tx.decide(user, &decision)?;
-            tell_others(tx, notes, me, user, &decision, now_ms)?;
+            tell_others(tx, notes, me, (user, &decision, &accepted), now_ms)?;
             Ok(vec![Happening::TrustChanged(user)])
         })
     }
@@ -161,14 +191,12 @@ impl Machine {
 
 /// [`Machine::trust`] within a transaction.
 pub(super) fn trust(tx: &Tx<'_>, user: UserId) -> Result<Trust, Error> {
-    let Decision {
-        verified, blocked, ..
-    } = tx.decision(user)?;
+    let Decision { verified, blocked } = tx.decision(user)?;
     let mut trust = Trust {
-        blocked,
+        blocked: blocked.what,
         ..Trust::default()
     };
-    let (Some(verified), Some((pin, loud))) = (verified, tx.pin(user)?) else {
+    let (Some(verified), Some((pin, loud))) = (verified.what, tx.pin(user)?) else {
         return Ok(trust);
     };
     match verified == pin.identity_key {
@@ -200,12 +228,10 @@ pub(super) fn first_pin(
 ) -> Result<(Pin, Vec<DeviceId>), Error> {
     let mut pin = Pin::first(list);
     // Of a person whom the user has verified, no device is let in that was not let in elsewhere.
-    let mut loud = Vec::new();
-    if tx.decision(list.user)?.verified == Some(list.identity_key) {
-        let accepted = tx.accepted_elsewhere(list.user)?;
-        let devices = list.devices.iter().map(|device| device.device);
-        loud.extend(devices.filter(|device| !accepted.contains(device)));
-    }
+    let loud = match tx.decision(list.user)?.verified.what == Some(list.identity_key) {
+        true => not_accepted(tx, list)?,
+        false => Vec::new(),
+    };
     let Some(seen) = tx.seen(list.user)? else {
         return Ok((pin, loud));
     };
@@ -224,7 +250,7 @@ pub(super) fn first_pin(
 }
 
 /// A person has shown two identity keys, to this device or to another own one.
-fn other_identity(
+pub(super) fn other_identity(
     tx: &Tx<'_>,
     me: UserId,
     user: UserId,
@@ -238,141 +264,65 @@ fn other_identity(
     Ok(())
 }
 
-fn accept(tx: &Tx<'_>, user: UserId, devices: &[DeviceId]) -> Result<(), Error> {
-    if let Some((pin, mut loud)) = tx.pin(user)? {
-        loud.retain(|device| !devices.contains(device));
-        tx.put_pin(&pin, &loud)?;
-    }
-    Ok(())
+/// The devices of a list that were accepted nowhere.
+pub(super) fn not_accepted(tx: &Tx<'_>, list: &DeviceList) -> Result<Vec<DeviceId>, Error> {
+    let accepted = tx.accepted_devices(list.user)?;
+    let devices = list.devices.iter().map(|device| device.device);
+    let is_accepted = |device: &DeviceId| accepted.iter().any(|(id, _)| id == device);
+    Ok(devices.filter(|device| !is_accepted(device)).collect())
 }
 
-/// A decision of one's own, to the other own devices.
-fn tell_others(
-    tx: &Tx<'_>,
-    notes: &Notes,
-    me: &StoredAccount,
-    user: UserId,
-    decision: &Decision,
-    now_ms: u64,
-) -> Result<(), Error> {
-    let own = notes.newest_list(tx, me.user)?;
-    if own.is_none_or(|list| list.devices.len() < 2) {
+/// The user accepts devices of the newest list.
+fn accept(tx: &Tx<'_>, pin: &Pin, devices: Vec<DeviceId>) -> Result<Vec<DeviceId>, Error> {
+    tx.put_accepted(pin.user, &devices, pin.version)?;
+    let_in(tx, pin.user)?;
+    Ok(devices)
+}
+
+/// What was accepted waits no more. Whatever came first, the list or the word of another own device: after either.
+pub(super) fn let_in(tx: &Tx<'_>, user: UserId) -> Result<(), Error> {
+    let Some((pin, loud)) = tx.pin(user)? else {
+        return Ok(());
+    };
+    if loud.is_empty() {
         return Ok(());
     }
-    let seen = tx.pin(user)?.map(|(pin, _)| Seen {
-        identity_key: pin.identity_key,
-        version: pin.version,
-    });
-    let said = said(tx, notes, user, seen, decision)?;
-    let decisions = vec![said];
-    let body = Body::Trust(pb::Trust { decisions });
-    tell(tx, me, None, body, now_ms)
-}
-
-/// Everything that this device knows, to one that is new.
-pub(super) fn tell_new_device(
-    tx: &Tx<'_>,
-    notes: &Notes,
-    me: &StoredAccount,
-    to: DeviceId,
-    now_ms: u64,
-) -> Result<(), Error> {
-    let mut after = None;
-    let limit = u32::try_from(limits::TRUST_DECISIONS).unwrap_or(u32::MAX);
-    loop {
-        let page = tx.contacts_after(after, limit)?;
-        let Some((last, ..)) = page.last() else {
-            return Ok(());
+    let accepted = tx.accepted_devices(user)?;
+    let mut waits = Vec::new();
+    for device in &loud {
+        let by_list = accepted.iter().find(|(id, _)| id == device);
+        let is_in = match by_list {
+            Some((_, version)) => is_there_since(tx, &pin, *device, *version)?,
+            None => false,
         };
-        after = Some(*last);
-        let others = page.iter().filter(|(user, ..)| *user != me.user);
-        let decisions: Result<Vec<_>, Error> = others
-            .map(|(user, seen, decision)| said(tx, notes, *user, *seen, decision))
-            .collect();
-        let decisions = decisions?;
-        if !decisions.is_empty() {
-            let body = Body::Trust(pb::Trust { decisions });
-            tell(tx, me, Some(to), body, now_ms)?;
+        if !is_in {
+            waits.push(*device);
         }
     }
-}
-
-fn said(
-    tx: &Tx<'_>,
-    notes: &Notes,
-    user: UserId,
-    seen: Option<Seen>,
-    decision: &Decision,
-) -> Result<pb::TrustDecision, Error> {
-    let key = |key: [u8; 32]| key.to_vec().into();
-    let loud = tx.pin(user)?.map(|(_, loud)| loud).unwrap_or_default();
-    let list = notes.newest_list(tx, user)?;
-    let devices = list.iter().flat_map(|list| &list.devices);
-    let accepted = devices.filter(|device| !loud.contains(&device.device));
-    Ok(pb::TrustDecision {
-        user: user.to_pb(),
-        seen_key: seen.map(|seen| key(seen.identity_key)).unwrap_or_default(),
-        seen_version: seen.map_or(0, |seen| seen.version),
-        verified_key: decision.verified.map(key).unwrap_or_default(),
-        blocked: decision.blocked,
-        decided_ms: decision.decided_ms,
-        accepted_devices: accepted.map(|device| device.device.to_pb()).collect(),
-    })
-}
-
-/// Another own device has decided something, or says what it has seen.
-pub(super) fn heard(
-    tx: &Tx<'_>,
-    me: UserId,
-    trust: &pb::Trust,
-    now_ms: u64,
-    happenings: &mut Vec<Happening>,
-) -> Result<(), Error> {
-    for said in &trust.decisions {
-        let Ok(user) = UserId::from_slice(&said.user) else {
-            continue;
-        };
-        if user == me {
-            continue;
-        }
-        let held = tx.pin(user)?;
-        if let (Ok(identity_key), 1..) = (said.seen_key.as_ref().try_into(), said.seen_version) {
-            let seen = Seen {
-                identity_key,
-                version: said.seen_version,
-            };
-            let known = held.as_ref().is_none_or(|(pin, _)| {
-                pin.identity_key == identity_key || pin.retired.contains(&identity_key)
-            });
-            // Once: every device says it.
-            let is_news = tx
-                .seen(user)?
-                .is_none_or(|seen| seen.identity_key != identity_key);
-            if !known && is_news {
-                other_identity(tx, me, user, now_ms, happenings)?;
-            }
-            tx.put_seen(user, &seen)?;
-        }
-        let before = tx.decision(user)?;
-        // What a store cannot keep is no time.
-        if said.decided_ms <= before.decided_ms || i64::try_from(said.decided_ms).is_err() {
-            continue;
-        }
-        let decision = Decision {
-            verified: said.verified_key.as_ref().try_into().ok(),
-            blocked: said.blocked,
-            decided_ms: said.decided_ms,
-        };
-        tx.decide(user, &decision)?;
-        let devices = said.accepted_devices.iter();
-        let devices: Vec<_> = devices
-            .filter_map(|id| DeviceId::from_slice(id).ok())
-            .collect();
-        match held {
-            Some(_) => accept(tx, user, &devices)?,
-            None => tx.put_accepted_elsewhere(user, &devices)?,
-        }
-        happenings.push(Happening::TrustChanged(user));
+    if waits != loud {
+        tx.put_pin(&pin, &waits)?;
     }
     Ok(())
+}
+
+/// Whether every list from `version` on names the device with the same keys. If it has left since, and come back, what was decided
+/// before that says nothing of it.
+fn is_there_since(tx: &Tx<'_>, pin: &Pin, device: DeviceId, version: u32) -> Result<bool, Error> {
+    if pin.version.saturating_sub(version) > LOOK_BACK {
+        return Ok(false);
+    }
+    let mut keys = None;
+    for version in version..=pin.version {
+        let list = tx.list(pin.user, version)?;
+        let named = list.and_then(|list| {
+            let device = list.device(device)?;
+            Some((list.identity_key, device.signing_key, device.identity_key))
+        });
+        if named.is_none() || keys.is_some_and(|keys| named != Some(keys)) {
+            return Ok(false);
+        }
+        keys = named;
+    }
+    // A list that this device has not seen yet says it when it comes.
+    Ok(keys.is_some())
 }

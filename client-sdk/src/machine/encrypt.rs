@@ -244,6 +244,13 @@ impl Ready {
         Ok(true)
     }
 
+    /// Whether there is a session with a device of the other person, or another own one in the conversation with oneself.
+    pub(super) fn reaches(&self, device: DeviceId) -> bool {
+        let peer = self.peer.user;
+        let mut targets = self.sessions.iter();
+        targets.any(|target| (target.user, target.device) == (peer, device))
+    }
+
     /// A device that is owed a reply and was sent nothing yet.
     pub(super) fn unanswered(&self, tx: &Tx<'_>) -> Result<Vec<(DeviceId, SessionId)>, Error> {
         let mut found = Vec::new();

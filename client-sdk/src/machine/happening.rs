@@ -21,6 +21,8 @@ pub enum Happening {
         /// Messages that came back.
         messages: u64,
     },
+    /// The device that has linked this one left the account before it had given all keys of what was before: no more come.
+    HistoryCutOff,
     /// The state of an own message changed, and with it perhaps where it stands.
     Changed(TimelineItem),
     /// A message says something else, was erased, or somebody likes it.

@@ -20,8 +20,6 @@ use crate::store::{Durability, Linked, SharedKeys, StoredAccount, Tx, VaultOpene
 const WINDOW: u64 = 8;
 /// After it was noted which keys a device is to get: what was accepted for fewer devices may still be on its way to this one.
 const SECOND_LOOK_MS: u64 = 60 * 1000;
-/// Clocks of messages and this one need not agree to the second.
-const OVERLAP_MS: u64 = 60 * 1000;
 const LOOKS: u32 = 2;
 
 impl Machine {
@@ -82,6 +80,26 @@ impl Machine {
         })
     }
 
+    /// Whether another device would miss keys of what was before it, if this one of the account left now; as far as this device knows.
+    ///
+    /// # Errors
+    /// `NotRegistered`; those of the store.
+    pub fn would_be_missed(&self, device: DeviceId) -> Result<bool, Error> {
+        let me = registered(self.account.as_ref())?;
+        self.store.read(|tx| {
+            let by = tx.linked_by()?;
+            if by.is_some_and(|by| by.device == device && !by.ended) {
+                return Ok(true);
+            }
+            let list = self.notes.newest_list(tx, me.user)?;
+            let is_listed = |linked: &Linked| {
+                let list = list.as_ref();
+                list.is_some_and(|list| list.device(linked.device).is_some())
+            };
+            Ok(device == me.device && tx.linked()?.iter().any(is_listed))
+        })
+    }
+
     /// Whether a device that this one has linked has asked for keys and has not got all of them.
     ///
     /// # Errors
@@ -112,7 +130,7 @@ pub(super) fn asked(tx: &Tx<'_>, from: DeviceId, now_ms: u64) -> Result<bool, Er
         return Ok(false);
     };
     if linked.noted == 0 {
-        tx.owe_history(from, 0, now_ms)?;
+        tx.owe_history(from, now_ms)?;
     }
     Ok(true)
 }
@@ -172,14 +190,18 @@ fn share(tx: &Tx<'_>, me: &StoredAccount, to: &Linked, now_ms: u64) -> Result<bo
             any = true;
             continue;
         }
-        if to.noted >= LOOKS {
+        // What this device still reads of before, the other one is to have, too; and what came since the last look.
+        if to.noted >= LOOKS && !tx.restore_progress()?.reading {
+            if tx.owe_history(to.device, now_ms)? {
+                continue;
+            }
             tell(tx, me, Some(to.device), message(&[], 0, true), now_ms)?;
             tx.forget_linked(to.device)?;
             return Ok(true);
         }
         // A clock that has gone back makes it sooner.
         if noted_ms > now_ms || now_ms - noted_ms >= SECOND_LOOK_MS {
-            tx.owe_history(to.device, noted_ms.saturating_sub(OVERLAP_MS), now_ms)?;
+            tx.owe_history(to.device, now_ms)?;
         }
         // What is noted now goes in the next round.
         break;

@@ -10,7 +10,7 @@ use sordino_protocol::{
     pb,
 };
 
-use super::contacts::first_pin;
+use super::contacts::{first_pin, let_in};
 use super::own_devices::lists_moved;
 use super::sessions::stop_sending;
 use super::timeline::key_changed;
@@ -212,6 +212,7 @@ pub(super) fn take(
         tx.put_list(list, now_ms)?;
     }
     tx.put_pin(&moved.pin, &moved.loud)?;
+    let_in(tx, user)?;
     for device in &moved.removed {
         stop_sending(tx, user, *device, now_ms)?;
     }

@@ -11,6 +11,7 @@ mod contacts;
 mod conversations;
 mod encrypt;
 mod expiry;
+mod greetings;
 mod happening;
 mod kept;
 mod linking;
@@ -30,6 +31,7 @@ mod sessions;
 #[cfg(test)]
 mod tests;
 mod timeline;
+mod trust_news;
 mod view;
 
 use sordino_protocol::{Code, ConversationId, UserId, hash};
@@ -44,10 +46,10 @@ pub use contacts::Trust;
 pub(crate) use contacts::compare;
 pub use conversations::ConversationRow;
 pub use encrypt::Need;
+pub use greetings::check_device_name;
 pub use happening::Happening;
 pub(crate) use linking::granted;
 pub use outbox::AfterRefusal;
-pub use own_devices::check_device_name;
 pub(crate) use own_devices::{refused, removing};
 pub use receive::Taken;
 pub use restore::NextRestore;

@@ -8,16 +8,17 @@ use sordino_crypto::{
     vault::OpenerSecret,
 };
 use sordino_protocol::{
-    Code, ConversationId, DeviceId, Header, UserId, hash, limits,
-    list::{Device, DeviceList, ListError},
+    Code, ConversationId, DeviceId, Header, UserId, hash,
+    list::{DeviceList, ListError},
     pb::{self, content::Body},
 };
 
-use super::contacts;
+use super::greetings::{Asks, check_device_name, hello, named};
 use super::linking;
 use super::notes::Notes;
 use super::receive::{Receiver, Taken};
 use super::sessions::put_control;
+use super::trust_news;
 use super::{Happening, Machine, registered};
 use crate::error::Error;
 use crate::store::{
@@ -61,39 +62,6 @@ impl Machine {
                 })
             });
             devices.collect()
-        })
-    }
-
-    /// This device is called so. The others are told.
-    ///
-    /// # Errors
-    /// `BadRequest` for a name that is too long or holds control characters; `NotRegistered`; those of the store.
-    pub fn name_device(&mut self, name: &str, now_ms: u64) -> Result<(), Error> {
-        let me = registered(self.account.as_ref())?;
-        check_device_name(name)?;
-        self.store.transaction(Durability::Synced, |tx| {
-            if tx.device_name(me.device)? == name {
-                return Ok(());
-            }
-            tx.put_device_name(me.device, name)?;
-            tell(tx, me, None, hello(tx, me, Asks::default())?, now_ms)
-        })
-    }
-
-    /// Says hello to the other devices: what names a list that they do not know makes them look at it.
-    ///
-    /// # Errors
-    /// `NotRegistered`; those of the store.
-    pub fn greet(&mut self, now_ms: u64) -> Result<(), Error> {
-        let me = registered(self.account.as_ref())?;
-        let notes = &self.notes;
-        self.store.transaction(Durability::Synced, |tx| {
-            let list = notes.newest_list(tx, me.user)?;
-            let others = |device: &Device| device.device != me.device;
-            if list.is_some_and(|list| list.devices.iter().any(others)) {
-                tell(tx, me, None, hello(tx, me, Asks::default())?, now_ms)?;
-            }
-            Ok(())
         })
     }
 
@@ -178,18 +146,6 @@ impl Machine {
     }
 }
 
-/// A name for a device.
-///
-/// # Errors
-/// `BadRequest` for one that is too long or holds control characters.
-pub fn check_device_name(name: &str) -> Result<(), Error> {
-    if name.len() > limits::DEVICE_NAME_BYTES || name.chars().any(char::is_control) {
-        let detail = "the name of a device has up to 64 bytes, and no control characters";
-        return Err(Error::new(Code::BadRequest, detail));
-    }
-    Ok(())
-}
-
 /// What is wrong with a list that was to be the next.
 pub(crate) fn refused(error: ListError) -> Error {
     Error::new(Code::BadKeys, format!("the account's device list: {error}"))
@@ -236,12 +192,14 @@ pub(super) fn joined(
             now_ms,
         )?;
     }
-    let asks = Asks {
-        names: true,
-        history: tx.linked_by()?.is_some(),
-        ..Asks::default()
-    };
-    tell(tx, me, None, hello(tx, me, asks)?, now_ms)
+    // Each of them is asked what it knows until it has answered: of whoever is not heard, the relay could show somebody else.
+    tx.ensure_conversation(among_own(me.user), me.user)?;
+    for listed in &list.devices {
+        if listed.device != me.device {
+            tx.put_greeted(listed.device)?;
+        }
+    }
+    Ok(())
 }
 
 /// The own list has moved on, by these lists: keys that wait for one of them are the account's, or will never be.
@@ -256,6 +214,19 @@ pub(super) fn lists_moved(
     };
     // Other keys, another question.
     tx.set_asked_keys_ms(None)?;
+    if let Some(by) = tx.linked_by()?
+        && newest.device(by.device).is_none()
+    {
+        tx.set_linked_by(None)?;
+        if !by.ended {
+            happenings.push(Happening::HistoryCutOff);
+        }
+    }
+    for greeted in tx.greeted()? {
+        if newest.device(greeted.device).is_none() {
+            tx.forget_greeted(greeted.device)?;
+        }
+    }
     for next in tx.next_keys()? {
         let lsk = next.shared.list_signing_key.public();
         if !lists.iter().any(|list| list.lsk == lsk) {
@@ -358,6 +329,9 @@ pub(super) fn heard(
             if !said.name.is_empty() && check_device_name(&said.name).is_ok() {
                 tx.put_device_name(from, &said.name)?;
             }
+            if said.answers {
+                tx.forget_greeted(from)?;
+            }
             taken.fills_backup |= said.asks_names;
             if said.asks_history && linking::asked(tx, from, receiver.now_ms)? {
                 taken.shares_history = true;
@@ -367,9 +341,14 @@ pub(super) fn heard(
                 return Ok(());
             }
             if said.asks_names {
-                let answer = hello(tx, me, Asks::default())?;
+                trust_news::tell_new_device(tx, receiver.notes, me, from, receiver.now_ms)?;
+                // Last: with it the other one has heard everything.
+                let answer = pb::DeviceHello {
+                    answers: true,
+                    ..named(tx, me)?
+                };
+                let answer = Body::DeviceHello(answer);
                 tell(tx, me, Some(from), answer, receiver.now_ms)?;
-                contacts::tell_new_device(tx, receiver.notes, me, from, receiver.now_ms)?;
             }
             if said.asks_keys
                 && let Some(shared) = keys_of(tx, &list)?
@@ -385,7 +364,7 @@ pub(super) fn heard(
             taken.answers |= said.asks_names || said.asks_keys;
         }
         Body::Trust(trust) => {
-            contacts::heard(tx, me.user, trust, receiver.now_ms, &mut taken.happenings)?
+            trust_news::heard(tx, me.user, trust, receiver.now_ms, &mut taken.happenings)?
         }
         Body::HistoryKeys(keys) => taken.restores |= linking::came(tx, from, keys)?,
         _ => {}
@@ -396,22 +375,6 @@ pub(super) fn heard(
 /// The conversation in which a user's devices write to each other.
 pub(super) fn among_own(me: UserId) -> ConversationId {
     hash::conversation_id(me, me)
-}
-
-#[derive(Default)]
-struct Asks {
-    names: bool,
-    keys: bool,
-    history: bool,
-}
-
-fn hello(tx: &Tx<'_>, me: &StoredAccount, asks: Asks) -> Result<Body, Error> {
-    Ok(Body::DeviceHello(pb::DeviceHello {
-        name: tx.device_name(me.device)?,
-        asks_names: asks.names,
-        asks_keys: asks.keys,
-        asks_history: asks.history,
-    }))
 }
 
 pub(super) fn shared_keys(tx: &Tx<'_>, shared: &SharedKeys) -> Result<pb::SharedKeys, Error> {

@@ -141,13 +141,6 @@ impl Machine {
     }
 }
 
-/// What devices say to each other goes into no backup, nor what does not last.
-fn kept_key<'a>(header: Option<&Header>, message: &'a Message) -> Option<&'a Secret<32>> {
-    let of_people = header.is_some_and(|header| header.class == Class::Message);
-    let lasts = message.opened.content.timer_s == 0;
-    (of_people && lasts).then_some(&message.opened.content_key)
-}
-
 pub(super) struct Receiver<'a> {
     pub(super) me: &'a StoredAccount,
     pub(super) notes: &'a Notes,
@@ -246,7 +239,7 @@ impl Receiver<'_> {
             }
             Outcome::Message(message) => {
                 stored.kind = RowKind::Message;
-                stored.content_key = kept_key(header, message);
+                stored.content_key = self.kept_key(tx, header, message)?;
                 if let Some(header) = header {
                     self.message(tx, row.seq, header, message, taken)?;
                 }
@@ -272,7 +265,7 @@ impl Receiver<'_> {
         let (mut kind, mut key) = (RowKind::Undecryptable, None);
         match &found.outcome {
             Outcome::Message(message) => {
-                (kind, key) = (RowKind::Message, kept_key(header, message));
+                (kind, key) = (RowKind::Message, self.kept_key(tx, header, message)?);
                 if let Some(header) = header {
                     self.message(tx, seq, header, message, taken)?;
                 }
@@ -286,6 +279,29 @@ impl Receiver<'_> {
         tx.settle_pending(self.conversation, seq, kind, key)
     }
 
+    /// The key that goes into the backup, and to devices that are linked: not of what devices say to each other, nor of what does not
+    /// last, nor of what is not shown, for there it would be.
+    fn kept_key<'a>(
+        &self,
+        tx: &Tx<'_>,
+        header: Option<&Header>,
+        message: &'a Message,
+    ) -> Result<Option<&'a Secret<32>>, Error> {
+        let lasts = message.opened.content.timer_s == 0;
+        let of_people = header.filter(|header| header.class == Class::Message);
+        Ok(match of_people.filter(|_| lasts) {
+            Some(header) if !self.hides(tx, Some(header.sender))? => {
+                Some(&message.opened.content_key)
+            }
+            _ => None,
+        })
+    }
+
+    /// Whether what this author wrote is not shown now, and never will be: the other person is blocked.
+    fn hides(&self, tx: &Tx<'_>, author: Option<UserId>) -> Result<bool, Error> {
+        Ok(author != Some(self.me.user) && tx.decision(self.peer)?.blocked.what)
+    }
+
     fn message(
         &self,
         tx: &Tx<'_>,
@@ -297,7 +313,7 @@ impl Receiver<'_> {
         let content = &found.opened.content;
         let mine = header.sender == self.me.user;
         // Who is blocked may still take back what they wrote.
-        if mine || header.class == Class::Erase || !tx.decision(self.peer)?.blocked {
+        if header.class == Class::Erase || !self.hides(tx, Some(header.sender))? {
             let written = Written {
                 conversation: self.conversation,
                 seq,
@@ -350,11 +366,12 @@ impl Receiver<'_> {
         cause: &str,
         taken: &mut Taken,
     ) -> Result<(), Error> {
-        if header.is_some_and(|header| header.class != Class::Message) {
+        let author = header.map(|header| header.sender);
+        if header.is_some_and(|header| header.class != Class::Message) || self.hides(tx, author)? {
             return Ok(());
         }
         let item = StoredItem {
-            author: header.map(|header| header.sender),
+            author,
             code: cause.to_owned(),
             ..blank(self.conversation, seq, ItemKind::Undecryptable, self.now_ms)
         };

@@ -5,6 +5,7 @@ use sordino_protocol::{Class, ClientMessageId, Code, ConversationId, UserId, has
 
 use super::changes::{self, check_text, refreshed, to_pb};
 use super::encrypt::{Need, ready, renewals_due};
+use super::greetings::{greeting, to_greet};
 use super::notes::Notes;
 use super::sessions::put_control;
 use super::timeline::{Reached, TimelineItem, show};
@@ -133,7 +134,9 @@ impl Machine {
             let accepted = tx
                 .conversation(conversation)?
                 .is_some_and(|c| c.counter > 0);
-            let waits = waits || (accepted && wants_attention(tx, &self.notes, peer)?);
+            let waits = waits
+                || (accepted && wants_attention(tx, &self.notes, peer)?)
+                || (peer == me.user && !to_greet(tx, now_ms)?.is_empty());
             if waits && let Err(need) = ready(tx, &self.notes, me, peer, now_ms)? {
                 return Ok(need);
             }
@@ -235,7 +238,12 @@ pub(super) fn encrypt_waiting(
     let accepted = conversation.counter > 0 || !held.is_empty();
     let answers = accepted && wants_attention(tx, notes, conversation.peer)?;
     let changes = stale.is_empty() && !tx.held_changes(id, 1)?.is_empty();
-    let nothing = stale.is_empty() && held.is_empty() && !changes && !answers;
+    let to_greet = match conversation.peer == me.user {
+        true => to_greet(tx, now_ms)?,
+        false => Vec::new(),
+    };
+    let nothing =
+        stale.is_empty() && held.is_empty() && !changes && !answers && to_greet.is_empty();
     if nothing || !may_encrypt(tx)? {
         return Ok(0);
     }
@@ -270,6 +278,19 @@ pub(super) fn encrypt_waiting(
         let entry = change_entry(tx, me, &conversation, change)?;
         tx.outbox_put(id, &entry)?;
         tx.update_change(change.change, UNPLACED, Progress::Outbox)?;
+        if !ready.encrypt(tx, me, &conversation, &entry, now_ms)? {
+            break;
+        }
+        done += 1;
+    }
+    for device in to_greet {
+        // What reaches nobody is not said: it is said once there is a session.
+        if !ready.reaches(device) {
+            continue;
+        }
+        let body = greeting(tx, me, device)?;
+        let entry = put_control(tx, me, &conversation, Some(device), body, now_ms)?;
+        tx.has_greeted(device, now_ms)?;
         if !ready.encrypt(tx, me, &conversation, &entry, now_ms)? {
             break;
         }

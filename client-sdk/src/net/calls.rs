@@ -12,7 +12,7 @@ use sordino_protocol::{
         BackupHead, BackupHeads, Batches, Claim, Claimed, ExternalAccount, ExternalLogin,
         HistoryPage, HistoryRow, LinkMessage, Lists, PasswordAnswer, PasswordChallenge,
         PasswordFinish, PasswordLogin, PasswordRequest, PasswordToken, PrekeyCount, PutBatch,
-        PutList, PutPrekeys, PutPush, Register, StoredVault, User,
+        PutBlock, PutList, PutPrekeys, PutPush, Register, StoredVault, User,
     },
     limits, pb,
 };
@@ -345,6 +345,18 @@ impl Http {
     ) -> Result<PrekeyCount, Error> {
         let path = format!("/v1/users/{user}/devices/{device}/prekeys");
         self.call(Proof, Method::PUT, &path, &[], Some(keys)).await
+    }
+
+    /// Whether the user hears of what `other` sends.
+    pub(crate) async fn put_block(
+        &self,
+        user: UserId,
+        other: UserId,
+        block: PutBlock,
+    ) -> Result<(), Error> {
+        let path = format!("/v1/users/{user}/blocks/{other}");
+        self.call(Proof, Method::PUT, &path, &[], Some(&block))
+            .await
     }
 
     /// Where the device is woken, or that it is not.

@@ -10,11 +10,42 @@ use crate::error::Error;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Decision {
     /// Their identity key, as the person has compared it.
-    pub verified: Option<[u8; 32]>,
+    pub verified: Decided<Option<[u8; 32]>>,
     /// Their messages are not shown.
-    pub blocked: bool,
-    /// When; 0: never.
-    pub decided_ms: u64,
+    pub blocked: Decided<bool>,
+}
+
+/// One thing that was decided. Of two the greater counts, on all devices and in whatever order they hear of them: the later one, and of
+/// one millisecond that which holds back more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Decided<T> {
+    /// When, by the clock of the device on which it was; 0: never. Declared first: it orders first.
+    pub at_ms: u64,
+    /// What.
+    pub what: T,
+}
+
+impl<T> Decided<T> {
+    /// Beyond it no time is believed: one more still fits, so that the person can always decide anew.
+    const LATEST_MS: u64 = 1 << 62;
+
+    /// The person decides something else now.
+    pub fn decide(&mut self, what: T, now_ms: u64) {
+        // A clock that went back must not make this one the earlier.
+        let at_ms = now_ms.max(self.at_ms.saturating_add(1));
+        *self = Self { at_ms, what };
+    }
+}
+
+impl<T: Copy + Ord> Decided<T> {
+    /// What was heard from another device takes its place, if it goes before it; whether it did.
+    pub fn hear(&mut self, heard: Self) -> bool {
+        let counts = (1..Self::LATEST_MS).contains(&heard.at_ms) && heard > *self;
+        if counts {
+            *self = heard;
+        }
+        counts
+    }
 }
 
 /// What a device has seen of a person's lists.
@@ -27,10 +58,18 @@ pub struct Seen {
 }
 
 fn decision(row: &Row<'_>, from: usize) -> rusqlite::Result<Decision> {
+    let at = |column| -> rusqlite::Result<u64> {
+        Ok(row.get::<_, Option<N>>(column)?.map_or(0, |n| n.0))
+    };
     Ok(Decision {
-        verified: row.get(from)?,
-        blocked: row.get::<_, Option<bool>>(from + 1)?.unwrap_or_default(),
-        decided_ms: row.get::<_, Option<N>>(from + 2)?.map_or(0, |n| n.0),
+        verified: Decided {
+            at_ms: at(from + 1)?,
+            what: row.get(from)?,
+        },
+        blocked: Decided {
+            at_ms: at(from + 3)?,
+            what: row.get::<_, Option<bool>>(from + 2)?.unwrap_or_default(),
+        },
     })
 }
 
@@ -38,7 +77,7 @@ impl Tx<'_> {
     /// What was decided about a person.
     pub fn decision(&self, user: UserId) -> Result<Decision, Error> {
         let found = self.one(
-            "SELECT verified, blocked, decided_ms FROM contacts WHERE user = ?1",
+            "SELECT verified, verified_ms, blocked, blocked_ms FROM contacts WHERE user = ?1",
             [user.as_bytes()],
             |row| decision(row, 0),
         )?;
@@ -48,15 +87,45 @@ impl Tx<'_> {
     /// Keeps it in place of what was decided before.
     pub fn decide(&self, user: UserId, decision: &Decision) -> Result<(), Error> {
         self.run(
-            "INSERT INTO contacts (user, verified, blocked, decided_ms) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT DO UPDATE SET verified = excluded.verified, blocked = excluded.blocked,
-                 decided_ms = excluded.decided_ms",
+            "INSERT INTO contacts (user, verified, verified_ms, blocked, blocked_ms) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO UPDATE SET verified = excluded.verified, verified_ms = excluded.verified_ms,
+                 blocked = excluded.blocked, blocked_ms = excluded.blocked_ms",
             params![
                 user.as_bytes(),
-                decision.verified,
-                decision.blocked,
-                N(decision.decided_ms),
+                decision.verified.what,
+                N(decision.verified.at_ms),
+                decision.blocked.what,
+                N(decision.blocked.at_ms),
             ],
+        )?;
+        Ok(())
+    }
+
+    /// Somebody about whom the relay is to be told whether they are blocked: because it was not, or not between these two times.
+    pub fn block_to_tell(
+        &self,
+        told_since_ms: u64,
+        now_ms: u64,
+    ) -> Result<Option<(UserId, Decided<bool>)>, Error> {
+        self.one(
+            "SELECT user, blocked, blocked_ms FROM contacts WHERE blocked_ms > block_told_ms
+                 OR (blocked_ms > 0 AND block_told_at_ms NOT BETWEEN ?1 AND ?2) LIMIT 1",
+            params![N(told_since_ms), N(now_ms)],
+            |row| {
+                let decided = Decided {
+                    what: row.get(1)?,
+                    at_ms: row.get::<_, N>(2)?.0,
+                };
+                Ok((UserId::from_bytes(row.get(0)?), decided))
+            },
+        )
+    }
+
+    /// It was told what was decided at `decided_ms`.
+    pub fn block_told(&self, user: UserId, decided_ms: u64, now_ms: u64) -> Result<(), Error> {
+        self.run(
+            "UPDATE contacts SET block_told_ms = max(block_told_ms, ?2), block_told_at_ms = ?3 WHERE user = ?1",
+            params![user.as_bytes(), N(decided_ms), N(now_ms)],
         )?;
         Ok(())
     }
@@ -88,26 +157,32 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// The devices of a person that another own device does not hold back.
-    pub fn accepted_elsewhere(&self, user: UserId) -> Result<Vec<DeviceId>, Error> {
-        let accepted = self.one(
-            "SELECT accepted FROM contacts WHERE user = ?1",
+    /// The devices of a person that were accepted, each by the list that was the newest where it was.
+    pub fn accepted_devices(&self, user: UserId) -> Result<Vec<(DeviceId, u32)>, Error> {
+        self.all(
+            "SELECT device, list_version FROM accepted_devices WHERE user = ?1",
             [user.as_bytes()],
-            |row| row.get::<_, Option<Vec<u8>>>(0),
-        )?;
-        let accepted = accepted.flatten().unwrap_or_default();
-        let (ids, _) = accepted.as_chunks::<16>();
-        Ok(ids.iter().copied().map(DeviceId::from_bytes).collect())
+            |row| Ok((DeviceId::from_bytes(row.get(0)?), row.get(1)?)),
+        )
     }
 
-    /// Keeps them, until this device has a list of the person.
-    pub fn put_accepted_elsewhere(&self, user: UserId, devices: &[DeviceId]) -> Result<(), Error> {
-        let ids: Vec<_> = devices.iter().map(|id| *id.as_bytes()).collect();
-        self.run(
-            "UPDATE contacts SET accepted = ?2 WHERE user = ?1",
-            params![user.as_bytes(), ids.concat()],
-        )?;
-        Ok(())
+    /// Devices of a person were accepted where this list was the newest. Whether that is news.
+    pub fn put_accepted(
+        &self,
+        user: UserId,
+        devices: &[DeviceId],
+        list_version: u32,
+    ) -> Result<bool, Error> {
+        let mut news = 0;
+        for device in devices {
+            news += self.run(
+                "INSERT INTO accepted_devices VALUES (?1, ?2, ?3)
+                 ON CONFLICT DO UPDATE SET list_version = excluded.list_version
+                 WHERE list_version < excluded.list_version",
+                params![user.as_bytes(), device.as_bytes(), list_version],
+            )?;
+        }
+        Ok(news > 0)
     }
 
     /// Everybody whose lists this device has seen, or about whom something was decided, after `after` by id, at most `limit`.
@@ -117,7 +192,7 @@ impl Tx<'_> {
         limit: u32,
     ) -> Result<Vec<(UserId, Option<Seen>, Decision)>, Error> {
         self.all(
-            "SELECT u.user, coalesce(p.identity_key, c.seen_key), coalesce(p.version, c.seen_version), c.verified, c.blocked, c.decided_ms
+            "SELECT u.user, coalesce(p.identity_key, c.seen_key), coalesce(p.version, c.seen_version), c.verified, c.verified_ms, c.blocked, c.blocked_ms
              FROM (SELECT user FROM pins UNION SELECT user FROM contacts) u
              LEFT JOIN pins p ON p.user = u.user LEFT JOIN contacts c ON c.user = u.user
              WHERE ?1 IS NULL OR u.user > ?1 ORDER BY u.user LIMIT ?2",

@@ -31,7 +31,61 @@ pub struct LinkedBy {
     pub ended: bool,
 }
 
+/// An own device that this one, being new, has asked what it knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Greeted {
+    /// Which.
+    pub device: DeviceId,
+    /// When it was last asked.
+    pub asked_ms: Option<u64>,
+    /// How often.
+    pub asked: u32,
+}
+
 impl Tx<'_> {
+    /// An own device is to be asked what it knows.
+    pub fn put_greeted(&self, device: DeviceId) -> Result<(), Error> {
+        self.run(
+            "INSERT INTO greeted (device) VALUES (?1) ON CONFLICT DO NOTHING",
+            [device.as_bytes()],
+        )?;
+        Ok(())
+    }
+
+    /// It was asked, once more.
+    pub fn has_greeted(&self, device: DeviceId, now_ms: u64) -> Result<(), Error> {
+        self.run(
+            "UPDATE greeted SET asked_ms = ?2, asked = asked + 1 WHERE device = ?1",
+            params![device.as_bytes(), N(now_ms)],
+        )?;
+        Ok(())
+    }
+
+    /// Those that have not answered.
+    pub fn greeted(&self) -> Result<Vec<Greeted>, Error> {
+        self.all("SELECT device, asked_ms, asked FROM greeted", [], |row| {
+            Ok(Greeted {
+                device: DeviceId::from_bytes(row.get(0)?),
+                asked_ms: row.get::<_, Option<N>>(1)?.map(|n| n.0),
+                asked: row.get(2)?,
+            })
+        })
+    }
+
+    /// Whether there are any.
+    pub fn awaits_answers(&self) -> Result<bool, Error> {
+        let any = self.one("SELECT EXISTS (SELECT 1 FROM greeted)", [], |row| {
+            row.get(0)
+        })?;
+        Ok(any.unwrap_or_default())
+    }
+
+    /// It has answered, or is no device of the account.
+    pub fn forget_greeted(&self, device: DeviceId) -> Result<(), Error> {
+        self.run("DELETE FROM greeted WHERE device = ?1", [device.as_bytes()])?;
+        Ok(())
+    }
+
     /// This device is about to link another.
     pub fn put_linked(&self, device: DeviceId, list_version: u32) -> Result<(), Error> {
         self.run(
@@ -64,23 +118,27 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Notes that a device is to get the keys of all messages that came at `since_ms` or later, the newest first.
-    pub fn owe_history(&self, device: DeviceId, since_ms: u64, now_ms: u64) -> Result<(), Error> {
-        self.run(
+    /// Notes that a device is to get the keys of all messages that were not noted for it before, the newest first. Whether there are
+    /// any.
+    pub fn owe_history(&self, device: DeviceId, now_ms: u64) -> Result<bool, Error> {
+        let more = self.run(
             "INSERT INTO history_owed (device, place, conversation, seq)
              SELECT ?1, row_number() OVER (ORDER BY t.at_ms DESC, t.place DESC)
                  + (SELECT coalesce(max(place), 0) FROM history_owed WHERE device = ?1), t.conversation, t.place
-             FROM (SELECT conversation, place, at_ms FROM timeline WHERE kind IN (1, 6) AND at_ms >= ?2
-                 UNION ALL SELECT conversation, place, at_ms FROM changes WHERE at_ms >= ?2) t
+             FROM (SELECT conversation, place, at_ms FROM timeline WHERE kind IN (1, 6)
+                 UNION ALL SELECT conversation, place, at_ms FROM changes) t
              JOIN rows r ON r.conversation = t.conversation AND r.seq = t.place
-             WHERE r.content_key IS NOT NULL AND r.env_hash IS NOT NULL",
-            params![device.as_bytes(), N(since_ms)],
+             WHERE r.content_key IS NOT NULL AND r.env_hash IS NOT NULL AND NOT EXISTS (
+                 SELECT 1 FROM history_owed o
+                 WHERE o.device = ?1 AND o.conversation = t.conversation AND o.seq = t.place)
+             ON CONFLICT DO NOTHING",
+            [device.as_bytes()],
         )?;
         self.run(
             "UPDATE linked SET noted_ms = ?2, noted = noted + 1 WHERE device = ?1",
             params![device.as_bytes(), N(now_ms)],
         )?;
-        Ok(())
+        Ok(more > 0)
     }
 
     /// The next keys that a device is to get, at most `limit`: they are owed no longer.
@@ -88,15 +146,15 @@ impl Tx<'_> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let keys = self.all(
             "SELECT r.conversation, r.seq, r.env_hash, r.content_key
-             FROM (SELECT conversation, seq FROM history_owed WHERE device = ?1 ORDER BY place LIMIT ?2) o
+             FROM (SELECT conversation, seq FROM history_owed WHERE device = ?1 AND sent = 0 ORDER BY place LIMIT ?2) o
              JOIN rows r ON r.conversation = o.conversation AND r.seq = o.seq
              WHERE r.content_key IS NOT NULL ORDER BY r.conversation",
             params![device.as_bytes(), limit],
             entry,
         )?;
         self.run(
-            "DELETE FROM history_owed WHERE device = ?1
-             AND place IN (SELECT place FROM history_owed WHERE device = ?1 ORDER BY place LIMIT ?2)",
+            "UPDATE history_owed SET sent = 1 WHERE device = ?1
+             AND place IN (SELECT place FROM history_owed WHERE device = ?1 AND sent = 0 ORDER BY place LIMIT ?2)",
             params![device.as_bytes(), limit],
         )?;
         Ok(keys)
@@ -105,17 +163,17 @@ impl Tx<'_> {
     /// How many keys a device is still to get.
     pub fn count_owed(&self, device: DeviceId) -> Result<u64, Error> {
         let count = self.one(
-            "SELECT count(*) FROM history_owed WHERE device = ?1",
+            "SELECT count(*) FROM history_owed WHERE device = ?1 AND sent = 0",
             [device.as_bytes()],
             |row| row.get::<_, N>(0),
         )?;
         Ok(count.map_or(0, |n| n.0))
     }
 
-    /// This device was linked by that one, and gets keys from it.
+    /// This device was linked by that one, and gets keys from it; or none come any more.
     pub fn set_linked_by(&self, device: Option<DeviceId>) -> Result<(), Error> {
         self.run(
-            "UPDATE account SET linked_by = ?1",
+            "UPDATE account SET linked_by = ?1, linked_keys_left = NULL",
             [device.as_ref().map(DeviceId::as_bytes)],
         )?;
         Ok(())

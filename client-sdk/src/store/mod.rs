@@ -30,7 +30,7 @@ use crate::error::Error;
 pub use account::{NextKeys, RollbackState, SharedKeys, StoredAccount, Unsettled, VaultOpeners};
 pub use backup::{Chain, ChainToRead, Passes, RestoreProgress, Upload};
 pub use changes::{Change, ChangeKind};
-pub use contacts::{Decision, Seen};
+pub use contacts::{Decided, Decision, Seen};
 pub use conversations::Conversation;
 pub use key::{FileKey, FixedKey, KeyStore, StoreKey};
 pub use links::Linked;

@@ -25,6 +25,8 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0011_search.sql"),
     include_str!("../../migrations/0017_messages.sql"),
     include_str!("../../migrations/0018_requests.sql"),
+    include_str!("../../migrations/0015_decisions.sql"),
+    include_str!("../../migrations/0016_blocks.sql"),
 ];
 
 /// The size of a page, SQLCipher's default.

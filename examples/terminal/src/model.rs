@@ -206,6 +206,8 @@ pub(crate) enum Event {
     Devices(Result<Vec<DeviceLine>, Clean>),
     /// One was named or removed.
     DevicesChanged(Result<(), Clean>),
+    /// One is not removed yet: a new one still waits for older messages from it.
+    HistoryOwed,
     /// The account that this key opens has as many devices as it may have: these.
     NoRoom(Typed, Vec<DeviceLine>),
     /// To be written down.
@@ -291,6 +293,7 @@ pub(crate) enum Command {
     RemoveDevice {
         device: DeviceId,
         key: Option<Typed>,
+        anyway: bool,
     },
     RecoveryKeyKept(Typed),
     Find(String),

@@ -215,9 +215,15 @@ impl Session {
                 let named = client.name_device(&name).await;
                 Some(Event::DevicesChanged(named.map_err(|e| words::error(&e))))
             }),
-            Command::RemoveDevice { device, key } => tell(news, async move {
-                let removed = remove(&client, device, key).await;
-                Some(Event::DevicesChanged(removed.map_err(|e| words::error(&e))))
+            Command::RemoveDevice {
+                device,
+                key,
+                anyway,
+            } => tell(news, async move {
+                Some(match remove(&client, device, key, anyway).await {
+                    Err(error) if error.code() == Code::HistoryOwed => Event::HistoryOwed,
+                    removed => Event::DevicesChanged(removed.map_err(|e| words::error(&e))),
+                })
             }),
             Command::RecoveryKeyKept(key) => tell(news, async move {
                 let kept = match RecoveryKey::parse(&key.0) {
@@ -374,10 +380,18 @@ async fn recovery_key(client: Client) -> Option<Event> {
     }
 }
 
-async fn remove(client: &Client, device: DeviceId, key: Option<Typed>) -> Result<(), Error> {
+async fn remove(
+    client: &Client,
+    device: DeviceId,
+    key: Option<Typed>,
+    anyway: bool,
+) -> Result<(), Error> {
     let key = key.map(|key| RecoveryKey::parse(&key.0)).transpose()?;
     let secret = key.map(VaultSecret::RecoveryKey);
-    client.remove_device(device, secret.as_ref()).await
+    match anyway {
+        true => client.remove_device_anyway(device, secret.as_ref()).await,
+        false => client.remove_device(device, secret.as_ref()).await,
+    }
 }
 
 /// Shows what another device of the account is to read, and takes what it grants once its digits were typed.

@@ -322,6 +322,9 @@ pub(crate) fn event(event: &Told) -> Option<Event> {
                 "Fetching earlier messages: {percent} %, {messages} so far."
             ))))
         }
+        Told::HistoryCutOff => alarm(
+            "The device that linked this one is gone before it had given it all older messages. Those that are missing come no more, unless you log in anew with your recovery key. Esc closes this.",
+        ),
         Told::SignedOut => alarm("This device was removed from your account. Esc closes this."),
         Told::RelayMisbehaved { evidence, .. } => alarm(&format!(
             "The relay showed what it should not have: {evidence}. Esc closes this."

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use prost::Message as _;
-use sordino_protocol::{Code, Header, hash, list::DeviceList, pb};
+use sordino_protocol::{Class, Code, Header, hash, list::DeviceList, pb};
 
 use super::{
     identity::Identity,
@@ -75,8 +75,11 @@ pub(super) async fn check(
     }
     let mut wraps = send.wraps;
     // It takes its place like any other, and the sender's other devices read it. For whoever has blocked the sender it is a row that
-    // holds nothing for them: it cannot be read, now or later, wakes nobody, and tells the sender nothing.
-    if header.recipient != header.sender && api.has_blocked(header.recipient, header.sender).await?
+    // holds nothing for them: it cannot be read, now or later, wakes nobody, and tells the sender nothing. What they wrote before they
+    // may still take back.
+    if header.class != Class::Erase
+        && header.recipient != header.sender
+        && api.has_blocked(header.recipient, header.sender).await?
     {
         wraps.retain(|wrap| wrap.user != header.recipient.as_bytes()[..]);
     }

@@ -12,8 +12,8 @@ use axum::{
 use sordino_protocol::{Code, limits};
 
 use super::{
-    Api, ApiError, accounts, backups, blocks, claims, external, health, history, links, lists, login,
-    passwords, prekeys, push,
+    Api, ApiError, accounts, backups, blocks, claims, external, health, history, links, lists,
+    login, passwords, prekeys, push,
 };
 use crate::ops::rates;
 

@@ -199,13 +199,21 @@ impl Here {
     }
 }
 
-/// Removes a device; with `secret` what it knows of the account's keys is worth nothing from then on.
+/// Removes a device; with `secret` what it knows of the account's keys is worth nothing from then on. Unless `anyway`, not one that
+/// still owes another what was before it.
 pub(crate) async fn remove_device(
     core: &Arc<Core>,
     device: DeviceId,
     secret: Option<VaultSecret>,
+    anyway: bool,
 ) -> Result<(), Error> {
     let _one = core.account.lock().await;
+    let missed = core
+        .shared
+        .run(move |machine| machine.would_be_missed(device));
+    if !anyway && missed.await? {
+        return Err(Error::new(Code::HistoryOwed, ""));
+    }
     until_nobody_was_faster(|| remove(core, device, secret.as_ref())).await
 }
 

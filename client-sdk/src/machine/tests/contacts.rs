@@ -325,3 +325,99 @@ fn another_identity_than_other_devices_have_seen_is_told_also_afterwards() {
     let told = tablet.sync(&mut relay, a);
     assert!(told.contains(&Happening::IdentityChanged(b)), "{told:?}");
 }
+
+#[test]
+fn one_that_met_a_person_before_it_heard_of_them_holds_back_what_the_others_do() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    verified(&mut alice, b);
+    let loud = add_device(&mut bob, &mut relay);
+    look(&mut alice, &relay, b);
+    let mut tablet = alice.join(&mut relay);
+    look(&mut alice, &relay, a);
+    // The relay keeps back what the phone says until then.
+    look(&mut tablet, &relay, b);
+    tablet.sync(&mut relay, a);
+    alice.sync(&mut relay, a);
+    tablet.sync(&mut relay, a);
+    assert_eq!(trust(&mut tablet, b).withheld, [loud]);
+    // What the user accepts on it then is accepted everywhere.
+    let now = tablet.now;
+    tablet.machine().accept_devices(b, &[loud], now).unwrap();
+    tablet.sync(&mut relay, a);
+    alice.sync(&mut relay, a);
+    for phone in [&mut alice, &mut tablet] {
+        assert_eq!(trust(phone, b).withheld, []);
+    }
+}
+
+#[test]
+fn of_what_a_blocked_person_writes_no_key_is_kept_and_nothing_comes_back() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    let waiting = |bob: &mut Phone| bob.machine().backlog().unwrap().waiting;
+    let before = waiting(&mut bob);
+    let now = bob.now;
+    bob.machine().block(a, true, now).unwrap();
+    alice.send(b, "buy this");
+    alice.send(b, "and that");
+    alice.sync(&mut relay, b);
+    let conversation = bob.conversation(a);
+    let (reader, last) = ((bob.user, bob.device), relay.last_seq(conversation));
+    let mut rows = relay.rows(conversation, reader, last - 1, last);
+    // One that cannot be opened.
+    let mut broken = rows[1].wrap.take().unwrap().to_vec();
+    *broken.last_mut().unwrap() ^= 1;
+    rows[1].wrap = Some(broken.into());
+    let told = bob.take(&relay, a, &rows);
+    assert_eq!((told.cursor, told.happenings), (last, vec![]));
+    assert_eq!(bob.shown(a), ["< hello", "> hello yourself"]);
+    assert_eq!(
+        waiting(&mut bob),
+        before,
+        "nothing of it goes into the backup"
+    );
+    let kept = bob.machine().store.read(|tx| tx.keys_to_back_up(100));
+    let kept = kept.unwrap().into_iter();
+    assert!(
+        kept.filter(|key| key.conversation == conversation)
+            .all(|key| key.seq < last - 1)
+    );
+    // What the user writes themselves is theirs.
+    bob.send(a, "leave me alone");
+    bob.sync(&mut relay, a);
+    assert_eq!(waiting(&mut bob), before + 1);
+    bob.machine().block(a, false, now).unwrap();
+    bob.sync(&mut relay, a);
+    assert_eq!(bob.shown(a).last().unwrap(), "> leave me alone");
+    assert_eq!(bob.shown(a).len(), 3);
+}
+
+#[test]
+fn the_relay_is_told_of_each_decision_once_and_again_after_a_week() {
+    let (mut relay, mut alice, bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    const WEEK: u64 = 7 * super::DAY;
+    let to_tell = |phone: &mut Phone, now| phone.machine().block_to_tell(now).unwrap();
+    let now = alice.now;
+    assert_eq!(to_tell(&mut alice, now), None);
+    alice.machine().block(b, true, now).unwrap();
+    assert_eq!(to_tell(&mut alice, now), Some((b, true, now)));
+    alice.crash();
+    assert_eq!(to_tell(&mut alice, now), Some((b, true, now)));
+    // While it is told another decision is made.
+    alice.machine().block(b, false, now + 1).unwrap();
+    alice.machine().block_told(b, now, now).unwrap();
+    assert_eq!(to_tell(&mut alice, now), Some((b, false, now + 1)));
+    alice.machine().block_told(b, now + 1, now).unwrap();
+    assert_eq!(to_tell(&mut alice, now + WEEK), None);
+    let again = Some((b, false, now + 1));
+    assert_eq!(to_tell(&mut alice, now + WEEK + 1), again);
+    assert_eq!(to_tell(&mut alice, now - 1), again, "the clock went back");
+    // What was compared is none of its business; another own device says it, too.
+    verified(&mut alice, b);
+    assert_eq!(to_tell(&mut alice, now), None);
+    let mut tablet = informed(&mut alice, &mut relay);
+    assert_eq!(to_tell(&mut tablet, now), again);
+    assert_eq!(a, tablet.user);
+}

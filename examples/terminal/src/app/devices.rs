@@ -95,6 +95,17 @@ impl App {
         }
     }
 
+    /// A new device would miss older messages: really?
+    pub(super) fn history_owed(&mut self) {
+        if let Some(Overlay::Form(form)) = &mut self.overlay
+            && let Ask::Remove { anyway, .. } = &mut form.ask
+        {
+            *anyway = true;
+            let why = "A new device still waits for older messages from it, and would miss them. Enter again removes it all the same.";
+            self.answer_form(Clean::line(why));
+        }
+    }
+
     pub(super) fn key_in_devices(&mut self, key: KeyEvent, mut devices: Devices) -> Vec<Command> {
         let chosen = devices.chosen().cloned();
         match (key.code, &devices.purpose, chosen) {
@@ -124,6 +135,7 @@ impl App {
                 let ask = Ask::Remove {
                     device: chosen.id,
                     name: chosen.name,
+                    anyway: false,
                 };
                 self.overlay = Some(Overlay::Form(Form::new(ask)));
                 return Vec::new();

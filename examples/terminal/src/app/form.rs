@@ -40,8 +40,12 @@ pub(crate) enum Ask {
     DeviceName,
     /// How long messages with the person of the open conversation are to last.
     Timer,
-    /// Whether a device is to leave, and the recovery key, if that is at hand.
-    Remove { device: DeviceId, name: Clean },
+    /// Whether a device is to leave, and the recovery key, if that is at hand. `anyway`: also where another still waits for messages of it.
+    Remove {
+        device: DeviceId,
+        name: Clean,
+        anyway: bool,
+    },
 }
 
 /// A question, and what was typed so far.
@@ -197,9 +201,14 @@ impl App {
                 self.overlay = None;
                 return vec![command];
             }
-            Ask::Remove { device, .. } => {
+            Ask::Remove { device, anyway, .. } => {
                 let key = (!typed.trim().is_empty()).then_some(Typed(typed));
-                (None, Some(Command::RemoveDevice { device, key }))
+                let remove = Command::RemoveDevice {
+                    device,
+                    key,
+                    anyway,
+                };
+                (None, Some(remove))
             }
             Ask::Written { key } => {
                 let last = key.0.rsplit('-').next().unwrap_or_default();

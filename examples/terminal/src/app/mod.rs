@@ -199,6 +199,10 @@ impl App {
                 Vec::new()
             }
             Event::DevicesChanged(outcome) => self.devices_changed(outcome),
+            Event::HistoryOwed => {
+                self.history_owed();
+                Vec::new()
+            }
             Event::NoRoom(key, devices) => {
                 self.make_room(key, devices);
                 Vec::new()

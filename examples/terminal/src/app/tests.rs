@@ -217,17 +217,21 @@ fn a_device_is_named_and_another_removed() {
     );
     app.update(Event::Devices(Ok(two())));
     // Without the recovery key, and then with it.
-    let remove = |key: Option<&str>| {
+    let remove = |key: Option<&str>, anyway| {
         [Command::RemoveDevice {
             device: DeviceId::from_bytes([2; 16]),
             key: key.map(|key| Typed(key.to_owned())),
+            anyway,
         }]
     };
-    assert_eq!(press(&mut app, "<down><down>d<enter>"), remove(None));
+    assert_eq!(press(&mut app, "<down><down>d<enter>"), remove(None, false));
+    app.update(Event::HistoryOwed);
+    assert!(screen(&app).contains("Enter again"));
+    assert_eq!(press(&mut app, "<enter>"), remove(None, true));
     let why = Clean::line("This device waits for keys.");
     app.update(Event::DevicesChanged(Err(why)));
     assert!(screen(&app).contains("This device waits for keys."));
-    assert_eq!(press(&mut app, "ABCD<enter>"), remove(Some("ABCD")));
+    assert_eq!(press(&mut app, "ABCD<enter>"), remove(Some("ABCD"), true));
     app.update(Event::DevicesChanged(Ok(())));
     assert_eq!(press(&mut app, "<esc>"), []);
     assert!(app.overlay.is_none());
