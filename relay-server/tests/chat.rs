@@ -251,6 +251,7 @@ async fn what_a_blocked_person_sends_is_taken_and_holds_nothing_for_who_has_bloc
     a.send(erasure.frame()).await;
     let row = b.row().await;
     assert!(row.seq == 2 && row.wrap.is_some());
+    assert_eq!(a_too.row().await.seq, 2);
     // In the other direction nothing is held back.
     let mut answer = Draft::new((&bob, 2), (&alice, &[1, 3]), 1);
     answer.header.recipient_list = 2;
