@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::*;
+use crate::user::{Block, BlockTag};
 use fixtures::{Person, device_id, prekey};
 
 const NOW: u64 = 1_000;
@@ -206,6 +207,16 @@ async fn a_node_hears_of_what_another_writes() {
         there.spk_expiry(user, device).await == Ok(Some(LATER))
     })
     .await;
+
+    let blocked = async || there.blocked(user).await.expect("read").to_vec();
+    assert_eq!(blocked().await, [] as [BlockTag; 0]);
+    let block = Block {
+        tag: [7; 8],
+        blocked: true,
+        decided_ms: 5,
+    };
+    here.put_block(user, &block).await.expect("stored");
+    until("the block", async || blocked().await == [[7; 8]]).await;
     for node in [here, there] {
         node.close().await;
     }

@@ -2,7 +2,7 @@
 
 use super::{database::Database, *};
 use crate::user::{
-    Admission, Invite, postgres::whole::Importer, sqlite::SqliteUsers, whole::WholeUsers,
+    Admission, Block, Invite, postgres::whole::Importer, sqlite::SqliteUsers, whole::WholeUsers,
 };
 
 #[tokio::test]
@@ -26,6 +26,13 @@ async fn who_came_by_an_app_and_invites_move_along() {
         expires_ms: 2_000,
     };
     source.put_invite(&invite, 1_000).await.expect("kept");
+    let block = Block {
+        tag: [9; 8],
+        blocked: true,
+        decided_ms: 5,
+    };
+    let put = source.put_block(person.user, &block).await;
+    put.expect("kept");
     source.close().await;
 
     let mut source = WholeUsers::open(&file).await.expect("opened");
@@ -44,6 +51,8 @@ async fn who_came_by_an_app_and_invites_move_along() {
     let node = database.node().await;
     let found = node.by_subject(&[7; 32]).await.expect("read");
     assert_eq!(found.map(|user| user.user), Some(person.user));
+    let blocked = node.blocked(person.user).await.expect("read");
+    assert_eq!(*blocked, [[9; 8]]);
     assert_eq!(node.remove_invite(&[8; 32], 1_000).await, Ok(true));
     node.close().await;
     database.remove().await;
