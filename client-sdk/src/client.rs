@@ -23,7 +23,7 @@ use crate::{
     error::Error,
     events::{ConnectionState, Events},
     live::LiveList,
-    machine::{Machine, check_device_name},
+    machine::{Machine, PresencePolicy, SignalPolicy, check_device_name},
     net::{self, RelayUrl, blocking},
     password::VaultPolicy,
     store::{KeyStore, Store},
@@ -42,6 +42,7 @@ pub struct ClientBuilder {
     keys: Option<Arc<dyn KeyStore>>,
     settings: Settings,
     receipts: bool,
+    signals: SignalPolicy,
 }
 
 impl ClientBuilder {
@@ -89,6 +90,21 @@ impl ClientBuilder {
         self
     }
 
+    /// Whether people see that the user types, and the user sees it of them: yes, unless set.
+    #[must_use]
+    pub fn typing(mut self, on: bool) -> Self {
+        self.signals.typing = on;
+        self
+    }
+
+    /// Who sees that the user is there and when they last were, and whose presence the user sees: everyone to whom they have ever written,
+    /// unless set. People who are blocked never do.
+    #[must_use]
+    pub fn presence(mut self, policy: PresencePolicy) -> Self {
+        self.signals.presence = policy;
+        self
+    }
+
     /// The relay's name, where it is not the host of its address (`localhost` for a relay on this machine). A relay that
     /// bears another name gets no account and no login (`OtherRelay`): it may be passing on another relay's challenge.
     #[must_use]
@@ -119,6 +135,7 @@ impl ClientBuilder {
             directory: self.store.ok_or_else(|| missing("store"))?,
             keys: self.keys.ok_or_else(|| missing("keys"))?,
             receipts: self.receipts,
+            signals: self.signals,
         };
         let opening = place.clone();
         let machine = blocking(move || opening.open()).await?;
@@ -136,6 +153,7 @@ struct Place {
     directory: PathBuf,
     keys: Arc<dyn KeyStore>,
     receipts: bool,
+    signals: SignalPolicy,
 }
 
 impl Place {
@@ -147,7 +165,8 @@ impl Place {
         let mut machine = Machine::open(Store::open(file, self.keys.as_ref())?)?;
         // Nobody sees what has ended meanwhile.
         while !machine.expire(engine::now_ms())?.1.is_empty() {}
-        Ok(machine.with_receipts(self.receipts))
+        let machine = machine.with_receipts(self.receipts);
+        Ok(machine.with_signals(self.signals))
     }
 }
 
@@ -173,6 +192,7 @@ impl Client {
                 backup: BackupPolicy::default(),
             },
             receipts: true,
+            signals: SignalPolicy::default(),
         }
     }
 
@@ -284,6 +304,18 @@ impl Client {
     #[must_use]
     pub fn contact(&self, user: UserId) -> Contact {
         Contact::new(self.inner.clone(), user)
+    }
+
+    /// The people whose presence is shown at the moment, in place of those before: up to 8, the rest is left out. Say it again
+    /// whenever others are in sight. They are asked every half minute; [`Event::Presence`](crate::Event::Presence) tells what they answer. Whoever
+    /// is asked learns that the user is there: who may not see that ([`ClientBuilder::presence`]) is not asked.
+    pub fn watch(&self, users: &[UserId]) {
+        self.inner.core.watch(users);
+    }
+
+    /// Whether the user is in front of the app: yes, unless said. Otherwise people see when they last were.
+    pub fn set_active(&self, active: bool) {
+        self.inner.core.set_active(active);
     }
 
     /// What happens from now on.

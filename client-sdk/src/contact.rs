@@ -10,6 +10,7 @@ use crate::{
     engine::{self, now_ms},
     error::Error,
     machine::{Happening, Machine, compare},
+    types::Presence,
 };
 
 pub use crate::machine::Trust;
@@ -56,6 +57,12 @@ impl Contact {
         let user = self.user;
         let shared = &self.inner.core().shared;
         shared.run(move |machine| machine.trust(user)).await
+    }
+
+    /// Whether they are there, as far as it is known now; of people whom the app watches ([`Client::watch`](crate::Client::watch)).
+    #[must_use]
+    pub fn presence(&self) -> Presence {
+        self.inner.core().life().presence(self.user)
     }
 
     /// The number to compare, in person or over a call. Needs the network only where nothing is known of the person yet.

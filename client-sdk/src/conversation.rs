@@ -44,7 +44,22 @@ impl Conversation {
     /// `NotRegistered`, `TextEmpty`, `TextTooLong`, `UnknownMessage` where it answers one that is not here, `TwoCopies`, `StoreFailed`,
     /// `Stopped`.
     pub async fn send(&self, draft: impl Into<Draft>) -> Result<MessageId, Error> {
-        engine::send(self.inner.sender(), self.peer, draft.into()).await
+        let sent = engine::send(self.inner.sender(), self.peer, draft.into()).await?;
+        self.inner.core().life().has_sent(self.peer);
+        Ok(sent)
+    }
+
+    /// The user types to this person, or has stopped: call it at every key, and with `false` when what was typed is deleted or left. It is
+    /// said every few seconds, by a sealed signal that nobody stores, and holds for eight; only where the user has ever written to the
+    /// person, has not blocked them, and [`ClientBuilder::typing`](crate::ClientBuilder::typing) is on. Without a connection it is not said.
+    pub fn typing(&self, on: bool) {
+        self.inner.core().types(self.peer, on);
+    }
+
+    /// Whether the person types, as far as it is known now. [`Event::Typing`](crate::Event::Typing) tells when that changes.
+    #[must_use]
+    pub fn is_typing(&self) -> bool {
+        self.inner.core().life().is_typing(self.peer)
     }
 
     /// Gives up an own message that is still pending. The relay may have it already, and its answer be on the way: then it

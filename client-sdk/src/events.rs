@@ -8,7 +8,7 @@ use tokio::sync::broadcast::{self, error::RecvError};
 use crate::{
     error::Error,
     machine::Happening,
-    types::{Message, MessageId, Restoring, SendState, TimelineItem},
+    types::{Message, MessageId, Presence, Restoring, SendState, TimelineItem},
 };
 
 /// Events that wait for one listener. One that falls further behind is told how many it missed.
@@ -73,6 +73,20 @@ pub enum Event {
     IdentityChanged(UserId),
     /// The user has decided how far to trust a person, here or on another device: look at [`Contact::trust`](crate::Contact::trust).
     TrustChanged(UserId),
+    /// A person types to the user, or does not any more: their message has come, or nothing has for eight seconds.
+    Typing {
+        /// Who.
+        user: UserId,
+        /// Whether they do.
+        on: bool,
+    },
+    /// Of a person whom the app watches ([`Client::watch`](crate::Client::watch)): whether they are there.
+    Presence {
+        /// Who.
+        user: UserId,
+        /// Whether they are.
+        presence: Presence,
+    },
     /// A person has a new device.
     DeviceAdded {
         /// Whose.

@@ -65,7 +65,7 @@ pub use events::{ConnectionState, Event, Events};
 pub use link::{LinkRequest, Linking};
 pub use live::{ListDiff, LiveList};
 pub use login::{Login, LoginStep, RecoveryKey, Unlock};
-pub use machine::Position;
+pub use machine::{Position, PresencePolicy};
 pub use password::{Password, VaultPolicy};
 pub use search::{Hit, Query};
 pub use sign_up::{ExternalToken, SignUp};
@@ -74,8 +74,8 @@ pub use sordino_protocol::{
 };
 pub use store::{FileKey, FixedKey, KeyStore, StoreKey};
 pub use types::{
-    BackupPolicy, BackupState, ConversationRow, Device, Draft, Message, MessageId, Peer, Quote,
-    Reaction, Restoring, SendState, TimelineItem, User,
+    BackupPolicy, BackupState, ConversationRow, Device, Draft, Message, MessageId, Peer, Presence,
+    Quote, Reaction, Restoring, SendState, TimelineItem, User,
 };
 
 /// The programs of the interface's page.

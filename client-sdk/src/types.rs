@@ -18,6 +18,23 @@ pub struct User {
     pub username: String,
 }
 
+/// Whether a person is there, by the word of their own devices. Only of people with whom the user has written, who let them see it,
+/// and whom the user lets see the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Presence {
+    /// It is not known: they do not show it, nobody has asked yet, or this device has no connection.
+    #[default]
+    Unknown,
+    /// They are in front of the app.
+    Online,
+    /// They were there then, as far as this device has heard.
+    LastSeen {
+        /// By this device's clock, to the minute, in milliseconds since the Unix epoch.
+        at_ms: u64,
+    },
+}
+
 /// A device of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {

@@ -21,6 +21,7 @@ pub mod safety;
 pub mod sending;
 pub mod session;
 pub mod sessions;
+pub mod signal;
 pub mod vault;
 
 pub use secret::Secret;

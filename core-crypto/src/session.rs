@@ -48,8 +48,7 @@ pub struct Session {
     meta: Meta,
     /// Encoded; goes with every message until a reply has been decrypted.
     handshake: Option<Vec<u8>>,
-    /// SIG, the same on both sides, for signals (typing) between the two devices, which are not in the code yet: a session that
-    /// is set up without it could not have them later.
+    /// SIG, the same on both sides: see [`crate::signal`].
     signal_key: Secret<32>,
     /// What the next message of each receiving chain is.
     next: Vec<Position>,
@@ -122,7 +121,6 @@ impl Session {
         &self.meta
     }
 
-    #[cfg(test)]
     pub(crate) fn signal_key(&self) -> &Secret<32> {
         &self.signal_key
     }

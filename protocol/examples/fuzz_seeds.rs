@@ -139,6 +139,16 @@ fn main() {
         Client::RefreshToken(pb::RefreshToken {
             token: "token".into(),
         }),
+        Client::Signal(pb::Signal {
+            recipient: vec![1; 16].into(),
+            sealed: vec![
+                pb::SealedSignal {
+                    device: vec![2; 16].into(),
+                    payload: vec![3; 52].into(),
+                };
+                2
+            ],
+        }),
     ];
     write(
         "client_frame",
@@ -165,6 +175,11 @@ fn main() {
             code: "x".into(),
             detail: "y".into(),
             retry_after_ms: 5,
+        }),
+        Relay::Signalled(pb::Signalled {
+            sender: vec![1; 16].into(),
+            sender_device: vec![2; 16].into(),
+            payload: vec![3; 52].into(),
         }),
     ];
     write(

@@ -237,6 +237,7 @@ static CLIENT_FRAME: Shape = Shape(&[
     message(3, 64, &PULL),
     message(4, 64, &LIST_CONVERSATIONS),
     message(5, TOKEN, &REFRESH_TOKEN),
+    message(6, 1024, &SIGNAL),
 ]);
 static SEND: Shape = Shape(&[
     field(1, HEADER),
@@ -248,9 +249,14 @@ static ACK: Shape = Shape(&[field(1, ID), field(2, 0)]);
 static PULL: Shape = Shape(&[field(1, 0), field(2, ID), field(3, 0), field(4, 0)]);
 static LIST_CONVERSATIONS: Shape = Shape(&[field(1, 0), field(2, ID)]);
 static REFRESH_TOKEN: Shape = Shape(&[field(1, TOKEN)]);
+static SIGNAL: Shape = Shape(&[
+    field(1, ID),
+    messages(2, limits::DEVICES, 128, &SEALED_SIGNAL),
+]);
+static SEALED_SIGNAL: Shape = Shape(&[field(1, ID), field(2, limits::SIGNAL_BYTES)]);
 
 static RELAY_FRAME: Shape = Shape(&[
-    message(1, 64, &TWO_SCALARS),
+    message(1, 64, &WELCOME),
     field(2, 64),
     message(3, 128, &ACCEPTED),
     message(4, ANY, &REFUSED),
@@ -263,7 +269,10 @@ static RELAY_FRAME: Shape = Shape(&[
     message(11, 64, &TWO_SCALARS),
     message(12, 2 * DETAIL, &PROBLEM),
     field(13, 64),
+    message(14, 128, &SIGNALLED),
 ]);
+static WELCOME: Shape = Shape(&[field(1, 0), field(2, 0), field(3, 0)]);
+static SIGNALLED: Shape = Shape(&[field(1, ID), field(2, ID), field(3, limits::SIGNAL_BYTES)]);
 static TWO_SCALARS: Shape = Shape(&[field(1, 0), field(2, 0)]);
 static ACCEPTED: Shape = Shape(&[field(1, ID), field(2, ID), field(3, 0)]);
 static REFUSED: Shape = Shape(&[

@@ -14,6 +14,8 @@ pub const TIMER_S: u32 = 365 * 24 * 3600;
 pub const CONTENT_BYTES: usize = 20 * 1024;
 /// Largest payload of one wrap: handshake (about 1.2 KiB), ratchet message, framing.
 pub const WRAP_BYTES: usize = 2 * 1024;
+/// Length of a sealed signal, in bytes: whatever it says, it is as long.
+pub const SIGNAL_BYTES: usize = 52;
 /// Devices of one account.
 pub const DEVICES: usize = 10;
 /// Longest name that a person gives to a device, in bytes of UTF-8.

@@ -102,12 +102,6 @@ impl sordino_relay::session::Sessions for Silent {
     ) -> Result<usize, sordino_relay::session::SessionError> {
         Ok(0)
     }
-    async fn presence(
-        &self,
-        _: sordino_protocol::UserId,
-    ) -> Result<sordino_relay::session::Presence, sordino_relay::session::SessionError> {
-        Ok(sordino_relay::session::Presence::default())
-    }
 }
 
 fn main() {

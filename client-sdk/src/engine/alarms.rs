@@ -24,8 +24,15 @@ impl Session<'_> {
             .chain(self.slow_at_ms().filter(|at| *at > now))
             .min();
         let pauses = in_ms.map(|at| Instant::now() + Duration::from_millis(at.saturating_sub(now)));
+        let moment = self.core.moment().ms;
+        let life = self.core.life().wakes_at_ms();
+        let life = life.map(|at| Instant::now() + Duration::from_millis(at.saturating_sub(moment)));
         let later = self.later.values().copied();
-        later.chain(pauses).chain(self.listing.retry_at).min()
+        later
+            .chain(pauses)
+            .chain(life)
+            .chain(self.listing.retry_at)
+            .min()
     }
 
     /// When the oldest message will have waited, or began to wait, for longer than it should.

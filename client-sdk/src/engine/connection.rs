@@ -156,6 +156,7 @@ async fn open(core: &Core) -> Result<Open, End> {
         token,
         reader,
         writer,
+        signals: false,
     })
 }
 
@@ -177,8 +178,13 @@ pub(super) async fn open_another(core: &Core) -> Option<Open> {
 
 async fn taken(core: &Core) -> Result<Open, End> {
     let mut open = open(core).await?;
-    while !matches!(open.reader.next().await?, relay_frame::Frame::Sync(_)) {}
-    Ok(open)
+    loop {
+        match open.reader.next().await? {
+            relay_frame::Frame::Sync(_) => return Ok(open),
+            relay_frame::Frame::Welcome(welcome) => open.signals = welcome.signals,
+            _ => {}
+        }
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod backup;
 mod connection;
 mod errands;
 mod flight;
+mod life;
 mod outbox;
 mod pulls;
 mod receive;
@@ -17,15 +18,16 @@ mod runs;
 mod sender;
 mod session;
 mod shared;
+mod signals;
 mod views;
 
 use std::{
     collections::HashSet,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use sordino_protocol::UserId;
@@ -47,6 +49,7 @@ pub(crate) use accounts::{
 };
 pub(crate) use connection::supervise;
 pub(crate) use errands::newest_lists;
+pub(crate) use life::Life;
 pub(crate) use sender::{Sender, queue, say, send, send_all};
 pub(crate) use shared::Shared;
 pub(crate) use views::Views;
@@ -97,6 +100,8 @@ pub(crate) struct Core {
     read: AtomicBool,
     /// Something was decided of which the relay may have to be told.
     decided: AtomicBool,
+    life: Mutex<Life>,
+    begun: Instant,
 }
 
 impl Core {
@@ -132,6 +137,8 @@ impl Core {
             something_waits: Notify::new(),
             read: AtomicBool::new(false),
             decided: AtomicBool::new(false),
+            life: Mutex::default(),
+            begun: Instant::now(),
         }))
     }
 
@@ -158,6 +165,20 @@ impl Core {
 
     fn take_decided(&self) -> bool {
         self.decided.swap(false, Ordering::AcqRel)
+    }
+
+    /// Who types and who is there.
+    pub(crate) fn life(&self) -> MutexGuard<'_, Life> {
+        // Moments: one that a panic has left half-told lapses like the others.
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn moment(&self) -> life::Now {
+        let ms = self.begun.elapsed().as_millis();
+        life::Now {
+            ms: u64::try_from(ms).unwrap_or(u64::MAX),
+            clock_ms: now_ms(),
+        }
     }
 
     fn take_read(&self) -> bool {

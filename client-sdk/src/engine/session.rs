@@ -24,6 +24,7 @@ use super::{
     flight::{Flight, is_trouble},
     not_online, now_ms,
     pulls::Pulls,
+    signals::written,
 };
 use crate::{
     error::Error,
@@ -101,7 +102,9 @@ pub(super) struct Session<'a> {
     pub(super) acks: HashMap<ConversationId, u64>,
     begun: Instant,
     /// Everything was here once.
-    settled: bool,
+    pub(super) settled: bool,
+    /// The relay passes signals on.
+    pub(super) signals: bool,
     /// A rollback was found: what waits is looked at again once everything is here.
     rolled_back: bool,
     /// The connection that is to take this one's place, on the way.
@@ -155,6 +158,7 @@ pub(super) async fn run(
         token,
         mut reader,
         writer,
+        signals,
     } = open;
     let account = core.shared.run(|machine| {
         let account = machine.account();
@@ -178,6 +182,7 @@ pub(super) async fn run(
         acks: HashMap::new(),
         begun: Instant::now(),
         settled: false,
+        signals,
         rolled_back: false,
         moving: JoinSet::new(),
         asked_to_move: false,
@@ -198,6 +203,10 @@ pub(super) async fn run(
     let mut end = session.until_end(wish, &mut reader).await;
     // What was committed is acknowledged, or the peer waits for the next connection to learn it.
     session.write_acks();
+    if end.is_err() {
+        let by_user = *wish.borrow() != Wish::Online;
+        session.fall_silent(by_user).await;
+    }
     session.errands.abort_all();
     let leave = session.writer.close();
     if session.moving.is_empty() && end.is_err() {
@@ -284,9 +293,8 @@ impl Session<'_> {
 
     async fn frame(&mut self, frame: relay_frame::Frame) -> Result<(), End> {
         match frame {
-            relay_frame::Frame::Welcome(_)
-            | relay_frame::Frame::Deliver(_)
-            | relay_frame::Frame::TokenRefreshed(_) => {}
+            relay_frame::Frame::Welcome(welcome) => self.signals = welcome.signals,
+            relay_frame::Frame::Deliver(_) | relay_frame::Frame::TokenRefreshed(_) => {}
             relay_frame::Frame::Sync(_) => self.list(),
             relay_frame::Frame::Conversations(page) => self.listed(page).await?,
             relay_frame::Frame::Pulled(pulled) => self.pulled(pulled).await?,
@@ -301,6 +309,7 @@ impl Session<'_> {
             relay_frame::Frame::TokenExpiring(_) => self.start(Errand::Token),
             relay_frame::Frame::Problem(problem) => self.problem(&problem),
             relay_frame::Frame::Moving(_) => self.open_another(),
+            relay_frame::Frame::Signalled(signal) => self.heard(signal).await?,
         }
         Ok(())
     }
@@ -363,10 +372,12 @@ impl Session<'_> {
         &mut self,
         work: impl FnOnce(&mut Machine) -> Result<(T, Vec<Happening>), Error> + Send + 'static,
     ) -> Result<T, Error> {
+        let core = self.core.clone();
         let done = self.core.shared.change(move |machine| {
             let (result, happenings) = work(machine)?;
             let rolled_back = happenings.contains(&Happening::RolledBack);
             let decided: Vec<_> = happenings.iter().filter_map(trusted).collect();
+            written(&core, &happenings);
             Ok(((result, rolled_back, decided), happenings))
         });
         let (result, rolled_back, decided) = done.await?;
@@ -401,7 +412,8 @@ impl Session<'_> {
         self.write_acks();
         self.ask();
         self.settle().await?;
-        self.send_waiting().await
+        self.send_waiting().await?;
+        self.signal().await
     }
 
     fn write_acks(&mut self) {

@@ -155,6 +155,11 @@ impl Views {
         Ok(count)
     }
 
+    /// Tells it to those who listen.
+    pub(super) fn say(&self, event: Event) {
+        self.teller.tell(event);
+    }
+
     /// Tells what happened.
     pub(super) fn tell(&self, happenings: &[Happening]) {
         for happening in happenings {

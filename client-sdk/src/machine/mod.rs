@@ -28,6 +28,7 @@ mod rollback;
 mod search;
 mod send;
 mod sessions;
+mod signals;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -39,6 +40,7 @@ use sordino_protocol::{Code, ConversationId, UserId, hash};
 use crate::error::Error;
 use crate::store::{Store, StoredAccount};
 use notes::Notes;
+use signals::SignalNotes;
 
 pub use account::{Account, NewDevice, SetPassword};
 pub use backup::BatchToPut;
@@ -55,6 +57,7 @@ pub use receive::Taken;
 pub use restore::NextRestore;
 pub use search::Found;
 pub use send::NewMessage;
+pub use signals::{Heard, PresencePolicy, Said, SignalPolicy};
 pub use timeline::{Content, Position, SendState, TimelineItem};
 
 /// The client without its connections.
@@ -64,6 +67,8 @@ pub struct Machine {
     notes: Notes,
     /// Read receipts are sent, and shown.
     receipts: bool,
+    signals: SignalPolicy,
+    signal_notes: SignalNotes,
 }
 
 impl Machine {
@@ -78,6 +83,8 @@ impl Machine {
             account,
             notes: Notes::default(),
             receipts: true,
+            signals: SignalPolicy::default(),
+            signal_notes: SignalNotes::default(),
         })
     }
 

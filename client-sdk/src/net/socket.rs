@@ -139,6 +139,8 @@ pub(crate) struct Open {
     pub(crate) token: Arc<AccessToken>,
     pub(crate) reader: Reader,
     pub(crate) writer: Writer,
+    /// The relay has said that it passes signals on.
+    pub(crate) signals: bool,
 }
 
 /// Opens a socket.

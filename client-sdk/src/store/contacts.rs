@@ -157,6 +157,27 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// When a person was last there.
+    pub fn last_seen(&self, user: UserId) -> Result<Option<u64>, Error> {
+        let seen = self.one(
+            "SELECT last_seen_ms FROM contacts WHERE user = ?1",
+            [user.as_bytes()],
+            |row| row.get::<_, Option<N>>(0),
+        )?;
+        Ok(seen.flatten().map(|n| n.0))
+    }
+
+    /// Keeps when a person was last there, if that is a minute later than what is known.
+    pub fn raise_last_seen(&self, user: UserId, at_ms: u64) -> Result<(), Error> {
+        self.run(
+            "INSERT INTO contacts (user, last_seen_ms) VALUES (?1, ?2)
+             ON CONFLICT DO UPDATE SET last_seen_ms = excluded.last_seen_ms
+             WHERE last_seen_ms IS NULL OR last_seen_ms + 60000 <= excluded.last_seen_ms",
+            params![user.as_bytes(), N(at_ms)],
+        )?;
+        Ok(())
+    }
+
     /// The devices of a person that were accepted, each by the list that was the newest where it was.
     pub fn accepted_devices(&self, user: UserId) -> Result<Vec<(DeviceId, u32)>, Error> {
         self.all(

@@ -1,6 +1,7 @@
 use sordino_protocol::{DeviceId, UserId};
 
 use super::*;
+use crate::signal::SignalKeys;
 
 mod low_order;
 mod network;
@@ -115,6 +116,14 @@ fn both_sides_agree_and_the_handshake_goes_until_a_reply() {
         assert_eq!(alice.meta().answered_spk, None);
         assert_eq!(bob.meta().answered_spk, Some(11));
         assert!(alice.signal_key() == bob.signal_key());
+        let party = |device: Device| (device.peer.user, device.peer.device);
+        let said = crate::signal::Signal {
+            number: 1,
+            body: [2; 8],
+        };
+        let sealed = SignalKeys::of(&alice, party(device(10))).seal(&mut rand::rng(), &said);
+        let opened = SignalKeys::of(&bob, party(device(50))).open(&sealed);
+        assert_eq!(opened, Some(said));
         assert_eq!(alice.meta().peer.device, device(50).peer.device);
         assert_eq!(bob.meta().peer.device, device(10).peer.device);
         let reply = bob.encrypt(b"reply").unwrap();

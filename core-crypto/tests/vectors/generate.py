@@ -146,9 +146,17 @@ def link():
     })
 
 
+def signal():
+    """SIG is 7 repeated, the session 5; the sender is user 0xA0 with device 0xA1."""
+    sid, sender, nonce = rep(5, 8), rep(0xA0, 16) + rep(0xA1, 16), b"twelve bytes"
+    key = hkdf(b"", rep(7), LBL + b"signal" + sender, 32)
+    plain = u64(1_800_000_000_000) + bytes([1, 0, 0, 0, 0, 0, 0, 2])
+    return hexed({"key": key, "sealed": sid + nonce + AESGCM(key).encrypt(nonce, plain, sid)})
+
+
 def main():
     failed = False
-    for compute in [pqxdh, content, padding, signed, people, vault, link]:
+    for compute in [pqxdh, content, padding, signed, people, vault, link, signal]:
         text = json.dumps(compute(), indent=2) + "\n"
         path = HERE / f"{compute.__name__}.json"
         if "--write" in sys.argv:

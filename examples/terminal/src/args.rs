@@ -3,6 +3,7 @@
 use std::{env, fs, path::PathBuf};
 
 use clap::Parser;
+use sordino::PresencePolicy;
 
 /// A chat in the terminal, end-to-end encrypted.
 ///
@@ -37,6 +38,33 @@ pub(crate) struct Args {
     /// What your other devices are to call this one; F2 changes it. [default: this machine's name]
     #[arg(long, value_name = "NAME")]
     device_name: Option<String>,
+    /// Nobody sees that you type, and you do not see it of them.
+    #[arg(long)]
+    pub(crate) no_typing: bool,
+    /// Who sees that you are online, and when you were last; and of whom you see it.
+    #[arg(long, value_name = "WHO", value_enum, default_value = "everyone")]
+    pub(crate) presence: Presence,
+}
+
+/// Who sees that the user is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Presence {
+    /// Everyone to whom you have ever written.
+    Everyone,
+    /// People whose safety number you have verified.
+    Verified,
+    /// Nobody.
+    Nobody,
+}
+
+impl From<Presence> for PresencePolicy {
+    fn from(presence: Presence) -> Self {
+        match presence {
+            Presence::Everyone => Self::Everyone,
+            Presence::Verified => Self::Verified,
+            Presence::Nobody => Self::Nobody,
+        }
+    }
 }
 
 const KEYS: &str = "\

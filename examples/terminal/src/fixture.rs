@@ -108,8 +108,16 @@ pub(crate) fn mine(number: u64, at_ms: i64, text: &str, state: State) -> Item {
     }
 }
 
-/// Presses keys: words are typed, `<name>` is a key, with `C-` and `A-` before it for control and alt.
+/// Presses keys: words are typed, `<name>` is a key, with `C-` and `A-` before it for control and alt. That somebody types is left out of
+/// what is to be done.
 pub(crate) fn press(app: &mut App, keys: &str) -> Vec<Command> {
+    let mut commands = press_all(app, keys);
+    commands.retain(|command| !matches!(command, Command::Typing(..)));
+    commands
+}
+
+/// The same with all that is to be done.
+pub(crate) fn press_all(app: &mut App, keys: &str) -> Vec<Command> {
     let mut commands = Vec::new();
     let mut rest = keys;
     while let Some(first) = rest.chars().next() {

@@ -77,7 +77,9 @@ async fn open(args: &Args, store: &Path) -> Result<Client, Box<dyn Error>> {
     let mut builder = Client::builder(relay)
         .store(store)
         .keys(FileKey::new(store.join("key")))
-        .device_name(args.device_name());
+        .device_name(args.device_name())
+        .typing(!args.no_typing)
+        .presence(args.presence.into());
     if let Some(name) = &args.relay_name {
         builder = builder.relay_name(name);
     }

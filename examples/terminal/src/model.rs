@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::text::Clean;
 
-pub(crate) use sordino::{DeviceId, MessageId, Position as Place, Trust, UserId};
+pub(crate) use sordino::{DeviceId, MessageId, Position as Place, Presence, Trust, UserId};
 
 /// The number of an entry of a timeline; it never changes.
 pub(crate) type ItemId = u64;
@@ -231,6 +231,12 @@ pub(crate) enum Event {
         why: Clean,
     },
     Received(UserId),
+    /// Whether somebody types to this user.
+    Typing(UserId, bool),
+    /// Whether the person of the open conversation is there.
+    Presence(UserId, Presence),
+    /// Events are missing, which may have ended something.
+    Lagged,
     /// Something to know for a while.
     Notice(Clean),
     /// Messages of before came back.
@@ -318,6 +324,9 @@ pub(crate) enum Command {
     LoadBackTo(UserId, Place),
     Search(String),
     MarkRead(UserId, MessageId),
+    Typing(UserId, bool),
+    /// Whether somebody looks at this window.
+    Attend(bool),
     Bell,
     Quit,
 }

@@ -297,6 +297,8 @@ impl Session {
                 let marked = client.conversation(peer).mark_read(upto).await;
                 marked.err().map(|e| Event::Notice(words::error(&e)))
             }),
+            Command::Typing(peer, on) => client.conversation(peer).typing(on),
+            Command::Attend(attended) => client.set_active(attended),
             // The loop's own.
             Command::Bell | Command::Quit => {}
         }
@@ -315,6 +317,7 @@ impl Session {
     }
 
     fn open(&self, peer: UserId) {
+        self.client.watch(&[peer]);
         // At once: older messages are loaded only into a timeline that somebody reads.
         let list = self.client.conversation(peer).timeline();
         let event = move |diff| Event::Items(peer, diff);
@@ -495,6 +498,9 @@ async fn follow_events(client: Client, mut events: Events, news: Sender<Event>) 
             sordino::Event::Connection(state) => Some(Event::Connection(connection(state))),
             sordino::Event::NewRecoveryKey => recovery_key(client.clone()).await,
             sordino::Event::Received(message) => Some(Event::Received(message.author)),
+            sordino::Event::Typing { user, on } => Some(Event::Typing(user, on)),
+            sordino::Event::Presence { user, presence } => Some(Event::Presence(user, presence)),
+            sordino::Event::Lagged { .. } => Some(Event::Lagged),
             other => words::event(&other),
         };
         if let Some(event) = shown

@@ -9,7 +9,7 @@ use super::{
     accept,
     close::Close,
     pipeline::{Answer, Overrun},
-    read,
+    read, signal,
     socket::{Connection, End},
     token::TokenEnd,
 };
@@ -36,6 +36,10 @@ impl Connection<'_> {
             client_frame::Frame::RefreshToken(refresh) => {
                 let answer = self.refresh(&refresh.token).await;
                 self.write(answer).await
+            }
+            client_frame::Frame::Signal(signal) => {
+                signal::pass(self.chat, &mut self.signals, &self.identity, signal)?;
+                Ok(())
             }
         }
     }

@@ -120,6 +120,11 @@ impl Deliver for Mailbox {
                 state.list_changed = true;
                 state.window.miss();
             }
+            Event::Signal(_) => {
+                if state.window.admit_passing(size(event)) {
+                    state.events.push_back(event.clone());
+                }
+            }
             _ if state.window.admit(size(event)) => state.events.push_back(event.clone()),
             _ => metrics::counter!("sordino_chat_window_closed_total").increment(1),
         }
@@ -133,6 +138,7 @@ impl Deliver for Mailbox {
 fn size(event: &Event) -> usize {
     match event {
         Event::Row { row, .. } => row.size(),
+        Event::Signal(signal) => signal.size(),
         Event::Nudge { .. } | Event::Delivered { .. } | Event::ListChanged | Event::Sync => {
             size_of::<Event>()
         }
@@ -205,6 +211,30 @@ mod tests {
         };
         mailbox.deliver(&nudge(99));
         assert_eq!(mailbox.state().events.len(), FRAMES - 1);
+    }
+
+    #[tokio::test]
+    async fn signals_keep_no_row_out_and_are_never_made_up_for() {
+        let mailbox = Mailbox::default();
+        let signal = Event::Signal(std::sync::Arc::new(crate::session::Signal {
+            sender: sordino_protocol::UserId::from_bytes([1; 16]),
+            sender_device: sordino_protocol::DeviceId::from_bytes([2; 16]),
+            sealed: Vec::new(),
+        }));
+        for _ in 0..1000 {
+            assert!(mailbox.deliver(&signal));
+        }
+        mailbox.deliver(&nudge(1));
+        let mut told = 0;
+        while let Some(Next::Tell(event)) = mailbox.take() {
+            mailbox.written(&event);
+            told += 1;
+            if matches!(event, Event::Nudge { .. }) {
+                break;
+            }
+        }
+        assert!((2..FRAMES).contains(&told), "{told}");
+        assert!(mailbox.take().is_none(), "no sync");
     }
 
     #[tokio::test]

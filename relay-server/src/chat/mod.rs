@@ -16,6 +16,7 @@ mod pipeline;
 mod places;
 mod push;
 mod read;
+mod signal;
 mod socket;
 mod targets;
 mod token;
@@ -25,6 +26,7 @@ mod window;
 use std::{sync::Arc, time::Duration};
 
 use axum::{Router, routing::get};
+use tokio::sync::Semaphore;
 
 pub use self::close::Close;
 use self::{ack::Writes, connections::Connections, places::Places};
@@ -74,6 +76,8 @@ pub struct Chat {
     connections: Connections,
     places: Places,
     acks: Writes,
+    /// A place for each signal on its way.
+    passing: Arc<Semaphore>,
 }
 
 impl Chat {
@@ -85,6 +89,7 @@ impl Chat {
             connections: Connections::default(),
             places: Places::default(),
             acks: Writes::default(),
+            passing: signal::passing(),
         })
     }
 

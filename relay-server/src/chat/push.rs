@@ -23,6 +23,11 @@ pub(super) fn frame(event: &Event, reader: &Identity) -> Option<Frame> {
             conversation: conversation.to_pb(),
             seq: *seq,
         }),
+        Event::Signal(signal) => Frame::Signalled(pb::Signalled {
+            sender: signal.sender.to_pb(),
+            sender_device: signal.sender_device.to_pb(),
+            payload: signal.sealed_for(reader.device)?.clone(),
+        }),
         Event::ListChanged | Event::Sync => return None,
     })
 }

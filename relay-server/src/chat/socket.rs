@@ -21,6 +21,7 @@ use super::{
     mailbox::Next,
     pipeline::Pipeline,
     push,
+    signal::Pace,
     token::{Due, TokenEnd},
     window::FRAMES,
 };
@@ -55,6 +56,7 @@ pub(super) struct Connection<'a> {
     pub(super) pipeline: Pipeline,
     pub(super) acks: Acks,
     pub(super) token: TokenEnd,
+    pub(super) signals: Pace,
     socket: WebSocket,
     seat: Seat<'a>,
     heard: Instant,
@@ -83,6 +85,7 @@ pub(super) async fn serve(chat: &Chat, mut socket: WebSocket, caller: &Caller) {
         pipeline: Pipeline::default(),
         acks: Acks::default(),
         token: TokenEnd::new(caller.expires_ms),
+        signals: Pace::default(),
         socket,
         seat,
         heard: Instant::now(),
@@ -102,6 +105,7 @@ impl Connection<'_> {
         self.write(Frame::Welcome(pb::Welcome {
             now_ms: (self.chat.api.now_ms)(),
             token_expires_ms: self.token.expires_ms(),
+            signals: true,
         }))
         .await?;
         let registered = self.chat.api.sessions.register(session::Connection {

@@ -3,6 +3,8 @@
 
 /// Events that may wait.
 pub(super) const FRAMES: usize = 64;
+/// Events up to which one that is worth nothing later is let in: those must not take the place of rows.
+const PASSING: usize = FRAMES / 4;
 /// Bytes that may wait.
 pub(super) const BYTES: usize = 256 * 1024;
 
@@ -25,6 +27,11 @@ impl Window {
         self.frames += 1;
         self.bytes += bytes;
         true
+    }
+
+    /// Whether an event that is worth nothing later may wait. One that may not is no loss.
+    pub(super) fn admit_passing(&mut self, bytes: usize) -> bool {
+        !self.missed && self.frames < PASSING && self.admit(bytes)
     }
 
     /// Something was missed elsewhere: `Sync` is due once nothing waits any more.
@@ -81,6 +88,22 @@ mod tests {
         assert!(window.admit(BYTES - 1));
         assert!(window.admit(1));
         assert!(!window.admit(1));
+    }
+
+    #[test]
+    fn what_is_worth_nothing_later_takes_a_part_of_it_and_is_never_missed() {
+        let mut window = Window::default();
+        for _ in 0..PASSING {
+            assert!(window.admit_passing(1));
+        }
+        assert!(!window.admit_passing(1));
+        assert!(window.admit(1), "rows come in all the same");
+        for _ in 0..=PASSING {
+            window.written(1);
+        }
+        assert!(!window.open(), "nothing was missed");
+        window.miss();
+        assert!(!window.admit_passing(1), "before the device has looked");
     }
 
     proptest! {

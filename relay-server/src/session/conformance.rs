@@ -11,7 +11,7 @@ use std::{
 use sordino_protocol::{ConversationId, DeviceId, MessageId, UserId};
 use tokio::{sync::Notify, time::timeout};
 
-use super::{Connection, Deliver, Event, Sessions};
+use super::{Connection, Deliver, Event, Sessions, Signal};
 use crate::history::StoredRow;
 
 /// Far longer than anything takes.
@@ -24,7 +24,6 @@ pub(super) async fn all(one: &dyn Sessions, other: &dyn Sessions) {
     who_has_left_is_told_nothing(one, other).await;
     two_connections_of_a_device_are_two(one, other).await;
     who_is_gone_is_forgotten(one, other).await;
-    presence_is_the_same_everywhere(one, other).await;
 }
 
 async fn every_event_reaches_every_node(one: &dyn Sessions, other: &dyn Sessions) {
@@ -44,6 +43,7 @@ async fn every_event_reaches_every_node(one: &dyn Sessions, other: &dyn Sessions
             conversation,
             seq: 3,
         },
+        Event::Signal(signal()),
         Event::ListChanged,
         Event::Sync,
     ];
@@ -127,27 +127,6 @@ async fn who_is_gone_is_forgotten(one: &dyn Sessions, other: &dyn Sessions) {
     one.unregister(user(1), 40).await.expect("no harm");
 }
 
-async fn presence_is_the_same_everywhere(one: &dyn Sessions, other: &dyn Sessions) {
-    for node in [one, other] {
-        let never = node.presence(user(9)).await.expect("asked");
-        assert_eq!((never.online, never.last_seen_ms), (false, None));
-    }
-    for id in [50, 51] {
-        let (_, connection) = Sink::connection(id, user(9));
-        one.register(connection).await.expect("registered");
-    }
-    one.unregister(user(9), 50).await.expect("unregistered");
-    for node in [one, other] {
-        let here = node.presence(user(9)).await.expect("asked");
-        assert!(here.online && here.last_seen_ms.is_some());
-    }
-    one.unregister(user(9), 51).await.expect("unregistered");
-    for node in [one, other] {
-        let gone = node.presence(user(9)).await.expect("asked");
-        assert!(!gone.online && gone.last_seen_ms.is_some());
-    }
-}
-
 /// A connection that writes down what it is told.
 #[derive(Default)]
 pub(super) struct Sink {
@@ -224,6 +203,15 @@ pub(super) fn nudge(last_seq: u64) -> Event {
 /// How a sink writes [`nudge`] down.
 pub(super) fn said(last_seq: u64) -> String {
     format!("{:?}", nudge(last_seq))
+}
+
+pub(super) fn signal() -> Arc<Signal> {
+    let sealed = |device| (DeviceId::from_bytes([device; 16]), vec![9; 52].into());
+    Arc::new(Signal {
+        sender: user(8),
+        sender_device: DeviceId::from_bytes([4; 16]),
+        sealed: (0..10).map(sealed).collect(),
+    })
 }
 
 pub(super) fn row(seq: u64) -> Arc<StoredRow> {

@@ -9,20 +9,12 @@ use std::{
 use async_trait::async_trait;
 use sordino_protocol::UserId;
 
-use super::{Connection, Event, Presence, SessionError, Sessions};
-use crate::relay::now_ms;
+use super::{Connection, Event, SessionError, Sessions};
 
 /// So that threads seldom wait for each other.
 const SHARDS: usize = 64;
-/// Users of a shard of whom it is known when they were last seen. Beyond that the longest gone are forgotten.
-const SEEN: usize = 1024;
 
-#[derive(Default)]
-struct Shard {
-    connected: HashMap<UserId, Vec<Connection>>,
-    /// When those who are not connected left, in Unix milliseconds.
-    seen: HashMap<UserId, u64>,
-}
+type Shard = HashMap<UserId, Vec<Connection>>;
 
 /// The registry of one node that is alone.
 pub struct MemorySessions {
@@ -42,21 +34,18 @@ impl MemorySessions {
 
     pub(super) fn add(&self, connection: Connection) {
         if let Some(mut shard) = self.shard(connection.user) {
-            shard.seen.remove(&connection.user);
-            let connections = shard.connected.entry(connection.user).or_default();
-            connections.push(connection);
+            shard.entry(connection.user).or_default().push(connection);
         }
     }
 
     /// Forgets a connection. It is given back, unless it was forgotten before.
     pub(super) fn remove(&self, user: UserId, id: u64) -> Option<Connection> {
         let mut shard = self.shard(user)?;
-        let connections = shard.connected.get_mut(&user)?;
+        let connections = shard.get_mut(&user)?;
         let at = connections.iter().position(|one| one.id == id)?;
         let removed = connections.swap_remove(at);
         if connections.is_empty() {
-            shard.connected.remove(&user);
-            shard.left(user);
+            shard.remove(&user);
         }
         Some(removed)
     }
@@ -78,7 +67,7 @@ impl MemorySessions {
             // Copied out: a sink may take its time, or call back into the registry.
             let connections = self
                 .shard(*user)
-                .and_then(|shard| shard.connected.get(user).cloned())
+                .and_then(|shard| shard.get(user).cloned())
                 .unwrap_or_default();
             for connection in connections {
                 if connection.sink.deliver(event) {
@@ -89,18 +78,6 @@ impl MemorySessions {
             }
         }
         took
-    }
-
-    pub(super) fn presence(&self, user: UserId) -> Presence {
-        let Some(shard) = self.shard(user) else {
-            return Presence::default();
-        };
-        let online = shard.connected.contains_key(&user);
-        let seen = shard.seen.get(&user).copied();
-        Presence {
-            online,
-            last_seen_ms: if online { Some(now_ms()) } else { seen },
-        }
     }
 
     fn shard(&self, user: UserId) -> Option<MutexGuard<'_, Shard>> {
@@ -116,7 +93,7 @@ impl MemorySessions {
 impl MemorySessions {
     pub(super) fn get(&self, user: UserId, id: u64) -> Option<Connection> {
         let shard = self.shard(user)?;
-        let connections = shard.connected.get(&user)?;
+        let connections = shard.get(&user)?;
         connections.iter().find(|one| one.id == id).cloned()
     }
 
@@ -124,23 +101,11 @@ impl MemorySessions {
     pub(super) fn all(&self) -> impl Iterator<Item = (UserId, u64)> {
         self.shards.iter().flat_map(|shard| {
             let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
-            let connections = shard.connected.values().flatten();
+            let connections = shard.values().flatten();
             connections
                 .map(|one| (one.user, one.id))
                 .collect::<Vec<_>>()
         })
-    }
-}
-
-impl Shard {
-    fn left(&mut self, user: UserId) {
-        if self.seen.len() >= SEEN
-            && let Some(longest) = self.seen.iter().min_by_key(|(_, at)| **at)
-        {
-            let longest = *longest.0;
-            self.seen.remove(&longest);
-        }
-        self.seen.insert(user, now_ms());
     }
 }
 
@@ -165,10 +130,6 @@ impl Sessions for MemorySessions {
     async fn publish(&self, users: &[UserId], event: Event) -> Result<usize, SessionError> {
         Ok(self.tell(users, &event, |_| {}))
     }
-
-    async fn presence(&self, user: UserId) -> Result<Presence, SessionError> {
-        Ok(Self::presence(self, user))
-    }
 }
 
 #[cfg(test)]
@@ -182,16 +143,8 @@ mod tests {
     async fn it_does_what_every_registry_must() {
         let sessions = Arc::new(MemorySessions::new());
         conformance::all(&*sessions, &*sessions).await;
-        let empty = |shard: &Mutex<Shard>| shard.lock().expect("whole").connected.is_empty();
+        let empty = |shard: &Mutex<Shard>| shard.lock().expect("whole").is_empty();
         assert!(sessions.shards.iter().all(empty));
-    }
-
-    #[test]
-    fn only_so_many_who_left_are_remembered() {
-        let mut shard = Shard::default();
-        let ids = (0..=SEEN as u128).map(|n| UserId::from_bytes(n.to_be_bytes()));
-        ids.for_each(|id| shard.left(id));
-        assert_eq!(shard.seen.len(), SEEN);
     }
 
     #[test]

@@ -9,6 +9,7 @@ pub mod redis;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use sordino_protocol::{ConversationId, DeviceId, UserId};
 
 use crate::history::StoredRow;
@@ -37,11 +38,40 @@ pub enum Event {
         /// Up to here.
         seq: u64,
     },
+    /// What another user's device says to devices that are there. Worth nothing later.
+    Signal(Arc<Signal>),
     /// The user's device list has a new version: connections of devices that are no longer listed close.
     ListChanged,
-    /// Something may have been missed. Stands for every other event: the connection looks whether its device is still
+    /// Something may have been missed. Stands for every other event but signals: the connection looks whether its device is still
     /// listed, and the device looks for itself.
     Sync,
+}
+
+/// A sealed word of a device to those of another user.
+#[derive(Debug)]
+pub struct Signal {
+    /// Whose.
+    pub sender: UserId,
+    /// Which device's.
+    pub sender_device: DeviceId,
+    /// For each device that it is for.
+    pub sealed: Vec<(DeviceId, Bytes)>,
+}
+
+impl Signal {
+    /// What is for this device.
+    pub fn sealed_for(&self, reader: DeviceId) -> Option<&Bytes> {
+        let mut sealed = self.sealed.iter();
+        Some(&sealed.find(|(device, _)| *device == reader)?.1)
+    }
+
+    /// About what it takes in memory.
+    pub fn size(&self) -> usize {
+        let sealed = self.sealed.iter();
+        let part =
+            |(_, payload): &(DeviceId, Bytes)| size_of::<(DeviceId, Bytes)>() + payload.len();
+        size_of::<Self>() + sealed.map(part).sum::<usize>()
+    }
 }
 
 /// Where a connection takes events. It never blocks: a connection whose window is full keeps one flag and sends `Sync`
@@ -64,15 +94,6 @@ pub struct Connection {
     pub sink: Arc<dyn Deliver>,
 }
 
-/// Whether somebody is there.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Presence {
-    /// A device of theirs is connected.
-    pub online: bool,
-    /// When one was last known to be, in Unix milliseconds. Kept for a while only.
-    pub last_seen_ms: Option<u64>,
-}
-
 /// Redis or a node cannot be reached: whether the event arrived is unknown, say it again.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("sessions: {0}")]
@@ -92,6 +113,4 @@ pub trait Sessions: Send + Sync + 'static {
     /// # Errors
     /// Some may not have been told: say it again. Devices drop repeats.
     async fn publish(&self, users: &[UserId], event: Event) -> Result<usize, SessionError>;
-    /// Whether a device of this user is connected, and when one last was.
-    async fn presence(&self, user: UserId) -> Result<Presence, SessionError>;
 }

@@ -18,7 +18,7 @@ use sordino_protocol::{
 use sordino_relay::{
     broker::Record,
     delivery::embedded::{Options, Running, start},
-    session::{Connection, Event, Presence, SessionError, Sessions},
+    session::{Connection, Event, SessionError, Sessions},
 };
 
 pub fn user(n: u8) -> UserId {
@@ -116,9 +116,6 @@ impl Sessions for Recorder {
         self.told.lock().unwrap().push((users.to_vec(), event));
         self.grew.notify_one();
         Ok(0)
-    }
-    async fn presence(&self, _: UserId) -> Result<Presence, SessionError> {
-        Ok(Presence::default())
     }
 }
 

@@ -15,7 +15,7 @@ use super::{Phone, Relay, acquainted, lists::add_device};
 use crate::machine::{Happening, Trust};
 
 /// The person's list begins anew, with another identity key and this device's keys.
-fn reset(phone: &mut Phone, relay: &mut Relay) -> [u8; 32] {
+pub(super) fn reset(phone: &mut Phone, relay: &mut Relay) -> [u8; 32] {
     let before = parse(relay.lists[&phone.user].last().unwrap()).unwrap();
     let rng = &mut rand::rng();
     let (identity, lsk) = (IdentityKey::generate(rng), ListSigningKey::generate(rng));
@@ -40,12 +40,12 @@ fn reset(phone: &mut Phone, relay: &mut Relay) -> [u8; 32] {
 }
 
 /// Bob sees what the relay has of her lists.
-fn look(bob: &mut Phone, relay: &Relay, at: UserId) -> Vec<Happening> {
+pub(super) fn look(bob: &mut Phone, relay: &Relay, at: UserId) -> Vec<Happening> {
     let (lists, now) = (relay.lists[&at].clone(), bob.now);
     bob.machine().take_lists(at, lists, now).unwrap()
 }
 
-fn verified(bob: &mut Phone, whom: UserId) {
+pub(super) fn verified(bob: &mut Phone, whom: UserId) {
     let now = bob.now;
     let (_, key) = bob.machine().safety_number(whom).unwrap().unwrap();
     bob.machine().verify(whom, key, now).unwrap();

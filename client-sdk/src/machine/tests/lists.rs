@@ -10,7 +10,7 @@ use super::{DAY, Phone, Relay, acquainted, two};
 use crate::machine::{AfterRefusal, Content, Happening, Need};
 
 /// The id of the device comes back with new keys.
-fn replace_keys(phone: &mut Phone, relay: &mut Relay) {
+pub(super) fn replace_keys(phone: &mut Phone, relay: &mut Relay) {
     let before = parse(relay.lists[&phone.user].last().unwrap()).unwrap();
     let lsk = phone.machine().store.read(|tx| tx.list_signing_key());
     let keys = DeviceKeys::generate(&mut rand::rng());

@@ -15,6 +15,7 @@ mod prekeys;
 mod receipts;
 mod relay;
 mod rollback;
+mod signals;
 mod straight;
 mod transcripts;
 

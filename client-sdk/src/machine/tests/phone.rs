@@ -17,7 +17,8 @@ use super::relay::Relay;
 use crate::machine::send::content;
 use crate::machine::sessions::put_control;
 use crate::machine::{
-    AfterRefusal, Content, Happening, Machine, Need, NewDevice, SendState, SetPassword, Taken,
+    AfterRefusal, Content, Happening, Machine, Need, NewDevice, SendState, SetPassword,
+    SignalPolicy, Taken,
 };
 use crate::store::{
     Durability, Entry, FixedKey, SharedKeys, Store, StoreKey, StoredAccount, VaultOpeners,
@@ -219,6 +220,12 @@ impl Phone {
     pub(super) fn receipts(&mut self, on: bool) {
         let machine = self.machine.take().unwrap();
         self.machine = Some(machine.with_receipts(on));
+    }
+
+    /// What it tells of who is there and who types.
+    pub(super) fn signals(&mut self, policy: SignalPolicy) {
+        let machine = self.machine.take().unwrap();
+        self.machine = Some(machine.with_signals(policy));
     }
 
     /// A message between devices, as a client of another make may send it.

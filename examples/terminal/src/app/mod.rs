@@ -4,6 +4,7 @@
 mod devices;
 mod form;
 mod keys;
+mod life;
 mod link;
 mod mark;
 mod scroll;
@@ -12,14 +13,21 @@ mod search;
 mod tests;
 mod trust;
 
-use std::{collections::HashMap, mem, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    mem,
+    time::Duration,
+};
 
 use ratatui::layout::Rect;
 
 use crate::{
     clock::Clock,
     input::Input,
-    model::{Body, Command, Connection, Event, Item, ItemId, MessageId, Peer, Row, Trust, UserId},
+    model::{
+        Body, Command, Connection, Event, Item, ItemId, MessageId, Peer, Presence, Row, Trust,
+        UserId,
+    },
     text::Clean,
     view::{
         areas::{Areas, Chat},
@@ -77,6 +85,8 @@ pub(crate) struct Open {
     pub(crate) peer: Peer,
     /// `None` until the first news of it came.
     pub(crate) items: Option<Vec<Item>>,
+    /// Whether the person is there.
+    pub(crate) presence: Presence,
     pub(crate) older: Older,
     /// The last line shown; nothing while it follows the newest message.
     pub(crate) position: Option<Position>,
@@ -115,6 +125,8 @@ pub(crate) struct App {
     drafts: HashMap<UserId, Input>,
     /// Whether somebody looks at this window, as far as the terminal tells.
     attended: bool,
+    /// Who types to this user.
+    typing: HashSet<UserId>,
 }
 
 impl App {
@@ -136,21 +148,32 @@ impl App {
             input: Input::new(TEXT_BYTES),
             drafts: HashMap::new(),
             attended: true,
+            typing: HashSet::new(),
         }
     }
 
     /// Follows `event`. What is returned is to be done, in this order.
     pub(crate) fn update(&mut self, event: Event) -> Vec<Command> {
         let mut commands = match event {
-            Event::Key(key) => self.key(key),
-            Event::Paste(text) => self.paste(&text),
+            Event::Key(key) => {
+                let before = self.typed();
+                let mut commands = self.key(key);
+                self.tell_typing(before, &mut commands);
+                commands
+            }
+            Event::Paste(text) => {
+                let before = self.typed();
+                let mut commands = self.paste(&text);
+                self.tell_typing(before, &mut commands);
+                commands
+            }
             Event::Resize(width, height) => {
                 self.screen = Rect::new(0, 0, width, height);
                 Vec::new()
             }
             Event::Focus(attended) => {
                 self.attended = attended;
-                Vec::new()
+                vec![Command::Attend(attended)]
             }
             Event::Tick { now_ms } => {
                 self.clock.set(now_ms);
@@ -271,6 +294,18 @@ impl App {
                 } else {
                     vec![Command::Bell]
                 }
+            }
+            Event::Typing(peer, on) => {
+                self.types(peer, on);
+                Vec::new()
+            }
+            Event::Lagged => {
+                self.typing.clear();
+                Vec::new()
+            }
+            Event::Presence(peer, presence) => {
+                self.presence_is(peer, presence);
+                Vec::new()
             }
             Event::Notice(text) => {
                 self.tell(text);
@@ -401,6 +436,7 @@ impl App {
         self.open = Some(Open {
             peer,
             items: None,
+            presence: Presence::Unknown,
             older: Older::Unknown,
             position: None,
             found: None,

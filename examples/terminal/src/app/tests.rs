@@ -1,9 +1,10 @@
 use super::*;
 use crate::{
     fixture::{
-        MINUTE, NOW, app, message_id, mine, peer, press, row, screen, theirs, user, with_bob,
+        MINUTE, NOW, app, message_id, mine, peer, press, press_all, row, screen, theirs, user,
+        with_bob,
     },
-    model::{Decision, DeviceId, DeviceLine, Diff, State, Typed},
+    model::{Decision, DeviceId, DeviceLine, Diff, Presence, State, Typed},
 };
 
 fn many(count: u64) -> Vec<Item> {
@@ -35,7 +36,10 @@ fn the_first_conversation_opens_by_itself_and_its_messages_are_read_once_looked_
     assert_eq!(app.update(Event::Received(user(1))), [Command::Bell]);
     assert_eq!(
         app.update(Event::Focus(true)),
-        [Command::MarkRead(user(1), message_id(2))]
+        [
+            Command::Attend(true),
+            Command::MarkRead(user(1), message_id(2))
+        ]
     );
 }
 
@@ -58,6 +62,73 @@ fn what_is_typed_is_sent_and_comes_back_if_it_was_not_taken() {
     assert!(screen(&app).contains("The disk is full."));
     assert_eq!(press(&mut app, "<enter>"), [send("hi\nbob")]);
     assert!(app.notice.is_none());
+}
+
+#[test]
+fn what_is_typed_is_told_to_the_person_it_is_for() {
+    let mut app = with_bob(80, 24, vec![]);
+    app.update(Event::Rows(Diff::Insert(1, row(2, "carol", 0))));
+    let told = |on| Command::Typing(user(1), on);
+    assert_eq!(press_all(&mut app, "hi"), [told(true), told(true)]);
+    assert_eq!(
+        press_all(&mut app, "<tab><pageup>"),
+        [],
+        "nothing was typed"
+    );
+    let mut deleted = press_all(&mut app, "<tab><backspace><backspace><backspace>");
+    assert_eq!(deleted.pop(), Some(told(false)));
+    assert_eq!(deleted, [told(true)]);
+    // What is sent says it by itself; what is left does not.
+    let sent = press_all(&mut app, "h<enter>");
+    assert!(
+        matches!(&sent[..], [Command::Typing(_, true), Command::Send { .. }]),
+        "{sent:?}"
+    );
+    press_all(&mut app, "draft");
+    let telling = |mut commands: Vec<Command>| {
+        commands.retain(|command| matches!(command, Command::Typing(..)));
+        commands
+    };
+    assert_eq!(telling(press_all(&mut app, "<A-down>")), [told(false)]);
+    assert_eq!(telling(press_all(&mut app, "<A-up>")), []);
+    let pasted = app.update(Event::Paste("more".to_owned()));
+    assert_eq!(pasted, [told(true)]);
+    // Not what is typed elsewhere.
+    assert_eq!(press_all(&mut app, "<C-n>somebody<esc>"), []);
+    let left = app.update(Event::Focus(false));
+    assert!(left.contains(&Command::Attend(false)), "{left:?}");
+}
+
+#[test]
+fn who_types_is_shown_until_they_stop() {
+    let mut app = with_bob(80, 24, vec![]);
+    app.update(Event::Typing(user(1), true));
+    assert_eq!(
+        screen(&app).matches("typing…").count(),
+        2,
+        "header and list"
+    );
+    app.update(Event::Presence(user(1), Presence::Online));
+    app.update(Event::Presence(user(2), Presence::Online));
+    assert!(!screen(&app).contains("online"));
+    app.update(Event::Typing(user(1), false));
+    assert!(screen(&app).contains("online") && !screen(&app).contains("typing"));
+    app.update(Event::Presence(
+        user(1),
+        Presence::LastSeen {
+            at_ms: (NOW - MINUTE) as u64,
+        },
+    ));
+    assert!(screen(&app).contains("last seen 09:11"));
+    app.update(Event::Presence(
+        user(1),
+        Presence::LastSeen { at_ms: u64::MAX },
+    ));
+    app.update(Event::Presence(user(1), Presence::Unknown));
+    assert!(!screen(&app).contains("seen"));
+    app.update(Event::Typing(user(1), true));
+    app.update(Event::Lagged);
+    assert!(!screen(&app).contains("typing"));
 }
 
 #[test]

@@ -8,10 +8,9 @@ use ratatui::{
     widgets::{Block, Borders, Paragraph},
 };
 
-use super::theme;
+use super::{TYPING, theme};
 use crate::{
     app::{App, Focus},
-    clock::Clock,
     model::Row,
     text,
 };
@@ -37,13 +36,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, beside: bool, app: &App) {
     for (index, row) in entries.iter().enumerate().skip(skip).take(fitting.max(1)) {
         let selected = Some(index) == chosen;
         let active = selected && app.focus == Focus::List;
-        lines.extend(entry(
-            row,
-            usize::from(inner.width),
-            selected,
-            active,
-            &app.clock,
-        ));
+        lines.extend(entry(row, usize::from(inner.width), selected, active, app));
     }
     if entries.is_empty() {
         lines.push(Line::styled(" No conversations yet.", theme::FAINT));
@@ -57,7 +50,7 @@ fn entry(
     width: usize,
     selected: bool,
     active: bool,
-    clock: &Clock,
+    app: &App,
 ) -> [Line<'static>; ENTRY] {
     let (base, faint) = if selected {
         (theme::SELECTED, theme::THEIRS_FAINT)
@@ -68,11 +61,13 @@ fn entry(
     let inner = width.saturating_sub(2);
 
     let at = row.last.as_ref().and_then(|last| last.at_ms);
-    let time = at.map(|at| clock.brief(at)).unwrap_or_default();
+    let time = at.map(|at| app.clock.brief(at)).unwrap_or_default();
     let name = base.patch(theme::NAME);
     let first = spread(row.peer.name(), name, &time, faint, inner, base);
 
+    let types = app.is_typing(row.peer.id);
     let said = match &row.last {
+        _ if types => TYPING.to_owned(),
         Some(last) if row.request => format!("asks to write: {}", last.text),
         Some(last) if last.mine => format!("you: {}", last.text),
         Some(last) => last.text.to_string(),
@@ -83,7 +78,12 @@ fn entry(
         1..=99 => format!(" {} ", row.unread),
         _ => " 99+ ".to_owned(),
     };
-    let second = spread(&said, faint, &badge, theme::BADGE, inner, base);
+    let shade = if types {
+        base.patch(theme::LIVELY)
+    } else {
+        faint
+    };
+    let second = spread(&said, shade, &badge, theme::BADGE, inner, base);
 
     let space = Span::styled(" ", base);
     let line = |spans: Vec<Span<'static>>| {

@@ -15,15 +15,20 @@ mod trust;
 use ratatui::{
     Frame,
     layout::{Constraint, Layout, Position, Rect},
+    style::Style,
     text::{Line, Span},
     widgets::{Block, Borders, Paragraph},
 };
 
 use crate::{
     app::{App, Focus, Open, Writing, offers},
+    model::Presence,
     text,
     words::lasting,
 };
+
+/// In place of the newest message, and of whether the person is there.
+const TYPING: &str = "typing…";
 
 /// Draws all of it.
 pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) {
@@ -61,18 +66,44 @@ fn header(frame: &mut Frame<'_>, area: Rect, open: &Open, app: &App) {
     let timer = timer.unwrap_or_default();
     let taken = text::width(said) + text::width(&timer);
     let room = usize::from(area.width).saturating_sub(2 + taken);
+    let (there, shade) = presence(app, open);
     let name = text::fit(open.peer.name(), room);
+    let used = text::width(&name) + taken + 1;
+    let free = usize::from(area.width).saturating_sub(used + 1);
+    // Where there is no room for both, the name goes before.
+    let there = Some(there).filter(|there| text::width(there) < free);
+    let there = there.unwrap_or_default();
     let line = Line::from(vec![
         Span::raw(" "),
         Span::styled(name, theme::NAME),
         Span::styled(said, style),
         Span::styled(timer, theme::FAINT),
+        Span::raw(" ".repeat(free.saturating_sub(text::width(&there)))),
+        Span::styled(there, shade),
     ]);
     let rule = Block::new()
         .borders(Borders::BOTTOM)
         .border_style(theme::FAINT);
     let block = if area.height > 1 { rule } else { Block::new() };
     frame.render_widget(Paragraph::new(line).block(block), area);
+}
+
+/// Whether the person of the open conversation is there.
+fn presence(app: &App, open: &Open) -> (String, Style) {
+    if app.is_typing(open.peer.id) {
+        return (TYPING.to_owned(), theme::LIVELY);
+    }
+    match open.presence {
+        Presence::Online => ("online".to_owned(), theme::LIVELY),
+        Presence::LastSeen { at_ms } => match i64::try_from(at_ms) {
+            Ok(at_ms) => (
+                format!("last seen {}", app.clock.brief(at_ms)),
+                theme::FAINT,
+            ),
+            Err(_) => (String::new(), theme::FAINT),
+        },
+        _ => (String::new(), theme::FAINT),
+    }
 }
 
 fn welcome(frame: &mut Frame<'_>, area: Rect) {

@@ -9,7 +9,8 @@ use crate::{
     clock::Clock,
     fixture::{DAY, MINUTE, NOW, app, hit, mine, peer, press, row, screen, theirs, user, with_bob},
     model::{
-        Beside, Body, Connection, DeviceId, DeviceLine, Diff, Event, Item, Lost, Row, State, Trust,
+        Beside, Body, Connection, DeviceId, DeviceLine, Diff, Event, Item, Lost, Presence, Row,
+        State, Trust,
     },
     text::Clean,
 };
@@ -202,6 +203,30 @@ fn search() {
     assert_snapshot!("search_hits", screen(&app));
     app.update(Event::Resize(24, 8));
     assert_snapshot!("search_tiny", screen(&app));
+}
+
+#[test]
+fn life() {
+    let mut app = full(90, 14);
+    let trust = Trust {
+        verified: true,
+        ..Trust::default()
+    };
+    let verified = Row {
+        trust,
+        ..row(1, "bob", 0)
+    };
+    app.update(Event::Rows(Diff::Update(0, verified)));
+    app.update(Event::Typing(user(2), true));
+    app.update(Event::Presence(user(1), Presence::Online));
+    assert_snapshot!("online", screen(&app));
+    let at_ms = (NOW - 3 * DAY) as u64;
+    app.update(Event::Presence(user(1), Presence::LastSeen { at_ms }));
+    app.update(Event::Resize(40, 10));
+    assert_snapshot!("last_seen_narrow", screen(&app));
+    // The name goes before.
+    app.update(Event::Resize(22, 10));
+    assert!(!screen(&app).contains("seen"));
 }
 
 #[test]

@@ -23,6 +23,9 @@ pub(super) const BADGE: Style = Style::new().fg(Color::Indexed(231)).bg(Color::I
 pub(super) const FOUND: Style = Style::new().fg(Color::Indexed(16)).bg(Color::Indexed(179));
 pub(super) const NOTICE: Style = Style::new().fg(Color::Indexed(231)).bg(Color::Indexed(124));
 
+/// What happens just now.
+pub(super) const LIVELY: Style = Style::new().fg(GOOD);
+
 pub(super) const GOOD: Color = Color::Indexed(78);
 pub(super) const WAITING: Color = Color::Indexed(179);
 pub(super) const BAD: Color = Color::Indexed(203);

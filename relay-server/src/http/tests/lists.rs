@@ -7,7 +7,7 @@ use sordino_protocol::UserId;
 use tokio::{sync::Semaphore, time::timeout};
 
 use super::*;
-use crate::session::{Connection, Event, Presence, SessionError};
+use crate::session::{Connection, Event, SessionError};
 
 /// No test waits longer for what must come.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -33,10 +33,6 @@ impl Sessions for Gated {
         assert!(matches!(event, Event::ListChanged) && users.len() == 1);
         self.told.add_permits(1);
         Ok(1)
-    }
-
-    async fn presence(&self, _: UserId) -> Result<Presence, SessionError> {
-        Ok(Presence::default())
     }
 }
 

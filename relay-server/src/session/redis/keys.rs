@@ -3,7 +3,6 @@
 //! | Key | What |
 //! |---|---|
 //! | `session:user:<user_id>` | hash: `<device_id>/<ws_conn_id>` → [`Entry`] in JSON; one field per connection |
-//! | `session:seen:<user_id>` | when a device of the user was last connected, in Unix milliseconds |
 //! | `rate:<bucket>` | when this bucket of all nodes is full again, in Unix milliseconds, until then |
 //! | `once:<name>` | a name that was used, as long as it must not be used again |
 //! | `link:<user_id>` | hash: the pipe over which a device of the user links another; `channel`, and `<side>/<number>` → message |
@@ -58,10 +57,6 @@ impl Keys {
 
     pub(super) fn user(&self, user: UserId) -> String {
         format!("{}session:user:{user}", self.prefix)
-    }
-
-    pub(super) fn seen(&self, user: UserId) -> String {
-        format!("{}session:seen:{user}", self.prefix)
     }
 
     pub(super) fn rate(&self, bucket: &str) -> String {

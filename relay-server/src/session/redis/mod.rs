@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::node::Node;
 pub use self::options::{Options, StartError, Timings};
-use super::{Connection, Event, Presence, SessionError, Sessions};
+use super::{Connection, Event, SessionError, Sessions};
 
 /// The registry of a node of a cluster.
 ///
@@ -125,10 +125,6 @@ impl Sessions for RedisSessions {
 
     async fn publish(&self, users: &[UserId], event: Event) -> Result<usize, SessionError> {
         self.node.publish(users, &event).await
-    }
-
-    async fn presence(&self, user: UserId) -> Result<Presence, SessionError> {
-        self.node.presence(user).await
     }
 }
 

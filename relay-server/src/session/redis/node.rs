@@ -19,10 +19,7 @@ use super::{
     options::{Options, Timings},
     wire::{self, Said},
 };
-use crate::{
-    relay::now_ms,
-    session::{Connection, Event, SessionError, memory::MemorySessions},
-};
+use crate::session::{Connection, Event, SessionError, memory::MemorySessions};
 
 /// Connections that have left and that Redis has yet to be told of. What does not fit is left to its time to live.
 const LEAVING: usize = 64 * 1024;
@@ -66,7 +63,6 @@ pub(super) enum Write {
 pub(super) struct Left {
     pub(super) user: UserId,
     pub(super) field: String,
-    pub(super) at_ms: u64,
 }
 
 impl Node {
@@ -174,7 +170,6 @@ impl Node {
         Left {
             user: connection.user,
             field: self.keys.field(connection),
-            at_ms: now_ms(),
         }
     }
 

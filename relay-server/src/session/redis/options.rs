@@ -64,8 +64,6 @@ pub struct Timings {
     pub session_ttl: Duration,
     /// Between two renewals of a node's connections.
     pub renew: Duration,
-    /// How long it is remembered when a user was last seen.
-    pub seen_ttl: Duration,
     /// Connections that are registered again, and told to look for themselves, together.
     pub batch: usize,
     /// Between two such batches.
@@ -84,7 +82,6 @@ impl Default for Timings {
             retry: Duration::from_secs(2),
             session_ttl: Duration::from_secs(3600),
             renew: Duration::from_secs(900),
-            seen_ttl: Duration::from_secs(30 * 24 * 3600),
             batch: 100,
             pause: Duration::from_millis(50),
         }

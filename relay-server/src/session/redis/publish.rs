@@ -6,10 +6,7 @@ use ::redis::{FromRedisValue, Pipeline, pipe};
 use sordino_protocol::UserId;
 
 use super::{keys::Entry, node::Node, unknown, wire};
-use crate::{
-    relay::now_ms,
-    session::{Event, Presence, SessionError},
-};
+use crate::session::{Event, SessionError};
 
 /// A hash as Redis gives it: it holds what any version has written, or nobody of ours.
 type Hash = Vec<(Vec<u8>, Vec<u8>)>;
@@ -123,21 +120,6 @@ impl Node {
                 .arg(field);
         }
         let _: Result<Vec<u64>, _> = self.ask(&forget).await;
-    }
-
-    /// Whether a device of this user is connected to a node that lives.
-    pub(super) async fn presence(&self, user: UserId) -> Result<Presence, SessionError> {
-        let mut look_up = pipe();
-        look_up.cmd("HGETALL").arg(self.keys.user(user));
-        look_up.cmd("GET").arg(self.keys.seen(user));
-        let (hash, seen): (Hash, Option<u64>) = self.ask(&look_up).await?;
-        let nodes: BTreeSet<_> = read(&hash).map(|(_, entry)| entry.server_id).collect();
-        let alive = self.alive(&nodes.iter().collect::<Vec<_>>()).await?;
-        let online = alive.contains(&true);
-        Ok(Presence {
-            online,
-            last_seen_ms: if online { Some(now_ms()) } else { seen },
-        })
     }
 
     /// Of each node, whether its key stands.

@@ -1,6 +1,6 @@
 //! A node's connections in Redis: one field of their user's hash each. Only their node writes and deletes it.
 
-use ::redis::{Pipeline, RedisError, cmd, pipe};
+use ::redis::{RedisError, cmd, pipe};
 use sordino_protocol::UserId;
 
 use super::{
@@ -106,7 +106,6 @@ impl Node {
                 .arg(&key)
                 .arg(millis(self.timings.session_ttl))
                 .ignore();
-            self.set_seen(&mut pipe, connection.user, now);
         }
         let new: Result<Vec<u64>, RedisError> = pipe.query_async(&mut self.commands()?).await;
         let new = new.map_err(|error| unknown(&error))?;
@@ -123,18 +122,8 @@ impl Node {
             pipe.cmd("HDEL")
                 .arg(self.keys.user(one.user))
                 .arg(&one.field);
-            self.set_seen(&mut pipe, one.user, one.at_ms);
         }
         let erased = pipe.exec_async(&mut self.commands()?).await;
         erased.map_err(|error| unknown(&error))
-    }
-
-    fn set_seen(&self, pipe: &mut Pipeline, user: UserId, at_ms: u64) {
-        pipe.cmd("SET")
-            .arg(self.keys.seen(user))
-            .arg(at_ms)
-            .arg("PX")
-            .arg(millis(self.timings.seen_ttl))
-            .ignore();
     }
 }

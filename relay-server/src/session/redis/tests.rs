@@ -17,8 +17,7 @@ async fn it_does_what_every_registry_must() {
     one.shutdown().await;
     other.shutdown().await;
     let keys: Vec<String> = place.ask(&["KEYS", &format!("{}*", place.prefix)]).await;
-    let seen = format!("{}session:seen:", place.prefix);
-    assert!(keys.iter().all(|key| key.starts_with(&seen)), "{keys:?}");
+    assert!(keys.is_empty(), "{keys:?}");
 }
 
 #[tokio::test]
@@ -116,8 +115,6 @@ async fn a_node_that_died_is_skipped_once_its_key_has_expired() {
     drop(dies);
     let skipped = async || node.publish(&[user(1)], nudge(2)).await.ok() == Some(0);
     eventually("skipped", skipped).await;
-    let presence = node.presence(user(1)).await.expect("asked");
-    assert!(!presence.online && presence.last_seen_ms.is_some());
     // Started again, it is another: what the dead one left is not taken for its own.
     let again = place.node("dies").await;
     assert_eq!(node.publish(&[user(1)], nudge(3)).await.ok(), Some(0));
@@ -236,7 +233,6 @@ async fn redis_dies_and_comes_back_empty() {
     nodes.one.register(connection).await.expect("registered");
     assert!(nodes.one.publish(&[user(1)], nudge(1)).await.is_err());
     assert_eq!(sink.heard(), [said(1)]);
-    assert!(nodes.one.presence(user(1)).await.is_err());
     assert!(server.run().await);
     sink.wait("a sync", |heard| heard.contains(&"Sync".into()))
         .await;

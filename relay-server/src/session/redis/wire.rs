@@ -1,16 +1,19 @@
 //! What nodes say to each other. Two versions run side by side during an upgrade: fields that a node does not know are
-//! skipped, and an event that it does not know becomes a `Sync`, which stands for every event.
+//! skipped, and an event that it does not know becomes a `Sync`, which stands for every event (but a signal, which is for nobody then).
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use prost::{Message as _, Oneof};
 use sordino_protocol::{
-    ConversationId, MessageId, UserId, limits,
+    ConversationId, DeviceId, MessageId, UserId, limits,
     scan::{self, Shape},
 };
 
-use crate::{history::StoredRow, session::Event};
+use crate::{
+    history::StoredRow,
+    session::{self, Event},
+};
 
 /// Users that one message may be for.
 pub(super) const USERS: usize = 256;
@@ -22,7 +25,7 @@ struct Envelope {
     /// The users whose connections are told.
     #[prost(bytes = "bytes", repeated, tag = "1")]
     users: Vec<Bytes>,
-    #[prost(oneof = "What", tags = "2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "What", tags = "2, 3, 4, 5, 6, 7, 8")]
     what: Option<What>,
 }
 
@@ -41,6 +44,29 @@ enum What {
     /// A node's word to itself that its channel works.
     #[prost(message, tag = "7")]
     Beat(Nothing),
+    #[prost(message, tag = "8")]
+    Signal(Signal),
+}
+
+/// Names its users itself: a node that does not know it must not take it for a `Sync` to them.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Signal {
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    users: Vec<Bytes>,
+    #[prost(bytes = "bytes", tag = "2")]
+    sender: Bytes,
+    #[prost(bytes = "bytes", tag = "3")]
+    sender_device: Bytes,
+    #[prost(message, repeated, tag = "4")]
+    sealed: Vec<Sealed>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Sealed {
+    #[prost(bytes = "bytes", tag = "1")]
+    device: Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    payload: Bytes,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -82,6 +108,16 @@ const ROW: Shape = Shape(&[
     scan::field(7, limits::FRAME_BYTES),
 ]);
 const PLACE: Shape = Shape(&[scan::field(1, ConversationId::LEN), scan::field(2, 0)]);
+const SIGNAL: Shape = Shape(&[
+    scan::repeated(1, USERS, UserId::LEN),
+    scan::field(2, UserId::LEN),
+    scan::field(3, DeviceId::LEN),
+    scan::messages(4, limits::DEVICES, 128, &SEALED),
+]);
+const SEALED: Shape = Shape(&[
+    scan::field(1, DeviceId::LEN),
+    scan::field(2, limits::SIGNAL_BYTES),
+]);
 const ENVELOPE: Shape = Shape(&[
     scan::repeated(1, USERS, UserId::LEN),
     scan::message(2, MESSAGE_BYTES, &ROW),
@@ -90,6 +126,7 @@ const ENVELOPE: Shape = Shape(&[
     scan::field(5, 0),
     scan::field(6, 0),
     scan::field(7, 0),
+    scan::message(8, MESSAGE_BYTES, &SIGNAL),
 ]);
 
 /// What a message says.
@@ -126,14 +163,31 @@ pub(super) fn encode(users: &[UserId], event: &Event) -> Vec<u8> {
             last_seq,
         } => What::Nudge(place(conversation, *last_seq)),
         Event::Delivered { conversation, seq } => What::Delivered(place(conversation, *seq)),
+        Event::Signal(signal) => What::Signal(Signal {
+            users: users.iter().map(|user| user.to_pb()).collect(),
+            sender: signal.sender.to_pb(),
+            sender_device: signal.sender_device.to_pb(),
+            sealed: signal.sealed.iter().map(sealed).collect(),
+        }),
         Event::ListChanged => What::ListChanged(Nothing {}),
         Event::Sync => What::Sync(Nothing {}),
     };
+    let users = match event {
+        Event::Signal(_) => Vec::new(),
+        _ => users.iter().map(|user| user.to_pb()).collect(),
+    };
     let envelope = Envelope {
-        users: users.iter().map(|user| user.to_pb()).collect(),
+        users,
         what: Some(what),
     };
     envelope.encode_to_vec()
+}
+
+fn sealed((device, payload): &(DeviceId, Bytes)) -> Sealed {
+    Sealed {
+        device: device.to_pb(),
+        payload: payload.clone(),
+    }
 }
 
 /// What a node says to itself.
@@ -154,6 +208,9 @@ pub(super) fn decode(message: Bytes) -> Result<Said, Malformed> {
     let envelope = Envelope::decode(message).map_err(|_| Malformed)?;
     let event = match envelope.what {
         Some(What::Beat(_)) => return Ok(Said::Beat),
+        Some(What::Signal(signal)) => {
+            return Ok(Said::Tell(ids(&signal.users)?, self::signal(signal)?));
+        }
         Some(What::Row(row)) => self::row(row)?,
         Some(What::Nudge(place)) => Event::Nudge {
             conversation: id(&place.conversation)?,
@@ -166,9 +223,28 @@ pub(super) fn decode(message: Bytes) -> Result<Said, Malformed> {
         Some(What::ListChanged(_)) => Event::ListChanged,
         Some(What::Sync(_)) | None => Event::Sync,
     };
-    let users = envelope.users.iter();
-    let users = users.map(|user| UserId::from_slice(user).map_err(|_| Malformed));
-    Ok(Said::Tell(users.collect::<Result<_, _>>()?, event))
+    Ok(Said::Tell(ids(&envelope.users)?, event))
+}
+
+fn ids(users: &[Bytes]) -> Result<Vec<UserId>, Malformed> {
+    let users = users.iter().map(|user| UserId::from_slice(user));
+    users.collect::<Result<_, _>>().map_err(|_| Malformed)
+}
+
+fn signal(signal: Signal) -> Result<Event, Malformed> {
+    let sealed = |part: Sealed| {
+        let device = DeviceId::from_slice(&part.device).map_err(|_| Malformed)?;
+        Ok((device, part.payload))
+    };
+    Ok(Event::Signal(Arc::new(session::Signal {
+        sender: UserId::from_slice(&signal.sender).map_err(|_| Malformed)?,
+        sender_device: DeviceId::from_slice(&signal.sender_device).map_err(|_| Malformed)?,
+        sealed: signal
+            .sealed
+            .into_iter()
+            .map(sealed)
+            .collect::<Result<_, _>>()?,
+    })))
 }
 
 fn row(row: Row) -> Result<Event, Malformed> {
@@ -194,7 +270,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::session::conformance::{conversation, row, user};
+    use crate::session::conformance::{conversation, row, signal, user};
 
     fn events() -> Vec<Event> {
         let (conversation, mut empty) = (conversation(), StoredRow::clone(&row(1)));
@@ -216,6 +292,7 @@ mod tests {
                 conversation,
                 seq: 0,
             },
+            Event::Signal(signal()),
             Event::ListChanged,
             Event::Sync,
         ]
@@ -268,6 +345,34 @@ mod tests {
             panic!("not a sync")
         };
         assert_eq!(users, [user(1)]);
+    }
+
+    /// What a node of an earlier version makes of it.
+    #[test]
+    fn a_signal_that_is_not_known_is_for_nobody() {
+        let bytes = encode(&[user(1)], &Event::Signal(signal()));
+        assert_eq!(bytes[0] >> 3, 8, "nothing before it");
+        let mut later = bytes;
+        later[0] = 15 << 3 | 2;
+        assert!(
+            matches!(decode(later.into()), Ok(Said::Tell(users, Event::Sync)) if users.is_empty())
+        );
+    }
+
+    #[test]
+    fn a_signal_is_bounded() {
+        let with = |sealed: Vec<(DeviceId, Bytes)>| {
+            let event = Event::Signal(Arc::new(session::Signal {
+                sender: user(1),
+                sender_device: DeviceId::from_bytes([1; 16]),
+                sealed,
+            }));
+            encode(&[user(1)], &event)
+        };
+        let part = |len| (DeviceId::from_bytes([1; 16]), Bytes::from(vec![1; len]));
+        assert!(!is_malformed(with(vec![part(limits::SIGNAL_BYTES); 10])));
+        assert!(is_malformed(with(vec![part(limits::SIGNAL_BYTES); 11])));
+        assert!(is_malformed(with(vec![part(limits::SIGNAL_BYTES + 1)])));
     }
 
     #[test]
