@@ -112,6 +112,26 @@ async fn it_waits_for_nobody_and_its_sender_learns_nothing() {
 }
 
 #[tokio::test]
+async fn of_a_blocked_person_none_is_passed_on() {
+    let (relay, _dir) = relay().await;
+    let (alice, bob) = people(&relay).await;
+    let mut a = relay.connect(&alice, 1).await;
+    let mut b = relay.connect(&bob, 2).await;
+    relay.block(&bob, &alice, true, 5).await;
+    say(&mut a, signal(&bob, &[2], 1)).await;
+    // In the other direction as ever; and what comes after it on that connection has been looked at.
+    say(&mut b, signal(&alice, &[1], 2)).await;
+    assert_eq!(heard(&mut a).await.payload, payload(1, 2));
+    a.send(Draft::new((&alice, 1), (&bob, &[2]), 1).frame())
+        .await;
+    assert_eq!(a.answer().await, (1, None));
+    relay.block(&bob, &alice, false, 6).await;
+    say(&mut a, signal(&bob, &[2], 3)).await;
+    assert_eq!(heard(&mut b).await.payload, payload(2, 3));
+    relay.shutdown().await;
+}
+
+#[tokio::test]
 async fn what_no_device_makes_ends_the_connection() {
     let (relay, _dir) = relay().await;
     let (alice, bob) = people(&relay).await;

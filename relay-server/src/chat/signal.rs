@@ -57,11 +57,17 @@ pub(super) fn pass(
         return Ok(());
     };
     count("passed");
-    let sessions = Arc::clone(&chat.api.sessions);
+    let api = Arc::clone(&chat.api);
     // Beside the connection, which must not wait for Redis. One that overtakes another is no harm: they are numbered within.
     tokio::spawn(async move {
-        // Whom it does not reach, it was not for.
-        let _ = sessions.publish(&[recipient], Event::Signal(signal)).await;
+        // Where that cannot be read it is dropped: it would be worth nothing a moment later.
+        if api.has_blocked(recipient, signal.sender).await == Ok(false) {
+            // Whom it does not reach, it was not for.
+            let _ = api
+                .sessions
+                .publish(&[recipient], Event::Signal(signal))
+                .await;
+        }
         drop(turn);
     });
     Ok(())
