@@ -65,7 +65,7 @@ macro_rules! ed25519_key {
 }
 
 ed25519_key! {
-    /// UIK: who a user is. The safety number is over it; it signs nothing but certificates of list-signing keys.
+    /// UIK: who a user is. The safety number is over it; it signs certificates of list-signing keys, and the end of the account.
     IdentityKey
 }
 
@@ -98,6 +98,17 @@ impl IdentityKey {
             body: body.into(),
             signature: signature.to_vec().into(),
         }
+    }
+
+    /// Ends the account at the relay with this name, by its challenge.
+    pub fn sign_deletion(
+        &self,
+        relay_name: &str,
+        user: sordino_protocol::UserId,
+        nonce: &[u8; 32],
+    ) -> [u8; 64] {
+        let body = signed::deletion_body(relay_name, user, nonce);
+        self.sign(SignedType::Deletion, &body)
     }
 }
 

@@ -82,4 +82,8 @@ fn signed_objects_are_the_frozen_ones() {
     check("auth", &keys.sign_auth("relay.example", &[0xAA; 32]));
     let request = keys.sign_request("PUT", "/v1/prekeys", b"{}", &[0xBB; 32]);
     check("request", &request);
+    check(
+        "deletion",
+        &uik.sign_deletion("relay.example", user, &[0xDD; 32]),
+    );
 }

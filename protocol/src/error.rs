@@ -88,6 +88,8 @@ codes! {
     DeviceRevoked = "device_revoked", 403, Caller, Retry::Never, "The relay knows no such device: it was removed from its account and must be linked again, or this is another relay, or one that lost its data.";
     NotFound = "not_found", 404, Caller, Retry::Never, "There is no such resource.";
     UserNotFound = "user_not_found", 404, Caller, Retry::Never, "No user has this name or id.";
+    AccountDeleted = "account_deleted", 410, Caller, Retry::Never, "This account was deleted, by its owner or by the relay's operator: it gets and sends nothing more.";
+    UserDeleted = "user_deleted", 410, Peer, Retry::Never, "This person's account was deleted: nothing reaches them any more.";
     NameTaken = "name_taken", 409, Caller, Retry::Never, "Another user has this name; choose another.";
     UserExists = "user_exists", 409, Caller, Retry::Never, "This user id is registered already.";
     BadList = "bad_list", 422, Caller, Retry::Never, "The device list does not verify or does not follow from the one before it.";

@@ -284,6 +284,21 @@ pub struct Lists {
     pub lists: Vec<Signed>,
     /// The newest version.
     pub newest: u32,
+    /// The account was deleted: these are what it leaves to be checked by, and none follows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
+}
+
+/// `POST /v1/users/{user}/deletion` → 204: ends the account for ever. The same again, or with any signature once it is done, changes nothing.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Deletion {
+    /// For which device the challenge was made: any.
+    pub device: DeviceId,
+    /// The nonce of the challenge.
+    pub nonce: Base64,
+    /// By UIK over [`crate::signed::deletion_body`].
+    pub signature: Base64,
 }
 
 /// `PUT /v1/users/{user}/list` (proof) → 204. Compare-and-set: the list names the version it replaces.

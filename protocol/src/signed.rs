@@ -27,6 +27,8 @@ pub enum SignedType {
     Request = 9,
     /// A list-signing key, by UIK.
     LskCertificate = 10,
+    /// The end of an account, by UIK, over [`deletion_body`].
+    Deletion = 11,
 }
 
 /// The bytes that are signed.
@@ -98,6 +100,20 @@ pub fn request_body(method: &str, path: &str, body_hash: &Hash, nonce: &[u8; 32]
         path.as_bytes(),
         b" ",
         body_hash,
+        nonce,
+    ]
+    .concat()
+}
+
+/// Body of [`SignedType::Deletion`]: `lbl("delete") ‖ len u32 ‖ relay name ‖ user ‖ nonce 32`. Good at one relay, as long as its nonce
+/// is: who has kept one cannot delete the account later.
+pub fn deletion_body(relay_name: &str, user: UserId, nonce: &[u8; 32]) -> Vec<u8> {
+    let len = u32::try_from(relay_name.len()).unwrap_or(u32::MAX);
+    [
+        b"sordino/1/delete".as_slice(),
+        &len.to_be_bytes(),
+        relay_name.as_bytes(),
+        user.as_bytes(),
         nonce,
     ]
     .concat()

@@ -16,6 +16,12 @@ pub enum AccountsError {
     /// There is no relay's data.
     #[error("there are no accounts in {}: name the relay's data directory or its configuration, or run `serve` or `migrate` first", .0.display())]
     Absent(PathBuf),
+    /// A relay runs.
+    #[error("a relay runs on {}, and would not hear of it: stop it first", .0.display())]
+    Running(PathBuf),
+    /// No such user.
+    #[error("nobody has this name")]
+    Nobody,
     /// It does not look like an invite.
     #[error("this is no invite: it has eight groups of four letters and digits")]
     NoInvite,
@@ -34,14 +40,14 @@ pub enum AccountsError {
 struct Accounts {
     users: Arc<dyn Users>,
     /// Of a relay that does not run: none may start meanwhile.
-    _lock: Option<File>,
+    lock: Option<File>,
 }
 
 impl Accounts {
     async fn open(config: &Config) -> Result<Self, AccountsError> {
         if config.has_postgres() {
             let users = stores::users(config, false).await?;
-            return Ok(Self { users, _lock: None });
+            return Ok(Self { users, lock: None });
         }
         let data = &config.store.data;
         if !stores::users_file(data).exists() {
@@ -54,7 +60,7 @@ impl Accounts {
         };
         Ok(Self {
             users: stores::users(config, lock.is_none()).await?,
-            _lock: lock,
+            lock,
         })
     }
 }
@@ -88,4 +94,19 @@ pub async fn revoke_invite(config: &Config, typed: &str) -> Result<bool, Account
     let hash = invite_hash(typed).ok_or(AccountsError::NoInvite)?;
     let accounts = Accounts::open(config).await?;
     Ok(accounts.users.remove_invite(&hash, now_ms()).await?)
+}
+
+/// Deletes an account for ever, as its owner could.
+///
+/// # Errors
+/// There is no such user; a relay runs on the data directory; or as [`invite`].
+pub async fn delete_user(config: &Config, username: &str) -> Result<(), AccountsError> {
+    let accounts = Accounts::open(config).await?;
+    // Nodes hear of it from PostgreSQL.
+    if !config.has_postgres() && accounts.lock.is_none() {
+        return Err(AccountsError::Running(config.store.data.clone()));
+    }
+    let user = accounts.users.by_name(username).await?;
+    let user = user.ok_or(AccountsError::Nobody)?.user;
+    Ok(accounts.users.delete(user, now_ms()).await?)
 }

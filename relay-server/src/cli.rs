@@ -68,6 +68,13 @@ pub(crate) enum Command {
         #[arg(long, value_name = "INVITE", conflicts_with_all = ["uses", "valid"])]
         revoke: Option<String>,
     },
+    /// Delete an account for ever, as its owner could. Of a relay with embedded stores while it is stopped.
+    DeleteUser {
+        #[command(flatten)]
+        settings: Settings,
+        /// Whose.
+        username: String,
+    },
     /// Copy everything that a relay keeps in its data directory to one file, whether it runs or not. The file holds the key
     /// that signs access tokens: keep it like a password.
     Backup {

@@ -88,6 +88,15 @@ async fn run() -> ExitCode {
             Ok(config) => invite(&config, uses, valid, revoke.as_deref()).await,
             Err(error) => Err(error),
         },
+        Command::DeleteUser { settings, username } => match settings.load() {
+            Ok(config) => {
+                let deleted = accounts::delete_user(&config, &username).await;
+                deleted
+                    .map(|()| println!("{username} is gone"))
+                    .map_err(Into::into)
+            }
+            Err(error) => Err(error),
+        },
         Command::Backup { data, to } => back_up(&data, &to).await,
         Command::Restore { from, data } => put_back(&from, &data).await,
         Command::Rows { data } => {

@@ -432,3 +432,44 @@ fn invites_are_made_and_taken_back_whether_the_relay_runs_or_not() {
     assert!(success && code.len() == 40, "{code}");
     assert!(errors.contains("nobody is asked for one"), "{errors}");
 }
+
+#[test]
+fn an_operator_deletes_a_user_of_a_relay_that_is_stopped() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("users.sqlite");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let user = |statement: &'static str| {
+        runtime.block_on(async {
+            let users = sordino_relay::user::sqlite::SqliteUsers::open(&file).await;
+            users.expect("opened").close().await;
+            let url = format!("sqlite:{}", file.display());
+            let mut file = sqlx::SqliteConnection::connect(&url).await.expect("opened");
+            let row: Option<(i64,)> = sqlx::query_as(statement)
+                .fetch_optional(&mut file)
+                .await
+                .expect("ran");
+            row.map(|(n,)| n)
+        })
+    };
+    user("INSERT INTO users (id, username) VALUES (zeroblob(16), 'alice') RETURNING 1");
+    let delete = |name: &str| {
+        run(program()
+            .args(["delete-user", name, "--data"])
+            .arg(dir.path()))
+    };
+    let (success, _, errors) = delete("bob");
+    assert!(
+        !success && errors.contains("nobody has this name"),
+        "{errors}"
+    );
+    let lock = std::fs::File::create(dir.path().join("lock")).expect("created");
+    lock.lock().expect("locked");
+    let (success, _, errors) = delete("alice");
+    assert!(!success && errors.contains("stop it first"), "{errors}");
+    drop(lock);
+    let (success, said, errors) = delete("alice");
+    assert!(success && said.contains("alice is gone"), "{errors}");
+    let left = user("SELECT count(*) FROM users WHERE deleted_ms IS NOT NULL");
+    assert_eq!(left, Some(1));
+    assert!(!delete("alice").0);
+}

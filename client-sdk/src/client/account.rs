@@ -200,6 +200,19 @@ impl Client {
         on_its_own(async move { engine::change_password(&core, old, new).await }).await
     }
 
+    /// Deletes the account, for ever: the relay forgets its devices, password, vault, key backup, prekeys and push tokens; every device is
+    /// logged out ([`ConnectionState::Stopped`](crate::ConnectionState::Stopped), `AccountDeleted`), and nobody else gets the name. Who
+    /// has talked with this person keeps what was said, and is told when they write. What is on the devices stays: remove the
+    /// directories of their stores. If it fails for the network's sake, call it again.
+    ///
+    /// # Errors
+    /// `WrongRecoveryKey`, `WrongPassword`, `NoVault`: nothing was deleted; `NotRegistered`, `RateLimited`, `Unreachable`,
+    /// `RelayMisbehaved`, `BadKeys`; those of the store.
+    pub async fn delete_account(&self, secret: &VaultSecret) -> Result<(), Error> {
+        let (core, secret) = (self.inner.core.clone(), secret.clone());
+        on_its_own(async move { engine::delete_account(&core, secret).await }).await
+    }
+
     /// Meets a new device that shows this code ([`Linking::code`](crate::Linking::code)), to put it on the account. Waits until that
     /// device has answered.
     ///

@@ -1,5 +1,6 @@
 //! The account of this store: made, or joined by a new device whose owner knows the password.
 
+mod deletion;
 mod devices;
 mod external;
 mod link;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use sordino_protocol::{Code, http, list::DeviceList};
 
+pub(crate) use self::deletion::delete_account;
 pub use self::devices::VaultSecret;
 pub(crate) use self::{
     devices::{change_password, new_recovery_key, remove_device, renew_keys},
@@ -145,7 +147,14 @@ async fn is_listed(device: &Http, list: &DeviceList) -> Result<Option<http::User
     };
     match found.await {
         // The relay does not know the device.
-        Err(error) if matches!(error.code(), Code::DeviceRevoked | Code::BadProof) => Ok(None),
+        Err(error)
+            if matches!(
+                error.code(),
+                Code::DeviceRevoked | Code::AccountDeleted | Code::BadProof
+            ) =>
+        {
+            Ok(None)
+        }
         found => found,
     }
 }

@@ -8,7 +8,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{Core, Wish, not_online, session};
+use super::{Core, Wish, errands::is_deleted, not_online, session};
 use crate::{
     events::ConnectionState,
     net::socket::{self, End, Open},
@@ -40,6 +40,9 @@ pub(crate) async fn supervise(core: Arc<Core>, mut wish: watch::Receiver<Wish>) 
         drop(online);
         match stopped {
             Some(why) => {
+                if why.code() == Code::AccountDeleted {
+                    note_deleted(&core).await;
+                }
                 tracing::warn!(code = why.code().as_str(), "connecting was given up");
                 views.set_connection(ConnectionState::Stopped { why });
                 // Until the app says that it should be tried again.
@@ -49,6 +52,19 @@ pub(crate) async fn supervise(core: Arc<Core>, mut wish: watch::Receiver<Wish>) 
             }
             None => views.set_connection(ConnectionState::Offline),
         }
+    }
+}
+
+/// The own account is gone: nothing more is taken to be sent.
+async fn note_deleted(core: &Arc<Core>) {
+    let Some(account) = core.shared.account() else {
+        return;
+    };
+    if let Err(error) = is_deleted(core, account.user).await {
+        tracing::warn!(
+            code = error.code().as_str(),
+            "the end of the account is not stored"
+        );
     }
 }
 
@@ -127,6 +143,15 @@ async fn once(
         Ok(open) => open,
         Err(end) => return end,
     };
+    // It may have been said to be gone, by a relay that had lost its data.
+    if let Some(account) = core.shared.account() {
+        let there = core
+            .shared
+            .change(move |machine| Ok(((), machine.account_is_there(account.user)?)));
+        if let Err(error) = there.await {
+            return End::from_error(&error);
+        }
+    }
     let mut moved = false;
     loop {
         *taken = Some(Instant::now());

@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, sync::Arc};
 use sordino_protocol::{Code, DeviceId, UserId, http::PutBlock};
 
 use super::{Core, now_ms};
-use crate::{error::Error, machine::Need, net::calls::FetchedLists};
+use crate::{
+    error::Error,
+    machine::{Machine, Need},
+    net::calls::FetchedLists,
+};
 
 /// Rounds of one preparation: lists, sessions, encryption, and what changed meanwhile.
 const ROUNDS: usize = 8;
@@ -58,7 +62,13 @@ pub(super) async fn prepare(core: &Arc<Core>, peer: UserId) -> Result<(), Error>
                     by_user.entry(user).or_default().push(device);
                 }
                 for (user, devices) in by_user {
-                    let claimed = core.http.claim(user, devices).await?;
+                    let claimed = match core.http.claim(user, devices).await {
+                        Err(error) if error.code() == Code::UserDeleted => {
+                            is_deleted(core, user).await?;
+                            continue;
+                        }
+                        claimed => claimed?,
+                    };
                     core.shared
                         .change(move |machine| Ok(((), machine.bundles(user, claimed, now_ms())?)))
                         .await?;
@@ -80,16 +90,33 @@ pub(crate) async fn newest_lists(core: &Arc<Core>, user: UserId) -> Result<(), E
         .shared
         .run(move |machine| machine.pinned_version(user))
         .await?;
-    let FetchedLists { lists, newest } = core.http.lists(user, from).await?;
+    let FetchedLists {
+        lists,
+        newest,
+        deleted,
+    } = match core.http.lists(user, from).await {
+        Err(error) if error.code() == Code::UserDeleted => return is_deleted(core, user).await,
+        fetched => fetched?,
+    };
     core.shared
         .change(move |machine| {
-            let happenings = machine.take_lists(user, lists, now_ms())?;
+            let mut happenings = machine.take_lists(user, lists, now_ms())?;
             machine.newest_list_is(user, newest)?;
+            happenings.extend(match deleted {
+                true => machine.account_deleted(user, now_ms())?,
+                false => machine.account_is_there(user)?,
+            });
             Ok(((), happenings))
         })
         .await?;
     told_own_devices(core, user);
     Ok(())
+}
+
+/// The relay says that the account is gone.
+pub(crate) async fn is_deleted(core: &Arc<Core>, user: UserId) -> Result<(), Error> {
+    let deleted = move |machine: &mut Machine| Ok(((), machine.account_deleted(user, now_ms())?));
+    core.shared.change(deleted).await
 }
 
 /// With a newer list of this user new keys may have come to be theirs: then something waits for their other devices.
@@ -110,12 +137,15 @@ pub(super) async fn lists_of_row(
         .shared
         .run(move |machine| machine.list_range(user, version))
         .await?;
-    let FetchedLists { mut lists, newest } = match core.http.lists(user, Some(from)).await {
+    let FetchedLists {
+        mut lists, newest, ..
+    } = match core.http.lists(user, Some(from)).await {
         Ok(fetched) => fetched,
         // Nobody: then no version exists.
         Err(error) if error.code() == Code::UserNotFound => FetchedLists {
             lists: Vec::new(),
             newest: 0,
+            deleted: false,
         },
         Err(error) => return Err(error),
     };

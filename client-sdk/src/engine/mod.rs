@@ -44,8 +44,8 @@ pub use accounts::VaultSecret;
 #[cfg(test)]
 pub(crate) use accounts::{Backup, OpenVault, code_of};
 pub(crate) use accounts::{
-    Joining, Linking, Locked, LoggedIn, change_password, login, login_external, new_recovery_key,
-    register, remove_device, renew_keys,
+    Joining, Linking, Locked, LoggedIn, change_password, delete_account, login, login_external,
+    new_recovery_key, register, remove_device, renew_keys,
 };
 pub(crate) use connection::supervise;
 pub(crate) use errands::newest_lists;

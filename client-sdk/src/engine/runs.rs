@@ -100,7 +100,10 @@ impl Session<'_> {
             ) {
                 self.tell_of_relay(None, error.detail().to_owned());
             }
-            if matches!(error.code(), Code::DeviceRevoked | Code::StoreDamaged) {
+            if matches!(
+                error.code(),
+                Code::DeviceRevoked | Code::AccountDeleted | Code::StoreDamaged
+            ) {
                 return Err(End::Stop(error.clone()));
             }
             if let Errand::Lists(user, _) = errand {

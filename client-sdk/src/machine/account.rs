@@ -342,7 +342,10 @@ impl Machine {
     /// Those of the store.
     pub fn learn_name(&mut self, user: &http::User) -> Result<(), Error> {
         self.store.transaction(Durability::Relaxed, |tx| {
-            tx.put_name(user.user, &user.username)
+            tx.put_name(user.user, &user.username)?;
+            // Of somebody who is gone it gives none.
+            tx.set_deleted(user.user, false)?;
+            Ok(())
         })
     }
 

@@ -9,6 +9,7 @@ use sordino_protocol::{
     pb::{self, content::Body},
 };
 
+use super::deletion::must_be_there;
 use super::outbox::give_up;
 use super::receive::Taken;
 use super::send::encrypt_waiting;
@@ -50,7 +51,7 @@ impl Machine {
     /// Gives an own message another text. One that is not on its way yet is simply another one.
     ///
     /// # Errors
-    /// `NotRegistered`, `TextEmpty`, `TextTooLong`, `UnknownMessage`, `TwoCopies`; those of the store.
+    /// `NotRegistered`, `TextEmpty`, `TextTooLong`, `UnknownMessage`, `TwoCopies`, `UserDeleted`, `AccountDeleted`; those of the store.
     pub fn edit(
         &mut self,
         peer: UserId,
@@ -60,6 +61,7 @@ impl Machine {
     ) -> Result<Vec<Happening>, Error> {
         check_text(text)?;
         self.change(peer, now_ms, |tx, me, held| {
+            must_be_there(tx, me.user, peer)?;
             let item = tx.message_called(held.id, id, true)?;
             match item.progress {
                 Progress::Failed => return Err(Error::new(Code::UnknownMessage, "")),
@@ -75,7 +77,7 @@ impl Machine {
     /// Says how the user likes a message; empty takes it back.
     ///
     /// # Errors
-    /// `NotRegistered`, `BadReaction`, `UnknownMessage`, `TwoCopies`; those of the store.
+    /// `NotRegistered`, `BadReaction`, `UnknownMessage`, `TwoCopies`, `UserDeleted`, `AccountDeleted`; those of the store.
     pub fn react(
         &mut self,
         peer: UserId,
@@ -87,6 +89,7 @@ impl Machine {
             return Err(Error::new(Code::BadReaction, ""));
         }
         self.change(peer, now_ms, |tx, me, held| {
+            must_be_there(tx, me.user, peer)?;
             let item = tx.message_called(held.id, id, false)?;
             if item.progress == Progress::Failed {
                 return Err(unknown());

@@ -35,6 +35,8 @@ pub struct Trust {
     pub withheld: Vec<DeviceId>,
     /// What they write is not shown.
     pub blocked: bool,
+    /// Their account is gone, by the relay's word: nothing reaches them any more.
+    pub deleted: bool,
 }
 
 impl Machine {
@@ -194,6 +196,7 @@ pub(super) fn trust(tx: &Tx<'_>, user: UserId) -> Result<Trust, Error> {
     let Decision { verified, blocked } = tx.decision(user)?;
     let mut trust = Trust {
         blocked: blocked.what,
+        deleted: tx.is_deleted(user)?,
         ..Trust::default()
     };
     let (Some(verified), Some((pin, loud))) = (verified.what, tx.pin(user)?) else {

@@ -9,6 +9,7 @@ mod causes;
 mod changes;
 mod contacts;
 mod conversations;
+mod deletion;
 mod encrypt;
 mod expiry;
 mod greetings;

@@ -6,6 +6,7 @@ use prost::Message;
 use sordino_protocol::{ClientMessageId, Code, ConversationId, Retry, UserId, hash, limits, pb};
 
 use super::changes::forget;
+use super::deletion::deleted;
 use super::lists::{Lists, take};
 use super::notes::Notes;
 use super::send::{Held, changed, content, encrypt_waiting, hold};
@@ -126,17 +127,26 @@ impl Machine {
             let Some(entry) = tx.outbox_named(conversation, id)? else {
                 return Ok(Vec::new());
             };
+            let mut happenings = Vec::new();
+            if let Some(held) = tx.conversation(conversation)?
+                && tx.is_deleted(held.peer)?
+            {
+                // They are there after all.
+                tx.set_deleted(held.peer, false)?;
+                happenings.push(Happening::TrustChanged(held.peer));
+            }
             let Some(item) = tx.own_item(conversation, id)? else {
                 if let Some(change) = tx.own_change(conversation, id)? {
                     tx.update_change(change.change, change.place, Progress::Accepted)?;
                 }
-                return Ok(Vec::new());
+                return Ok(happenings);
             };
             if entry.counter != counter || item.progress != Progress::Outbox {
-                return Ok(Vec::new());
+                return Ok(happenings);
             }
             tx.update_item(item.item, item.place, Progress::Accepted, "")?;
-            changed(tx, conversation, id)
+            happenings.extend(changed(tx, conversation, id)?);
+            Ok(happenings)
         })
     }
 
@@ -183,6 +193,11 @@ impl Machine {
                             from,
                         }
                     }
+                }
+                // What was given up stays behind, and is asked for again on the next connection.
+                Some(code @ Code::UserDeleted) => {
+                    deleted(tx, me, held.peer, now_ms, &mut happenings)?;
+                    AfterRefusal::Blocked(code)
                 }
                 Some(Code::CounterGap) => AfterRefusal::Resend {
                     from: tx.first_counter(conversation)?.unwrap_or(from),

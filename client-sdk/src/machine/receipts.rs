@@ -30,9 +30,11 @@ impl Machine {
                 // Not of rows that could not be read: those are no news to their author.
                 let newest = tx.newest_of_peer(held.id, held.receipt, held.read)?;
                 let wanted = sends && held.counter > 0 && held.peer != me.user;
+                let trust = trust(tx, held.peer)?;
                 if let Some(upto_seq) = newest
                     && wanted
-                    && !trust(tx, held.peer)?.blocked
+                    && !trust.blocked
+                    && !trust.deleted
                 {
                     let receipt = Body::ReadReceipt(pb::ReadReceipt { upto_seq });
                     put_control(tx, me, &held, None, receipt, now_ms)?;

@@ -4,6 +4,7 @@ use prost::Message;
 use sordino_protocol::{Class, ClientMessageId, Code, ConversationId, UserId, hash, pb};
 
 use super::changes::{self, check_text, refreshed, to_pb};
+use super::deletion::must_be_there;
 use super::encrypt::{Need, ready, renewals_due};
 use super::greetings::{greeting, to_greet};
 use super::notes::Notes;
@@ -60,8 +61,8 @@ impl Machine {
     /// All of them or none.
     ///
     /// # Errors
-    /// `NotRegistered`, `TwoCopies`, `TextEmpty`, `TextTooLong`, `UnknownMessage` where one answers a message that is not here; those of
-    /// the store.
+    /// `NotRegistered`, `TwoCopies`, `TextEmpty`, `TextTooLong`, `UnknownMessage` where one answers a message that is not here,
+    /// `UserDeleted`, `AccountDeleted`; those of the store.
     pub fn send_many(
         &mut self,
         drafts: &[NewMessage<'_>],
@@ -128,7 +129,8 @@ impl Machine {
             let waits = !tx.held(conversation, 1)?.is_empty()
                 || !tx.stale(conversation, 1)?.is_empty()
                 || !tx.held_changes(conversation, 1)?.is_empty();
-            if !may_encrypt(tx)? {
+            // Nobody gives keys of somebody who is gone; what waits goes by the sessions that there are, or stays.
+            if !may_encrypt(tx)? || tx.is_deleted(peer)? {
                 return Ok(Need::Nothing);
             }
             let accepted = tx
@@ -194,6 +196,9 @@ pub(super) fn hold(
     held: Held<'_>,
     now_ms: u64,
 ) -> Result<ClientMessageId, Error> {
+    if let Some(with) = tx.conversation(conversation)? {
+        must_be_there(tx, me.user, with.peer)?;
+    }
     let id = ClientMessageId::from_bytes(rand::random());
     tx.set_answered(conversation)?;
     tx.add_item(&StoredItem {

@@ -9,7 +9,7 @@ use sordino_protocol::{
     batch::Head,
     frame,
     http::{
-        BackupHead, BackupHeads, Batches, Claim, Claimed, ExternalAccount, ExternalLogin,
+        BackupHead, BackupHeads, Batches, Claim, Claimed, Deletion, ExternalAccount, ExternalLogin,
         HistoryPage, HistoryRow, LinkMessage, Lists, PasswordAnswer, PasswordChallenge,
         PasswordFinish, PasswordLogin, PasswordRequest, PasswordToken, PrekeyCount, PutBatch,
         PutBlock, PutList, PutPrekeys, PutPush, Register, StoredVault, User,
@@ -39,6 +39,8 @@ pub(crate) struct FetchedLists {
     pub(crate) lists: Vec<pb::Signed>,
     /// The newest version that the relay says there is. More may follow those that were fetched.
     pub(crate) newest: u32,
+    /// The account is gone, and these are what it has left.
+    pub(crate) deleted: bool,
 }
 
 /// Where a device's chain of the key backup ends.
@@ -167,6 +169,24 @@ impl Http {
             .map_err(|_| Error::new(Code::RelayMisbehaved, "what it gave as a vault is none"))
     }
 
+    /// Ends the account, by a challenge that is signed with its identity key.
+    pub(crate) async fn delete_account(
+        &self,
+        user: UserId,
+        device: DeviceId,
+        sign: impl Fn(&str, &[u8; 32]) -> [u8; 64],
+    ) -> Result<(), Error> {
+        let nonce = self.challenge_for(user, device).await?;
+        let deletion = Deletion {
+            device,
+            nonce: nonce.to_vec().into(),
+            signature: sign(self.relay_name(), &nonce).to_vec().into(),
+        };
+        let path = format!("/v1/users/{user}/deletion");
+        self.call(Public, Method::POST, &path, &[], Some(&deletion))
+            .await
+    }
+
     /// Stores the next list, with what belongs to it.
     pub(crate) async fn put_list(&self, user: UserId, put: &PutList) -> Result<(), Error> {
         let path = format!("/v1/users/{user}/list");
@@ -274,7 +294,7 @@ impl Http {
     ) -> Result<FetchedLists, Error> {
         let path = format!("/v1/users/{user}/lists");
         let mut lists = Vec::new();
-        let mut newest = 0;
+        let (mut newest, mut deleted) = (0, false);
         let mut next = from;
         for _ in 0..LIST_PAGES {
             let query: Vec<_> = next
@@ -284,7 +304,7 @@ impl Http {
             let page: Lists = self
                 .call(Token, Method::GET, &path, &query, NOTHING)
                 .await?;
-            newest = page.newest;
+            (newest, deleted) = (page.newest, page.deleted);
             if page.lists.is_empty() && next.is_none_or(|next| next <= newest) {
                 let detail = "it gives fewer device lists than it says there are";
                 return Err(Error::new(Code::RelayMisbehaved, detail));
@@ -296,7 +316,11 @@ impl Http {
                 break;
             }
         }
-        Ok(FetchedLists { lists, newest })
+        Ok(FetchedLists {
+            lists,
+            newest,
+            deleted,
+        })
     }
 
     /// Puts a message into the pipe between two devices that are being linked.

@@ -193,7 +193,15 @@ impl Http {
         self.challenge_for(user, device).await
     }
 
-    async fn challenge_for(&self, user: UserId, device: DeviceId) -> Result<[u8; 32], Error> {
+    pub(super) fn relay_name(&self) -> &str {
+        self.relay.name()
+    }
+
+    pub(super) async fn challenge_for(
+        &self,
+        user: UserId,
+        device: DeviceId,
+    ) -> Result<[u8; 32], Error> {
         let request = ChallengeRequest { user, device };
         let answer = self.post_public("/v1/auth/challenge", &request).await;
         let challenge: Challenge = answer.map_err(no_relay)?;

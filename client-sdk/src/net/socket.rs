@@ -124,10 +124,15 @@ impl End {
                 why: Code::Busy,
             },
             Some(CloseCode::RefreshToken) => Self::Login,
-            Some(CloseCode::Stop) => Self::Stop(Error::new(
-                Code::DeviceRevoked,
-                "the relay ended the session",
-            )),
+            Some(CloseCode::Stop) => {
+                let deleted = Code::from_name(reason) == Some(Code::AccountDeleted);
+                let code = if deleted {
+                    Code::AccountDeleted
+                } else {
+                    Code::DeviceRevoked
+                };
+                Self::Stop(Error::new(code, "the relay ended the session"))
+            }
             // With the same bytes it would happen again: the wait grows, and what is broken can be mended meanwhile.
             Some(CloseCode::ProtocolError | CloseCode::Replaced) | None => Self::LOST,
         }

@@ -206,6 +206,25 @@ impl Tx<'_> {
         Ok(news > 0)
     }
 
+    /// Whether the account is gone.
+    pub fn is_deleted(&self, user: UserId) -> Result<bool, Error> {
+        let found = self.one(
+            "SELECT 1 FROM deleted WHERE user = ?1",
+            [user.as_bytes()],
+            |_| Ok(()),
+        )?;
+        Ok(found.is_some())
+    }
+
+    /// It is, or is there after all. Whether that is news.
+    pub fn set_deleted(&self, user: UserId, deleted: bool) -> Result<bool, Error> {
+        let set = match deleted {
+            true => "INSERT OR IGNORE INTO deleted VALUES (?1)",
+            false => "DELETE FROM deleted WHERE user = ?1",
+        };
+        Ok(self.run(set, [user.as_bytes()])? > 0)
+    }
+
     /// Everybody whose lists this device has seen, or about whom something was decided, after `after` by id, at most `limit`.
     pub fn contacts_after(
         &self,

@@ -28,6 +28,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0015_decisions.sql"),
     include_str!("../../migrations/0016_blocks.sql"),
     include_str!("../../migrations/0014_signals.sql"),
+    include_str!("../../migrations/0012_deleted.sql"),
 ];
 
 /// The size of a page, SQLCipher's default.

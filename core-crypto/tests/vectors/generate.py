@@ -100,11 +100,13 @@ def signed():
 
     auth = LBL + b"auth" + u32(13) + b"relay.example" + rep(0xAA)
     request = b"PUT /v1/prekeys " + sha256(b"{}") + rep(0xBB)
+    deletion = LBL + b"delete" + u32(13) + b"relay.example" + user + rep(0xDD)
     return hexed({
         "list_1": obj(rep(2), 1, one), "list_hash_1": list_hash(one),
         "list_2": obj(rep(2), 1, two), "list_hash_2": list_hash(two),
         "spk": prekey(4, x25519_public(rep(0xCC)), True), "opk": prekey(5, x25519_public(rep(0xCC)), False),
         "auth": sign(rep(3), 8, auth), "request": sign(rep(3), 9, request),
+        "deletion": sign(rep(1), 11, deletion),
     })
 
 

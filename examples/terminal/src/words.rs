@@ -44,6 +44,8 @@ fn code(code: Code) -> Clean {
         Code::Unreachable | Code::Timeout => {
             "The relay cannot be reached. Try again once there is a connection."
         }
+        Code::UserDeleted => "This person's account is gone: nothing reaches them any more.",
+        Code::AccountDeleted => "Your account was deleted. What is on this device stays.",
         Code::RegistrationClosed => {
             "This relay takes no new accounts. If you have one, Tab logs you in."
         }

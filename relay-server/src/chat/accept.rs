@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     broker::{AppendError, Record},
-    http::{Api, error::code_of_users},
+    http::{
+        Api,
+        error::{code_of_users, nobody},
+    },
 };
 
 /// Why a message is not accepted.
@@ -52,15 +55,14 @@ pub(super) async fn check(
     header: Header,
     send: pb::Send,
 ) -> Result<Record, Refusal> {
-    let list = async |user| {
-        let list = api.users.newest_list(user).await.map_err(code_of_users)?;
-        list.ok_or(Code::UserNotFound)
-    };
-    let own = list(header.sender).await?;
+    let list = async |user| api.users.newest_list(user).await.map_err(code_of_users);
+    let own = list(header.sender).await?.ok_or(Code::DeviceRevoked)?;
     if !identity.is_on(&own) {
         return Err(Code::DeviceRevoked.into());
     }
-    let peer = list(header.recipient).await?;
+    let Some(peer) = list(header.recipient).await? else {
+        return Err(nobody(&*api.users, header.recipient).await.into());
+    };
     if header.sender_list != own.version || header.recipient_list != peer.version {
         return Err(changed(&own, &peer));
     }

@@ -15,6 +15,8 @@ pub enum Close {
     TooSlow,
     /// The device is no longer listed.
     Stop,
+    /// Its account is gone.
+    Deleted,
     /// A newer connection of the same device took its place.
     Replaced,
     /// Something here failed, or the device seems to be gone.
@@ -30,7 +32,7 @@ impl Close {
             Self::RefreshToken => CloseCode::RefreshToken,
             Self::ProtocolError(_) => CloseCode::ProtocolError,
             Self::TooSlow => CloseCode::TooSlow,
-            Self::Stop => CloseCode::Stop,
+            Self::Stop | Self::Deleted => CloseCode::Stop,
             Self::Replaced => CloseCode::Replaced,
             Self::RetryNow => CloseCode::RetryNow,
             Self::RetryLater(_) => CloseCode::RetryLater,
@@ -41,6 +43,7 @@ impl Close {
     pub fn reason(self) -> String {
         match self {
             Self::ProtocolError(code) => code.as_str().to_owned(),
+            Self::Deleted => Code::AccountDeleted.as_str().to_owned(),
             Self::RetryLater(wait) => wait.as_millis().to_string(),
             _ => String::new(),
         }
@@ -53,6 +56,7 @@ impl Close {
             Self::ProtocolError(_) => "protocol_error",
             Self::TooSlow => "too_slow",
             Self::Stop => "stop",
+            Self::Deleted => "deleted",
             Self::Replaced => "replaced",
             Self::RetryNow => "retry_now",
             Self::RetryLater(_) => "retry_later",

@@ -26,7 +26,7 @@ use super::{
     window::FRAMES,
 };
 use crate::{
-    http::caller::Caller,
+    http::caller::{Caller, no_device},
     ops::rates::Wait,
     session::{self, Event},
 };
@@ -222,11 +222,20 @@ impl Connection<'_> {
         self.held = paid.err().map(|Wait(wait)| now + wait);
     }
 
-    /// Ends the connection of a device that its owner removed.
+    /// Ends the connection of a device that its owner removed, or whose account is gone.
     async fn must_be_listed(&mut self) -> Result<(), End> {
         match self.chat.api.users.newest_list(self.identity.user).await {
             Ok(Some(list)) if self.identity.is_on(&list) => Ok(()),
-            Ok(_) => Err(Close::Stop.into()),
+            Ok(Some(_)) => Err(Close::Stop.into()),
+            Ok(None) => {
+                let why = no_device(&*self.chat.api.users, self.identity.user);
+                Err(match why.await {
+                    Code::AccountDeleted => Close::Deleted,
+                    Code::DeviceRevoked => Close::Stop,
+                    _ => Close::RetryNow,
+                }
+                .into())
+            }
             Err(error) => {
                 tracing::warn!(%error, "a changed list could not be read");
                 Err(Close::RetryNow.into())

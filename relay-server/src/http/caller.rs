@@ -8,13 +8,18 @@ use axum::{
 };
 use sordino_protocol::{Code, DeviceId, UserId, http::PROOF_HEADER, list::DeviceList};
 
-use super::{Api, ApiError, error::code_of_users, request::Body};
+use super::{
+    Api, ApiError,
+    error::{code_of_users, nobody},
+    request::Body,
+};
 use crate::{
     auth::{
         proof::Proof,
         token::{Claims, Scope, TokenError, thumbprint},
     },
     ops::rates::client_of,
+    user::Users,
 };
 
 /// The device whose token came along; it is on its owner's newest list.
@@ -54,9 +59,13 @@ impl Caller {
             .newest_list(claims.sub)
             .await
             .map_err(code_of_users)?;
+        let Some(list) = list else {
+            return Err(no_device(&*api.users, claims.sub).await);
+        };
         // By key as well as by id: a device listed anew has to log in anew.
         let signing_key = list
-            .and_then(|list| list.device(claims.did).map(|device| device.signing_key))
+            .device(claims.did)
+            .map(|device| device.signing_key)
             .filter(|key| thumbprint(key) == claims.cnf.jkt)
             .ok_or(Code::DeviceRevoked)?;
         Ok(Self {
@@ -128,7 +137,10 @@ impl AccountCaller {
             // A list that was stored since may have taken a thief off, or the password from them.
             let newest = api.users.newest_list(claims.sub).await;
             let newest = newest.map_err(code_of_users)?;
-            if newest.map(|list| list.version) != claims.list {
+            let Some(newest) = newest else {
+                return Err(no_device(&*api.users, claims.sub).await);
+            };
+            if Some(newest.version) != claims.list {
                 return Err(Code::TokenExpired);
             }
             return Ok(Self {
@@ -173,6 +185,15 @@ impl AccountCaller {
                 .ok_or(Code::Forbidden)?,
         };
         signed(api, (self.user, self.device, &key), parts, body).await
+    }
+}
+
+/// What is said to a device of somebody who has no list.
+pub(crate) async fn no_device(users: &dyn Users, user: UserId) -> Code {
+    match nobody(users, user).await {
+        Code::UserDeleted => Code::AccountDeleted,
+        Code::UserNotFound => Code::DeviceRevoked,
+        code => code,
     }
 }
 

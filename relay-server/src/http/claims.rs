@@ -7,6 +7,7 @@ use sordino_protocol::{
     Code, UserId,
     http::{Claim, Claimed},
     limits,
+    list::DeviceList,
 };
 
 use crate::ops::fleet::Bucket;
@@ -14,6 +15,7 @@ use crate::ops::fleet::Bucket;
 use super::{
     Api, ApiError,
     caller::Caller,
+    error::nobody,
     request::{Body, Ids},
 };
 
@@ -30,11 +32,7 @@ pub(super) async fn claim(
     if devices.len() > limits::DEVICES {
         return Err(ApiError::new(Code::BadRequest, "too many devices"));
     }
-    let before = api
-        .users
-        .newest_list(user)
-        .await?
-        .ok_or(Code::UserNotFound)?;
+    let before = list_of(&api, user).await?;
     devices.retain(|device| before.device(*device).is_some());
     let now_ms = (api.now_ms)();
     if !api.claims.take(caller.user, user, devices.len(), now_ms) {
@@ -51,11 +49,7 @@ pub(super) async fn claim(
         bundles.extend(api.users.claim(user, device, now_ms).await?);
     }
     // The list may have moved on meanwhile: what is served must belong to the list that is served.
-    let after = api
-        .users
-        .newest_list(user)
-        .await?
-        .ok_or(Code::UserNotFound)?;
+    let after = list_of(&api, user).await?;
     bundles.retain(|bundle| {
         let key = |device: &sordino_protocol::list::Device| device.signing_key;
         before.device(bundle.device).map(key) == after.device(bundle.device).map(key)
@@ -64,4 +58,11 @@ pub(super) async fn claim(
         list: after.signed.clone().into(),
         bundles,
     }))
+}
+
+async fn list_of(api: &Api, user: UserId) -> Result<Arc<DeviceList>, ApiError> {
+    match api.users.newest_list(user).await? {
+        Some(list) => Ok(list),
+        None => Err(nobody(&*api.users, user).await.into()),
+    }
 }

@@ -7,9 +7,13 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use sordino_protocol::{Code, Retry, http::ErrorBody};
+use sordino_protocol::{Code, Retry, UserId, http::ErrorBody};
 
-use crate::{auth::challenge::ChallengeError, history::HistoryError, user::UserError};
+use crate::{
+    auth::challenge::ChallengeError,
+    history::HistoryError,
+    user::{UserError, Users},
+};
 
 /// A code, and what happened in this case.
 #[derive(Debug)]
@@ -98,6 +102,15 @@ pub(crate) fn code_of_users(error: UserError) -> Code {
             tracing::error!(%cause, "the store of users failed");
             Code::Internal
         }
+    }
+}
+
+/// What is said of somebody who has no list: never there, or not any more.
+pub(crate) async fn nobody(users: &dyn Users, user: UserId) -> Code {
+    match users.deleted(user).await {
+        Ok(Some(_)) => Code::UserDeleted,
+        Ok(None) => Code::UserNotFound,
+        Err(error) => code_of_users(error),
     }
 }
 

@@ -45,21 +45,25 @@ pub(super) async fn read(
     if caller.knew_the_password() {
         caller.must_be_user(user)?;
     }
-    let newest = api
-        .users
-        .newest_list(user)
-        .await?
-        .ok_or(Code::UserNotFound)?;
-    let lists = match range.from {
-        None => vec![newest.signed.clone()],
-        Some(from) => {
+    let newest = api.users.newest_list(user).await?;
+    let deleted = newest.is_none();
+    let version = match &newest {
+        Some(newest) => newest.version,
+        None => api.users.deleted(user).await?.ok_or(Code::UserNotFound)?,
+    };
+    let lists = match (range.from, newest) {
+        (Some(from), _) => {
             let limit = range.limit.unwrap_or(PAGE).min(PAGE);
             api.users.lists(user, from, limit).await?
         }
+        (None, Some(newest)) => vec![newest.signed.clone()],
+        // Nobody begins anything with them any more.
+        (None, None) => return Err(Code::UserDeleted.into()),
     };
     Ok(Json(Lists {
         lists: lists.into_iter().map(Into::into).collect(),
-        newest: newest.version,
+        newest: version,
+        deleted,
     }))
 }
 
@@ -202,12 +206,17 @@ pub(super) fn credentials(
 /// Stores a list and tells the sockets of its user's devices.
 async fn store(api: &Api, list: &DeviceList, with: &Credentials) -> Result<(), ApiError> {
     api.users.put_list(list, with).await?;
-    let users = [list.user];
+    announce(api, list.user).await;
+    Ok(())
+}
+
+/// Tells the sockets of a user's devices that the list is another, or gone.
+pub(super) async fn announce(api: &Api, user: UserId) {
+    let users = [user];
     let told = api.sessions.publish(&users, Event::ListChanged);
     // A socket that is not told sends nothing more, for each message is held against the newest list; it goes on reading until
     // its token ends.
     if let Err(error) = told.await {
         tracing::warn!(%error, "a changed list was not announced");
     }
-    Ok(())
 }

@@ -8,7 +8,7 @@ use sordino_protocol::{
     http::{Challenge, ChallengeRequest, Token, TokenRequest},
 };
 
-use super::{Api, ApiError, request::Body};
+use super::{Api, ApiError, caller::no_device, request::Body};
 use crate::auth::{proof, token::Subject};
 
 /// `POST /v1/auth/challenge`. Answered for anyone: it does not say who is registered.
@@ -37,10 +37,11 @@ pub(super) async fn token(
     if !api.challenges.stands(&nonce, user, device, now_ms) {
         return Err(Code::ChallengeExpired.into());
     }
-    let list = api.users.newest_list(user).await?;
-    let signing_key = list
-        .and_then(|list| list.device(device).map(|device| device.signing_key))
-        .ok_or(Code::DeviceRevoked)?;
+    let Some(list) = api.users.newest_list(user).await? else {
+        return Err(no_device(&*api.users, user).await.into());
+    };
+    let signing_key = list.device(device).map(|device| device.signing_key);
+    let signing_key = signing_key.ok_or(Code::DeviceRevoked)?;
     if !proof::answers_challenge(&signing_key, &api.name, &nonce, &signature) {
         return Err(Code::BadProof.into());
     }

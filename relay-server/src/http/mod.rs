@@ -25,6 +25,7 @@ mod backups;
 mod blocks;
 pub(crate) mod caller;
 mod claims;
+mod deletion;
 pub(crate) mod error;
 mod external;
 pub(crate) mod health;

@@ -12,8 +12,8 @@ use axum::{
 use sordino_protocol::{Code, limits};
 
 use super::{
-    Api, ApiError, accounts, backups, blocks, claims, external, health, history, links, lists,
-    login, passwords, prekeys, push,
+    Api, ApiError, accounts, backups, blocks, claims, deletion, external, health, history, links,
+    lists, login, passwords, prekeys, push,
 };
 use crate::ops::rates;
 
@@ -32,6 +32,7 @@ pub fn router(api: Arc<Api>) -> Router {
         .route("/v1/auth/external", post(external::log_in))
         .route("/v1/passwords", post(passwords::register))
         .route("/v1/users", post(accounts::register))
+        .route("/v1/users/{user}/deletion", post(deletion::delete))
         .fallback(nothing_here)
         .layer(by_address.clone());
     Router::new()

@@ -3,6 +3,7 @@
 mod attacks;
 mod backups;
 mod blocks;
+mod deletion;
 mod health;
 mod history;
 mod links;

@@ -17,10 +17,11 @@ pub(super) async fn put(
     batch: &Batch,
 ) -> Result<(), UserError> {
     let id = user.as_bytes().as_slice();
-    let closed: Option<i64> = sqlx::query_scalar("SELECT backups_closed FROM users WHERE id = ?")
-        .bind(id)
-        .fetch_optional(&mut **tx)
-        .await?;
+    let closed: Option<i64> =
+        sqlx::query_scalar("SELECT backups_closed FROM users WHERE id = ? AND deleted_ms IS NULL")
+            .bind(id)
+            .fetch_optional(&mut **tx)
+            .await?;
     if closed.ok_or(UserError::NotFound)? >= i64::from(batch.version) {
         return Err(UserError::BackupClosed);
     }

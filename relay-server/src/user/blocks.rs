@@ -12,10 +12,11 @@ pub(super) async fn put(
     block: &Block,
 ) -> Result<(), UserError> {
     let id = user.as_bytes().as_slice();
-    let exists: Option<i64> = sqlx::query_scalar("SELECT 1 FROM users WHERE id = ?")
-        .bind(id)
-        .fetch_optional(&mut **tx)
-        .await?;
+    let exists: Option<i64> =
+        sqlx::query_scalar("SELECT 1 FROM users WHERE id = ? AND deleted_ms IS NULL")
+            .bind(id)
+            .fetch_optional(&mut **tx)
+            .await?;
     exists.ok_or(UserError::NotFound)?;
     let known: Option<i64> =
         sqlx::query_scalar("SELECT 1 FROM blocks WHERE user_id = ? AND tag = ?")

@@ -43,6 +43,7 @@ pub(super) async fn all(users: Arc<dyn Users>) {
     a_subject_has_one_account(&users).await;
     blocks::the_later_decision_counts(&*users).await;
     blocks::so_many_are_kept_and_what_was_lifted_makes_room(&*users).await;
+    an_account_is_deleted_whole_and_for_ever(&users).await;
 }
 
 async fn names_and_ids_are_unique(users: &dyn Users) {
@@ -664,6 +665,101 @@ async fn a_subject_has_one_account(users: &Arc<dyn Users>) {
     let other = users.create(&user.username, &list, &by(2)).await;
     assert_eq!(other, Err(UserError::NameTaken));
     assert_eq!(users.by_subject(&[2; 32]).await, Ok(None));
+}
+
+async fn an_account_is_deleted_whole_and_for_ever(users: &Arc<dyn Users>) {
+    let person = Person::new(50);
+    let user = person.user;
+    assert_eq!(users.delete(user, NOW).await, Err(UserError::NotFound));
+    assert_eq!(users.deleted(user).await, Ok(None));
+    let (first, with) = (
+        person.list(None, &[1]),
+        Credentials {
+            vault: Some(vec![1; 100].into()),
+            password: Some(PasswordRecord {
+                seed: "seed".to_owned(),
+                record: vec![2; 192].into(),
+            }),
+            admission: Admission::Subject([50; 32]),
+            ..Credentials::NONE
+        },
+    );
+    users.create("fifty", &first, &with).await.expect("created");
+    let second = person.list(Some(&first), &[1, 2]);
+    let stored = users.put_list(&second, &Credentials::NONE).await;
+    stored.expect("stored");
+    put(&**users, &person, 1, &standing(LATER)).await;
+    put(&**users, &person, 1, &one_time(PrekeyKind::OneTime, 1..=9)).await;
+    users.put_push(user, &push(1, "t")).await.expect("stored");
+    let batch = batch(1, 1, 1, [0; 32], "keys");
+    users.put_batch(user, &batch).await.expect("stored");
+    // In the caches.
+    assert_eq!(newest(&**users, &person).await, 2);
+    assert_eq!(expiry(&**users, &person, 1).await, Some(LATER));
+    assert_eq!(users.deleted(user).await, Ok(None));
+
+    // While others write.
+    let third = person.list(Some(&second), &[1, 3]);
+    let writers = [0, 1, 2, 3].map(|n| {
+        let (users, list) = (users.clone(), third.clone());
+        tokio::spawn(async move {
+            match n {
+                0 => users.put_list(&list, &Credentials::NONE).await,
+                1 => users.claim(user, device_id(1), NOW).await.map(drop),
+                _ => users.delete(user, NOW + n).await,
+            }
+        })
+    });
+    for writer in writers {
+        let written = writer.await.expect("ran");
+        assert!(
+            matches!(written, Ok(()) | Err(UserError::NotFound)),
+            "{written:?}"
+        );
+    }
+    let left = users.deleted(user).await.expect("read").expect("deleted");
+    assert!((2..=3).contains(&left));
+    assert_eq!(users.newest_list(user).await, Ok(None));
+    assert_eq!(users.by_id(user).await, Ok(None));
+    assert_eq!(users.by_name("fifty").await, Ok(None));
+    assert_eq!(users.by_subject(&[50; 32]).await, Ok(None));
+    assert_eq!(users.password("fifty").await, Ok(None));
+    assert_eq!(users.vault(user).await, Ok(None));
+    assert_eq!(users.backup_heads(user, 1).await, Ok(vec![]));
+    let chain = (1, device_id(1));
+    assert_eq!(users.batches(user, chain, 9, 9).await, Ok(vec![]));
+    assert_eq!(expiry(&**users, &person, 1).await, None);
+    assert_eq!(claim(&**users, &person).await, None);
+    assert_eq!(count(&**users, &person).await.one_time, 0);
+    assert_eq!(users.push_targets(user).await, Ok(vec![]));
+    // By these others check what was written.
+    let lists = users.lists(user, 1, 9).await.expect("read");
+    assert_eq!(lists.len(), usize::try_from(left).expect("small"));
+    assert_eq!(lists[..2], [first.signed.clone(), second.signed.clone()]);
+    // Nothing comes back, and nobody else gets the name.
+    let gone = Err(UserError::NotFound);
+    let fourth = person.list(Some(&third), &[1]);
+    for list in [&second, &third, &fourth] {
+        assert_eq!(users.put_list(list, &Credentials::NONE).await, gone);
+    }
+    let keys = standing(LATER);
+    let prekeys = users.put_prekeys(user, device_id(1), &keys, false);
+    assert_eq!(prekeys.await, gone);
+    assert_eq!(users.put_push(user, &push(1, "t")).await, gone);
+    assert_eq!(users.put_batch(user, &batch).await, gone);
+    let again = users.create("fifty-x", &first, &Credentials::NONE).await;
+    assert_eq!(again, Err(UserError::UserExists));
+    let other = Person::new(51).list(None, &[1]);
+    let named = users.create("fifty", &other, &Credentials::NONE).await;
+    assert_eq!(named, Err(UserError::NameTaken));
+    // Who came by the app may come again, as somebody else.
+    let by_app = Credentials {
+        admission: Admission::Subject([50; 32]),
+        ..Credentials::NONE
+    };
+    let anew = users.create("fifty-one", &other, &by_app).await;
+    assert_eq!(anew, Ok(()));
+    assert_eq!(users.delete(user, NOW).await, Ok(()));
 }
 
 fn push(device: u8, token: &str) -> PushTarget {

@@ -110,6 +110,16 @@ impl Person {
         list::parse(&sign(&lsk, SignedType::DeviceList, &body), verify).expect("a list that holds")
     }
 
+    /// UIK.
+    pub(crate) fn identity_key(&self) -> SigningKey {
+        self.key(1)
+    }
+
+    /// LSK.
+    pub(crate) fn list_key(&self) -> SigningKey {
+        self.key(2)
+    }
+
     /// The signing key of the device with this number.
     pub(crate) fn device_key(&self, device: u8) -> SigningKey {
         self.key(100 + device)

@@ -7,6 +7,7 @@ mod cache;
 #[cfg(test)]
 mod conformance;
 mod credentials;
+mod deletion;
 #[cfg(test)]
 pub(crate) mod fixtures;
 #[cfg(feature = "cluster")]
@@ -269,6 +270,11 @@ pub trait Users: Send + Sync + 'static {
         list: &DeviceList,
         with: &Credentials,
     ) -> Result<(), UserError>;
+    /// Ends an account: everything of the user is forgotten but id and name, which nobody else gets, and the lists, by which others
+    /// check what was written. All or nothing; once done, it is done.
+    async fn delete(&self, user: UserId, now_ms: u64) -> Result<(), UserError>;
+    /// The newest version of the lists that a deleted user has left; `None` for any other.
+    async fn deleted(&self, user: UserId) -> Result<Option<u32>, UserError>;
     /// Keeps an invite, and forgets those that are used up or have ended by now.
     async fn put_invite(&self, invite: &Invite, now_ms: u64) -> Result<(), UserError>;
     /// Forgets an invite. Whether there was one that could still be used.
@@ -284,7 +290,7 @@ pub trait Users: Send + Sync + 'static {
         &self,
         user: UserId,
     ) -> Result<Option<std::sync::Arc<DeviceList>>, UserError>;
-    /// Versions from `from` on, ascending, at most `limit`.
+    /// Versions from `from` on, ascending, at most `limit`; of a deleted user as well.
     async fn lists(
         &self,
         user: UserId,

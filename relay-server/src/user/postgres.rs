@@ -13,6 +13,7 @@ mod backups;
 mod blocks;
 mod cached;
 mod credentials;
+mod deletion;
 mod listener;
 mod lists;
 mod prekeys;
@@ -216,6 +217,18 @@ impl Users for PostgresUsers {
             .await
     }
 
+    async fn delete(&self, user: UserId, now_ms: u64) -> Result<(), UserError> {
+        let pool = &self.inner.pool;
+        self.within(retrying(|| deletion::delete(pool, user, now_ms)))
+            .await?;
+        self.inner.cached.forget(user);
+        Ok(())
+    }
+
+    async fn deleted(&self, user: UserId) -> Result<Option<u32>, UserError> {
+        self.within(deletion::deleted(&self.inner.pool, user)).await
+    }
+
     async fn put_invite(&self, invite: &Invite, now_ms: u64) -> Result<(), UserError> {
         self.within(admission::put_invite(&self.inner.pool, invite, now_ms))
             .await
@@ -236,17 +249,21 @@ impl Users for PostgresUsers {
         if username.contains('\0') {
             return Ok(None);
         }
-        let row = sqlx::query("SELECT user_id, username FROM users WHERE username = $1")
-            .bind(username)
-            .fetch_optional(&self.inner.pool);
+        let row = sqlx::query(
+            "SELECT user_id, username FROM users WHERE username = $1 AND deleted_ms IS NULL",
+        )
+        .bind(username)
+        .fetch_optional(&self.inner.pool);
         self.within(async { row.await?.map(user).transpose() })
             .await
     }
 
     async fn by_id(&self, id: UserId) -> Result<Option<http::User>, UserError> {
-        let row = sqlx::query("SELECT user_id, username FROM users WHERE user_id = $1")
-            .bind(id.as_bytes().as_slice())
-            .fetch_optional(&self.inner.pool);
+        let row = sqlx::query(
+            "SELECT user_id, username FROM users WHERE user_id = $1 AND deleted_ms IS NULL",
+        )
+        .bind(id.as_bytes().as_slice())
+        .fetch_optional(&self.inner.pool);
         self.within(async { row.await?.map(user).transpose() })
             .await
     }

@@ -21,8 +21,8 @@ use sqlx::{
 
 use super::{
     Batch, Block, BlockTag, ChainHead, Credentials, Invite, PasswordRecord, Prekey, PushTarget,
-    UserError, Users, admission, backups, blocks, cache::Cache, credentials, prekeys, push, rows,
-    verify::verify,
+    UserError, Users, admission, backups, blocks, cache::Cache, credentials, deletion, prekeys,
+    push, rows, verify::verify,
 };
 
 /// Users whose list is kept in memory, about 4 KiB each.
@@ -194,6 +194,30 @@ impl Users for SqliteUsers {
             .await
     }
 
+    async fn delete(&self, user: UserId, now_ms: u64) -> Result<(), UserError> {
+        self.write(async move |inner| {
+            let mut tx = inner.begin().await?;
+            let devices = sqlx::query("SELECT device_id FROM devices WHERE user_id = ?")
+                .bind(user.as_bytes().as_slice())
+                .fetch_all(&mut *tx)
+                .await?;
+            let devices: Vec<_> = devices.iter().map(device_id).collect::<Result<_, _>>()?;
+            deletion::delete(&mut tx, user, now_ms).await?;
+            tx.commit().await?;
+            inner.lists.forget([user]);
+            inner.blocks.forget([user]);
+            inner
+                .expiries
+                .forget(devices.into_iter().map(|device| (user, device)));
+            Ok(())
+        })
+        .await
+    }
+
+    async fn deleted(&self, user: UserId) -> Result<Option<u32>, UserError> {
+        deletion::deleted(&self.inner.readers, user).await
+    }
+
     async fn put_invite(&self, invite: &Invite, now_ms: u64) -> Result<(), UserError> {
         let invite = invite.clone();
         self.write(async move |inner| {
@@ -220,7 +244,7 @@ impl Users for SqliteUsers {
     }
 
     async fn by_name(&self, username: &str) -> Result<Option<http::User>, UserError> {
-        sqlx::query("SELECT id, username FROM users WHERE username = ?")
+        sqlx::query("SELECT id, username FROM users WHERE username = ? AND deleted_ms IS NULL")
             .bind(username)
             .fetch_optional(&self.inner.readers)
             .await?
@@ -229,7 +253,7 @@ impl Users for SqliteUsers {
     }
 
     async fn by_id(&self, id: UserId) -> Result<Option<http::User>, UserError> {
-        sqlx::query("SELECT id, username FROM users WHERE id = ?")
+        sqlx::query("SELECT id, username FROM users WHERE id = ? AND deleted_ms IS NULL")
             .bind(id.as_bytes().as_slice())
             .fetch_optional(&self.inner.readers)
             .await?
@@ -264,7 +288,8 @@ impl Users for SqliteUsers {
         limit: usize,
     ) -> Result<Vec<pb::Signed>, UserError> {
         sqlx::query(
-            "SELECT signed FROM device_lists WHERE user_id = ? AND version >= ? ORDER BY version LIMIT ?",
+            "SELECT signed FROM (SELECT * FROM device_lists UNION ALL SELECT * FROM deleted_lists) \
+             WHERE user_id = ? AND version >= ? ORDER BY version LIMIT ?",
         )
         .bind(user.as_bytes().as_slice())
         .bind(from)

@@ -12,6 +12,8 @@ use super::{UserError, rows, sqlite};
 pub(crate) struct WholeUser {
     pub(crate) id: UserId,
     pub(crate) username: String,
+    /// When the account was deleted.
+    pub(crate) deleted_ms: Option<i64>,
     /// Version and signed list, ascending.
     pub(crate) lists: Vec<(i64, Vec<u8>)>,
     /// Id and signing key, by id.
@@ -74,12 +76,14 @@ impl WholeUsers {
     /// All of one of them.
     pub(crate) async fn get(&mut self, id: UserId) -> Result<WholeUser, UserError> {
         let key = id.as_bytes().as_slice();
-        let username = sqlx::query_scalar("SELECT username FROM users WHERE id = ?")
-            .bind(key)
-            .fetch_one(&mut self.0)
-            .await?;
+        let (username, deleted_ms, backups_closed) =
+            sqlx::query_as("SELECT username, deleted_ms, backups_closed FROM users WHERE id = ?")
+                .bind(key)
+                .fetch_one(&mut self.0)
+                .await?;
         let lists = sqlx::query_as(
-            "SELECT version, signed FROM device_lists WHERE user_id = ? ORDER BY version",
+            "SELECT version, signed FROM (SELECT * FROM device_lists UNION ALL SELECT * FROM deleted_lists) \
+             WHERE user_id = ? ORDER BY version",
         )
         .bind(key)
         .fetch_all(&mut self.0)
@@ -114,10 +118,6 @@ impl WholeUsers {
             .bind(key)
             .fetch_optional(&mut self.0)
             .await?;
-        let backups_closed = sqlx::query_scalar("SELECT backups_closed FROM users WHERE id = ?")
-            .bind(key)
-            .fetch_one(&mut self.0)
-            .await?;
         let batches = sqlx::query_as(
             "SELECT version, device_id, number, batch FROM key_backups WHERE user_id = ? \
              ORDER BY version, device_id, number",
@@ -143,6 +143,7 @@ impl WholeUsers {
         Ok(WholeUser {
             id,
             username,
+            deleted_ms,
             lists,
             devices,
             push,

@@ -44,9 +44,9 @@ pub enum VaultSecret {
 
 /// This device, the account, and its newest list.
 pub(super) struct Here {
-    user: UserId,
+    pub(super) user: UserId,
     username: String,
-    device: DeviceId,
+    pub(super) device: DeviceId,
     pub(super) list: DeviceList,
 }
 
@@ -97,7 +97,11 @@ impl Here {
         }
     }
 
-    async fn open_vault(&self, core: &Arc<Core>, secret: &VaultSecret) -> Result<OpenVault, Error> {
+    pub(super) async fn open_vault(
+        &self,
+        core: &Arc<Core>,
+        secret: &VaultSecret,
+    ) -> Result<OpenVault, Error> {
         if self.list.vault_version == 0 {
             return Err(Error::new(Code::NoVault, "the account has none"));
         }

@@ -33,6 +33,7 @@ async fn serves(person: &Arc<Person>, held: u32, said: u32) -> String {
         Json(Lists {
             lists,
             newest: said,
+            deleted: false,
         })
     };
     let challenge = Json(Challenge {

@@ -55,7 +55,14 @@ async fn accounts_lists_and_prekeys_of_a_real_relay() {
         (Some(2), vec![]),
     ] {
         let fetched = bob.lists(person.user, from).await.expect("lists");
-        assert_eq!(fetched, FetchedLists { lists, newest: 1 });
+        assert_eq!(
+            fetched,
+            FetchedLists {
+                lists,
+                newest: 1,
+                deleted: false
+            }
+        );
     }
 
     let list = lists::parse(&person.list).expect("list");

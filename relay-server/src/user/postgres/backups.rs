@@ -17,7 +17,7 @@ pub(super) async fn put(pool: &PgPool, user: UserId, batch: &Batch) -> Result<()
     let mut tx = pool.begin().await?;
     // One writer of a user's chains at a time, and none while a list closes them.
     let closed: Option<i64> =
-        sqlx::query_scalar("SELECT backups_closed FROM users WHERE user_id = $1 FOR NO KEY UPDATE")
+        sqlx::query_scalar("SELECT backups_closed FROM users WHERE user_id = $1 AND deleted_ms IS NULL FOR NO KEY UPDATE")
             .bind(id)
             .fetch_optional(&mut *tx)
             .await?;

@@ -11,7 +11,7 @@ pub(super) async fn put(pool: &PgPool, user: UserId, block: &Block) -> Result<()
     let id = user.as_bytes().as_slice();
     let mut tx = pool.begin().await?;
     // One writer at a time: of two that see the last room one would be too many.
-    sqlx::query("SELECT 1 FROM users WHERE user_id = $1 FOR NO KEY UPDATE")
+    sqlx::query("SELECT 1 FROM users WHERE user_id = $1 AND deleted_ms IS NULL FOR NO KEY UPDATE")
         .bind(id)
         .fetch_optional(&mut *tx)
         .await?

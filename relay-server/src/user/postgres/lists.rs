@@ -112,7 +112,8 @@ pub(super) async fn from(
     limit: usize,
 ) -> Result<Vec<pb::Signed>, UserError> {
     sqlx::query(
-        "SELECT signed FROM device_lists WHERE user_id = $1 AND version >= $2 ORDER BY version LIMIT $3",
+        "SELECT signed FROM (SELECT * FROM device_lists UNION ALL SELECT * FROM deleted_lists) AS lists \
+         WHERE user_id = $1 AND version >= $2 ORDER BY version LIMIT $3",
     )
     .bind(user.as_bytes().as_slice())
     .bind(i64::from(from))

@@ -41,12 +41,15 @@ impl Importer {
     /// All of one user, who is here.
     pub(crate) async fn get(&mut self, id: UserId) -> Result<WholeUser, UserError> {
         let key = id.as_bytes().as_slice();
-        let username = sqlx::query_scalar("SELECT username FROM users WHERE user_id = $1")
-            .bind(key)
-            .fetch_one(&mut self.0)
-            .await?;
+        let (username, deleted_ms, backups_closed) = sqlx::query_as(
+            "SELECT username, deleted_ms, backups_closed FROM users WHERE user_id = $1",
+        )
+        .bind(key)
+        .fetch_one(&mut self.0)
+        .await?;
         let lists = sqlx::query_as(
-            "SELECT version, signed FROM device_lists WHERE user_id = $1 ORDER BY version",
+            "SELECT version, signed FROM (SELECT * FROM device_lists UNION ALL SELECT * FROM deleted_lists) AS lists \
+             WHERE user_id = $1 ORDER BY version",
         )
         .bind(key)
         .fetch_all(&mut self.0)
@@ -81,11 +84,6 @@ impl Importer {
             .bind(key)
             .fetch_optional(&mut self.0)
             .await?;
-        let backups_closed =
-            sqlx::query_scalar("SELECT backups_closed FROM users WHERE user_id = $1")
-                .bind(key)
-                .fetch_one(&mut self.0)
-                .await?;
         let batches = sqlx::query_as(
             "SELECT version, device_id, number, batch FROM key_backups WHERE user_id = $1 \
              ORDER BY version, device_id, number",
@@ -111,6 +109,7 @@ impl Importer {
         Ok(WholeUser {
             id,
             username,
+            deleted_ms,
             lists,
             devices,
             push,
@@ -131,14 +130,21 @@ impl Importer {
     pub(crate) async fn put(&mut self, user: &WholeUser) -> Result<(), UserError> {
         let id = user.id.as_bytes().as_slice();
         let mut tx = self.0.begin().await?;
-        sqlx::query("INSERT INTO users (user_id, username, backups_closed) VALUES ($1, $2, $3)")
-            .bind(id)
-            .bind(&user.username)
-            .bind(user.backups_closed)
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query(
+            "INSERT INTO users (user_id, username, backups_closed, deleted_ms) VALUES ($1, $2, $3, $4)",
+        )
+        .bind(id)
+        .bind(&user.username)
+        .bind(user.backups_closed)
+        .bind(user.deleted_ms)
+        .execute(&mut *tx)
+        .await?;
+        let insert = match user.deleted_ms {
+            None => "INSERT INTO device_lists (user_id, version, signed) VALUES ($1, $2, $3)",
+            Some(_) => "INSERT INTO deleted_lists (user_id, version, signed) VALUES ($1, $2, $3)",
+        };
         for (version, signed) in &user.lists {
-            sqlx::query("INSERT INTO device_lists (user_id, version, signed) VALUES ($1, $2, $3)")
+            sqlx::query(insert)
                 .bind(id)
                 .bind(version)
                 .bind(signed)

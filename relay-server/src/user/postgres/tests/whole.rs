@@ -6,7 +6,7 @@ use crate::user::{
 };
 
 #[tokio::test]
-async fn who_came_by_an_app_and_invites_move_along() {
+async fn who_came_by_an_app_who_is_gone_and_invites_move_along() {
     let Some(database) = Database::migrated().await else {
         return;
     };
@@ -20,6 +20,11 @@ async fn who_came_by_an_app_and_invites_move_along() {
     };
     let list = person.list(None, &[1]);
     source.create("one", &list, &with).await.expect("created");
+    let gone = fixtures::Person::new(2);
+    let first = gone.list(None, &[1]);
+    let created = source.create("two", &first, &Credentials::NONE).await;
+    created.expect("created");
+    source.delete(gone.user, 1_000).await.expect("deleted");
     let invite = Invite {
         hash: [8; 32],
         uses: 1,
@@ -37,9 +42,11 @@ async fn who_came_by_an_app_and_invites_move_along() {
 
     let mut source = WholeUsers::open(&file).await.expect("opened");
     let mut target = Importer::connect(&database.url()).await.expect("connected");
-    let user = source.get(person.user).await.expect("read");
-    target.put(&user).await.expect("moved");
-    assert!(target.get(person.user).await.expect("read") == user);
+    for id in [person.user, gone.user] {
+        let user = source.get(id).await.expect("read");
+        target.put(&user).await.expect("moved");
+        assert!(target.get(id).await.expect("read") == user);
+    }
     let invites = source.invites().await.expect("read");
     for _ in 0..2 {
         target.put_invite(&invites[0]).await.expect("moved");
@@ -53,6 +60,11 @@ async fn who_came_by_an_app_and_invites_move_along() {
     assert_eq!(found.map(|user| user.user), Some(person.user));
     let blocked = node.blocked(person.user).await.expect("read");
     assert_eq!(*blocked, [[9; 8]]);
+    assert_eq!(node.deleted(gone.user).await, Ok(Some(1)));
+    assert_eq!(node.newest_list(gone.user).await, Ok(None));
+    assert_eq!(node.by_name("two").await, Ok(None));
+    let lists = node.lists(gone.user, 1, 9).await;
+    assert_eq!(lists, Ok(vec![first.signed]));
     assert_eq!(node.remove_invite(&[8; 32], 1_000).await, Ok(true));
     node.close().await;
     database.remove().await;
