@@ -5,9 +5,9 @@
 
 use sordino_protocol::{Code, UserId, hash, limits};
 
-use super::changes::{forget, refreshed};
 use super::send::{Held, encrypt_waiting, hold};
 use super::timeline::{Position, Reached, show};
+use super::written::{forget, refreshed};
 use super::{Happening, Machine, registered};
 use crate::error::Error;
 use crate::store::{Durability, ItemKind, UNPLACED};

@@ -35,6 +35,7 @@ mod tests;
 mod timeline;
 mod trust_news;
 mod view;
+mod written;
 
 use sordino_protocol::{Code, ConversationId, UserId, hash};
 

@@ -5,12 +5,12 @@ use std::time::Duration;
 use prost::Message;
 use sordino_protocol::{ClientMessageId, Code, ConversationId, Retry, UserId, hash, limits, pb};
 
-use super::changes::forget;
 use super::deletion::deleted;
 use super::lists::{Lists, take};
 use super::notes::Notes;
 use super::send::{Held, changed, content, encrypt_waiting, hold};
 use super::timeline::{Position, Reached, show};
+use super::written::forget;
 use super::{Happening, Machine, registered};
 use crate::error::Error;
 use crate::store::{

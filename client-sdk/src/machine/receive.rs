@@ -9,7 +9,6 @@ use sordino_crypto::{
 use sordino_protocol::{Class, Code, ConversationId, Header, UserId, hash, pb};
 
 use super::causes::bad_word;
-use super::changes::{self, Written};
 use super::notes::Notes;
 use super::own_devices::{ask_for_keys, heard};
 use super::own_rows::own_row;
@@ -17,6 +16,7 @@ use super::receipts;
 use super::send::wants_attention;
 use super::timeline::{add, blank};
 use super::view::StoreView;
+use super::written::{Written, written};
 use super::{Happening, Machine, registered};
 use crate::error::Error;
 use crate::store::{Durability, ItemKind, Row, RowKind, StoredAccount, StoredItem, Tx};
@@ -314,7 +314,7 @@ impl Receiver<'_> {
         let mine = header.sender == self.me.user;
         // Who is blocked may still take back what they wrote.
         if header.class == Class::Erase || !self.hides(tx, Some(header.sender))? {
-            let written = Written {
+            let from = Written {
                 conversation: self.conversation,
                 seq,
                 header,
@@ -323,7 +323,7 @@ impl Receiver<'_> {
                 removed_sender: found.removed_sender,
                 mine,
             };
-            let shown = changes::written(tx, &written)?;
+            let shown = written(tx, &from)?;
             // Written on another device of this user: nobody is to be told of it.
             let told = match mine {
                 true => Happening::Added,

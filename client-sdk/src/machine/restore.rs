@@ -11,7 +11,7 @@ use sordino_protocol::{
     http::HistoryRow,
 };
 
-use super::changes::{self, Written};
+use super::written::{Written, written};
 use super::{Happening, Machine, registered};
 use crate::error::Error;
 use crate::store::{ChainToRead, Durability, Passes, RestoreProgress, RowKind, StoredAccount, Tx};
@@ -308,7 +308,7 @@ fn open_row(
         return Ok(Opened::Nothing);
     };
     tx.row_restored(conversation, seq, &entry.content_key)?;
-    let written = Written {
+    let from = Written {
         conversation,
         seq,
         header: &parsed,
@@ -317,7 +317,7 @@ fn open_row(
         removed_sender: false,
         mine: parsed.sender == me.user,
     };
-    let shown = changes::written(tx, &written)?;
+    let shown = written(tx, &from)?;
     if shown.added.is_some() {
         tx.count_restored()?;
     }

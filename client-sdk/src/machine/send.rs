@@ -3,13 +3,14 @@
 use prost::Message;
 use sordino_protocol::{Class, ClientMessageId, Code, ConversationId, UserId, hash, pb};
 
-use super::changes::{self, check_text, refreshed, to_pb};
+use super::changes::{self, check_text};
 use super::deletion::must_be_there;
 use super::encrypt::{Need, ready, renewals_due};
 use super::greetings::{greeting, to_greet};
 use super::notes::Notes;
 use super::sessions::put_control;
 use super::timeline::{Reached, TimelineItem, show};
+use super::written::{refreshed, to_pb};
 use super::{Happening, Machine, registered};
 use crate::error::Error;
 use crate::store::{

@@ -3,7 +3,7 @@
 use sordino_protocol::{ClientMessageId, Code, ConversationId, DeviceId, UserId};
 
 use super::Machine;
-use super::changes::reactions;
+use super::written::reactions;
 use crate::error::Error;
 use crate::store::{Conversation, ItemKind, MessageRef, Progress, StoredItem, Tx, UNPLACED};
 

@@ -5,6 +5,7 @@ mod backup;
 mod changes;
 mod contacts;
 mod conversations;
+mod expiry;
 mod key;
 mod links;
 mod lists;
