@@ -120,3 +120,23 @@ async fn what_does_not_last_goes_by_itself_also_while_the_app_is_closed() {
     let wrong = alice.with(&bob).set_timer(Some(Duration::ZERO)).await;
     assert_eq!(wrong.unwrap_err().code(), Code::BadTimer);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_while_nothing_happens_goes_all_the_same() {
+    let relay = TestRelay::start().await.expect("relay");
+    let mut alice = Person::online(&relay.url(), "alice").await;
+    let bob = Person::online(&relay.url(), "bob").await;
+    let mut heard = bob.client.events();
+    let lasts = Some(Duration::from_secs(3));
+    alice.with(&bob).set_timer(lasts).await.expect("set");
+    alice.with(&bob).send("gone soon").await.expect("sent");
+    received(&mut heard).await;
+    let mut shown = Reading::new(alice.with(&bob).timeline());
+    let runs = |items: &[TimelineItem]| newest(items).is_some_and(|m| m.expires_ms.is_some());
+    shown.until(runs).await;
+    // Opened again, without a connection.
+    alice.reopen(&relay.url()).await;
+    let mut shown = Reading::new(alice.with(&bob).timeline());
+    shown.until(|items| newest(items).is_some()).await;
+    shown.until(|items| newest(items).is_none()).await;
+}

@@ -219,8 +219,10 @@ pub(crate) async fn refresh(core: Arc<Core>, mut wish: watch::Receiver<Wish>) {
 
 /// Takes messages away whose time is over.
 pub(crate) async fn expire(core: Arc<Core>, mut wish: watch::Receiver<Wish>) {
-    let mut next = None;
     loop {
+        let expired = core.shared.change(|machine| machine.expire(now_ms()));
+        // A store that is closed for a while is looked at when it is back.
+        let next = expired.await.unwrap_or_default();
         // A clock that is put back or forward is looked at again after an hour at most.
         let wait = next.map_or(LONG_WAIT, |at: u64| {
             LONG_WAIT.min(Duration::from_millis(at.saturating_sub(now_ms())))
@@ -230,9 +232,6 @@ pub(crate) async fn expire(core: Arc<Core>, mut wish: watch::Receiver<Wish>) {
             () = tokio::time::sleep(wait) => {}
             () = ended(&mut wish) => return,
         }
-        let expired = core.shared.change(|machine| machine.expire(now_ms()));
-        // A store that is closed for a while is looked at when it is back.
-        next = expired.await.unwrap_or_default();
     }
 }
 

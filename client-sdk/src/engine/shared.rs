@@ -99,6 +99,7 @@ impl Shared {
     pub(crate) fn reopen(&self, machine: Machine) {
         *self.noted() = machine.account();
         *self.lock() = Some(machine);
+        self.views.timers.notify_one();
     }
 
     /// Whether the store is open.

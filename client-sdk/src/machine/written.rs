@@ -166,9 +166,7 @@ fn erased(
     seq: u64,
     by: UserId,
 ) -> Result<Vec<TimelineItem>, Error> {
-    if let Some(item) = tx.written_at(conversation, seq)?
-        && item.author == Some(by)
-    {
+    if let Some(item) = tx.written_at(conversation, seq, by)? {
         tx.forget_key(conversation, seq)?;
         forget(tx, &item)?;
         tx.blank_item(item.item)?;

@@ -1,7 +1,7 @@
 //! What is said of messages: edits, reactions, erasures.
 
 use rusqlite::{Row, params};
-use sordino_protocol::{ClientMessageId, Code, ConversationId};
+use sordino_protocol::{ClientMessageId, Code, ConversationId, UserId};
 
 use super::sql::N;
 use super::timeline::{COLUMNS, ItemKind, MessageRef, Progress, StoredItem, reference, stored};
@@ -371,17 +371,19 @@ impl Tx<'_> {
         .ok_or_else(|| Error::new(Code::UnknownMessage, ""))
     }
 
-    /// What a person wrote at `seq`, readable or not.
+    /// What a person wrote in the row `seq`, readable or not. What was given up may stand there, too, without a row.
     pub fn written_at(
         &self,
         conversation: ConversationId,
         seq: u64,
+        by: UserId,
     ) -> Result<Option<StoredItem>, Error> {
         self.one(
             &format!(
-                "SELECT {COLUMNS} FROM timeline WHERE conversation = ?1 AND place = ?2 AND kind IN (1, 2, 6)"
+                "SELECT {COLUMNS} FROM timeline
+                 WHERE conversation = ?1 AND place = ?2 AND author = ?3 AND kind IN (1, 2, 6) AND state <> 3"
             ),
-            params![conversation.as_bytes(), N(seq)],
+            params![conversation.as_bytes(), N(seq), by.as_bytes()],
             stored,
         )
     }
