@@ -10,11 +10,11 @@
 
 mod support;
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sordino::{Code, Draft, Event, Message, TimelineItem};
 use sordino_testing::TestRelay;
-use support::{Person, Reading, received, within};
+use support::{Person, Reading, received, until, within};
 
 fn newest(items: &[TimelineItem]) -> Option<&Message> {
     items.iter().rev().find_map(TimelineItem::message)
@@ -112,8 +112,16 @@ async fn what_does_not_last_goes_by_itself_also_while_the_app_is_closed() {
     let id = alice.with(&bob).send("once more").await.expect("sent");
     assert_eq!(received(&mut heard).await.id, id);
     bob.with(&alice).mark_read(id).await.expect("read");
+    at_bob
+        .until(|items| newest(items).is_some_and(|m| m.expires_ms.is_some()))
+        .await;
+    let ends = newest(&at_bob.items).and_then(|m| m.expires_ms);
     bob.client.suspend().await.expect("suspended");
-    tokio::time::sleep(2 * second).await;
+    until(async || {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        ends.is_some_and(|ends| u128::from(ends) <= now.expect("a clock").as_millis())
+    })
+    .await;
     bob.client.resume().await.expect("resumed");
     let shown = bob.with(&alice).history(None, 10).await.expect("read");
     assert!(is_gone(&shown), "{shown:?}");

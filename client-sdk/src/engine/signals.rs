@@ -12,9 +12,8 @@ use super::{
     session::Session,
 };
 use crate::{
-    machine::{Happening, Said},
+    machine::{Content, Happening, Said},
     net::socket::End,
-    types::TimelineItem,
 };
 
 /// Places in the queue of the socket that are left to everything else.
@@ -127,9 +126,10 @@ pub(super) fn written(core: &Core, happenings: &[Happening]) {
     let now = core.moment();
     for happening in happenings {
         if let Happening::Received(item) = happening
-            && let TimelineItem::Message(message) = item.clone().into()
+            && let Content::Message {
+                author, sent_ms, ..
+            } = item.content
         {
-            let (author, sent_ms) = (message.author, message.sent_ms);
             core.life().has_written(author, sent_ms, now);
         }
     }

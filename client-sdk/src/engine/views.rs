@@ -12,7 +12,7 @@ use crate::{
     error::Error,
     events::{ConnectionState, Event, Events, Teller, event},
     live::{LiveList, Source},
-    machine::{Happening, Machine, Position},
+    machine::{Content, Happening, Machine, Position},
     types::{ConversationRow, TimelineItem},
 };
 
@@ -193,6 +193,8 @@ impl Views {
         }
         if !happenings.is_empty() {
             self.stale.notify_one();
+        }
+        if happenings.iter().any(may_end_sooner) {
             self.timers.notify_one();
         }
     }
@@ -210,6 +212,22 @@ impl Views {
         self.timelines
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the time of a message may have begun: it does not last and has come on, or something was read.
+fn may_end_sooner(happening: &Happening) -> bool {
+    match happening {
+        Happening::Received(item)
+        | Happening::Added(item)
+        | Happening::Restored(item)
+        | Happening::Changed(item)
+        | Happening::Updated(item)
+        | Happening::Placed(item) => {
+            matches!(item.content, Content::Message { timer_s: 1.., .. })
+        }
+        Happening::ConversationChanged(_) => true,
+        _ => false,
     }
 }
 

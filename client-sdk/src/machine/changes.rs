@@ -11,9 +11,10 @@ use sordino_protocol::{
 use super::deletion::must_be_there;
 use super::outbox::give_up;
 use super::receive::Taken;
+use super::rollback::must_not_be_stopped;
 use super::send::encrypt_waiting;
 use super::written::{forget, is_reaction, reactions, refreshed, to_pb};
-use super::{Happening, Machine, registered};
+use super::{Happening, Machine, Position, registered};
 use crate::error::Error;
 use crate::store::{
     Change, ChangeKind, Conversation, Durability, ItemKind, MessageRef, Progress, StoredAccount,
@@ -108,7 +109,7 @@ impl Machine {
             if never_sent {
                 forget(tx, &item)?;
                 tx.delete_item(item.item)?;
-                gone = Some(Happening::Gone(held.id, position(&item)));
+                gone = Some(Happening::Gone(held.id, Position::of(&item)));
                 return Ok(name);
             }
             if let Some(entry) = entry.filter(|entry| !entry.given_up) {
@@ -136,9 +137,7 @@ impl Machine {
         let notes = &self.notes;
         let conversation = hash::conversation_id(me.user, peer);
         self.store.transaction(Durability::Synced, |tx| {
-            if tx.rollback_state()?.stopped {
-                return Err(Error::new(Code::TwoCopies, ""));
-            }
+            must_not_be_stopped(tx)?;
             let held = tx.conversation(conversation)?.ok_or_else(unknown)?;
             let of = work(tx, me, &held)?;
             encrypt_waiting(tx, notes, me, conversation, now_ms)?;
@@ -198,13 +197,6 @@ pub(super) fn check_text(text: &str) -> Result<(), Error> {
 
 fn unknown() -> Error {
     Error::new(Code::UnknownMessage, "")
-}
-
-fn position(item: &StoredItem) -> super::Position {
-    super::Position {
-        place: item.place,
-        item: item.item,
-    }
 }
 
 /// An own change, held until it can be encrypted.
@@ -307,26 +299,22 @@ pub(super) fn placed(
     taken: &mut Taken,
 ) -> Result<bool, Error> {
     let (conversation, of) = (change.conversation, change.of);
-    let mut keeps_key = !given_up;
-    match (change.kind, given_up) {
-        (ChangeKind::Erasure, _) => tx.delete_change(change.change)?,
-        (_, true) => tx.delete_change(change.change)?,
-        (ChangeKind::Edit | ChangeKind::Reaction, false) => {
-            tx.update_change(change.change, seq, Progress::Accepted)?;
-            if change.kind == ChangeKind::Reaction {
-                tx.forget_superseded(&change)?;
-            }
-            let target = tx.item_named(conversation, of)?;
-            let is_erased = target.is_some_and(|item| item.kind == ItemKind::Erased);
-            if is_erased {
-                // It was on its way when the message was erased.
-                tx.delete_change(change.change)?;
-                erase_later(tx, &change, &[seq])?;
-                keeps_key = false;
-                taken.answers = true;
-            }
+    let target = tx.item_named(conversation, of)?;
+    let is_erased = target.is_some_and(|item| item.kind == ItemKind::Erased);
+    if given_up || change.kind == ChangeKind::Erasure {
+        tx.delete_change(change.change)?;
+    } else if is_erased {
+        // It was on its way when the message was erased.
+        tx.delete_change(change.change)?;
+        erase_later(tx, &change, &[seq])?;
+        taken.answers = true;
+    } else {
+        tx.update_change(change.change, seq, Progress::Accepted)?;
+        if change.kind == ChangeKind::Reaction {
+            tx.forget_superseded(&change)?;
         }
     }
+    let keeps_key = !given_up && !is_erased;
     let updated = refreshed(tx, conversation, of)?;
     taken
         .happenings

@@ -5,6 +5,7 @@
 
 use sordino_protocol::{Code, UserId, hash, limits};
 
+use super::rollback::must_not_be_stopped;
 use super::send::{Held, encrypt_waiting, hold};
 use super::timeline::{Position, Reached, show};
 use super::written::{forget, refreshed};
@@ -33,9 +34,7 @@ impl Machine {
         let notes = &self.notes;
         let conversation = hash::conversation_id(me.user, peer);
         self.store.transaction(Durability::Synced, |tx| {
-            if tx.rollback_state()?.stopped {
-                return Err(Error::new(Code::TwoCopies, ""));
-            }
+            must_not_be_stopped(tx)?;
             tx.ensure_conversation(conversation, peer)?;
             if tx.timer(conversation)? == seconds {
                 return Ok(Vec::new());
@@ -75,11 +74,7 @@ impl Machine {
                     tx.forget_key(item.conversation, item.place)?;
                 }
                 tx.delete_item(item.item)?;
-                let at = Position {
-                    place: item.place,
-                    item: item.item,
-                };
-                gone.push(Happening::Gone(item.conversation, at));
+                gone.push(Happening::Gone(item.conversation, Position::of(&item)));
                 if let Some(name) = item.name() {
                     let quoting = refreshed(tx, item.conversation, name)?;
                     gone.extend(quoting.into_iter().map(Happening::Placed));

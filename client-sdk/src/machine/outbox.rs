@@ -8,6 +8,7 @@ use sordino_protocol::{ClientMessageId, Code, ConversationId, Retry, UserId, has
 use super::deletion::deleted;
 use super::lists::{Lists, take};
 use super::notes::Notes;
+use super::rollback::must_not_be_stopped;
 use super::send::{Held, changed, content, encrypt_waiting, hold};
 use super::timeline::{Position, Reached, show};
 use super::written::forget;
@@ -266,9 +267,7 @@ impl Machine {
         let me = registered(self.account.as_ref())?;
         let notes = &self.notes;
         self.store.transaction(Durability::Synced, |tx| {
-            if tx.rollback_state()?.stopped {
-                return Err(Error::new(Code::TwoCopies, ""));
-            }
+            must_not_be_stopped(tx)?;
             let item = tx.own_item(conversation, id)?;
             let item = item
                 .filter(|item| item.progress == Progress::Failed && item.kind == ItemKind::Message);
@@ -289,13 +288,7 @@ impl Machine {
             let reached = Reached::default();
             let new = tx.own_item(conversation, again)?;
             let new = new.map(|new| show(tx, new, reached)).transpose()?;
-            let gone = Happening::Gone(
-                conversation,
-                Position {
-                    place: item.place,
-                    item: item.item,
-                },
-            );
+            let gone = Happening::Gone(conversation, Position::of(&item));
             let added = new.map(Happening::Added);
             Ok((again, [gone].into_iter().chain(added).collect()))
         })

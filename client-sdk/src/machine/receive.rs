@@ -76,17 +76,19 @@ impl Machine {
         };
         let mut rows: Vec<&pb::Row> = rows.iter().collect();
         rows.sort_by_key(|row| row.seq);
-        let receiver = Receiver {
-            me,
-            notes: &self.notes,
-            conversation,
-            peer,
-            now_ms,
-            receipts: self.receipts,
-        };
-        let taken = self
-            .store
-            .transaction(Durability::Relaxed, |tx| receiver.take(tx, &rows, pass));
+        let (notes, receipts) = (&self.notes, self.receipts);
+        let taken = self.store.transaction(Durability::Relaxed, |tx| {
+            let receiver = Receiver {
+                me,
+                notes,
+                conversation,
+                peer,
+                blocked: tx.decision(peer)?.blocked.what,
+                now_ms,
+                receipts,
+            };
+            receiver.take(tx, &rows, pass)
+        });
         if taken.is_err() {
             self.notes.forget_lists();
         }
@@ -120,6 +122,7 @@ impl Machine {
                     notes,
                     conversation,
                     peer: held.peer,
+                    blocked: tx.decision(held.peer)?.blocked.what,
                     now_ms,
                     receipts,
                 };
@@ -146,6 +149,8 @@ pub(super) struct Receiver<'a> {
     pub(super) notes: &'a Notes,
     pub(super) conversation: ConversationId,
     pub(super) peer: UserId,
+    /// The other person is. What own devices decide of others comes in the conversation with oneself, and so never meanwhile.
+    pub(super) blocked: bool,
     pub(super) now_ms: u64,
     /// Read receipts count.
     pub(super) receipts: bool,
@@ -239,7 +244,7 @@ impl Receiver<'_> {
             }
             Outcome::Message(message) => {
                 stored.kind = RowKind::Message;
-                stored.content_key = self.kept_key(tx, header, message)?;
+                stored.content_key = self.kept_key(header, message);
                 if let Some(header) = header {
                     self.message(tx, row.seq, header, message, taken)?;
                 }
@@ -265,7 +270,7 @@ impl Receiver<'_> {
         let (mut kind, mut key) = (RowKind::Undecryptable, None);
         match &found.outcome {
             Outcome::Message(message) => {
-                (kind, key) = (RowKind::Message, self.kept_key(tx, header, message)?);
+                (kind, key) = (RowKind::Message, self.kept_key(header, message));
                 if let Some(header) = header {
                     self.message(tx, seq, header, message, taken)?;
                 }
@@ -283,23 +288,21 @@ impl Receiver<'_> {
     /// last, nor of what is not shown, for there it would be.
     fn kept_key<'a>(
         &self,
-        tx: &Tx<'_>,
         header: Option<&Header>,
         message: &'a Message,
-    ) -> Result<Option<&'a Secret<32>>, Error> {
+    ) -> Option<&'a Secret<32>> {
         let lasts = message.opened.content.timer_s == 0;
-        let of_people = header.filter(|header| header.class == Class::Message);
-        Ok(match of_people.filter(|_| lasts) {
-            Some(header) if !self.hides(tx, Some(header.sender))? => {
-                Some(&message.opened.content_key)
-            }
-            _ => None,
-        })
+        let is_kept = |header: &Header| {
+            header.class == Class::Message && lasts && !self.hides(Some(header.sender))
+        };
+        header
+            .is_some_and(is_kept)
+            .then_some(&message.opened.content_key)
     }
 
     /// Whether what this author wrote is not shown now, and never will be: the other person is blocked.
-    fn hides(&self, tx: &Tx<'_>, author: Option<UserId>) -> Result<bool, Error> {
-        Ok(author != Some(self.me.user) && tx.decision(self.peer)?.blocked.what)
+    fn hides(&self, author: Option<UserId>) -> bool {
+        self.blocked && author != Some(self.me.user)
     }
 
     fn message(
@@ -313,7 +316,7 @@ impl Receiver<'_> {
         let content = &found.opened.content;
         let mine = header.sender == self.me.user;
         // Who is blocked may still take back what they wrote.
-        if header.class == Class::Erase || !self.hides(tx, Some(header.sender))? {
+        if header.class == Class::Erase || !self.hides(Some(header.sender)) {
             let from = Written {
                 conversation: self.conversation,
                 seq,
@@ -367,7 +370,7 @@ impl Receiver<'_> {
         taken: &mut Taken,
     ) -> Result<(), Error> {
         let author = header.map(|header| header.sender);
-        if header.is_some_and(|header| header.class != Class::Message) || self.hides(tx, author)? {
+        if header.is_some_and(|header| header.class != Class::Message) || self.hides(author) {
             return Ok(());
         }
         let item = StoredItem {

@@ -1,6 +1,7 @@
 //! A store that turns out to be an old copy of itself: it must not use a ratchet key or a counter again.
 
 use sordino_crypto::rollback::SETTLING_MS;
+use sordino_protocol::Code;
 
 use super::Happening;
 use super::backup;
@@ -50,6 +51,14 @@ pub(super) fn begin_recovery(
     backup::rolled_back(tx)?;
     happenings.push(Happening::RolledBack);
     Ok(())
+}
+
+/// Refuses what is to be sent, where two copies are in use.
+pub(super) fn must_not_be_stopped(tx: &Tx<'_>) -> Result<(), Error> {
+    match tx.rollback_state()?.stopped {
+        true => Err(Error::new(Code::TwoCopies, "")),
+        false => Ok(()),
+    }
 }
 
 /// Two copies are in use: nothing is sent any more.

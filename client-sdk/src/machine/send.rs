@@ -8,6 +8,7 @@ use super::deletion::must_be_there;
 use super::encrypt::{Need, ready, renewals_due};
 use super::greetings::{greeting, to_greet};
 use super::notes::Notes;
+use super::rollback::must_not_be_stopped;
 use super::sessions::put_control;
 use super::timeline::{Reached, TimelineItem, show};
 use super::written::{refreshed, to_pb};
@@ -75,9 +76,7 @@ impl Machine {
             check_text(draft.text)?;
         }
         self.store.transaction(Durability::Synced, |tx| {
-            if tx.rollback_state()?.stopped {
-                return Err(Error::new(Code::TwoCopies, ""));
-            }
+            must_not_be_stopped(tx)?;
             let mut conversations = Vec::new();
             let mut names = Vec::new();
             for draft in drafts {
@@ -243,13 +242,12 @@ pub(super) fn encrypt_waiting(
     };
     let accepted = conversation.counter > 0 || !held.is_empty();
     let answers = accepted && wants_attention(tx, notes, conversation.peer)?;
-    let changes = stale.is_empty() && !tx.held_changes(id, 1)?.is_empty();
     let to_greet = match conversation.peer == me.user {
         true => to_greet(tx, now_ms)?,
         false => Vec::new(),
     };
-    let nothing =
-        stale.is_empty() && held.is_empty() && !changes && !answers && to_greet.is_empty();
+    let waits = !stale.is_empty() || !held.is_empty() || answers || !to_greet.is_empty();
+    let nothing = !waits && tx.held_changes(id, 1)?.is_empty();
     if nothing || !may_encrypt(tx)? {
         return Ok(0);
     }

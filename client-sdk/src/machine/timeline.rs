@@ -17,6 +17,13 @@ pub struct Position {
 }
 
 impl Position {
+    pub(super) const fn of(item: &StoredItem) -> Self {
+        Self {
+            place: item.place,
+            item: item.item,
+        }
+    }
+
     /// Whether its message has its place among all messages, and does not wait for it.
     #[must_use]
     pub const fn is_final(&self) -> bool {
@@ -149,6 +156,7 @@ impl Reached {
 /// An item as it is shown, where the other person has come so far.
 pub(super) fn show(tx: &Tx<'_>, item: StoredItem, reached: Reached) -> Result<TimelineItem, Error> {
     let nobody = UserId::from_bytes([0; 16]);
+    let position = Position::of(&item);
     let content = match item.kind {
         ItemKind::Message => Content::Message {
             reply_to: match item.reply_to {
@@ -193,10 +201,7 @@ pub(super) fn show(tx: &Tx<'_>, item: StoredItem, reached: Reached) -> Result<Ti
     };
     Ok(TimelineItem {
         conversation: item.conversation,
-        position: Position {
-            place: item.place,
-            item: item.item,
-        },
+        position,
         content,
     })
 }

@@ -4,7 +4,9 @@ use rusqlite::{Row, params};
 use sordino_protocol::{ClientMessageId, Code, ConversationId, UserId};
 
 use super::sql::N;
-use super::timeline::{COLUMNS, ItemKind, MessageRef, Progress, StoredItem, reference, stored};
+use super::timeline::{
+    COLUMNS, ItemKind, MessageRef, Progress, StoredItem, progress, reference, stored,
+};
 use super::{Tx, UNPLACED};
 use crate::error::Error;
 
@@ -47,19 +49,19 @@ pub struct Change {
 const CHANGE: &str = "change, conversation, place, kind, author, author_device, client_message_id, of_author, of_device, \
                       of_message, text, sent_ms, at_ms, state";
 
+/// Of a change `c`: it has no counter yet, and may take one. What it is of is itself on its way; for an erasure it has its place, which
+/// is below [`UNPLACED`].
+pub(super) const MAY_GO: &str = "c.state = 0 AND EXISTS (
+    SELECT 1 FROM timeline t WHERE t.conversation = c.conversation AND t.client_message_id = c.of_message
+        AND t.author = c.of_author AND t.author_device = c.of_device
+        AND t.state <> 0 AND (c.kind <> 3 OR t.place < 9223372036854775807))";
+
 fn change(row: &Row<'_>) -> rusqlite::Result<Change> {
     let kind = match row.get(3)? {
         1 => ChangeKind::Edit,
         2 => ChangeKind::Reaction,
         3 => ChangeKind::Erasure,
         other => return Err(rusqlite::Error::IntegralValueOutOfRange(3, other)),
-    };
-    let progress = match row.get(13)? {
-        0 => Progress::Held,
-        1 => Progress::Outbox,
-        2 => Progress::Accepted,
-        3 => Progress::Failed,
-        other => return Err(rusqlite::Error::IntegralValueOutOfRange(13, other)),
     };
     let nameless = || rusqlite::Error::IntegralValueOutOfRange(4, 0);
     Ok(Change {
@@ -72,7 +74,7 @@ fn change(row: &Row<'_>) -> rusqlite::Result<Change> {
         text: row.get(10)?,
         sent_ms: row.get::<_, N>(11)?.0,
         at_ms: row.get::<_, N>(12)?.0,
-        progress,
+        progress: progress(row, 13)?,
     })
 }
 
@@ -151,10 +153,7 @@ impl Tx<'_> {
         self.all(
             &format!(
                 "SELECT {CHANGE} FROM changes c
-                 WHERE c.conversation = ?1 AND c.state = 0 AND EXISTS (
-                     SELECT 1 FROM timeline t WHERE t.conversation = c.conversation AND t.client_message_id = c.of_message
-                         AND t.author = c.of_author AND t.author_device = c.of_device
-                         AND t.state <> 0 AND (c.kind <> 3 OR t.place < {UNPLACED}))
+                 WHERE c.conversation = ?1 AND {MAY_GO}
                  ORDER BY c.change LIMIT ?2"
             ),
             params![conversation.as_bytes(), limit],

@@ -7,8 +7,8 @@ use sordino_protocol::{ClientMessageId, Code, ConversationId, DeviceId};
 
 use super::Tx;
 use super::account::secret;
+use super::changes::MAY_GO;
 use super::sql::N;
-use super::timeline::UNPLACED;
 use crate::error::Error;
 
 /// A message with a counter, as it is encrypted again if it must be.
@@ -256,13 +256,12 @@ impl Tx<'_> {
     /// Conversations with something to send or to encrypt.
     pub fn waiting_conversations(&self) -> Result<Vec<ConversationId>, Error> {
         self.all(
-            "SELECT conversation FROM outbox
-             UNION SELECT conversation FROM timeline WHERE mine = 1 AND state = 0
-             UNION SELECT conversation FROM changes c WHERE state = 0 AND EXISTS (
-                 SELECT 1 FROM timeline t WHERE t.conversation = c.conversation AND t.client_message_id = c.of_message
-                     AND t.author = c.of_author AND t.author_device = c.of_device
-                     AND t.state <> 0 AND (c.kind <> 3 OR t.place < ?1))",
-            [N(UNPLACED)],
+            &format!(
+                "SELECT conversation FROM outbox
+                 UNION SELECT conversation FROM timeline WHERE mine = 1 AND state = 0
+                 UNION SELECT conversation FROM changes c WHERE {MAY_GO}"
+            ),
+            [],
             |row| row.get(0).map(ConversationId::from_bytes),
         )
     }

@@ -118,13 +118,6 @@ pub(super) fn stored(row: &Row<'_>) -> rusqlite::Result<StoredItem> {
         6 => ItemKind::Timer,
         other => return Err(rusqlite::Error::IntegralValueOutOfRange(3, other)),
     };
-    let progress = match row.get(10)? {
-        0 => Progress::Held,
-        1 => Progress::Outbox,
-        2 => Progress::Accepted,
-        3 => Progress::Failed,
-        other => return Err(rusqlite::Error::IntegralValueOutOfRange(10, other)),
-    };
     Ok(StoredItem {
         item: row.get::<_, N>(0)?.0,
         conversation: ConversationId::from_bytes(row.get(1)?),
@@ -136,13 +129,24 @@ pub(super) fn stored(row: &Row<'_>) -> rusqlite::Result<StoredItem> {
         mine: row.get(7)?,
         text: row.get(8)?,
         sent_ms: row.get::<_, N>(9)?.0,
-        progress,
+        progress: progress(row, 10)?,
         code: row.get(11)?,
         at_ms: row.get::<_, N>(12)?.0,
         reply_to: reference(row, 13)?,
         edited: row.get(16)?,
         timer_s: row.get(17)?,
         expires_ms: row.get::<_, Option<N>>(18)?.map(|n| n.0),
+    })
+}
+
+/// How far something has come, in the column `at`.
+pub(super) fn progress(row: &Row<'_>, at: usize) -> rusqlite::Result<Progress> {
+    Ok(match row.get(at)? {
+        0 => Progress::Held,
+        1 => Progress::Outbox,
+        2 => Progress::Accepted,
+        3 => Progress::Failed,
+        other => return Err(rusqlite::Error::IntegralValueOutOfRange(at, other)),
     })
 }
 

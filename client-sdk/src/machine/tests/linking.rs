@@ -36,6 +36,16 @@ fn link(phone: &mut Phone, relay: &mut Relay) -> Phone {
     Phone::joined(joins, NOW)
 }
 
+/// The same, and each has heard of the other.
+fn linked(phone: &mut Phone, relay: &mut Relay) -> Phone {
+    let user = phone.user;
+    let mut tablet = link(phone, relay);
+    tablet.upload(relay);
+    phone.sync(relay, user);
+    tablet.sync(relay, user);
+    tablet
+}
+
 fn put(phone: &mut Phone, relay: &mut Relay, list: &DeviceList) -> Vec<Happening> {
     let user = phone.user;
     let lists = relay.lists.get_mut(&user).unwrap();
@@ -58,11 +68,7 @@ fn given(phone: &mut Phone, tablet: &mut Phone, relay: &mut Relay) -> u64 {
 #[test]
 fn what_the_phone_itself_restores_meanwhile_the_new_one_gets_however_old_it_is() {
     let (mut relay, mut alice, bob) = acquainted();
-    let a = alice.user;
-    let mut tablet = link(&mut alice, &mut relay);
-    tablet.upload(&mut relay);
-    alice.sync(&mut relay, a);
-    tablet.sync(&mut relay, a);
+    let mut tablet = linked(&mut alice, &mut relay);
     assert_eq!(given(&mut alice, &mut tablet, &mut relay), 2);
     // As from the backup: written long ago, and new here.
     let conversation = alice.conversation(bob.user);
@@ -126,11 +132,7 @@ fn restored(phone: &mut Phone, conversation: sordino_protocol::ConversationId, a
 #[test]
 fn a_phone_whose_linking_one_leaves_is_told_that_no_more_comes() {
     let (mut relay, mut alice, _bob) = acquainted();
-    let a = alice.user;
-    let mut tablet = link(&mut alice, &mut relay);
-    tablet.upload(&mut relay);
-    alice.sync(&mut relay, a);
-    tablet.sync(&mut relay, a);
+    let mut tablet = linked(&mut alice, &mut relay);
     let (phone, own) = (alice.device, tablet.device);
     // Both know what would be missed.
     let missed = |at: &mut Phone, device| at.machine().would_be_missed(device).unwrap();
@@ -150,11 +152,7 @@ fn a_phone_whose_linking_one_leaves_is_told_that_no_more_comes() {
 #[test]
 fn where_everything_has_come_nobody_is_told_anything() {
     let (mut relay, mut alice, _bob) = acquainted();
-    let a = alice.user;
-    let mut tablet = link(&mut alice, &mut relay);
-    tablet.upload(&mut relay);
-    alice.sync(&mut relay, a);
-    tablet.sync(&mut relay, a);
+    let mut tablet = linked(&mut alice, &mut relay);
     given(&mut alice, &mut tablet, &mut relay);
     alice.now += MINUTE;
     given(&mut alice, &mut tablet, &mut relay);
