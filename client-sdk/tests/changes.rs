@@ -112,10 +112,8 @@ async fn what_does_not_last_goes_by_itself_also_while_the_app_is_closed() {
     let id = alice.with(&bob).send("once more").await.expect("sent");
     assert_eq!(received(&mut heard).await.id, id);
     bob.with(&alice).mark_read(id).await.expect("read");
-    at_bob
-        .until(|items| newest(items).is_some_and(|m| m.expires_ms.is_some()))
-        .await;
-    let ends = newest(&at_bob.items).and_then(|m| m.expires_ms);
+    let read = bob.with(&alice).history(None, 10).await.expect("read");
+    let ends = newest(&read).and_then(|m| m.expires_ms);
     bob.client.suspend().await.expect("suspended");
     until(async || {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
