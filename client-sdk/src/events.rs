@@ -109,6 +109,12 @@ pub enum Event {
     /// Another recovery key opens the account's vault: show it. Also where [`new_recovery_key`](crate::Client::new_recovery_key) failed,
     /// and the relay had taken it all the same.
     NewRecoveryKey,
+    /// Somebody who can log in, but has no device of the account and cannot open its vault, wants another identity for it: show it, and let
+    /// the person [refuse](crate::Client::refuse_reset) who did not ask for that. `None`: it was withdrawn, or is done.
+    ResetPending {
+        /// From when on they get it, in Unix milliseconds.
+        ready_ms: Option<u64>,
+    },
     /// This device was removed from the account.
     SignedOut,
     /// The relay showed something that it should not have.

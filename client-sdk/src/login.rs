@@ -4,11 +4,11 @@ use sordino_crypto::recovery::RecoveryKey as Key;
 use sordino_protocol::{Code, DeviceId};
 use zeroize::Zeroizing;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     client::on_its_own,
-    engine::{self, Locked, LoggedIn},
+    engine::{self, Locked, LoggedIn, ResetBy},
     error::Error,
     link::Linking,
     types::{Device, User},
@@ -81,6 +81,16 @@ pub enum Unlock {
     Password,
 }
 
+/// How far [`Login::reset`] has come.
+#[derive(Debug)]
+pub enum ResetStep {
+    /// This device is on the account, alone. Show [`Client::recovery_key`](crate::Client::recovery_key).
+    Done(User),
+    /// The account's devices are told, and each of them may refuse. If none has, it is to be called again after so long, once more logged
+    /// in, within a week.
+    Waits(Duration),
+}
+
 impl Login {
     /// Devices of the account, in the order in which they came. Where there are ten, one of them has to go.
     #[must_use]
@@ -117,6 +127,22 @@ impl Login {
         };
         let locked = self.0.clone();
         on_its_own(async move { locked.unlock(recovery_key.as_deref(), remove).await }).await
+    }
+
+    /// For who has neither the recovery key nor a device of the account: gives it another identity, with this device alone on it. At the first
+    /// call the relay begins to wait (seven days, unless its operator says otherwise), for a guessed password must not be enough. The
+    /// account keeps its name. What was written before stays unreadable on this device; every other one is logged out, and contacts are told
+    /// that the person has another identity key.
+    ///
+    /// # Errors
+    /// As [`Login::unlock`], without those of a vault.
+    pub async fn reset(&self) -> Result<ResetStep, Error> {
+        let locked = self.0.clone();
+        let step = on_its_own(async move { locked.reset().await }).await?;
+        Ok(match step {
+            ResetBy::Done(user) => ResetStep::Done(user),
+            ResetBy::Waits(wait) => ResetStep::Waits(wait),
+        })
     }
 
     /// Lets a device of the account put this one on it, without the recovery key: show [`Linking::code`] to it.

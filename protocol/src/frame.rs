@@ -270,7 +270,9 @@ static RELAY_FRAME: Shape = Shape(&[
     message(12, 2 * DETAIL, &PROBLEM),
     field(13, 64),
     message(14, 128, &SIGNALLED),
+    message(15, 64, &RESET_PENDING),
 ]);
+static RESET_PENDING: Shape = Shape(&[field(1, 0)]);
 static WELCOME: Shape = Shape(&[field(1, 0), field(2, 0), field(3, 0)]);
 static SIGNALLED: Shape = Shape(&[field(1, ID), field(2, ID), field(3, limits::SIGNAL_BYTES)]);
 static TWO_SCALARS: Shape = Shape(&[field(1, 0), field(2, 0)]);

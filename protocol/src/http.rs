@@ -301,6 +301,24 @@ pub struct Deletion {
     pub signature: Base64,
 }
 
+/// `POST /v1/users/{user}/reset` (proof, with the token of a password or of the app's own login) → [`Reset`]: another identity key is wanted.
+/// Asked again the answer is the same. `DELETE` (proof, by a listed device) → 204: it is not.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AskReset {
+    /// DSK of the device that the token names, which signs this.
+    pub signing_key: Base64,
+}
+
+/// From when on a list with another identity key is taken of who has nothing but a login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reset {
+    /// By the relay's clock, in Unix milliseconds. Seven days from then on.
+    pub ready_ms: u64,
+    /// What that clock shows.
+    pub now_ms: u64,
+}
+
 /// `PUT /v1/users/{user}/list` (proof) → 204. Compare-and-set: the list names the version it replaces.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

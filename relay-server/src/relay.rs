@@ -158,6 +158,7 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         tokens: Tokens::new(&config.server.name, &key),
         passwords: Passwords::new(&config.server.name, &password_key),
         registration,
+        reset_wait_ms: config.auth.reset_wait_ms(),
         block_key: BlockKey::new(&password_key),
         name: config.server.name.clone(),
         users: stores.users(),

@@ -4,7 +4,7 @@ use sordino_protocol::DeviceId;
 
 use super::{Client, on_its_own};
 use crate::{
-    engine::{self, VaultSecret, now_ms},
+    engine::{self, Credential, VaultSecret, now_ms},
     error::Error,
     link::LinkRequest,
     login::{LoginStep, RecoveryKey},
@@ -188,6 +188,34 @@ impl Client {
     pub async fn new_recovery_key(&self, secret: &VaultSecret) -> Result<(), Error> {
         let (core, secret) = (self.inner.core.clone(), secret.clone());
         on_its_own(async move { engine::new_recovery_key(&core, secret).await }).await
+    }
+
+    /// Gives the account another identity, for who has lost the recovery key, or fears that somebody has read the vault: new keys of everything, a new
+    /// recovery key (show [`Client::recovery_key`]), and this device alone on it. History stays on this device, and in the new key backup. Other
+    /// devices are logged out; contacts are told, and who had verified this person holds messages back until they have compared again.
+    /// `credential`: the account's login, for one phone that somebody left open is not enough; `None` where it has none.
+    ///
+    /// # Errors
+    /// `WrongPassword`, `ExternalTokenRefused`; `Forbidden` where the account has a login and none was given; as [`Client::remove_device`].
+    pub async fn reset_identity(&self, credential: Option<&Credential>) -> Result<(), Error> {
+        let (core, credential) = (self.inner.core.clone(), credential.cloned());
+        on_its_own(async move { engine::reset_identity(&core, credential).await }).await
+    }
+
+    /// From when on, in Unix milliseconds, somebody who can log in gets another identity for the account, if they have asked for that
+    /// ([`Event::ResetPending`](crate::Event::ResetPending)); as the relay has last said.
+    #[must_use]
+    pub fn pending_reset(&self) -> Option<u64> {
+        self.inner.core.shared.views().reset_ms()
+    }
+
+    /// Refuses it: whoever asked has to begin again. Whoever it was knows the password: change it.
+    ///
+    /// # Errors
+    /// `NotRegistered`, `Unreachable`, `RateLimited`, `RelayMisbehaved`.
+    pub async fn refuse_reset(&self) -> Result<(), Error> {
+        let core = self.inner.core.clone();
+        on_its_own(async move { engine::refuse_reset(&core).await }).await
     }
 
     /// Sets another password. Devices stay logged in: they need none.

@@ -6,6 +6,7 @@ mod external;
 mod link;
 mod login;
 mod password;
+mod reset;
 mod vault;
 
 use std::sync::Arc;
@@ -13,11 +14,12 @@ use std::sync::Arc;
 use sordino_protocol::{Code, http, list::DeviceList};
 
 pub(crate) use self::deletion::delete_account;
-pub use self::devices::VaultSecret;
+pub use self::{devices::VaultSecret, reset::Credential};
 pub(crate) use self::{
     devices::{change_password, new_recovery_key, remove_device, renew_keys},
     link::{Joining, Linking},
     login::{Locked, LoggedIn, login, login_external},
+    reset::{ResetBy, refuse_reset, reset_identity},
 };
 use self::{
     external::enter,
@@ -172,7 +174,7 @@ async fn taken_up(
         SignUp {
             external: Some(token),
             ..
-        } => match enter(core, token, &NewKeys::generate()).await {
+        } => match enter(core, token, NewKeys::generate().signer()).await {
             Ok(entered) if entered.user.user == user.user => None,
             Ok(_) => Some("for somebody else".to_owned()),
             Err(error) if error.code() == Code::UserNotFound => {

@@ -182,6 +182,7 @@ async fn open(core: &Core) -> Result<Open, End> {
         reader,
         writer,
         signals: false,
+        reset_ms: None,
     })
 }
 
@@ -207,6 +208,9 @@ async fn taken(core: &Core) -> Result<Open, End> {
         match open.reader.next().await? {
             relay_frame::Frame::Sync(_) => return Ok(open),
             relay_frame::Frame::Welcome(welcome) => open.signals = welcome.signals,
+            relay_frame::Frame::ResetPending(pending) => {
+                open.reset_ms = session::ready_ms(&pending);
+            }
             _ => {}
         }
     }

@@ -40,12 +40,13 @@ use crate::{
     types::BackupPolicy,
 };
 
-pub use accounts::VaultSecret;
 #[cfg(test)]
 pub(crate) use accounts::{Backup, OpenVault, code_of};
+pub use accounts::{Credential, VaultSecret};
 pub(crate) use accounts::{
-    Joining, Linking, Locked, LoggedIn, change_password, delete_account, login, login_external,
-    new_recovery_key, register, remove_device, renew_keys,
+    Joining, Linking, Locked, LoggedIn, ResetBy, change_password, delete_account, login,
+    login_external, new_recovery_key, refuse_reset, register, remove_device, renew_keys,
+    reset_identity,
 };
 pub(crate) use connection::supervise;
 pub(crate) use errands::newest_lists;

@@ -105,6 +105,8 @@ pub(super) struct Session<'a> {
     pub(super) settled: bool,
     /// The relay passes signals on.
     pub(super) signals: bool,
+    /// The reset that waits, as the relay says.
+    reset_ms: Option<u64>,
     /// A rollback was found: what waits is looked at again once everything is here.
     rolled_back: bool,
     /// The connection that is to take this one's place, on the way.
@@ -159,6 +161,7 @@ pub(super) async fn run(
         mut reader,
         writer,
         signals,
+        reset_ms,
     } = open;
     let account = core.shared.run(|machine| {
         let account = machine.account();
@@ -183,6 +186,7 @@ pub(super) async fn run(
         begun: Instant::now(),
         settled: false,
         signals,
+        reset_ms,
         rolled_back: false,
         moving: JoinSet::new(),
         asked_to_move: false,
@@ -198,6 +202,7 @@ pub(super) async fn run(
     };
     session.start(Errand::Prekeys);
     if moved {
+        core.shared.views().set_reset(reset_ms);
         session.list();
     }
     let mut end = session.until_end(wish, &mut reader).await;
@@ -225,6 +230,11 @@ pub(super) async fn run(
         }
     }
     end
+}
+
+/// What the relay says of a reset, 0 being none.
+pub(super) fn ready_ms(pending: &pb::ResetPending) -> Option<u64> {
+    Some(pending.ready_ms).filter(|ready_ms| *ready_ms > 0)
 }
 
 impl Session<'_> {
@@ -295,7 +305,14 @@ impl Session<'_> {
         match frame {
             relay_frame::Frame::Welcome(welcome) => self.signals = welcome.signals,
             relay_frame::Frame::Deliver(_) | relay_frame::Frame::TokenRefreshed(_) => {}
-            relay_frame::Frame::Sync(_) => self.list(),
+            relay_frame::Frame::Sync(_) => {
+                self.core.shared.views().set_reset(self.reset_ms);
+                self.list();
+            }
+            relay_frame::Frame::ResetPending(pending) => {
+                self.reset_ms = ready_ms(&pending);
+                self.core.shared.views().set_reset(self.reset_ms);
+            }
             relay_frame::Frame::Conversations(page) => self.listed(page).await?,
             relay_frame::Frame::Pulled(pulled) => self.pulled(pulled).await?,
             relay_frame::Frame::Nudge(nudge) => self.nudged(&nudge).await?,

@@ -23,6 +23,8 @@ const FIRST_ITEMS: u32 = 50;
 pub(crate) struct Views {
     teller: Teller,
     connection: watch::Sender<ConnectionState>,
+    /// From when on somebody who can log in may give the account another identity.
+    reset_ms: watch::Sender<Option<u64>>,
     conversations: Arc<Source<ConversationRow>>,
     /// The list of conversations is to be read again.
     pub(super) stale: Notify,
@@ -36,6 +38,7 @@ impl Views {
         Arc::new(Self {
             teller: Teller::new(),
             connection: watch::Sender::new(ConnectionState::Offline),
+            reset_ms: watch::Sender::new(None),
             conversations: Source::new(),
             stale: Notify::new(),
             timers: Notify::new(),
@@ -59,6 +62,16 @@ impl Views {
         });
         if changed {
             self.teller.tell(Event::Connection(state));
+        }
+    }
+
+    pub(crate) fn reset_ms(&self) -> Option<u64> {
+        *self.reset_ms.borrow()
+    }
+
+    pub(super) fn set_reset(&self, ready_ms: Option<u64>) {
+        if self.reset_ms.send_replace(ready_ms) != ready_ms {
+            self.teller.tell(Event::ResetPending { ready_ms });
         }
     }
 

@@ -4,11 +4,11 @@ use prost::Message;
 use sordino_crypto::{
     Secret,
     keys::{DeviceKeys, IdentityKey, ListSigningKey},
-    lists::{Pin, first_list, parse},
+    lists::{Pin, first_list, listed, parse},
     recovery::RecoveryKey,
     vault::{BackupKeys, Contents, OpenerSecret, VaultId},
 };
-use sordino_protocol::{Code, DeviceId, UserId, http, limits, list::DeviceList};
+use sordino_protocol::{Code, DeviceId, UserId, http, limits, list::DeviceList, pb};
 
 use super::own_devices::{joined, recovery_opener, waiting_opener};
 use super::restore::begin_restore;
@@ -34,6 +34,8 @@ pub struct NewDevice {
     pub backup_keys: Vec<BackupKeys>,
     /// What opens the vault.
     pub openers: VaultOpeners,
+    /// A new one, which the person has to be shown.
+    pub recovery_key: Option<RecoveryKey>,
     /// The list that names the device.
     pub list: DeviceList,
 }
@@ -77,7 +79,7 @@ impl Machine {
                 return Err(Error::new(Code::AlreadyRegistered, ""));
             }
             // A device that was to join an account, and came to nothing: what it has is that account's.
-            Some(account) if self.store.read(|tx| tx.unsettled())?.is_none() => {
+            Some(account) if !self.store.read(is_being_made)? => {
                 let user = account.user;
                 self.store
                     .transaction(Durability::Synced, |tx| tx.forget_account(user))?;
@@ -267,6 +269,19 @@ impl Machine {
         list.ok_or_else(|| Error::new(Code::StoreDamaged, "the own device list"))
     }
 
+    /// What a list says of this device, under another identity key.
+    ///
+    /// # Errors
+    /// `NotRegistered`.
+    pub fn own_entry(
+        &self,
+        identity_key: &[u8; 32],
+        now_ms: u64,
+    ) -> Result<pb::ListedDevice, Error> {
+        let me = registered(self.account.as_ref())?;
+        Ok(listed(me.user, identity_key, me.device, &me.keys, now_ms))
+    }
+
     /// Keeps the keys of a device before the relay is asked to list it. An earlier attempt that the relay has not confirmed is
     /// forgotten.
     ///
@@ -285,6 +300,7 @@ impl Machine {
             shared,
             backup_keys,
             openers,
+            recovery_key,
             list,
         } = device;
         let before = self.account.as_ref().map(|account| account.user);
@@ -294,6 +310,9 @@ impl Machine {
             }
             tx.put_account(&account, &shared)?;
             tx.set_vault_openers(openers)?;
+            if let Some(key) = &recovery_key {
+                tx.put_recovery_key(key)?;
+            }
             begin_restore(tx, &backup_keys)?;
             let entry = list.device(account.device);
             tx.set_linked_by(entry.and_then(|entry| entry.co_signer))?;
@@ -364,6 +383,12 @@ impl Machine {
     pub fn name(&self, user: UserId) -> Result<Option<String>, Error> {
         self.store.read(|tx| tx.name(user))
     }
+}
+
+/// Whether the account that the relay has not confirmed is one that this device makes: then its identity key is here.
+fn is_being_made(tx: &Tx<'_>) -> Result<bool, Error> {
+    let unsettled = tx.unsettled()?;
+    Ok(unsettled.is_some_and(|unsettled| unsettled.identity_key.is_some()))
 }
 
 /// The newest list of a user that is stored.

@@ -185,6 +185,12 @@ fn give_back(tx: &Tx<'_>) -> Result<(), Error> {
     tx.forget_upload()
 }
 
+/// What any device has put into the backup is in none: nobody can open it any more.
+pub(super) fn backup_anew(tx: &Tx<'_>) -> Result<(), Error> {
+    tx.forget_upload()?;
+    tx.empty_all_batches()
+}
+
 /// The store is an old copy: the last batch at the relay may hold more than is known here, and is not replaced.
 pub(super) fn rolled_back(tx: &Tx<'_>) -> Result<(), Error> {
     give_back(tx)?;

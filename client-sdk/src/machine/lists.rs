@@ -217,9 +217,13 @@ pub(super) fn take(
         stop_sending(tx, user, *device, now_ms)?;
     }
     if user == me {
-        lists_moved(tx, &chain, now_ms, happenings)?;
+        lists_moved(tx, &chain, moved.identity_reset, now_ms, happenings)?;
+        // After a reset every device is another, also the one that made it.
+        if moved.removed.contains(&my_device) && !still_listed(&chain, my_device) {
+            happenings.push(Happening::OwnDeviceRemoved);
+        }
     }
-    tell(tx, me, my_device, user, &moved, now_ms, happenings)?;
+    tell(tx, me, user, &moved, now_ms, happenings)?;
     Ok(Lists::Taken)
 }
 
@@ -251,18 +255,23 @@ fn take_older(
     Ok(pin)
 }
 
+/// Whether the newest list names a device with the keys that it had before.
+fn still_listed(chain: &[DeviceList], device: DeviceId) -> bool {
+    let keys = |list: Option<&DeviceList>| {
+        let listed = list?.device(device)?;
+        Some((listed.signing_key, listed.identity_key))
+    };
+    keys(chain.last()).is_some_and(|now| keys(chain.first()) == Some(now))
+}
+
 fn tell(
     tx: &Tx<'_>,
     me: UserId,
-    my_device: DeviceId,
     user: UserId,
     moved: &Moved,
     now_ms: u64,
     happenings: &mut Vec<Happening>,
 ) -> Result<(), Error> {
-    if user == me && moved.removed.contains(&my_device) {
-        happenings.push(Happening::OwnDeviceRemoved);
-    }
     if moved.identity_reset {
         happenings.push(Happening::IdentityChanged(user));
     } else {

@@ -13,6 +13,7 @@ use sordino_protocol::{
     pb::{self, content::Body},
 };
 
+use super::backup::backup_anew;
 use super::greetings::{Asks, check_device_name, hello, named};
 use super::linking;
 use super::notes::Notes;
@@ -206,12 +207,17 @@ pub(super) fn joined(
 pub(super) fn lists_moved(
     tx: &Tx<'_>,
     lists: &[DeviceList],
+    reset: bool,
     now_ms: u64,
     happenings: &mut Vec<Happening>,
 ) -> Result<(), Error> {
     let (Some(newest), Some(me)) = (lists.last(), tx.account()?) else {
         return Ok(());
     };
+    if reset {
+        // Nobody opens what is in the key backup: it begins with all that this device has.
+        backup_anew(tx)?;
+    }
     // Other keys, another question.
     tx.set_asked_keys_ms(None)?;
     if let Some(by) = tx.linked_by()?

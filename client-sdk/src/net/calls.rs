@@ -9,10 +9,11 @@ use sordino_protocol::{
     batch::Head,
     frame,
     http::{
-        BackupHead, BackupHeads, Batches, Claim, Claimed, Deletion, ExternalAccount, ExternalLogin,
-        HistoryPage, HistoryRow, LinkMessage, Lists, PasswordAnswer, PasswordChallenge,
-        PasswordFinish, PasswordLogin, PasswordRequest, PasswordToken, PrekeyCount, PutBatch,
-        PutBlock, PutList, PutPrekeys, PutPush, Register, StoredVault, User,
+        AskReset, BackupHead, BackupHeads, Batches, Claim, Claimed, Deletion, ExternalAccount,
+        ExternalLogin, HistoryPage, HistoryRow, LinkMessage, Lists, PasswordAnswer,
+        PasswordChallenge, PasswordFinish, PasswordLogin, PasswordRequest, PasswordToken,
+        PrekeyCount, PutBatch, PutBlock, PutList, PutPrekeys, PutPush, Register, Reset,
+        StoredVault, User,
     },
     limits, pb,
 };
@@ -185,6 +186,25 @@ impl Http {
         let path = format!("/v1/users/{user}/deletion");
         self.call(Public, Method::POST, &path, &[], Some(&deletion))
             .await
+    }
+
+    /// Asks for another identity for the account, with the token of a login.
+    pub(crate) async fn ask_reset(
+        &self,
+        user: UserId,
+        signing_key: &[u8; 32],
+    ) -> Result<Reset, Error> {
+        let ask = AskReset {
+            signing_key: signing_key.to_vec().into(),
+        };
+        let path = format!("/v1/users/{user}/reset");
+        self.call(Proof, Method::POST, &path, &[], Some(&ask)).await
+    }
+
+    /// Withdraws what somebody has asked for so.
+    pub(crate) async fn withdraw_reset(&self, user: UserId) -> Result<(), Error> {
+        let path = format!("/v1/users/{user}/reset");
+        self.call(Proof, Method::DELETE, &path, &[], NOTHING).await
     }
 
     /// Stores the next list, with what belongs to it.

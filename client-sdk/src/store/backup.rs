@@ -188,6 +188,12 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// What any device had in batches is in none.
+    pub fn empty_all_batches(&self) -> Result<(), Error> {
+        self.run("UPDATE rows SET batch = NULL WHERE batch >= 0", [])?;
+        Ok(())
+    }
+
     /// Keeps a batch until the relay has it.
     pub fn put_upload(&self, upload: &Upload) -> Result<(), Error> {
         self.run(

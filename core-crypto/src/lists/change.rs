@@ -16,6 +16,7 @@ use crate::keys::{DeviceKeys, IdentityKey, ListSigningKey, verify_strict};
 pub struct Change<'a> {
     before: &'a DeviceList,
     body: pb::DeviceListBody,
+    resets: bool,
 }
 
 impl<'a> Change<'a> {
@@ -26,7 +27,11 @@ impl<'a> Change<'a> {
         body.version = before.version.checked_add(1).ok_or(ListError::Chain)?;
         body.prev_hash = before.hash.to_vec().into();
         body.created_ms = now_ms;
-        Ok(Self { before, body })
+        Ok(Self {
+            before,
+            body,
+            resets: false,
+        })
     }
 
     /// Adds a device that `by`, a device of the list, vouches for after the person has compared the codes.
@@ -63,6 +68,14 @@ impl<'a> Change<'a> {
         self
     }
 
+    /// Begins again with this device alone, whose entry was signed for another identity key; [`Change::renew_lsk`] names it. Contacts see
+    /// an identity reset.
+    pub fn reset(mut self, entry: pb::ListedDevice) -> Self {
+        self.body.devices = vec![entry];
+        self.resets = true;
+        self
+    }
+
     /// Replaces the list-signing key: what a stolen device knows of it signs nothing any more. Sign with the new one.
     pub fn renew_lsk(
         mut self,
@@ -96,8 +109,8 @@ impl<'a> Change<'a> {
     pub fn sign(self, list_signing_key: &ListSigningKey) -> Result<DeviceList, ListError> {
         let next = parse(&sign_list(&self.body, list_signing_key))?;
         self.before.check_successor(&next, verify_strict)?;
-        // Readers allow it, as an identity reset; a change is none.
-        if next.identity_key != self.before.identity_key {
+        // Readers allow another one, as an identity reset: it has to be meant.
+        if (next.identity_key != self.before.identity_key) != self.resets {
             return Err(ListError::Signature);
         }
         Ok(next)

@@ -157,6 +157,7 @@ fn named_key(name: &str) -> KeyEvent {
         "f3" => KeyCode::F(3),
         "f4" => KeyCode::F(4),
         "f5" => KeyCode::F(5),
+        "f8" => KeyCode::F(8),
         letter => KeyCode::Char(letter.chars().next().expect("a key")),
     };
     KeyEvent::new(code, modifiers)

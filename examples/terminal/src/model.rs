@@ -206,6 +206,10 @@ pub(crate) enum Event {
     Devices(Result<Vec<DeviceLine>, Clean>),
     /// One was named or removed.
     DevicesChanged(Result<(), Clean>),
+    /// What was to become of the account, or why it did not.
+    Changed(Result<Clean, Clean>),
+    /// Somebody wants another identity for the account, or does not any more.
+    ResetPending(Option<Clean>),
     /// One is not removed yet: a new one still waits for older messages from it.
     HistoryOwed,
     /// The account that this key opens has as many devices as it may have: these.
@@ -255,6 +259,23 @@ impl std::fmt::Debug for Typed {
     }
 }
 
+/// What is to become of the account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Change {
+    Password {
+        old: Typed,
+        new: Typed,
+    },
+    /// Another recovery key, by the one before.
+    RecoveryKey(Typed),
+    /// Another identity, by the password.
+    Identity(Typed),
+    /// Its end, by the recovery key.
+    Delete(Typed),
+    /// The identity that somebody asks for is not to be.
+    RefuseReset,
+}
+
 /// What the user decides about a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Decision {
@@ -280,6 +301,9 @@ pub(crate) enum Command {
         key: Typed,
         instead_of: Option<DeviceId>,
     },
+    /// Another identity for the account whose password was right.
+    Reset,
+    Change(Change),
     /// For the safety number with a person.
     Number(UserId),
     Decide(UserId, Decision),

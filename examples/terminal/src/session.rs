@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sordino::{
-    Client, Code, ConnectionState, Conversation, Draft, Error, Events, LinkRequest, ListDiff,
-    LiveList, Login, LoginStep, Password, RecoveryKey, SafetyNumber, SignUp, Unlock, User,
-    VaultSecret,
+    Client, Code, ConnectionState, Conversation, Credential, Draft, Error, Events, LinkRequest,
+    ListDiff, LiveList, Login, LoginStep, Password, RecoveryKey, ResetStep, SafetyNumber, SignUp,
+    Unlock, User, VaultSecret,
 };
 use tokio::{
     sync::mpsc::{self, Sender, UnboundedSender},
@@ -14,7 +14,9 @@ use tokio::{
 
 use crate::{
     clock,
-    model::{Command, Connection, Decision, DeviceId, Diff, Event, Lost, Peer, Typed, UserId},
+    model::{
+        Change, Command, Connection, Decision, DeviceId, Diff, Event, Lost, Peer, Typed, UserId,
+    },
     text::Clean,
     words,
 };
@@ -150,6 +152,26 @@ impl Session {
                     Some(Event::Unlocked(outcome.map_err(refused)))
                 });
             }
+            Command::Reset => {
+                let login = self.login.clone();
+                tell(news.clone(), async move {
+                    let outcome = match reset(&login).await {
+                        Ok(ResetStep::Waits(wait)) => Err((words::waits(wait), false)),
+                        Ok(ResetStep::Done(me)) => {
+                            let name = entered(&client, &me);
+                            let _ = news.send(Event::Unlocked(Ok(name))).await;
+                            return recovery_key(client).await;
+                        }
+                        Err(e) => Err((words::error(&e), e.code() == Code::NotAuthenticated)),
+                    };
+                    Some(Event::Unlocked(outcome))
+                });
+            }
+            Command::Change(change) => tell(news, async move {
+                let (said, done) = perform(&client, change).await;
+                let done = done.map(|()| Clean::line(said));
+                Some(Event::Changed(done.map_err(|e| words::error(&e))))
+            }),
             Command::ShowCode => {
                 let (typed, digits) = mpsc::channel(1);
                 self.link.typed(Some(typed));
@@ -445,6 +467,57 @@ async fn unlock(
     Ok(me)
 }
 
+async fn reset(login: &tokio::sync::Mutex<Option<Login>>) -> Result<ResetStep, Error> {
+    let mut kept = login.lock().await;
+    let Some(login) = kept.as_ref() else {
+        return Err(Error::new(Code::NotAuthenticated, ""));
+    };
+    let step = login.reset().await?;
+    if matches!(step, ResetStep::Done(_)) {
+        *kept = None;
+    }
+    Ok(step)
+}
+
+/// Changes the account. What is said if it is done.
+async fn perform(client: &Client, change: Change) -> (&'static str, Result<(), Error>) {
+    let key = |typed: Typed| RecoveryKey::parse(&typed.0).map(VaultSecret::RecoveryKey);
+    match change {
+        Change::Password { old, new } => {
+            let (old, new) = (Password::new(&old.0), Password::new(&new.0));
+            let done = client.change_password(&old, &new).await;
+            ("Your password is another now.", done)
+        }
+        Change::RecoveryKey(typed) => {
+            let done = match key(typed) {
+                Ok(key) => client.new_recovery_key(&key).await,
+                Err(error) => Err(error),
+            };
+            ("The recovery key before opens nothing any more.", done)
+        }
+        Change::Identity(typed) => {
+            let password = Credential::Password(Password::new(&typed.0));
+            let done = client.reset_identity(Some(&password)).await;
+            (
+                "Your account has another identity; your contacts are told.",
+                done,
+            )
+        }
+        Change::Delete(typed) => {
+            let done = match key(typed) {
+                Ok(key) => client.delete_account(&key).await,
+                Err(error) => Err(error),
+            };
+            ("Your account is deleted.", done)
+        }
+        Change::RefuseReset => {
+            let done = client.refuse_reset().await;
+            let said = "Refused. Whoever asked knows your password: change it (F8).";
+            (said, done)
+        }
+    }
+}
+
 /// Runs `work`, tells what comes of it. A screen that is gone wants no news.
 fn tell(news: Sender<Event>, work: impl Future<Output = Option<Event>> + Send + 'static) {
     tokio::spawn(async move {
@@ -494,6 +567,12 @@ async fn follow_events(client: Client, mut events: Events, news: Sender<Event>) 
                     true => Event::Alarm(Clean::line(words::OWN_DEVICE)),
                     false => Event::Notice(Clean::line(words::OWN_DEVICE_LINKED)),
                 })
+            }
+            // By this device, which says so, or by another: then this one is out.
+            sordino::Event::IdentityChanged(user)
+                if client.me().is_some_and(|me| me.id == user) =>
+            {
+                None
             }
             sordino::Event::Connection(state) => Some(Event::Connection(connection(state))),
             sordino::Event::NewRecoveryKey => recovery_key(client.clone()).await,

@@ -303,6 +303,15 @@ pub(crate) const OWN_DEVICE_LINKED: &str =
     "A new device was linked to your account (F2 shows your devices).";
 pub(crate) const OWN_DEVICE: &str = "A new device is on your account. If it is not yours, somebody knows your password and your recovery key. Esc closes this.";
 
+/// How long a new identity is waited for.
+pub(crate) fn waits(wait: Duration) -> Clean {
+    let days = wait.as_secs().div_ceil(24 * 3600).max(1);
+    let days = lasting(Duration::from_secs(days * 24 * 3600));
+    Clean::line(&format!(
+        "Asked for. Your devices are told, and may refuse. Log in again in {days}, and come back here within a week."
+    ))
+}
+
 /// Events that a person should know of.
 pub(crate) fn event(event: &Told) -> Option<Event> {
     let alarm = |said: &str| Some(Event::Alarm(Clean::line(said)));
@@ -327,6 +336,10 @@ pub(crate) fn event(event: &Told) -> Option<Event> {
         Told::HistoryCutOff => alarm(
             "The device that linked this one is gone before it had given it all older messages. Those that are missing come no more, unless you log in anew with your recovery key. Esc closes this.",
         ),
+        Told::ResetPending { ready_ms: None } => Some(Event::ResetPending(None)),
+        Told::ResetPending { ready_ms: Some(_) } => Some(Event::ResetPending(Some(Clean::line(
+            "Somebody who knows your password wants a new identity for your account, and gets it in some days. If that is not you, F8 refuses. Esc closes this.",
+        )))),
         Told::SignedOut => alarm("This device was removed from your account. Esc closes this."),
         Told::RelayMisbehaved { evidence, .. } => alarm(&format!(
             "The relay showed what it should not have: {evidence}. Esc closes this."

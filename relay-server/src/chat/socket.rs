@@ -57,6 +57,8 @@ pub(super) struct Connection<'a> {
     pub(super) acks: Acks,
     pub(super) token: TokenEnd,
     pub(super) signals: Pace,
+    /// From when on the account may get another identity key, as the device was told; 0: never.
+    reset_ms: u64,
     socket: WebSocket,
     seat: Seat<'a>,
     heard: Instant,
@@ -86,6 +88,7 @@ pub(super) async fn serve(chat: &Chat, mut socket: WebSocket, caller: &Caller) {
         acks: Acks::default(),
         token: TokenEnd::new(caller.expires_ms),
         signals: Pace::default(),
+        reset_ms: 0,
         socket,
         seat,
         heard: Instant::now(),
@@ -120,6 +123,7 @@ impl Connection<'_> {
         }
         // Between the look at the handshake and the registration nobody would have said that the list changed.
         self.must_be_listed().await?;
+        self.tell_of_reset().await?;
         self.write(Frame::Sync(pb::Sync {})).await?;
         self.flush().await
     }
@@ -167,7 +171,10 @@ impl Connection<'_> {
             match what {
                 Next::Close(close) => return Err(close.into()),
                 Next::Moving => self.write(Frame::Moving(pb::Moving {})).await?,
-                Next::ListChanged => self.must_be_listed().await?,
+                Next::ListChanged => {
+                    self.must_be_listed().await?;
+                    self.tell_of_reset().await?;
+                }
                 Next::Sync => self.write(Frame::Sync(pb::Sync {})).await?,
                 Next::Tell(event) => {
                     if let Some(frame) = push::frame(&event, &self.identity) {
@@ -241,6 +248,22 @@ impl Connection<'_> {
                 Err(Close::RetryNow.into())
             }
         }
+    }
+
+    /// Says that somebody wants another identity key for the account, for its devices may refuse; once, and once that it is over.
+    async fn tell_of_reset(&mut self) -> Result<(), End> {
+        let pending = self.chat.api.pending_reset(self.identity.user).await;
+        let pending = pending.map_err(|error| {
+            tracing::warn!(?error, "a pending reset could not be read");
+            Close::RetryNow
+        })?;
+        let ready_ms = pending.unwrap_or(0);
+        if self.reset_ms != ready_ms {
+            self.reset_ms = ready_ms;
+            self.write(Frame::ResetPending(pb::ResetPending { ready_ms }))
+                .await?;
+        }
+        Ok(())
     }
 
     /// When the connection has something to do, though nothing comes.

@@ -119,6 +119,12 @@ impl Config {
                 "keep one of the two",
             );
         }
+        need(
+            self.auth.reset_wait_days <= 90,
+            "auth.reset_wait_days",
+            format!("{} days", self.auth.reset_wait_days),
+            "use 0 to 90",
+        );
         let limits = &self.limits;
         need(
             limits.half_open >= 1 && limits.half_open < limits.connections,

@@ -110,7 +110,7 @@ impl Default for Server {
 }
 
 /// Who signs access tokens, and what passwords are checked with. With neither key for tokens, `token.key` in the data directory is read, or made.
-#[derive(Debug, Default, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Auth {
     /// The seed of the Ed25519 key, 64 hexadecimal digits.
@@ -122,6 +122,26 @@ pub struct Auth {
     /// A file with the same digits. With neither, `password.key` in the data directory is
     /// read, or made.
     pub password_key_file: Option<PathBuf>,
+    /// How many days who has lost recovery key and devices waits for another identity key, while devices may refuse.
+    pub reset_wait_days: u32,
+}
+
+impl Default for Auth {
+    fn default() -> Self {
+        Self {
+            token_key: None,
+            token_key_file: None,
+            password_key: None,
+            password_key_file: None,
+            reset_wait_days: 7,
+        }
+    }
+}
+
+impl Auth {
+    pub(crate) fn reset_wait_ms(&self) -> u64 {
+        u64::from(self.reset_wait_days) * 24 * 60 * 60 * 1000
+    }
 }
 
 /// Where the relay keeps what it keeps.

@@ -116,7 +116,7 @@ pub(super) struct AccountCaller {
 /// The key by which an owner signs.
 enum Key {
     Listed([u8; 32]),
-    /// [`thumbprint`] of it; the key itself is on the list that the device wants to store.
+    /// [`thumbprint`] of it; the key itself comes with what the device asks for.
     Named(String),
 }
 
@@ -167,20 +167,27 @@ impl AccountCaller {
         matches!(self.key, Key::Named(_))
     }
 
-    /// Refuses a write that this device did not sign, or that was made before. `list`: what it wants to store, read only where
-    /// its key stands there alone.
+    /// Whether the device is on its owner's list, `newest`, already.
+    pub(super) fn is_on(&self, newest: &DeviceList) -> bool {
+        let listed = newest.device(self.device).map(|device| device.signing_key);
+        match &self.key {
+            Key::Listed(key) => listed == Some(*key),
+            Key::Named(name) => listed.is_some_and(|key| thumbprint(&key) == *name),
+        }
+    }
+
+    /// Refuses a write that this device did not sign, or that was made before. `key`: what the device that wants it says is its key,
+    /// read only where nothing else tells.
     pub(super) async fn must_have_signed(
         &self,
         api: &Api,
         parts: (&Method, &Uri, &HeaderMap),
         body: &Body,
-        list: impl FnOnce() -> Result<DeviceList, ApiError>,
+        key: impl FnOnce(DeviceId) -> Result<Option<[u8; 32]>, ApiError>,
     ) -> Result<(), ApiError> {
         let key = match &self.key {
             Key::Listed(key) => *key,
-            Key::Named(name) => list()?
-                .device(self.device)
-                .map(|device| device.signing_key)
+            Key::Named(name) => key(self.device)?
                 .filter(|key| thumbprint(key) == *name)
                 .ok_or(Code::Forbidden)?,
         };

@@ -97,6 +97,7 @@ pub(crate) fn code_of_users(error: UserError) -> Code {
         UserError::PrekeyExists => Code::BadPrekey,
         UserError::InviteRefused => Code::InviteRefused,
         UserError::HasAccount => Code::HasAccount,
+        UserError::ResetWaits => Code::Forbidden,
         UserError::Full => Code::StorageFull,
         UserError::Failed(cause) => {
             tracing::error!(%cause, "the store of users failed");

@@ -16,13 +16,13 @@ use sordino_protocol::{
 };
 
 use super::{
-    Api, ApiError, backups,
+    Api, ApiError, Registration, backups,
     caller::AccountCaller,
     request::{Body, Ids, Params},
 };
 use crate::{
     session::Event,
-    user::{Credentials, PasswordRecord, verify::verify},
+    user::{Credentials, Identity, PasswordRecord, verify::verify},
 };
 
 /// Versions of one page.
@@ -85,8 +85,9 @@ pub(super) async fn replace(
         Ok((put, next))
     };
     caller
-        .must_have_signed(&api, (&method, &uri, &headers), &body, || {
-            parse().map(|(_, next)| next)
+        .must_have_signed(&api, (&method, &uri, &headers), &body, |device| {
+            let (_, next) = parse()?;
+            Ok(next.device(device).map(|device| device.signing_key))
         })
         .await?;
     let (put, next) = parse()?;
@@ -115,13 +116,8 @@ pub(super) async fn replace(
         return Err(Code::ListConflict.into());
     }
     newest.check_successor(&next, verify).map_err(bad)?;
-    let reset = next.identity_key != newest.identity_key;
-    if reset && caller.knew_the_password() {
-        return Err(ApiError::new(
-            Code::Forbidden,
-            "a password alone does not replace the identity key",
-        ));
-    }
+    let identity = identity(&api, &caller, &newest, &next).await?;
+    let reset = identity != Identity::Same;
     if reset && newest.vault_version > 0 && next.vault_version == newest.vault_version {
         return Err(ApiError::new(
             Code::BadVault,
@@ -135,6 +131,7 @@ pub(super) async fn replace(
         ));
     }
     let mut with = credentials(&api, &next, newest.vault_version, vault, password)?;
+    with.identity = identity;
     with.closes = match (newest.backup, closes_backup) {
         (before, None) if before == next.backup || before.is_none() => None,
         (Some(before), Some(heads)) if next.backup != Some(before) => {
@@ -154,6 +151,41 @@ pub(super) async fn replace(
         Code::Internal
     })??;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// By what a list takes the identity key that it takes. One unlocked phone must not be enough to take an account over, and neither must a
+/// password that was guessed: both together are, or the password and a wait of days in which no device refuses.
+async fn identity(
+    api: &Api,
+    caller: &AccountCaller,
+    newest: &DeviceList,
+    next: &DeviceList,
+) -> Result<Identity, ApiError> {
+    if next.identity_key == newest.identity_key {
+        return Ok(Identity::Same);
+    }
+    if !caller.knew_the_password() {
+        let logs_in = has_password(api, newest.user).await?
+            || matches!(api.registration, Registration::External(_));
+        let what =
+            "another identity key takes a login as well: a phone that was left open is not enough";
+        return match logs_in {
+            true => Err(ApiError::new(Code::Forbidden, what)),
+            // There is nothing else by which they could be known.
+            false => Ok(Identity::Other),
+        };
+    }
+    if caller.is_on(newest) {
+        return Ok(Identity::Other);
+    }
+    let now_ms = (api.now_ms)();
+    match api.pending_reset(newest.user).await? {
+        Some(ready_ms) if ready_ms <= now_ms => Ok(Identity::OtherAfterWait { now_ms }),
+        _ => Err(ApiError::new(
+            Code::Forbidden,
+            "a login alone replaces the identity key only some days after that was asked for",
+        )),
+    }
 }
 
 /// Whether the user has a password that this relay can check.

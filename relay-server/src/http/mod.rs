@@ -39,6 +39,7 @@ mod push;
 mod quota;
 mod registration;
 mod request;
+mod resets;
 pub mod routes;
 #[cfg(test)]
 mod tests;
@@ -69,6 +70,8 @@ pub struct Api {
     pub passwords: Passwords,
     /// Who may make an account.
     pub registration: Registration,
+    /// How long who knows the password alone waits for another identity key, in milliseconds.
+    pub reset_wait_ms: u64,
     /// Under which names is kept who has blocked whom.
     pub block_key: BlockKey,
     /// What all nodes count together.

@@ -13,7 +13,7 @@ use sordino_protocol::{Code, limits};
 
 use super::{
     Api, ApiError, accounts, backups, blocks, claims, deletion, external, health, history, links,
-    lists, login, passwords, prekeys, push,
+    lists, login, passwords, prekeys, push, resets,
 };
 use crate::ops::rates;
 
@@ -43,6 +43,10 @@ pub fn router(api: Arc<Api>) -> Router {
         .route(
             "/v1/users/{user}/links/{channel}/{side}/{number}",
             get(links::get).put(links::put),
+        )
+        .route(
+            "/v1/users/{user}/reset",
+            post(resets::ask).delete(resets::withdraw),
         )
         .route("/v1/users/{user}/vault", get(passwords::vault))
         .route(

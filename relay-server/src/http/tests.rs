@@ -12,6 +12,7 @@ mod passwords;
 mod prekeys;
 mod push;
 mod registration;
+mod resets;
 
 use std::sync::Arc;
 
@@ -100,6 +101,7 @@ impl Relay {
             tokens: Tokens::new(NAME, &key),
             passwords: Passwords::new(NAME, &password_key),
             registration: Registration::Open,
+            reset_wait_ms: 7 * 24 * 60 * 60 * 1000,
             block_key: BlockKey::new(&password_key),
             fleet: Arc::new(Alone),
             pipes: Arc::new(MemoryPipes::default()),
@@ -213,6 +215,18 @@ impl Login<'_> {
     async fn put_with(&self, path: &str, body: &str, proof: &str) -> (StatusCode, Value) {
         let request = Request::builder()
             .method(Method::PUT)
+            .uri(path)
+            .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
+            .header(PROOF_HEADER, proof)
+            .body(Body::from(body.to_owned()));
+        self.relay.call(request.expect("a request")).await
+    }
+
+    /// A signed write of another method.
+    async fn write(&self, method: Method, path: &str, body: &str) -> (StatusCode, Value) {
+        let proof = self.proof_of(method.as_str(), path, body).await;
+        let request = Request::builder()
+            .method(method)
             .uri(path)
             .header(header::AUTHORIZATION, format!("Bearer {}", self.token))
             .header(PROOF_HEADER, proof)

@@ -1,6 +1,7 @@
 //! What every store of users must do. Each implementation runs [`all`].
 
 mod blocks;
+mod resets;
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -43,6 +44,7 @@ pub(super) async fn all(users: Arc<dyn Users>) {
     a_subject_has_one_account(&users).await;
     blocks::the_later_decision_counts(&*users).await;
     blocks::so_many_are_kept_and_what_was_lifted_makes_room(&*users).await;
+    resets::one_waits_until_it_is_withdrawn_or_done(&*users).await;
     an_account_is_deleted_whole_and_for_ever(&users).await;
 }
 

@@ -12,7 +12,8 @@ pub(super) async fn delete(
     now_ms: u64,
 ) -> Result<(), UserError> {
     let id = user.as_bytes().as_slice();
-    let marked = "UPDATE users SET deleted_ms = coalesce(deleted_ms, ?) WHERE id = ?";
+    let marked =
+        "UPDATE users SET deleted_ms = coalesce(deleted_ms, ?), reset_ms = NULL WHERE id = ?";
     let marked = sqlx::query(marked)
         .bind(stored_ms(now_ms))
         .bind(id)

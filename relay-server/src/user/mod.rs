@@ -14,6 +14,7 @@ pub(crate) mod fixtures;
 pub mod postgres;
 mod prekeys;
 mod push;
+mod resets;
 mod rows;
 pub mod sqlite;
 pub mod verify;
@@ -71,6 +72,9 @@ pub enum UserError {
     /// The subject of the app's own login has an account.
     #[error("this subject has an account already")]
     HasAccount,
+    /// No reset of the identity key was asked for, or it may not be done yet.
+    #[error("no reset of the identity key may be done now")]
+    ResetWaits,
     /// The disk is full.
     #[error("the disk is full")]
     Full,
@@ -237,6 +241,21 @@ pub struct Block {
     pub decided_ms: u64,
 }
 
+/// The identity key of a list, beside that of the one before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Identity {
+    /// It is the same.
+    #[default]
+    Same,
+    /// It is another, by who has shown that they may.
+    Other,
+    /// It is another, by who has asked for it and waited: only if that is due by now, and was not withdrawn.
+    OtherAfterWait {
+        /// In Unix milliseconds.
+        now_ms: u64,
+    },
+}
+
 /// What is stored together with a list, or is not.
 #[derive(Debug, Clone, Default)]
 pub struct Credentials {
@@ -248,6 +267,8 @@ pub struct Credentials {
     pub closes: Option<ClosedBackup>,
     /// By what the account is made, with the first list.
     pub admission: Admission,
+    /// Whether the list is of another identity. With that, and with another password, a reset that waits is void.
+    pub identity: Identity,
 }
 
 impl Credentials {
@@ -257,6 +278,7 @@ impl Credentials {
         password: None,
         closes: None,
         admission: Admission::Open,
+        identity: Identity::Same,
     };
 }
 
@@ -300,6 +322,14 @@ pub trait Users: Send + Sync + 'static {
     /// Compare-and-set: stores version n if the newest is n − 1, with what comes with it, and forgets the prekeys of devices
     /// no longer listed. All or nothing.
     async fn put_list(&self, list: &DeviceList, with: &Credentials) -> Result<(), UserError>;
+    /// Notes that an account is to have another identity key from `ready_ms` on. One that was noted before stands, unless it could be done
+    /// since `stale_ms`. From when on it may be done.
+    async fn ask_reset(&self, user: UserId, ready_ms: u64, stale_ms: u64)
+    -> Result<u64, UserError>;
+    /// From when on the reset that was noted may be done, if one was and it was not withdrawn.
+    async fn reset(&self, user: UserId) -> Result<Option<u64>, UserError>;
+    /// Forgets the reset that was noted, if one was.
+    async fn withdraw_reset(&self, user: UserId) -> Result<(), UserError>;
     /// A user's password, by the user's name.
     async fn password(&self, username: &str) -> Result<Option<PasswordRecord>, UserError>;
     /// How many passwords were made with other secrets than these.

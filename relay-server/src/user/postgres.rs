@@ -18,6 +18,7 @@ mod listener;
 mod lists;
 mod prekeys;
 mod push;
+mod resets;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -289,6 +290,24 @@ impl Users for PostgresUsers {
     ) -> Result<Vec<pb::Signed>, UserError> {
         self.within(lists::from(&self.inner.pool, user, from, limit))
             .await
+    }
+
+    async fn ask_reset(
+        &self,
+        user: UserId,
+        ready_ms: u64,
+        stale_ms: u64,
+    ) -> Result<u64, UserError> {
+        self.within(resets::ask(&self.inner.pool, user, ready_ms, stale_ms))
+            .await
+    }
+
+    async fn reset(&self, user: UserId) -> Result<Option<u64>, UserError> {
+        self.within(resets::of(&self.inner.pool, user)).await
+    }
+
+    async fn withdraw_reset(&self, user: UserId) -> Result<(), UserError> {
+        self.within(resets::withdraw(&self.inner.pool, user)).await
     }
 
     async fn password(&self, username: &str) -> Result<Option<PasswordRecord>, UserError> {

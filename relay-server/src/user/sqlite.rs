@@ -22,7 +22,7 @@ use sqlx::{
 use super::{
     Batch, Block, BlockTag, ChainHead, Credentials, Invite, PasswordRecord, Prekey, PushTarget,
     UserError, Users, admission, backups, blocks, cache::Cache, credentials, deletion, prekeys,
-    push, rows, verify::verify,
+    push, resets, rows, verify::verify,
 };
 
 /// Users whose list is kept in memory, about 4 KiB each.
@@ -307,6 +307,34 @@ impl Users for SqliteUsers {
             .await
     }
 
+    async fn ask_reset(
+        &self,
+        user: UserId,
+        ready_ms: u64,
+        stale_ms: u64,
+    ) -> Result<u64, UserError> {
+        self.write(async move |inner| {
+            let mut tx = inner.begin().await?;
+            let asked = resets::ask(&mut tx, user, ready_ms, stale_ms).await?;
+            tx.commit().await?;
+            Ok(asked)
+        })
+        .await
+    }
+
+    async fn reset(&self, user: UserId) -> Result<Option<u64>, UserError> {
+        resets::of(&self.inner.readers, user).await
+    }
+
+    async fn withdraw_reset(&self, user: UserId) -> Result<(), UserError> {
+        self.write(async move |inner| {
+            let mut tx = inner.begin().await?;
+            resets::withdraw(&mut tx, user).await?;
+            Ok(tx.commit().await?)
+        })
+        .await
+    }
+
     async fn password(&self, username: &str) -> Result<Option<PasswordRecord>, UserError> {
         credentials::password(&self.inner.readers, username).await
     }
@@ -530,6 +558,7 @@ impl Inner {
         }
         insert_list(&mut tx, list).await?;
         credentials::put(&mut tx, list.user, with).await?;
+        resets::end(&mut tx, list.user, with).await?;
         if let Some(closed) = &with.closes {
             backups::close(&mut tx, list.user, closed).await?;
         }

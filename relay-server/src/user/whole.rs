@@ -14,6 +14,8 @@ pub(crate) struct WholeUser {
     pub(crate) username: String,
     /// When the account was deleted.
     pub(crate) deleted_ms: Option<i64>,
+    /// From when on a reset of the identity key may be done that was asked for.
+    pub(crate) reset_ms: Option<i64>,
     /// Version and signed list, ascending.
     pub(crate) lists: Vec<(i64, Vec<u8>)>,
     /// Id and signing key, by id.
@@ -76,11 +78,12 @@ impl WholeUsers {
     /// All of one of them.
     pub(crate) async fn get(&mut self, id: UserId) -> Result<WholeUser, UserError> {
         let key = id.as_bytes().as_slice();
-        let (username, deleted_ms, backups_closed) =
-            sqlx::query_as("SELECT username, deleted_ms, backups_closed FROM users WHERE id = ?")
-                .bind(key)
-                .fetch_one(&mut self.0)
-                .await?;
+        let (username, deleted_ms, reset_ms, backups_closed) = sqlx::query_as(
+            "SELECT username, deleted_ms, reset_ms, backups_closed FROM users WHERE id = ?",
+        )
+        .bind(key)
+        .fetch_one(&mut self.0)
+        .await?;
         let lists = sqlx::query_as(
             "SELECT version, signed FROM (SELECT * FROM device_lists UNION ALL SELECT * FROM deleted_lists) \
              WHERE user_id = ? ORDER BY version",
@@ -144,6 +147,7 @@ impl WholeUsers {
             id,
             username,
             deleted_ms,
+            reset_ms,
             lists,
             devices,
             push,

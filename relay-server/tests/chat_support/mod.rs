@@ -135,6 +135,7 @@ impl Relay {
             tokens: Tokens::new(NAME, &key),
             registration: Registration::Open,
             passwords: Passwords::new(NAME, &password_key),
+            reset_wait_ms: 7 * 24 * 60 * 60 * 1000,
             block_key: BlockKey::new(&password_key),
             fleet: Arc::new(sordino_relay::ops::fleet::Alone),
             pipes: Arc::new(sordino_relay::link::memory::MemoryPipes::default()),

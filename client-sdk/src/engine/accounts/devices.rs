@@ -45,7 +45,7 @@ pub enum VaultSecret {
 /// This device, the account, and its newest list.
 pub(super) struct Here {
     pub(super) user: UserId,
-    username: String,
+    pub(super) username: String,
     pub(super) device: DeviceId,
     pub(super) list: DeviceList,
 }
@@ -64,11 +64,19 @@ impl Here {
     }
 
     /// What the relay is to give this device a token of the password for.
-    async fn prove(&self, core: &Arc<Core>, password: &Password) -> Result<Proved, Error> {
+    pub(super) async fn prove(
+        &self,
+        core: &Arc<Core>,
+        password: &Password,
+    ) -> Result<Proved, Error> {
+        prove(core, &self.username, password, self.signer()?).await
+    }
+
+    /// Who is to get the token of a login.
+    pub(super) fn signer(&self) -> Result<(DeviceId, [u8; 32]), Error> {
         let listed = self.list.device(self.device);
         let listed = listed.ok_or_else(|| Error::new(Code::DeviceRevoked, ""))?;
-        let signer = (self.device, listed.signing_key);
-        prove(core, &self.username, password, signer).await
+        Ok((self.device, listed.signing_key))
     }
 
     /// Where the key backup ends that is to be left behind.
@@ -168,7 +176,7 @@ impl Here {
     }
 
     /// Stores the next list with the next vault: keys are kept before the relay is asked for them.
-    async fn put_renewed(
+    pub(super) async fn put_renewed(
         &self,
         core: &Arc<Core>,
         http: &Http,
@@ -340,7 +348,9 @@ fn replace_opener(vault: &mut OpenVault, kind: OpenerKind, by: Option<Opener>) {
     openers.extend(by);
 }
 
-async fn until_nobody_was_faster<Attempt>(change: impl Fn() -> Attempt) -> Result<(), Error>
+pub(super) async fn until_nobody_was_faster<Attempt>(
+    change: impl Fn() -> Attempt,
+) -> Result<(), Error>
 where
     Attempt: Future<Output = Result<(), Error>>,
 {

@@ -5,9 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sordino_protocol::{UserId, http};
+use sordino_protocol::{DeviceId, UserId, http};
 
-use super::password::NewKeys;
 use crate::{engine::Core, error::Error, net::auth::AccessToken, sign_up::ExternalToken};
 
 /// Whose account a token of the app leads to.
@@ -16,19 +15,19 @@ pub(super) struct Entered {
     pub(super) token: AccessToken,
 }
 
-/// Shows the relay the app's token. With what it yields the device signs by its own key.
+/// Shows the relay the app's token. With what it yields the device signs by this key (DSK).
 pub(super) async fn enter(
     core: &Arc<Core>,
     token: &ExternalToken,
-    new: &NewKeys,
+    (device, signing_key): (DeviceId, [u8; 32]),
 ) -> Result<Entered, Error> {
     // To no other relay: it could log in with it here. Nobody's challenge will do.
     let nobody = UserId::from_bytes([0; 16]);
-    core.http.is_meant_for(nobody, new.device).await?;
+    core.http.is_meant_for(nobody, device).await?;
     let login = http::ExternalLogin {
         external_token: token.expose().to_owned(),
-        device: new.device,
-        signing_key: new.keys.public().signing_key.to_vec().into(),
+        device,
+        signing_key: signing_key.to_vec().into(),
     };
     let now = Instant::now();
     let entered = core.http.external_login(&login).await?;

@@ -298,6 +298,7 @@ impl Joining {
             shared,
             backup_keys: Vec::new(),
             openers,
+            recovery_key: None,
             list: list.clone(),
         };
         let _one = core.account.lock().await;

@@ -24,7 +24,7 @@ use crate::{
     error::{Error, NO_NAME},
     machine::NewDevice,
     net::{Http, Signer, auth::AccessToken},
-    password::Password,
+    password::{Password, VaultPolicy},
     sign_up::{ExternalToken, SignUp},
     store::StoredAccount,
     types::User,
@@ -76,10 +76,19 @@ pub(crate) struct Locked {
 }
 
 #[derive(Clone)]
-struct Asked {
-    instead_of: Option<DeviceId>,
+pub(super) struct Asked {
+    how: How,
     put: http::PutList,
     list: DeviceList,
+}
+
+/// How this device gets on the account.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// The vault was opened; a device may leave with it.
+    Unlocked { instead_of: Option<DeviceId> },
+    /// The account begins anew.
+    Reset,
 }
 
 /// How far a login by password comes.
@@ -130,7 +139,7 @@ pub(crate) async fn login_external(
         return taken_up(core, user, &name, &with).await.map(LoggedIn::Done);
     }
     let new = NewKeys::generate();
-    let entered = enter(core, &token, &new).await?;
+    let entered = enter(core, &token, new.signer()).await?;
     Locked::find(core, entered.user, new, entered.token, None)
         .await
         .map(LoggedIn::Locked)
@@ -192,13 +201,13 @@ impl Locked {
     ) -> Result<User, Error> {
         let core = &self.core;
         let _one = core.account.lock().await;
-        let asked = self.asked().clone();
+        let how = How::Unlocked { instead_of };
+        let mut asked = self.asked(how);
         // Where the store has what was asked for, the answer may have been lost.
         if let Some(user) = made_before(core).await? {
             let name = self.username.as_str();
             return taken_up(core, user, name, &SignUp::new()).await;
         }
-        let mut asked = asked.filter(|asked| asked.instead_of == instead_of);
         let made = http::User {
             user: self.user,
             username: self.username.clone(),
@@ -208,21 +217,30 @@ impl Locked {
                 Some(asked) => asked,
                 None => self.begin(recovery_key, instead_of).await?,
             };
-            let Err(error) = self.http.put_list(self.user, &now.put).await else {
-                break;
-            };
-            // The device that leaves still adds to the backup that is to be closed.
-            if error.code() == Code::BackupMoved && left > 0 {
-                continue;
+            match self.put(&now).await {
+                // The device that leaves still adds to the backup that is to be closed.
+                Err(error) if error.code() == Code::BackupMoved && left > 0 => {}
+                Err(error) => return Err(ended(error)),
+                Ok(()) => break,
             }
-            let device = core.http.of_device(self.signer.clone(), None);
-            // It may be the answer to an attempt whose own answer was lost.
-            if !matches!(is_listed(&device, &now.list).await, Ok(Some(_))) {
-                return Err(ended(error));
-            }
-            break;
         }
         confirm(core, made).await
+    }
+
+    /// Asks the relay for the list that names this device.
+    pub(super) async fn put(&self, asked: &Asked) -> Result<(), Error> {
+        let Err(error) = self.http.put_list(self.user, &asked.put).await else {
+            return Ok(());
+        };
+        if error.code() == Code::BackupMoved {
+            return Err(error);
+        }
+        let device = self.core.http.of_device(self.signer.clone(), None);
+        // It may be the answer to an attempt whose own answer was lost.
+        match is_listed(&device, &asked.list).await {
+            Ok(Some(_)) => Ok(()),
+            _ => Err(error),
+        }
     }
 
     /// Makes what the relay is to be asked for, and stores this device's part of it.
@@ -245,17 +263,72 @@ impl Locked {
             }
             None => Backup::GoesOn,
         };
-        let (asked, device) = self.join(vault, backup, instead_of)?;
+        let renewed = self.join(vault, backup, instead_of)?;
+        self.keep(How::Unlocked { instead_of }, renewed, None).await
+    }
+
+    /// Stores this device's part of what the relay is asked for next. `recovery_key`: a new one that opens the vault from then on.
+    pub(super) async fn keep(
+        &self,
+        how: How,
+        renewed: Renewed,
+        recovery_key: Option<RecoveryKey>,
+    ) -> Result<Asked, Error> {
+        let Renewed {
+            list,
+            vault,
+            shared,
+            closes_backup,
+            backup_keys,
+            openers,
+        } = renewed;
+        let NewKeys { device, keys } = &self.signer.new;
+        let (signing, identity) = keys.to_secret();
+        let device = NewDevice {
+            account: StoredAccount {
+                user: self.user,
+                device: *device,
+                username: self.username.clone(),
+                registered: false,
+                keys: DeviceKeys::from_secret(&signing, &identity),
+            },
+            shared,
+            backup_keys,
+            openers,
+            recovery_key,
+            list: list.clone(),
+        };
         self.core
             .shared
             .run(move |machine| machine.begin_joining(device, now_ms()))
             .await?;
-        self.asked().replace(asked.clone());
+        let asked = Asked {
+            how,
+            put: http::PutList {
+                list: list.signed.clone().into(),
+                vault: Some(vault),
+                closes_backup,
+                password: None,
+            },
+            list,
+        };
+        self.last_asked().replace(asked.clone());
         Ok(asked)
     }
 
-    fn asked(&self) -> MutexGuard<'_, Option<Asked>> {
+    /// What the relay was asked for in this way.
+    pub(super) fn asked(&self, how: How) -> Option<Asked> {
+        self.last_asked().clone().filter(|asked| asked.how == how)
+    }
+
+    fn last_asked(&self) -> MutexGuard<'_, Option<Asked>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the password yields, where a new vault is to be opened by it as the one before is.
+    pub(super) fn opens_next_vault(&self) -> Option<&Secret<64>> {
+        let by_password = self.core.vault_policy == VaultPolicy::PasswordToo;
+        self.export_key.as_ref().filter(|_| by_password)
     }
 
     fn open_vault(&self, recovery_key: Option<&RecoveryKey>) -> Result<OpenVault, Error> {
@@ -270,27 +343,20 @@ impl Locked {
         OpenVault::open(&self.list, &self.vault, &secret)
     }
 
-    /// The next list with this device on it, and what the device is to keep.
+    /// The next list with this device on it, and its vault.
     fn join(
         &self,
         vault: OpenVault,
         backup: Backup,
         instead_of: Option<DeviceId>,
-    ) -> Result<(Asked, NewDevice), Error> {
+    ) -> Result<Renewed, Error> {
         if instead_of.is_none() && self.list.devices.len() >= limits::DEVICES {
             return Err(Error::new(Code::DeviceLimit, ""));
         }
         let now = now_ms();
         let NewKeys { device: id, keys } = &self.signer.new;
         let entry = listed(self.user, &self.list.identity_key, *id, keys, now);
-        let Renewed {
-            list,
-            vault,
-            shared,
-            closes_backup,
-            backup_keys,
-            openers,
-        } = vault.renew(now, backup, |change| {
+        vault.renew(now, backup, |change| {
             let change = change.add_unvouched(entry);
             match instead_of {
                 Some(device) if self.list.device(device).is_some() => Ok(change.remove(device)),
@@ -300,32 +366,7 @@ impl Locked {
                 }
                 None => Ok(change),
             }
-        })?;
-        let (signing, identity) = keys.to_secret();
-        let device = NewDevice {
-            account: StoredAccount {
-                user: self.user,
-                device: *id,
-                username: self.username.clone(),
-                registered: false,
-                keys: DeviceKeys::from_secret(&signing, &identity),
-            },
-            shared,
-            backup_keys,
-            openers,
-            list: list.clone(),
-        };
-        let asked = Asked {
-            instead_of,
-            put: http::PutList {
-                list: list.signed.clone().into(),
-                vault: Some(vault),
-                closes_backup,
-                password: None,
-            },
-            list,
-        };
-        Ok((asked, device))
+        })
     }
 }
 

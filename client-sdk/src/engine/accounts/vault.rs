@@ -4,8 +4,9 @@ use prost::Message;
 use sordino_crypto::{
     Secret,
     backup::BackupSealer,
-    keys::ListSigningKey,
+    keys::{IdentityKey, ListSigningKey},
     lists::Change,
+    recovery::RecoveryKey,
     vault::{
         BackupHead, BackupKeys, Contents, OpenError, Opener, OpenerKind, OpenerSecret, VaultId,
     },
@@ -53,6 +54,33 @@ pub(super) fn is_opened_by(vault: &pb::Vault, kind: OpenerKind) -> bool {
 }
 
 impl OpenVault {
+    /// Of an account that begins anew, after this list: nothing that was in the vault before is in it. It is opened by this recovery key
+    /// and, where there is one, by what a password yields.
+    pub(crate) fn anew(
+        list: &DeviceList,
+        recovery_key: &RecoveryKey,
+        export_key: Option<&Secret<64>>,
+    ) -> Self {
+        let user = list.user;
+        let recovery = OpenerSecret::recovery_key(recovery_key, user).opener();
+        let password = export_key.map(|key| OpenerSecret::password(key, user).opener());
+        Self {
+            list: list.clone(),
+            contents: Contents {
+                identity_key: IdentityKey::generate(&mut rand::rng()),
+                list_signing_key: ListSigningKey::generate(&mut rand::rng()),
+                list_signing_version: list.lsk_version,
+                openers: [recovery].into_iter().chain(password).collect(),
+                backup_keys: Vec::new(),
+            },
+        }
+    }
+
+    /// UIK, the public one.
+    pub(crate) fn identity_key(&self) -> [u8; 32] {
+        self.contents.identity_key.public()
+    }
+
     /// Opens the vault that belongs to a list.
     pub(crate) fn open(
         list: &DeviceList,
@@ -110,8 +138,10 @@ impl OpenVault {
         let openers = self.openers();
         let version = self.list.vault_version.saturating_add(1);
         let backup_version = sealer.as_ref().map_or(0, BackupSealer::version);
+        let identity_key = self.identity_key();
         let id = VaultId {
             backup_version,
+            identity_key: &identity_key,
             ..id(&self.list, version)
         };
         let written = id.write(&mut rand::rng(), &self.contents);
@@ -153,16 +183,17 @@ impl OpenVault {
     /// The newest version ends at these heads, and another begins.
     fn close_backup(&mut self, heads: &[ChainEnd]) {
         let keys = &mut self.contents.backup_keys;
-        let Some(newest) = keys.iter_mut().max_by_key(|keys| keys.version) else {
-            return;
-        };
-        let heads = heads.iter().map(|end| BackupHead {
-            device: end.device,
-            number: end.head.number,
-            hash: end.head.hash,
-        });
-        newest.closed = heads.collect();
-        let version = newest.version.saturating_add(1);
+        // Of an account that begins anew nobody reads the one before.
+        if let Some(newest) = keys.iter_mut().max_by_key(|keys| keys.version) {
+            let heads = heads.iter().map(|end| BackupHead {
+                device: end.device,
+                number: end.head.number,
+                hash: end.head.hash,
+            });
+            newest.closed = heads.collect();
+        }
+        let before = self.list.backup.map_or(0, |backup| backup.version);
+        let version = before.saturating_add(1);
         keys.push(BackupKeys {
             version,
             backup_key: Secret::random(&mut rand::rng()),

@@ -31,6 +31,7 @@ fn link(phone: &mut Phone, relay: &mut Relay) -> Phone {
         shared,
         backup_keys: Vec::new(),
         openers,
+        recovery_key: None,
         list: next,
     };
     Phone::joined(joins, NOW)

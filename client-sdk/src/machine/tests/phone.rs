@@ -113,6 +113,7 @@ impl Phone {
                 by_password: false,
                 recovery: [0; 32],
             },
+            recovery_key: None,
             list: next,
         };
         Self::joined(joins, self.now)

@@ -123,6 +123,29 @@ fn a_change_is_no_identity_reset() {
 }
 
 #[test]
+fn a_reset_begins_again_with_one_device_that_nobody_vouches_for() {
+    let one = first();
+    let two = linked(&one, 2, 1).unwrap();
+    let anew = listed(USER, &uik(51).public(), id(1), &keys(1), 2000);
+    let reset = || change(&two).reset(anew.clone());
+    let three = reset().renew_lsk(&uik(51), &lsk(61)).unwrap();
+    let three = three.sign(&lsk(61)).unwrap();
+    assert_eq!(
+        (three.identity_key, three.lsk_version, three.devices.len()),
+        (uik(51).public(), 2, 1)
+    );
+    let got = moved(&[&two, &three]);
+    assert!(got.identity_reset);
+    assert_eq!((got.added, got.loud), (vec![id(1)], vec![id(1)]));
+    assert_eq!(got.removed, [id(1), id(2)]);
+    // It has to be another identity, and the device's own word for it.
+    let same = reset().renew_lsk(&uik(50), &lsk(61)).unwrap();
+    assert_eq!(same.sign(&lsk(61)), Err(ListError::Signature));
+    let unchanged = change(&two).reset(entry(1)).renew_lsk(&uik(50), &lsk(61));
+    assert_eq!(unchanged.unwrap().sign(&lsk(61)), Err(ListError::Signature));
+}
+
+#[test]
 fn what_a_reader_would_refuse_is_not_signed() {
     let one = first();
     // Device 3 is not listed, device 1 did not sign.

@@ -1,6 +1,6 @@
 //! Questions in a window of their own: for an account at the first start, for a person to write to later.
 
-use super::{App, Focus, Overlay};
+use super::{App, Focus, Needs, Overlay, account::PASSWORD_CHARS};
 use crate::{
     input::Input,
     model::{Command, DeviceId, Peer, Typed},
@@ -12,8 +12,6 @@ use crate::{
 const NAME_BYTES: usize = 32;
 /// Longest name of a device.
 const DEVICE_NAME_BYTES: usize = 64;
-/// The shortest password.
-const PASSWORD_CHARS: usize = 8;
 /// Longest password and recovery key.
 const SECRET_BYTES: usize = 1024;
 
@@ -32,6 +30,10 @@ pub(crate) enum Ask {
     RecoveryKey { name: String },
     /// The last group of a recovery key, by whoever has written it down.
     Written { key: Typed },
+    /// Whether the account is to have another identity, where nothing opens it: a word that nobody types by mistake.
+    Reset { name: String },
+    /// What a change of the account takes.
+    Change(Needs),
     /// What another device shows that is to be linked.
     LinkCode,
     /// What the device shows that has read this one's code.
@@ -86,7 +88,11 @@ impl Form {
 
     /// Whether what is typed is not for everybody's eyes.
     pub(crate) const fn is_masked(&self) -> bool {
-        matches!(self.ask, Ask::Password { .. } | Ask::Again { .. })
+        match &self.ask {
+            Ask::Password { .. } | Ask::Again { .. } => true,
+            Ask::Change(needs) => needs.is_password(),
+            _ => false,
+        }
     }
 
     /// Types or pastes. Names have no capitals.
@@ -109,12 +115,15 @@ impl Form {
             | Ask::LinkCode
             | Ask::DeviceName
             | Ask::Timer
+            | Ask::Change(_)
             | Ask::Remove { .. } => None,
             Ask::Name { .. } => Some(self),
             Ask::Password { name, login } => Some(Self::named(&name, login)),
             Ask::Again { name, .. } => Some(Self::named(&name, false)),
             Ask::RecoveryKey { name } => Some(Self::named(&name, true)),
-            Ask::LinkDigits { name } => Some(Self::new(Ask::RecoveryKey { name })),
+            Ask::LinkDigits { name } | Ask::Reset { name } => {
+                Some(Self::new(Ask::RecoveryKey { name }))
+            }
         }
     }
 
@@ -189,6 +198,17 @@ impl App {
                 let (key, instead_of) = (Typed(typed), None);
                 (None, Some(Command::Unlock { key, instead_of }))
             }
+            Ask::Reset { .. } if typed.trim().eq_ignore_ascii_case("new") => {
+                (None, Some(Command::Reset))
+            }
+            Ask::Reset { .. } => {
+                form.error = Some(Clean::line("Type new, or press Esc."));
+                return Vec::new();
+            }
+            Ask::Change(needs) => match Self::change(needs, typed) {
+                Ok(next) => (Some(next), None),
+                Err(change) => (None, Some(Command::Change(change))),
+            },
             Ask::LinkCode => (None, Some(Command::ReadCode(typed))),
             Ask::LinkDigits { .. } => (None, Some(Command::TypedDigits(typed))),
             Ask::DeviceName => (None, Some(Command::NameDevice(typed))),
@@ -275,7 +295,7 @@ impl App {
             let (name, login) = match &form.ask {
                 Ask::Password { name, login } => (name.clone(), *login),
                 Ask::Again { name, .. } => (name.clone(), false),
-                Ask::RecoveryKey { name } => (name.clone(), true),
+                Ask::RecoveryKey { name } | Ask::Reset { name } => (name.clone(), true),
                 Ask::Peer
                 | Ask::Name { .. }
                 | Ask::Written { .. }
@@ -283,6 +303,7 @@ impl App {
                 | Ask::LinkDigits { .. }
                 | Ask::DeviceName
                 | Ask::Timer
+                | Ask::Change(_)
                 | Ask::Remove { .. } => return self.answer_form(why),
             };
             *form = Form::named(&name, login).because(why);
@@ -311,7 +332,11 @@ impl App {
         if let Some(Overlay::Form(form)) = &mut self.overlay {
             if matches!(
                 form.ask,
-                Ask::RecoveryKey { .. } | Ask::LinkCode | Ask::LinkDigits { .. }
+                Ask::RecoveryKey { .. }
+                    | Ask::LinkCode
+                    | Ask::LinkDigits { .. }
+                    | Ask::Change(_)
+                    | Ask::Reset { .. }
             ) {
                 form.input.clear();
             }

@@ -37,6 +37,10 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
     ),
     ("F5", "how long messages with this person last"),
     ("F2", "the devices of your account"),
+    (
+        "F8",
+        "your account: password, recovery key, identity, its end",
+    ),
     ("F3", "the safety number with this person; verify, block"),
     ("Ctrl-R", "try to connect now"),
     ("F1 or ?", "this help"),
@@ -66,6 +70,7 @@ impl App {
             Some(Overlay::Help(line)) => self.key_in_help(key, line),
             Some(Overlay::Form(form)) => self.key_in_form(key, form),
             Some(Overlay::Devices(devices)) => self.key_in_devices(key, devices),
+            Some(Overlay::Account(account)) => self.key_in_account(key, account),
             Some(Overlay::Link(link)) => self.key_in_link(key, link),
             Some(Overlay::Number(number)) => self.key_in_number(key, number),
             Some(Overlay::Search(search)) => self.key_in_search(key, search),
@@ -122,6 +127,11 @@ impl App {
                 }
                 form.turn();
             }
+            KeyCode::F(8) if matches!(form.ask, Ask::RecoveryKey { .. }) => {
+                if let Ask::RecoveryKey { name } = form.ask {
+                    form = Form::new(Ask::Reset { name });
+                }
+            }
             KeyCode::Char(letter) if typed(key) => {
                 form.error = None;
                 form.insert(letter.encode_utf8(&mut [0; 4]));
@@ -149,6 +159,7 @@ impl App {
             KeyCode::F(1) => self.overlay = Some(Overlay::Help(0)),
             KeyCode::F(2) => return self.look_at_devices(),
             KeyCode::F(3) => return self.look_at_number(),
+            KeyCode::F(8) => self.look_at_account(),
             KeyCode::Char('?') if typed(key) && self.input.is_empty() => {
                 self.overlay = Some(Overlay::Help(0));
             }

@@ -1,6 +1,7 @@
 //! Everything that the screen knows, and how it follows keys and news. No terminal, no network: [`App::update`] takes an event and
 //! says what is to be done.
 
+mod account;
 mod devices;
 mod form;
 mod keys;
@@ -35,6 +36,7 @@ use crate::{
     },
 };
 
+pub(crate) use account::{Account, Needs};
 pub(crate) use devices::{Devices, Purpose};
 pub(crate) use form::{Ask, Form};
 pub(crate) use keys::KEYS;
@@ -64,6 +66,8 @@ pub(crate) enum Overlay {
     Form(Form),
     /// The devices of the account.
     Devices(Devices),
+    /// What may become of the account.
+    Account(Account),
     /// A device that is linked.
     Link(Link),
     /// How far a person is trusted.
@@ -127,6 +131,8 @@ pub(crate) struct App {
     attended: bool,
     /// Who types to this user.
     typing: HashSet<UserId>,
+    /// Somebody wants another identity for the account.
+    reset: bool,
 }
 
 impl App {
@@ -149,6 +155,7 @@ impl App {
             drafts: HashMap::new(),
             attended: true,
             typing: HashSet::new(),
+            reset: false,
         }
     }
 
@@ -222,6 +229,14 @@ impl App {
                 Vec::new()
             }
             Event::DevicesChanged(outcome) => self.devices_changed(outcome),
+            Event::Changed(outcome) => {
+                self.changed(outcome);
+                Vec::new()
+            }
+            Event::ResetPending(said) => {
+                self.reset_is(said);
+                Vec::new()
+            }
             Event::HistoryOwed => {
                 self.history_owed();
                 Vec::new()

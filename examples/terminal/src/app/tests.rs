@@ -4,7 +4,7 @@ use crate::{
         MINUTE, NOW, app, message_id, mine, peer, press, press_all, row, screen, theirs, user,
         with_bob,
     },
-    model::{Decision, DeviceId, DeviceLine, Diff, Presence, State, Typed},
+    model::{Change, Decision, DeviceId, DeviceLine, Diff, Presence, State, Typed},
 };
 
 fn many(count: u64) -> Vec<Item> {
@@ -328,6 +328,68 @@ fn the_eleventh_device_takes_the_place_of_one_that_is_chosen() {
     assert!(screen(&app).contains("Log in again."));
     app.update(Event::Unlocked(Ok(Clean::line("alice"))));
     assert!(app.overlay.is_none());
+}
+
+#[test]
+fn the_account_is_changed_step_by_step() {
+    let mut app = with_bob(80, 24, vec![]);
+    let typed = |text: &str| Typed(text.to_owned());
+    let change = |change| vec![Command::Change(change)];
+    assert_eq!(
+        press(&mut app, "<f8><enter>old password<enter>short<enter>"),
+        []
+    );
+    assert!(screen(&app).contains("8 characters or more"));
+    assert_eq!(
+        press(&mut app, "new password<enter>newer password<enter>"),
+        []
+    );
+    assert!(screen(&app).contains("not the same"));
+    let (old, new) = (typed("old password"), typed("new password"));
+    assert_eq!(
+        press(&mut app, "new password<enter>new password<enter>"),
+        change(Change::Password { old, new })
+    );
+    assert!(!screen(&app).contains("new password"));
+    app.update(Event::Changed(Err(Clean::line("Wrong password."))));
+    assert!(screen(&app).contains("Wrong password."));
+    app.update(Event::Changed(Ok(Clean::line("Done."))));
+    assert!(app.overlay.is_none());
+    for (down, made) in [
+        ("<down>", Change::RecoveryKey(typed("ABCD"))),
+        ("<down><down>", Change::Identity(typed("ABCD"))),
+        ("<down><down><down>", Change::Delete(typed("ABCD"))),
+    ] {
+        let keys = format!("<f8>{down}<enter>ABCD<enter>");
+        assert_eq!(press(&mut app, &keys), change(made));
+        app.update(Event::Changed(Ok(Clean::line("Done."))));
+    }
+    // Offered only where there is something to refuse.
+    let asked = || Event::ResetPending(Some(Clean::line("Somebody asks.")));
+    app.update(asked());
+    assert!(screen(&app).contains("Somebody asks."));
+    assert_eq!(press(&mut app, "<f8><enter>"), change(Change::RefuseReset));
+    app.update(Event::ResetPending(None));
+    press(&mut app, "<esc><f8>");
+    assert!(!screen(&app).contains("Refuse"));
+}
+
+#[test]
+fn who_has_neither_key_nor_device_asks_for_another_identity() {
+    let clock = Clock::new(jiff::tz::TimeZone::UTC, NOW);
+    let mut app = App::new(clock, None);
+    app.update(Event::Resize(80, 24));
+    press(&mut app, "alice<tab><enter>Four words<enter>");
+    app.update(Event::LoggedIn(Ok(None)));
+    assert_eq!(press(&mut app, "<f8>yes<enter>"), []);
+    assert!(screen(&app).contains("Type new, or press Esc."));
+    press(&mut app, "<backspace><backspace><backspace>");
+    assert_eq!(press(&mut app, "new<enter>"), [Command::Reset]);
+    let why = Clean::line("Your devices are told.");
+    app.update(Event::Unlocked(Err((why, false))));
+    assert!(screen(&app).contains("Your devices are told."));
+    press(&mut app, "<esc>");
+    assert!(screen(&app).contains("Your recovery key, nine groups"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use ratatui::{
 
 use super::{link, search, theme, trust};
 use crate::{
-    app::{App, Ask, Devices, Form, KEYS, Overlay, Purpose},
+    app::{Account, App, Ask, Devices, Form, KEYS, Needs, Overlay, Purpose},
     clock::Clock,
     text,
 };
@@ -22,6 +22,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
         Some(Overlay::Help(skip)) => help(frame, *skip),
         Some(Overlay::Form(form)) => question(frame, form),
         Some(Overlay::Devices(list)) => devices(frame, list, &app.clock),
+        Some(Overlay::Account(list)) => account(frame, list),
         Some(Overlay::Link(link)) => link::draw(frame, link),
         Some(Overlay::Number(number)) => trust::draw(frame, app, number),
         Some(Overlay::Search(search)) => search::draw(frame, search, &app.clock),
@@ -103,6 +104,66 @@ fn devices(frame: &mut Frame<'_>, list: &Devices, clock: &Clock) {
     frame.render_widget(Paragraph::new(shown), inner);
 }
 
+fn account(frame: &mut Frame<'_>, list: &Account) {
+    let height = u16::try_from(list.entries.len() + 2).unwrap_or(u16::MAX);
+    let inner = popup(frame, " Your account ", 58, height);
+    let mut shown: Vec<_> = list
+        .entries
+        .iter()
+        .enumerate()
+        .map(|(at, entry)| {
+            let mark = if at == list.at { "› " } else { "  " };
+            Line::from(vec![
+                Span::styled(mark, theme::NAME),
+                Span::raw(entry.line()),
+            ])
+        })
+        .collect();
+    shown.extend([
+        Line::raw(""),
+        Line::styled("Enter does it. Esc closes.", theme::FAINT),
+    ]);
+    let over = shown.len().saturating_sub(usize::from(inner.height));
+    let shown: Vec<_> = shown.into_iter().skip(over.min(list.at)).collect();
+    frame.render_widget(Paragraph::new(shown), inner);
+}
+
+/// What a change of the account asks for.
+fn change(needs: &Needs) -> (&'static str, &'static str, &'static str) {
+    match needs {
+        Needs::OldPassword => (
+            " Change the password ",
+            "Your present password:",
+            "Enter goes on. Esc closes.",
+        ),
+        Needs::NewPassword { .. } => (
+            " Change the password ",
+            "Choose another one:",
+            "8 characters or more. Esc closes.",
+        ),
+        Needs::NewAgain { .. } => (
+            " Change the password ",
+            "The same once more:",
+            "Enter changes it. Esc closes.",
+        ),
+        Needs::OldKey => (
+            " Another recovery key ",
+            "The present one opens nothing any more then. Your present recovery key:",
+            "Enter makes another. Esc closes.",
+        ),
+        Needs::Identity => (
+            " New identity ",
+            "For who has lost the recovery key. Your account gets new keys and another recovery key, and this device stays on it alone: the others are logged out. Your contacts are told, and those who have verified you write to you again only once they have compared.\n\nYour password:",
+            "Enter does it. Esc closes.",
+        ),
+        Needs::Delete => (
+            " Delete the account ",
+            "For ever: nobody gets your name again, all your devices are logged out, and what the relay keeps of you is gone. What you wrote stays with those to whom you wrote.\n\nYour recovery key:",
+            "Enter deletes it. Esc closes.",
+        ),
+    }
+}
+
 /// Title, question, and what the keys do.
 fn wording(ask: &Ask) -> (&'static str, String, &'static str) {
     let (title, question, keys) = match ask {
@@ -138,8 +199,14 @@ fn wording(ask: &Ask) -> (&'static str, String, &'static str) {
         Ask::RecoveryKey { .. } => (
             " Welcome back ",
             "Your recovery key, nine groups of four:",
-            "Enter opens your account here. Tab: link it by another device of yours. Esc goes back.",
+            "Enter opens your account here. Tab: link it by another device of yours. F8: you have neither. Esc goes back.",
         ),
+        Ask::Reset { .. } => (
+            " New identity ",
+            "Without the recovery key and without a device, your account can only begin again: under your name, with new keys. Nothing that was written before is read here. Your contacts are told, other devices are logged out. As anybody could ask who knows your password, your devices are told first, and you wait for some days.\n\nType new to ask for it:",
+            "Enter asks. Esc goes back.",
+        ),
+        Ask::Change(needs) => change(needs),
         Ask::LinkCode => (
             " Link a device ",
             "On the new device log in with your password and press Tab: it shows a code. The code:",

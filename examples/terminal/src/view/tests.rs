@@ -130,6 +130,21 @@ fn devices() {
 }
 
 #[test]
+fn the_account() {
+    let mut app = full(90, 18);
+    press(&mut app, "<f8><down><down>");
+    assert_snapshot!("account", screen(&app));
+    press(&mut app, "<enter>secret");
+    assert_snapshot!("account_identity", screen(&app));
+    let mut app = App::new(Clock::new(TimeZone::UTC, NOW), None);
+    app.update(Event::Resize(80, 18));
+    press(&mut app, "<tab>alice<enter>password<enter>");
+    app.update(Event::LoggedIn(Ok(None)));
+    press(&mut app, "<f8>");
+    assert_snapshot!("account_begins_again", screen(&app));
+}
+
+#[test]
 fn a_device_that_is_linked() {
     let code = "SORDINO:LN1:AEBAGBAFAYDQQCIKBMGA2DQPCAIREEYUCULBOGAZDINRYHI6D4QCCIRDEQSSMJZIFEVCWLBNFYXQ:localhost";
     for (width, height, name) in [(80, 24, "link_code"), (60, 20, "link_code_small")] {

@@ -323,28 +323,6 @@ async fn a_login_ends_with_the_next_list_and_with_another_password() {
 }
 
 #[tokio::test]
-async fn a_password_alone_replaces_no_identity() {
-    let (relay, person) = (Relay::new().await, Person::new(1));
-    let first = person.list_with_vault(None, &[(1, 1)], 1);
-    relay.sign_up("alice", &first).await;
-    let thief = relay.password_token(&person, 1).await;
-    let body = |version| {
-        let list = person.reset(&first, &[(1, 1)], version);
-        let mut body = list_body(&list);
-        if version > 1 {
-            body["vault"] = json!(vault(version));
-        }
-        body
-    };
-    let list = path(&person, "list");
-    refused(thief.put(&list, body(2)).await, 403, "forbidden");
-    let device = relay.log_in(&person, 1).await;
-    refused(device.put(&list, body(1)).await, 422, "bad_vault");
-    let put = device.put(&list, body(2)).await;
-    assert_eq!(put.0, StatusCode::NO_CONTENT, "{}", put.1);
-}
-
-#[tokio::test]
 async fn a_wrong_password_and_an_unknown_user_look_the_same_and_are_bounded() {
     let rates = config::Rates {
         passwords_burst: NonZeroU32::new(6).expect("not zero"),

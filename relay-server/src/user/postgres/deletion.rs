@@ -14,7 +14,7 @@ pub(super) async fn delete(pool: &PgPool, user: UserId, now_ms: u64) -> Result<(
     let id = user.as_bytes().as_slice();
     let mut tx = pool.begin().await?;
     // Who writes a list or a batch of this user has come to its end, or finds nothing.
-    let marked = "UPDATE users SET deleted_ms = coalesce(deleted_ms, $1) WHERE user_id = $2";
+    let marked = "UPDATE users SET deleted_ms = coalesce(deleted_ms, $1), reset_ms = NULL WHERE user_id = $2";
     let marked = sqlx::query(marked)
         .bind(stored_ms(now_ms))
         .bind(id)

@@ -7,7 +7,7 @@ use sordino_protocol::{
 };
 use sqlx::{PgPool, Postgres, Row, Transaction, postgres::PgRow};
 
-use super::{admission, attempt::Stop, backups, credentials, listener};
+use super::{admission, attempt::Stop, backups, credentials, listener, resets};
 use crate::user::{Credentials, UserError, rows};
 
 /// Creates a user with the first version of its list.
@@ -87,6 +87,7 @@ pub(super) async fn put(pool: &PgPool, list: &DeviceList, with: &Credentials) ->
     }
     insert(&mut tx, list).await?;
     credentials::put(&mut tx, list.user, with).await?;
+    resets::end(&mut tx, list.user, with).await?;
     if let Some(closed) = &with.closes {
         backups::close(&mut tx, list.user, closed).await?;
     }

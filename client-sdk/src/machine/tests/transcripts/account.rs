@@ -243,6 +243,7 @@ pub(super) fn link(phone: &mut Phone, relay: &mut Relay) -> (Phone, Value) {
         shared,
         backup_keys: Vec::new(),
         openers,
+        recovery_key: None,
         list,
     };
     (Phone::joined(joins, now), transcript)
