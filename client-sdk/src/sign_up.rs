@@ -37,6 +37,7 @@ pub struct SignUp {
     pub(crate) password: Option<Password>,
     pub(crate) invite: Option<Invite>,
     pub(crate) external: Option<ExternalToken>,
+    pub(crate) email: Option<Email>,
 }
 
 impl SignUp {
@@ -66,6 +67,14 @@ impl SignUp {
         self.external = Some(token.clone());
         self
     }
+
+    /// An e-mail address, as it was typed, by which the relay's operator may reach the person. Nobody else learns it, and of an account
+    /// that an earlier attempt has made it stays what it was ([`Client::set_email`](crate::Client::set_email)).
+    #[must_use]
+    pub fn email(mut self, typed: &str) -> Self {
+        self.email = Some(Email(typed.trim().to_owned()));
+        self
+    }
 }
 
 impl From<Option<&Password>> for SignUp {
@@ -90,5 +99,15 @@ impl Invite {
 impl fmt::Debug for Invite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Invite")
+    }
+}
+
+/// Whoever reads a log has no need of it.
+#[derive(Clone)]
+pub(crate) struct Email(pub(crate) String);
+
+impl fmt::Debug for Email {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Email")
     }
 }

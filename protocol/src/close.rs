@@ -14,7 +14,7 @@ pub enum CloseCode {
     ProtocolError = 4003,
     /// The client did not read for too long: connect again, catch up.
     TooSlow = 4004,
-    /// The device is no longer listed, or the account is gone: stop.
+    /// The device is no longer listed, or the account is gone or disabled: stop. The reason carries the account's error code.
     Stop = 4005,
     /// The same device is connected too many times: the oldest connection is closed.
     Replaced = 4006,

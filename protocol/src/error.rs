@@ -89,8 +89,11 @@ codes! {
     NotFound = "not_found", 404, Caller, Retry::Never, "There is no such resource.";
     UserNotFound = "user_not_found", 404, Caller, Retry::Never, "No user has this name or id.";
     AccountDeleted = "account_deleted", 410, Caller, Retry::Never, "This account was deleted, by its owner or by the relay's operator: it gets and sends nothing more.";
+    AccountDisabled = "account_disabled", 403, Caller, Retry::Never, "The relay's operator has disabled this account: it gets and sends nothing until they enable it again. What others write to it waits.";
     UserDeleted = "user_deleted", 410, Peer, Retry::Never, "This person's account was deleted: nothing reaches them any more.";
     NameTaken = "name_taken", 409, Caller, Retry::Never, "Another user has this name; choose another.";
+    EmailTaken = "email_taken", 409, Caller, Retry::Never, "Another account has this e-mail address; give another one, or none.";
+    EmailNeeded = "email_needed", 403, Caller, Retry::Never, "Accounts of this relay have an e-mail address; give one.";
     UserExists = "user_exists", 409, Caller, Retry::Never, "This user id is registered already.";
     BadList = "bad_list", 422, Caller, Retry::Never, "The device list does not verify or does not follow from the one before it.";
     BadVault = "bad_vault", 422, Caller, Retry::Never, "The vault cannot be read, or is not the version that the device list names.";

@@ -95,6 +95,18 @@ pub struct Register {
     /// The token of the app's own login (a JWT), where the relay asks for one. A secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub external_token: Option<String>,
+    /// Where the operator may reach the person, see [`OwnEmail`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+}
+
+/// `GET` and `PUT /v1/users/{user}/email`, of oneself: where the operator may reach the person. One account has it, whatever the
+/// case of its letters; nobody else learns it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnEmail {
+    /// 3 to 254 bytes with one `@`, no spaces. `None`: there is none.
+    pub email: Option<String>,
 }
 
 /// `POST /v1/passwords` → [`PasswordAnswer`]: the first step towards a [`NewPassword`] of OPAQUE (RFC 9807).

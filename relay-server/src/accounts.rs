@@ -2,12 +2,14 @@
 
 use std::{fs::File, path::PathBuf, sync::Arc, time::Duration};
 
+use sordino_protocol::http::User;
+
 use crate::{
     auth::invite::{InviteCode, invite_hash},
     config::Config,
     relay::{StartError, lock, now_ms},
     stores,
-    user::{Invite, UserError, Users},
+    user::{Email, Invite, UserError, Users},
 };
 
 /// Why it was not done.
@@ -22,6 +24,9 @@ pub enum AccountsError {
     /// No such user.
     #[error("nobody has this name")]
     Nobody,
+    /// No such address.
+    #[error("nobody has this address")]
+    NoAddress,
     /// It does not look like an invite.
     #[error("this is no invite: it has eight groups of four letters and digits")]
     NoInvite,
@@ -62,6 +67,11 @@ impl Accounts {
             users: stores::users(config, lock.is_none()).await?,
             lock,
         })
+    }
+
+    async fn named(&self, username: &str) -> Result<User, AccountsError> {
+        let user = self.users.by_name(username).await?;
+        user.ok_or(AccountsError::Nobody)
     }
 }
 
@@ -106,7 +116,45 @@ pub async fn delete_user(config: &Config, username: &str) -> Result<(), Accounts
     if !config.has_postgres() && accounts.lock.is_none() {
         return Err(AccountsError::Running(config.store.data.clone()));
     }
-    let user = accounts.users.by_name(username).await?;
-    let user = user.ok_or(AccountsError::Nobody)?.user;
+    let user = accounts.named(username).await?.user;
     Ok(accounts.users.delete(user, now_ms()).await?)
+}
+
+/// Disables an account, or enables it. A relay that runs notices within seconds.
+///
+/// # Errors
+/// There is no such user; or as [`invite`].
+pub async fn set_disabled(
+    config: &Config,
+    username: &str,
+    disabled: bool,
+) -> Result<(), AccountsError> {
+    let accounts = Accounts::open(config).await?;
+    let user = accounts.named(username).await?.user;
+    let set = accounts.users.set_disabled(user, disabled, now_ms());
+    Ok(set.await?)
+}
+
+/// Name and e-mail address of an account, by either; takes the address off it, if it shall be `cleared`.
+///
+/// # Errors
+/// There is no such user, or nobody has the address; or as [`invite`].
+pub async fn email(
+    config: &Config,
+    who: &str,
+    cleared: bool,
+) -> Result<(String, Option<String>), AccountsError> {
+    let accounts = Accounts::open(config).await?;
+    let user = match Email::parse(who) {
+        Some(email) => {
+            let user = accounts.users.by_email(&email).await?;
+            user.ok_or(AccountsError::NoAddress)?
+        }
+        None => accounts.named(who).await?,
+    };
+    let email = accounts.users.email(user.user).await?;
+    if cleared {
+        accounts.users.put_email(user.user, None).await?;
+    }
+    Ok((user.username, email))
 }

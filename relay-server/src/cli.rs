@@ -75,6 +75,31 @@ pub(crate) enum Command {
         /// Whose.
         username: String,
     },
+    /// Disable an account until it is enabled again: its devices are logged out within seconds and get nothing, and what others
+    /// write to it waits. The relay may run meanwhile.
+    DisableUser {
+        #[command(flatten)]
+        settings: Settings,
+        /// Whose.
+        username: String,
+    },
+    /// Enable an account that was disabled. The relay may run meanwhile.
+    EnableUser {
+        #[command(flatten)]
+        settings: Settings,
+        /// Whose.
+        username: String,
+    },
+    /// Print the user name and the e-mail address of an account. The relay may run meanwhile.
+    Email {
+        #[command(flatten)]
+        settings: Settings,
+        /// Either of the two.
+        who: String,
+        /// Take the address off the account: whoever it belongs to can have it then.
+        #[arg(long)]
+        clear: bool,
+    },
     /// Copy everything that a relay keeps in its data directory to one file, whether it runs or not. The file holds the key
     /// that signs access tokens: keep it like a password.
     Backup {

@@ -7,6 +7,7 @@ pub mod broker;
 pub mod chat;
 pub mod config;
 pub mod delivery;
+pub mod disabled;
 pub mod history;
 pub mod http;
 pub mod init;

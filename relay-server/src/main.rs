@@ -97,6 +97,22 @@ async fn run() -> ExitCode {
             }
             Err(error) => Err(error),
         },
+        Command::DisableUser { settings, username } => match settings.load() {
+            Ok(config) => set_disabled(&config, &username, true).await,
+            Err(error) => Err(error),
+        },
+        Command::EnableUser { settings, username } => match settings.load() {
+            Ok(config) => set_disabled(&config, &username, false).await,
+            Err(error) => Err(error),
+        },
+        Command::Email {
+            settings,
+            who,
+            clear,
+        } => match settings.load() {
+            Ok(config) => email(&config, &who, clear).await,
+            Err(error) => Err(error),
+        },
         Command::Backup { data, to } => back_up(&data, &to).await,
         Command::Restore { from, data } => put_back(&from, &data).await,
         Command::Rows { data } => {
@@ -275,6 +291,25 @@ async fn invite(
     println!("{}", *code.text());
     if config.registration.policy != Policy::Invite {
         eprintln!("registration.policy is not \"invite\" here: nobody is asked for one");
+    }
+    Ok(())
+}
+
+async fn set_disabled(config: &Config, username: &str, disabled: bool) -> Result<(), Failure> {
+    accounts::set_disabled(config, username, disabled).await?;
+    match disabled {
+        true => println!("{username} is disabled"),
+        false => println!("{username} is enabled"),
+    }
+    Ok(())
+}
+
+async fn email(config: &Config, who: &str, clear: bool) -> Result<(), Failure> {
+    let (username, address) = accounts::email(config, who, clear).await?;
+    match address {
+        Some(address) if clear => println!("{username} had {address}"),
+        Some(address) => println!("{username} {address}"),
+        None => println!("{username} has none"),
     }
     Ok(())
 }

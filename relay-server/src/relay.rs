@@ -14,7 +14,7 @@ use tokio::{
     net::TcpListener,
     time::{sleep, timeout},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 pub use crate::config::Config;
 use crate::{
@@ -28,6 +28,7 @@ use crate::{
     backup::Backups,
     chat::{self, Chat},
     config::{self, Problem, Role},
+    disabled::{self, Disabled},
     http::{Api, ClaimQuota, routes::router},
     notify::Notifier,
     ops::{
@@ -99,6 +100,7 @@ pub struct Relay {
     /// No other node takes its sockets when it ends.
     alone: bool,
     notifier: Option<Notifier>,
+    disabled: AbortOnDropHandle<()>,
     /// Held until the end: dropped, it closes the log.
     stores: Stores,
     backups: Option<Backups>,
@@ -159,6 +161,8 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         passwords: Passwords::new(&config.server.name, &password_key),
         registration,
         reset_wait_ms: config.auth.reset_wait_ms(),
+        emails: config.registration.email,
+        disabled: Disabled::default(),
         block_key: BlockKey::new(&password_key),
         name: config.server.name.clone(),
         users: stores.users(),
@@ -185,6 +189,8 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
              in the data directory)"
         );
     }
+    let disabled = api.disabled.look(&*api.users).await;
+    disabled.map_err(stores::OpenError::Users)?;
     let settings = chat::Settings {
         sockets_per_address: config.limits.sockets_per_address,
         ..chat::Settings::default()
@@ -231,7 +237,9 @@ pub async fn start(config: Config) -> Result<Relay, StartError> {
         }
         None => None,
     };
+    let disabled = AbortOnDropHandle::new(tokio::spawn(disabled::watch(api.clone())));
     Ok(Relay {
+        disabled,
         server,
         tls,
         admin,
@@ -335,6 +343,7 @@ impl Relay {
         if let Some(notifier) = self.notifier {
             notifier.stop().await;
         }
+        self.disabled.abort();
         if let Some(backups) = self.backups.take() {
             backups.stop().await;
         }

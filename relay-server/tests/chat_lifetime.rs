@@ -15,7 +15,8 @@ use std::time::Duration;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chat_support::{
-    AT_ONCE, Device, Person, device_id, now_ms, people, relay, relay_with, serves, soon, until,
+    AT_ONCE, Device, Draft, Person, device_id, is_draft, now_ms, people, relay, relay_with, serves,
+    soon, until,
 };
 use futures_util::StreamExt;
 use sordino_protocol::{
@@ -29,6 +30,7 @@ use sordino_relay::{
     },
     chat::Settings,
     ops::drain::Pace,
+    session::Event,
 };
 use tokio_tungstenite::tungstenite::Message;
 
@@ -114,6 +116,36 @@ async fn a_removed_device_is_told_to_stop_and_does_not_come_back() {
     assert_eq!(relay.put_list(&alice, 1, &again).await, 204);
     let refused = relay.handshake(&token, Some(SUBPROTOCOL)).await.map(drop);
     assert_eq!(refused, Err((403, "device_revoked".to_owned())));
+    relay.shutdown().await;
+}
+
+#[tokio::test]
+async fn devices_of_somebody_who_is_disabled_are_told_why_and_what_is_written_waits() {
+    let (relay, _dir) = relay().await;
+    let (alice, bob) = people(&relay).await;
+    let mut a = relay.connect(&alice, 1).await;
+    let mut b = relay.connect(&bob, 2).await;
+    let set = async |disabled| {
+        let users = &relay.api.users;
+        let set = users.set_disabled(alice.user, disabled, 1).await;
+        set.expect("stored");
+        relay.api.disabled.look(&**users).await.expect("read");
+    };
+    set(true).await;
+    let users = [alice.user];
+    let told = relay.api.sessions.publish(&users, Event::ListChanged);
+    told.await.expect("told");
+    assert_eq!(a.closed().await, (4005, "account_disabled".to_owned()));
+    let token = relay.token(&alice, 1, 0);
+    let refused = relay.handshake(&token, Some(SUBPROTOCOL)).await.map(drop);
+    assert_eq!(refused, Err((403, "account_disabled".to_owned())));
+    let draft = Draft::new((&bob, 2), (&alice, &[1]), 1);
+    b.send(draft.frame()).await;
+    assert_eq!(b.answer().await, (1, None));
+    set(false).await;
+    let mut a = relay.connect(&alice, 1).await;
+    let page = a.pull(draft.header.conversation, 1, 1).await;
+    is_draft(&page.expect("rows").rows[0], &draft, 1);
     relay.shutdown().await;
 }
 

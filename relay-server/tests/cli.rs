@@ -473,3 +473,56 @@ fn an_operator_deletes_a_user_of_a_relay_that_is_stopped() {
     assert_eq!(left, Some(1));
     assert!(!delete("alice").0);
 }
+
+#[test]
+fn an_operator_disables_a_user_and_looks_after_addresses_while_the_relay_runs() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut relay = program()
+        .args(["serve", "--listen", "127.0.0.1:0", "--data"])
+        .arg(dir.path())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("runs");
+    let mut lines = BufReader::new(relay.stderr.take().expect("piped")).lines();
+    assert!(lines.any(|line| line.expect("text").starts_with("listening on ")));
+    let url = format!("sqlite:{}", dir.path().join("users.sqlite").display());
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let mut file = sqlx::SqliteConnection::connect(&url).await.expect("opened");
+        for statement in [
+            "INSERT INTO users (id, username) VALUES (zeroblob(16), 'alice')",
+            "INSERT INTO emails (user_id, address, folded) VALUES (zeroblob(16), 'Alice@x', 'alice@x')",
+        ] {
+            sqlx::query(statement).execute(&mut file).await.expect("ran");
+        }
+        file.close().await.expect("closed");
+    });
+    let with = |args: &[&str]| run(program().args(args).arg("--data").arg(dir.path()));
+    for command in ["disable-user", "enable-user"] {
+        let (success, _, errors) = with(&[command, "bob"]);
+        assert!(
+            !success && errors.contains("nobody has this name"),
+            "{errors}"
+        );
+        for _ in 0..2 {
+            let (success, said, errors) = with(&[command, "alice"]);
+            assert!(success && said.contains("alice is"), "{errors}");
+        }
+    }
+    for who in ["alice", "ALICE@X"] {
+        let (success, said, errors) = with(&["email", who]);
+        assert!(success, "{errors}");
+        assert_eq!(said, "alice Alice@x\n");
+    }
+    let (success, said, _) = with(&["email", "alice@x", "--clear"]);
+    assert!(success && said.contains("alice had Alice@x"), "{said}");
+    let (success, said, _) = with(&["email", "alice"]);
+    assert!(success && said.contains("alice has none"), "{said}");
+    let (success, _, errors) = with(&["email", "alice@x"]);
+    assert!(
+        !success && errors.contains("nobody has this address"),
+        "{errors}"
+    );
+    relay.kill().expect("killed");
+    relay.wait().expect("ended");
+}

@@ -15,7 +15,7 @@ mod login;
 
 use std::{io, net::SocketAddr, path::Path, time::Duration};
 
-pub use sordino_relay::config::{Config, Policy, Registration};
+pub use sordino_relay::config::{Config, Emails, Policy, Registration};
 use sordino_relay::{
     accounts::{self, AccountsError},
     relay::{Relay, StartError, start},
@@ -94,6 +94,12 @@ impl TestRelay {
         let invite = accounts::invite(&self.config(), uses, VALID).await;
         let invite = invite.map_err(|error| Error::Accounts(Box::new(error)))?;
         Ok(invite.text().to_string())
+    }
+
+    /// Disables an account as an operator does, or enables it; the relay notices within seconds.
+    pub async fn set_disabled(&self, username: &str, disabled: bool) -> Result<(), Error> {
+        let set = accounts::set_disabled(&self.config(), username, disabled).await;
+        set.map_err(|error| Error::Accounts(Box::new(error)))
     }
 
     fn config(&self) -> Config {

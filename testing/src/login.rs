@@ -8,7 +8,7 @@ use std::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use ed25519_dalek::{Signer, SigningKey};
 use serde_json::{Value, json};
-use sordino_relay::config::{Policy, Registration};
+use sordino_relay::config::{Emails, Policy, Registration};
 use tempfile::TempDir;
 
 use super::Error;
@@ -40,6 +40,7 @@ impl TestLogin {
     pub fn registration(&self) -> Registration {
         Registration {
             policy: Policy::External,
+            email: Emails::Optional,
             issuer: Some(ISSUER.to_owned()),
             audience: Some(AUDIENCE.to_owned()),
             jwks_url: None,

@@ -20,7 +20,8 @@ impl Client {
     /// call it again with the same: it makes one account. Then show [`Client::recovery_key`].
     ///
     /// # Errors
-    /// `BadRequest` for what is no name (3 to 32 of `a-z 0-9 . _ -`), `WeakPassword`, `NameTaken`, `AlreadyRegistered`,
+    /// `BadRequest` for what is no name (3 to 32 of `a-z 0-9 . _ -`), or no e-mail address; `WeakPassword`, `NameTaken`, `EmailTaken`,
+    /// `EmailNeeded`, `AlreadyRegistered`,
     /// `RegistrationClosed`, `InviteNeeded`, `InviteRefused`, `ExternalTokenNeeded`, `ExternalTokenRefused`, `HasAccount`, `IssuerAway`,
     /// `RateLimited`, `Unreachable`, `NoRelay`, `OtherRelay`, `RelayMisbehaved`; those of the store.
     pub async fn register(&self, username: &str, with: impl Into<SignUp>) -> Result<User, Error> {
@@ -226,6 +227,29 @@ impl Client {
         let core = self.inner.core.clone();
         let (old, new) = (old.clone(), new.clone());
         on_its_own(async move { engine::change_password(&core, old, new).await }).await
+    }
+
+    /// The e-mail address by which the relay's operator may reach this person, if they gave one. It is asked of the relay.
+    ///
+    /// # Errors
+    /// `NotRegistered`, `RateLimited`, `Unreachable`, `RelayMisbehaved`.
+    pub async fn email(&self) -> Result<Option<String>, Error> {
+        let core = &self.inner.core;
+        core.http.email(core.shared.registered()?.user).await
+    }
+
+    /// Gives the relay's operator another address, or none. No mail is sent to it, nobody else learns it, and nobody finds this person by
+    /// it.
+    ///
+    /// # Errors
+    /// `EmailTaken` where another account has it; `EmailNeeded` for none, where the operator asks for one; `BadRequest` for what is no
+    /// address (3 to 254 bytes, one `@`, no spaces), or from a relay that keeps none; `NotRegistered`, `RateLimited` (twelve tries an hour,
+    /// unless the operator says otherwise), `Unreachable`, `RelayMisbehaved`.
+    pub async fn set_email(&self, email: Option<&str>) -> Result<(), Error> {
+        let core = &self.inner.core;
+        let user = core.shared.registered()?.user;
+        let email = email.map(|typed| typed.trim().to_owned());
+        core.http.put_email(user, email).await
     }
 
     /// Deletes the account, for ever: the relay forgets its devices, password, vault, key backup, prekeys and push tokens; every device is

@@ -94,6 +94,7 @@ async fn ask_for_account(
             .external
             .as_ref()
             .map(|token| token.expose().to_owned()),
+        email: with.email.as_ref().map(|email| email.0.clone()),
         ..registration
     };
     core.http.register(&body).await

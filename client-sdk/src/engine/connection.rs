@@ -15,6 +15,8 @@ use crate::{
     sync::backoff,
 };
 
+/// Before a relay is asked again that has disabled the account: whether it was enabled it says to nobody.
+const DISABLED: Duration = Duration::from_secs(3600);
 const BASE: Duration = Duration::from_millis(500);
 const CAP: Duration = Duration::from_secs(30);
 /// A relay that moves connections gets them back spread over this.
@@ -44,10 +46,14 @@ pub(crate) async fn supervise(core: Arc<Core>, mut wish: watch::Receiver<Wish>) 
                     note_deleted(&core).await;
                 }
                 tracing::warn!(code = why.code().as_str(), "connecting was given up");
+                let disabled = why.code() == Code::AccountDisabled;
                 views.set_connection(ConnectionState::Stopped { why });
                 // Until the app says that it should be tried again.
-                if wish.changed().await.is_err() {
-                    break;
+                tokio::select! {
+                    changed = wish.changed() => if changed.is_err() {
+                        break;
+                    },
+                    () = sleep(DISABLED), if disabled => {}
                 }
             }
             None => views.set_connection(ConnectionState::Offline),

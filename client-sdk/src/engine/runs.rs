@@ -102,7 +102,10 @@ impl Session<'_> {
             }
             if matches!(
                 error.code(),
-                Code::DeviceRevoked | Code::AccountDeleted | Code::StoreDamaged
+                Code::DeviceRevoked
+                    | Code::AccountDeleted
+                    | Code::AccountDisabled
+                    | Code::StoreDamaged
             ) {
                 return Err(End::Stop(error.clone()));
             }

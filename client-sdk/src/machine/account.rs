@@ -133,6 +133,7 @@ impl Machine {
             password: record,
             invite: None,
             external_token: None,
+            email: None,
         })
     }
 

@@ -10,7 +10,7 @@ use sordino_protocol::{
     frame,
     http::{
         AskReset, BackupHead, BackupHeads, Batches, Claim, Claimed, Deletion, ExternalAccount,
-        ExternalLogin, HistoryPage, HistoryRow, LinkMessage, Lists, PasswordAnswer,
+        ExternalLogin, HistoryPage, HistoryRow, LinkMessage, Lists, OwnEmail, PasswordAnswer,
         PasswordChallenge, PasswordFinish, PasswordLogin, PasswordRequest, PasswordToken,
         PrekeyCount, PutBatch, PutBlock, PutList, PutPrekeys, PutPush, Register, Reset,
         StoredVault, User,
@@ -205,6 +205,20 @@ impl Http {
     pub(crate) async fn withdraw_reset(&self, user: UserId) -> Result<(), Error> {
         let path = format!("/v1/users/{user}/reset");
         self.call(Proof, Method::DELETE, &path, &[], NOTHING).await
+    }
+
+    /// The own e-mail address, as the operator sees it.
+    pub(crate) async fn email(&self, user: UserId) -> Result<Option<String>, Error> {
+        let path = format!("/v1/users/{user}/email");
+        let found: OwnEmail = self.call(Token, Method::GET, &path, &[], NOTHING).await?;
+        Ok(found.email)
+    }
+
+    /// Sets or removes it.
+    pub(crate) async fn put_email(&self, user: UserId, email: Option<String>) -> Result<(), Error> {
+        let path = format!("/v1/users/{user}/email");
+        let put = OwnEmail { email };
+        self.call(Proof, Method::PUT, &path, &[], Some(&put)).await
     }
 
     /// Stores the next list, with what belongs to it.

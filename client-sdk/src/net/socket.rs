@@ -125,12 +125,9 @@ impl End {
             },
             Some(CloseCode::RefreshToken) => Self::Login,
             Some(CloseCode::Stop) => {
-                let deleted = Code::from_name(reason) == Some(Code::AccountDeleted);
-                let code = if deleted {
-                    Code::AccountDeleted
-                } else {
-                    Code::DeviceRevoked
-                };
+                let code = Code::from_name(reason)
+                    .filter(|code| matches!(code, Code::AccountDeleted | Code::AccountDisabled));
+                let code = code.unwrap_or(Code::DeviceRevoked);
                 Self::Stop(Error::new(code, "the relay ended the session"))
             }
             // With the same bytes it would happen again: the wait grows, and what is broken can be mended meanwhile.

@@ -3,7 +3,7 @@
 use std::{env, fs, path::PathBuf};
 
 use clap::Parser;
-use sordino::PresencePolicy;
+use sordino::{PresencePolicy, SignUp};
 
 /// A chat in the terminal, end-to-end encrypted.
 ///
@@ -34,7 +34,10 @@ pub(crate) struct Args {
     pub(crate) name: Option<String>,
     /// The operator's invite, for the first start, where the relay asks for one.
     #[arg(long)]
-    pub(crate) invite: Option<String>,
+    invite: Option<String>,
+    /// An e-mail address by which the relay's operator may reach you, for the first start. Nobody else learns it.
+    #[arg(long, value_name = "ADDRESS")]
+    email: Option<String>,
     /// What your other devices are to call this one; F2 changes it. [default: this machine's name]
     #[arg(long, value_name = "NAME")]
     device_name: Option<String>,
@@ -86,6 +89,19 @@ impl Args {
         }
         let home = env::home_dir().ok_or("there is no home directory; say where with --store")?;
         Ok(home.join(".sordino-terminal"))
+    }
+
+    /// What an account is made with, but for its password.
+    pub(crate) fn sign_up(&self) -> SignUp {
+        let with = SignUp::new();
+        let with = match &self.invite {
+            Some(invite) => with.invite(invite),
+            None => with,
+        };
+        match &self.email {
+            Some(email) => with.email(email),
+            None => with,
+        }
     }
 
     /// What this device is called when it comes onto an account.

@@ -53,7 +53,7 @@ async fn chat(args: &Args) -> Result<(), Box<dyn Error>> {
     }
 
     let (tell, mut news) = mpsc::channel(NEWS);
-    let session = Session::start(client.clone(), tell, args.invite.clone());
+    let session = Session::start(client.clone(), tell, args.sign_up());
     let mut app = App::new(Clock::new(TimeZone::system(), clock::now_ms()), me);
     if let Some(name) = &args.name {
         app.begin_as(name);

@@ -39,8 +39,8 @@ pub(crate) struct Session {
     search: Mutex<Option<AbortHandle>>,
     /// The safety number that is shown.
     number: Arc<tokio::sync::Mutex<Option<SafetyNumber>>>,
-    /// The operator's, for an account that is to be made.
-    invite: Option<String>,
+    /// For an account that is to be made, but for its password.
+    sign_up: SignUp,
 }
 
 /// A link of this device by another, or of another by this one.
@@ -83,7 +83,7 @@ impl Link {
 
 impl Session {
     /// Begins to bring news; connects if there is an account.
-    pub(crate) fn start(client: Client, news: Sender<Event>, invite: Option<String>) -> Self {
+    pub(crate) fn start(client: Client, news: Sender<Event>, sign_up: SignUp) -> Self {
         tokio::spawn(conversations(client.clone(), news.clone()));
         // Before it connects: what is told from now on is heard.
         tokio::spawn(follow_events(client.clone(), client.events(), news.clone()));
@@ -102,7 +102,7 @@ impl Session {
             link: Link::default(),
             search: Mutex::new(None),
             number: Arc::default(),
-            invite,
+            sign_up,
         }
     }
 
@@ -112,11 +112,7 @@ impl Session {
         let news = self.news.clone();
         match command {
             Command::Register { name, password } => {
-                let with = SignUp::new().password(&Password::new(&password.0));
-                let with = match &self.invite {
-                    Some(invite) => with.invite(invite),
-                    None => with,
-                };
+                let with = self.sign_up.clone().password(&Password::new(&password.0));
                 tokio::spawn(register(client, name, with, news));
             }
             Command::Login { name, password } => {

@@ -30,7 +30,8 @@ pub(crate) fn error(error: &Error) -> Clean {
 /// The same where a name was asked for.
 pub(crate) fn name_error(failed: &Error) -> Clean {
     match failed.code() {
-        Code::BadRequest => {
+        // The detail says of what.
+        Code::BadRequest if !failed.detail().starts_with("email") => {
             Clean::line("A name has 3 to 32 of a-z 0-9 . _ - and begins with a letter or a digit.")
         }
         Code::NameTaken => Clean::line("Another user has this name. Is it you? Tab logs you in."),
@@ -46,6 +47,9 @@ fn code(code: Code) -> Clean {
         }
         Code::UserDeleted => "This person's account is gone: nothing reaches them any more.",
         Code::AccountDeleted => "Your account was deleted. What is on this device stays.",
+        Code::AccountDisabled => {
+            "The relay's operator has disabled your account. What others write to you waits there; ask the operator."
+        }
         Code::RegistrationClosed => {
             "This relay takes no new accounts. If you have one, Tab logs you in."
         }
@@ -54,6 +58,12 @@ fn code(code: Code) -> Clean {
         }
         Code::InviteRefused => {
             "This invite (--invite) is used up, has ended, or never was one. Ask for another."
+        }
+        Code::EmailNeeded => {
+            "This relay wants an e-mail address of you: start with --email ADDRESS."
+        }
+        Code::EmailTaken => {
+            "Another account has this e-mail address (--email). Start with another one, or without."
         }
         Code::ExternalTokenNeeded => {
             "The accounts of this relay belong to an app with a login of its own; only that app can make one."

@@ -17,6 +17,8 @@ pub enum Close {
     Stop,
     /// Its account is gone.
     Deleted,
+    /// Its account is disabled.
+    Disabled,
     /// A newer connection of the same device took its place.
     Replaced,
     /// Something here failed, or the device seems to be gone.
@@ -32,7 +34,7 @@ impl Close {
             Self::RefreshToken => CloseCode::RefreshToken,
             Self::ProtocolError(_) => CloseCode::ProtocolError,
             Self::TooSlow => CloseCode::TooSlow,
-            Self::Stop | Self::Deleted => CloseCode::Stop,
+            Self::Stop | Self::Deleted | Self::Disabled => CloseCode::Stop,
             Self::Replaced => CloseCode::Replaced,
             Self::RetryNow => CloseCode::RetryNow,
             Self::RetryLater(_) => CloseCode::RetryLater,
@@ -44,6 +46,7 @@ impl Close {
         match self {
             Self::ProtocolError(code) => code.as_str().to_owned(),
             Self::Deleted => Code::AccountDeleted.as_str().to_owned(),
+            Self::Disabled => Code::AccountDisabled.as_str().to_owned(),
             Self::RetryLater(wait) => wait.as_millis().to_string(),
             _ => String::new(),
         }
@@ -57,6 +60,7 @@ impl Close {
             Self::TooSlow => "too_slow",
             Self::Stop => "stop",
             Self::Deleted => "deleted",
+            Self::Disabled => "disabled",
             Self::Replaced => "replaced",
             Self::RetryNow => "retry_now",
             Self::RetryLater(_) => "retry_later",

@@ -229,8 +229,11 @@ impl Connection<'_> {
         self.held = paid.err().map(|Wait(wait)| now + wait);
     }
 
-    /// Ends the connection of a device that its owner removed, or whose account is gone.
+    /// Ends the connection of a device that its owner removed, or whose account is gone or disabled.
     async fn must_be_listed(&mut self) -> Result<(), End> {
+        if self.chat.api.disabled.is(self.identity.user) {
+            return Err(Close::Disabled.into());
+        }
         match self.chat.api.users.newest_list(self.identity.user).await {
             Ok(Some(list)) if self.identity.is_on(&list) => Ok(()),
             Ok(Some(_)) => Err(Close::Stop.into()),

@@ -27,7 +27,7 @@ pub use self::{
     cluster::{Cassandra, Kafka, Login, Postgres, Redis, SaslMechanism, ServerTls},
     load::{ENV_PREFIX, LoadError, Sources},
     push::Push,
-    registration::{Policy, Registration},
+    registration::{Emails, Policy, Registration},
     roles::{Role, Roles},
     secret::Secret,
     template::template,

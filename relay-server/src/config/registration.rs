@@ -22,12 +22,27 @@ pub enum Policy {
     External,
 }
 
+/// Whether accounts have an e-mail address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Emails {
+    /// Who wants to.
+    #[default]
+    Optional,
+    /// Every new one.
+    Required,
+    /// None: addresses are refused.
+    Off,
+}
+
 /// Who may make an account, and who says so.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Registration {
     /// Who may.
     pub policy: Policy,
+    /// Whether accounts have an e-mail address.
+    pub email: Emails,
     /// Who makes the tokens of the app's own login: their `iss`.
     pub issuer: Option<String>,
     /// Whom they are for: their `aud`.

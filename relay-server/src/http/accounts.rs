@@ -41,6 +41,7 @@ pub(super) async fn register(
         password,
         invite,
         external_token,
+        email,
     } = body.json()?;
     if !limits::is_username(&username) {
         return Err(ApiError::new(Code::BadRequest, "username"));
@@ -58,6 +59,7 @@ pub(super) async fn register(
         password: password.is_some(),
     };
     let admission = api.registration.admit(brought, (api.now_ms)()).await?;
+    let email = api.emails.taken(email.as_deref())?;
     let list = list::parse(&list.into(), verify)
         .map_err(|error| ApiError::new(Code::BadList, error.to_string()))?;
     if list.version != 1 || list.devices.len() != 1 {
@@ -68,6 +70,7 @@ pub(super) async fn register(
     }
     let with = Credentials {
         admission,
+        email,
         ..credentials(&api, &list, 0, vault, password)?
     };
     api.rates.sign_up()?;

@@ -68,6 +68,7 @@ impl Caller {
             .map(|device| device.signing_key)
             .filter(|key| thumbprint(key) == claims.cnf.jkt)
             .ok_or(Code::DeviceRevoked)?;
+        api.must_be_enabled(claims.sub)?;
         Ok(Self {
             user: claims.sub,
             device: claims.did,
@@ -143,6 +144,7 @@ impl AccountCaller {
             if Some(newest.version) != claims.list {
                 return Err(Code::TokenExpired);
             }
+            api.must_be_enabled(claims.sub)?;
             return Ok(Self {
                 user: claims.sub,
                 device: claims.did,

@@ -45,6 +45,8 @@ pub(super) async fn delete(
     if !verify(&list.identity_key, &input, &signature) {
         return Err(Code::BadProof.into());
     }
+    // Or they would come again under the same e-mail address, or by the app's own login.
+    api.must_be_enabled(user)?;
     api.redeem(&nonce, user, device).await?;
     // Not dropped with the request when its connection is lost: its devices must be told, or they keep their sockets.
     let deleted = tokio::spawn(async move {

@@ -87,6 +87,7 @@ impl From<HistoryError> for ApiError {
 pub(crate) fn code_of_users(error: UserError) -> Code {
     match error {
         UserError::NameTaken => Code::NameTaken,
+        UserError::EmailTaken => Code::EmailTaken,
         UserError::UserExists => Code::UserExists,
         UserError::NotFound => Code::UserNotFound,
         UserError::ListConflict => Code::ListConflict,

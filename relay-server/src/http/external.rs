@@ -34,6 +34,7 @@ pub(super) async fn log_in(
         ApiError::new(Code::UserNotFound, what)
     };
     let user = api.users.by_subject(&subject).await?.ok_or_else(nobody)?;
+    api.must_be_enabled(user.user)?;
     let newest = api.users.newest_list(user.user).await?;
     let newest = newest.ok_or_else(nobody)?;
     let subject = Subject {

@@ -45,6 +45,7 @@ pub(super) async fn token(
     if !proof::answers_challenge(&signing_key, &api.name, &nonce, &signature) {
         return Err(Code::BadProof.into());
     }
+    api.must_be_enabled(user)?;
     api.redeem(&nonce, user, device).await?;
     let subject = Subject::device(user, device, &signing_key);
     let access_token = api.tokens.issue(subject, now_ms / 1000);

@@ -13,6 +13,8 @@ use crate::{
         token::Tokens,
     },
     broker::Log,
+    config::Emails,
+    disabled::Disabled,
     history::History,
     link::Pipes,
     ops::{fleet::Fleet, rates::Rates},
@@ -26,6 +28,7 @@ mod blocks;
 pub(crate) mod caller;
 mod claims;
 mod deletion;
+mod emails;
 pub(crate) mod error;
 mod external;
 pub(crate) mod health;
@@ -72,6 +75,10 @@ pub struct Api {
     pub registration: Registration,
     /// How long who knows the password alone waits for another identity key, in milliseconds.
     pub reset_wait_ms: u64,
+    /// Whether accounts have an e-mail address.
+    pub emails: Emails,
+    /// Who may do nothing at present.
+    pub disabled: Disabled,
     /// Under which names is kept who has blocked whom.
     pub block_key: BlockKey,
     /// What all nodes count together.
@@ -87,6 +94,14 @@ pub struct Api {
 }
 
 impl Api {
+    /// Refuses who is disabled: told to nobody but who has proved that the account is theirs.
+    pub(crate) fn must_be_enabled(&self, user: UserId) -> Result<(), Code> {
+        match self.disabled.is(user) {
+            true => Err(Code::AccountDisabled),
+            false => Ok(()),
+        }
+    }
+
     /// Takes the answer to a challenge once: this node, and as far as they can be asked all nodes.
     pub(crate) async fn redeem(
         &self,

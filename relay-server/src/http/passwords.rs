@@ -117,6 +117,8 @@ pub(super) async fn finish(
     }
     api.redeem(&nonce, name_id(name), device).await?;
     let user = api.users.by_name(name).await?.ok_or(Code::WrongPassword)?;
+    // Only to who knows the password.
+    api.must_be_enabled(user.user)?;
     let newest = api.users.newest_list(user.user).await?;
     let subject = Subject {
         user: user.user,
@@ -156,15 +158,23 @@ async fn must_not_guess(
     if !limits::is_username(username) {
         return Err(ApiError::new(Code::BadRequest, "username"));
     }
+    count_guess(api, extensions, name_id(username)).await
+}
+
+/// Counts a question by whose answers something of people could be found out: of this address, and `of` somebody.
+pub(super) async fn count_guess(
+    api: &Api,
+    extensions: &Extensions,
+    of: UserId,
+) -> Result<(), ApiError> {
     let address = client_of(extensions);
     api.rates.address_password(address)?;
     let share = api.rates.address_passwords();
     let bucket = Bucket::AddressPasswords(address.0);
     api.fleet.take(bucket, share, 1).await.unwrap_or(Ok(()))?;
-    let name = name_id(username);
-    api.rates.password(name)?;
+    api.rates.password(of)?;
     let taken = (api.fleet)
-        .take(Bucket::Passwords(name), api.rates.passwords(), 1)
+        .take(Bucket::Passwords(of), api.rates.passwords(), 1)
         .await;
     Ok(taken.unwrap_or(Ok(()))?)
 }

@@ -12,8 +12,8 @@ use axum::{
 use sordino_protocol::{Code, limits};
 
 use super::{
-    Api, ApiError, accounts, backups, blocks, claims, deletion, external, health, history, links,
-    lists, login, passwords, prekeys, push, resets,
+    Api, ApiError, accounts, backups, blocks, claims, deletion, emails, external, health, history,
+    links, lists, login, passwords, prekeys, push, resets,
 };
 use crate::ops::rates;
 
@@ -49,6 +49,10 @@ pub fn router(api: Arc<Api>) -> Router {
             post(resets::ask).delete(resets::withdraw),
         )
         .route("/v1/users/{user}/vault", get(passwords::vault))
+        .route(
+            "/v1/users/{user}/email",
+            get(emails::read).put(emails::replace),
+        )
         .route(
             "/v1/users/{user}/devices/{device}/backups/{version}",
             put(backups::put),

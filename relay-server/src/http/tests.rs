@@ -4,6 +4,8 @@ mod attacks;
 mod backups;
 mod blocks;
 mod deletion;
+mod disabled;
+mod emails;
 mod health;
 mod history;
 mod links;
@@ -43,7 +45,9 @@ use crate::{
         signing_key::TokenKey,
         token::{Subject, Tokens},
     },
+    config::Emails,
     delivery::embedded::{DeliveryHandle, Options, start},
+    disabled::Disabled,
     link::memory::MemoryPipes,
     ops::{fleet::Alone, rates::Rates},
     session::{Sessions, memory::MemorySessions},
@@ -102,6 +106,8 @@ impl Relay {
             passwords: Passwords::new(NAME, &password_key),
             registration: Registration::Open,
             reset_wait_ms: 7 * 24 * 60 * 60 * 1000,
+            emails: Emails::Optional,
+            disabled: Disabled::default(),
             block_key: BlockKey::new(&password_key),
             fleet: Arc::new(Alone),
             pipes: Arc::new(MemoryPipes::default()),

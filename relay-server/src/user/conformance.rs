@@ -1,6 +1,8 @@
 //! What every store of users must do. Each implementation runs [`all`].
 
 mod blocks;
+mod disabled;
+mod emails;
 mod resets;
 
 use std::{collections::HashSet, sync::Arc};
@@ -46,6 +48,10 @@ pub(super) async fn all(users: Arc<dyn Users>) {
     blocks::so_many_are_kept_and_what_was_lifted_makes_room(&*users).await;
     resets::one_waits_until_it_is_withdrawn_or_done(&*users).await;
     an_account_is_deleted_whole_and_for_ever(&users).await;
+    emails::an_address_is_one_persons_until_they_let_go_of_it(&*users).await;
+    emails::a_taken_address_is_told_to_who_may_come_in_and_uses_nothing(&*users).await;
+    emails::one_of_many_who_want_an_address_gets_it(&users).await;
+    disabled::the_operator_disables_and_enables(&*users).await;
 }
 
 async fn names_and_ids_are_unique(users: &dyn Users) {

@@ -33,6 +33,8 @@ pub(super) async fn delete(
         "DELETE FROM key_backup_ends WHERE user_id = ?",
         "DELETE FROM subjects WHERE user_id = ?",
         "DELETE FROM blocks WHERE user_id = ?",
+        "DELETE FROM emails WHERE user_id = ?",
+        "DELETE FROM disabled_users WHERE user_id = ?",
     ] {
         sqlx::query(statement).bind(id).execute(&mut **tx).await?;
     }

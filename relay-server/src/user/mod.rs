@@ -8,6 +8,9 @@ mod cache;
 mod conformance;
 mod credentials;
 mod deletion;
+mod disabled;
+mod email;
+mod emails;
 #[cfg(test)]
 pub(crate) mod fixtures;
 #[cfg(feature = "cluster")]
@@ -33,12 +36,17 @@ use sordino_protocol::{
 };
 use zeroize::Zeroizing;
 
+pub use self::email::Email;
+
 /// What may go wrong at the door of the users.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UserError {
     /// Another user has this name.
     #[error("another user has this name")]
     NameTaken,
+    /// Another user has this e-mail address.
+    #[error("another user has this e-mail address")]
+    EmailTaken,
     /// This id is registered.
     #[error("this user id is registered already")]
     UserExists,
@@ -269,6 +277,8 @@ pub struct Credentials {
     pub admission: Admission,
     /// Whether the list is of another identity. With that, and with another password, a reset that waits is void.
     pub identity: Identity,
+    /// Where the operator may reach the person, with the first list.
+    pub email: Option<Email>,
 }
 
 impl Credentials {
@@ -279,6 +289,7 @@ impl Credentials {
         closes: None,
         admission: Admission::Open,
         identity: Identity::Same,
+        email: None,
     };
 }
 
@@ -297,6 +308,21 @@ pub trait Users: Send + Sync + 'static {
     async fn delete(&self, user: UserId, now_ms: u64) -> Result<(), UserError>;
     /// The newest version of the lists that a deleted user has left; `None` for any other.
     async fn deleted(&self, user: UserId) -> Result<Option<u32>, UserError>;
+    /// Disables a user until they are enabled again, or enables them.
+    async fn set_disabled(
+        &self,
+        user: UserId,
+        disabled: bool,
+        now_ms: u64,
+    ) -> Result<(), UserError>;
+    /// All who are disabled.
+    async fn disabled(&self) -> Result<Vec<UserId>, UserError>;
+    /// A user's e-mail address.
+    async fn email(&self, user: UserId) -> Result<Option<String>, UserError>;
+    /// Sets a user's e-mail address, which nobody else may have, or removes it.
+    async fn put_email(&self, user: UserId, email: Option<&Email>) -> Result<(), UserError>;
+    /// By e-mail address.
+    async fn by_email(&self, email: &Email) -> Result<Option<http::User>, UserError>;
     /// Keeps an invite, and forgets those that are used up or have ended by now.
     async fn put_invite(&self, invite: &Invite, now_ms: u64) -> Result<(), UserError>;
     /// Forgets an invite. Whether there was one that could still be used.

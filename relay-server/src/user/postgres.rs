@@ -1,7 +1,7 @@
 //! The store of users for several nodes: PostgreSQL.
 //!
 //! Every transaction locks in one order, so that none waits in a circle: the user's row (who writes lists), then the invite or the
-//! subject by which it is made, then the device's
+//! subject by which it is made, then the e-mail address, then the device's
 //! row (writers of prekeys alone, claims together), then prekeys. Claims skip the prekeys that another claim holds.
 //!
 //! What is read for every message is cached on each node. A transaction that changes it notifies all nodes with its commit
@@ -14,6 +14,8 @@ mod blocks;
 mod cached;
 mod credentials;
 mod deletion;
+mod disabled;
+mod emails;
 mod listener;
 mod lists;
 mod prekeys;
@@ -43,8 +45,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::{attempt::retrying, cached::Cached};
 use super::{
-    Batch, Block, BlockTag, ChainHead, Credentials, Invite, PasswordRecord, Prekey, PushTarget,
-    UserError, Users, rows, verify::verify,
+    Batch, Block, BlockTag, ChainHead, Credentials, Email, Invite, PasswordRecord, Prekey,
+    PushTarget, UserError, Users, rows, verify::verify,
 };
 use crate::config::Secret;
 
@@ -228,6 +230,35 @@ impl Users for PostgresUsers {
 
     async fn deleted(&self, user: UserId) -> Result<Option<u32>, UserError> {
         self.within(deletion::deleted(&self.inner.pool, user)).await
+    }
+
+    async fn set_disabled(
+        &self,
+        user: UserId,
+        disabled: bool,
+        now_ms: u64,
+    ) -> Result<(), UserError> {
+        let pool = &self.inner.pool;
+        self.within(retrying(|| disabled::set(pool, user, disabled, now_ms)))
+            .await
+    }
+
+    async fn disabled(&self) -> Result<Vec<UserId>, UserError> {
+        self.within(disabled::all(&self.inner.pool)).await
+    }
+
+    async fn email(&self, user: UserId) -> Result<Option<String>, UserError> {
+        self.within(emails::of(&self.inner.pool, user)).await
+    }
+
+    async fn put_email(&self, user: UserId, email: Option<&Email>) -> Result<(), UserError> {
+        let pool = &self.inner.pool;
+        self.within(retrying(|| emails::put(pool, user, email)))
+            .await
+    }
+
+    async fn by_email(&self, email: &Email) -> Result<Option<http::User>, UserError> {
+        self.within(emails::whose(&self.inner.pool, email)).await
     }
 
     async fn put_invite(&self, invite: &Invite, now_ms: u64) -> Result<(), UserError> {

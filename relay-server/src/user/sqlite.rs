@@ -20,9 +20,9 @@ use sqlx::{
 };
 
 use super::{
-    Batch, Block, BlockTag, ChainHead, Credentials, Invite, PasswordRecord, Prekey, PushTarget,
-    UserError, Users, admission, backups, blocks, cache::Cache, credentials, deletion, prekeys,
-    push, resets, rows, verify::verify,
+    Batch, Block, BlockTag, ChainHead, Credentials, Email, Invite, PasswordRecord, Prekey,
+    PushTarget, UserError, Users, admission, backups, blocks, cache::Cache, credentials, deletion,
+    disabled, emails, prekeys, push, resets, rows, verify::verify,
 };
 
 /// Users whose list is kept in memory, about 4 KiB each.
@@ -218,6 +218,42 @@ impl Users for SqliteUsers {
         deletion::deleted(&self.inner.readers, user).await
     }
 
+    async fn set_disabled(
+        &self,
+        user: UserId,
+        disabled: bool,
+        now_ms: u64,
+    ) -> Result<(), UserError> {
+        self.write(async move |inner| {
+            let mut tx = inner.begin().await?;
+            disabled::set(&mut tx, user, disabled, now_ms).await?;
+            Ok(tx.commit().await?)
+        })
+        .await
+    }
+
+    async fn disabled(&self) -> Result<Vec<UserId>, UserError> {
+        disabled::all(&self.inner.readers).await
+    }
+
+    async fn email(&self, user: UserId) -> Result<Option<String>, UserError> {
+        emails::of(&self.inner.readers, user).await
+    }
+
+    async fn put_email(&self, user: UserId, email: Option<&Email>) -> Result<(), UserError> {
+        let email = email.cloned();
+        self.write(async move |inner| {
+            let mut tx = inner.begin().await?;
+            emails::put(&mut tx, user, email.as_ref()).await?;
+            Ok(tx.commit().await?)
+        })
+        .await
+    }
+
+    async fn by_email(&self, email: &Email) -> Result<Option<http::User>, UserError> {
+        emails::whose(&self.inner.readers, email).await
+    }
+
     async fn put_invite(&self, invite: &Invite, now_ms: u64) -> Result<(), UserError> {
         let invite = invite.clone();
         self.write(async move |inner| {
@@ -374,7 +410,7 @@ impl Users for SqliteUsers {
     async fn put_block(&self, user: UserId, block: &Block) -> Result<(), UserError> {
         let block = *block;
         self.write(async move |inner| {
-            let mut tx = inner.writer.begin().await?;
+            let mut tx = inner.begin().await?;
             blocks::put(&mut tx, user, &block).await?;
             tx.commit().await?;
             inner.blocks.forget([user]);
@@ -515,6 +551,9 @@ impl Inner {
             .execute(&mut *tx)
             .await?;
         admission::spend(&mut tx, list.user, &with.admission).await?;
+        if let Some(email) = &with.email {
+            emails::set(&mut tx, list.user, email).await?;
+        }
         insert_list(&mut tx, list).await?;
         credentials::put(&mut tx, list.user, with).await?;
         tx.commit().await?;

@@ -35,6 +35,10 @@ pub(crate) struct WholeUser {
     pub(crate) batches: Vec<WholeBatch>,
     /// Tag, whether blocked, and when it was decided, by tag.
     pub(crate) blocks: Vec<(Vec<u8>, bool, i64)>,
+    /// The e-mail address, and what it is compared by.
+    pub(crate) email: Option<(String, String)>,
+    /// Since when the user is disabled.
+    pub(crate) disabled_ms: Option<i64>,
 }
 
 /// Version, device, number and batch.
@@ -134,6 +138,15 @@ impl WholeUsers {
         .bind(key)
         .fetch_all(&mut self.0)
         .await?;
+        let email = sqlx::query_as("SELECT address, folded FROM emails WHERE user_id = ?")
+            .bind(key)
+            .fetch_optional(&mut self.0)
+            .await?;
+        let disabled_ms =
+            sqlx::query_scalar("SELECT since_ms FROM disabled_users WHERE user_id = ?")
+                .bind(key)
+                .fetch_optional(&mut self.0)
+                .await?;
         let prekey = |row: SqliteRow| {
             Ok(WholePrekey {
                 device: row.try_get("device_id")?,
@@ -157,6 +170,8 @@ impl WholeUsers {
             backups_closed,
             batches,
             blocks,
+            email,
+            disabled_ms,
             prekeys: prekeys
                 .into_iter()
                 .map(prekey)

@@ -128,6 +128,7 @@ impl Api {
             password: None,
             invite: None,
             external_token: None,
+            email: None,
         };
         let _: User = self.post("/v1/users", &body).await?;
         self.put_prekeys(&account, &put).await?;

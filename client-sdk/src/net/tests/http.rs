@@ -16,6 +16,7 @@ async fn answers_are_bounded_and_errors_typed() {
         password: None,
         invite: None,
         external_token: None,
+        email: None,
     };
     let register = async |answer: Vec<u8>| {
         let url = answers(answer).await;

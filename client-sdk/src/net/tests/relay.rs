@@ -30,6 +30,7 @@ async fn registered(relay: &TestRelay, name: &str) -> (Http, Arc<Person>) {
         password: None,
         invite: None,
         external_token: None,
+        email: None,
     };
     let user = http.register(&account).await.expect("registered");
     assert_eq!((user.user, user.username.as_str()), (person.user, name));
@@ -144,6 +145,7 @@ async fn a_taken_name_and_a_relay_that_is_away_are_told_apart() {
         password: None,
         invite: None,
         external_token: None,
+        email: None,
     };
     let http = http(&relay.url(), &person);
     let code = async || http.register(&account).await.map_err(|error| error.code());

@@ -42,11 +42,20 @@ impl Relay {
         nonce.try_into().expect("32 bytes")
     }
 
-    async fn delete(&self, person: &Person) -> (StatusCode, Value) {
+    /// Asks for the end of an account by the identity key of `by`.
+    pub(super) async fn delete_as_owner(
+        &self,
+        by: &Person,
+        person: &Person,
+    ) -> (StatusCode, Value) {
         let user = person.user;
         let body = |nonce: &[u8; 32]| signed::deletion_body(NAME, user, nonce);
-        self.delete_by(user, &person.identity_key(), SignedType::Deletion, body)
+        self.delete_by(user, &by.identity_key(), SignedType::Deletion, body)
             .await
+    }
+
+    async fn delete(&self, person: &Person) -> (StatusCode, Value) {
+        self.delete_as_owner(person, person).await
     }
 }
 

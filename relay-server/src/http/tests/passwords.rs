@@ -102,6 +102,16 @@ impl Relay {
         Ok(answer)
     }
 
+    pub(super) async fn try_right_password(&self, person: &Person) -> (StatusCode, Value) {
+        let tried = self.try_password(person, 2, PASSWORD).await;
+        tried.expect("the right password")
+    }
+
+    pub(super) async fn try_wrong_password(&self, person: &Person) {
+        let tried = self.try_password(person, 2, b"none of it").await;
+        assert!(tried.is_err(), "{tried:?}");
+    }
+
     pub(super) async fn password_token<'a>(&'a self, person: &'a Person, device: u8) -> Login<'a> {
         let tried = self.try_password(person, device, PASSWORD).await;
         let (status, body) = tried.expect("the right password");

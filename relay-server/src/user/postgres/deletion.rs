@@ -34,6 +34,8 @@ pub(super) async fn delete(pool: &PgPool, user: UserId, now_ms: u64) -> Result<(
         "DELETE FROM key_backups WHERE user_id = $1",
         "DELETE FROM key_backup_ends WHERE user_id = $1",
         "DELETE FROM blocks WHERE user_id = $1",
+        "DELETE FROM emails WHERE user_id = $1",
+        "DELETE FROM disabled_users WHERE user_id = $1",
     ] {
         sqlx::query(statement).bind(id).execute(&mut *tx).await?;
     }

@@ -7,7 +7,7 @@ use sordino_protocol::{
 };
 use sqlx::{PgPool, Postgres, Row, Transaction, postgres::PgRow};
 
-use super::{admission, attempt::Stop, backups, credentials, listener, resets};
+use super::{admission, attempt::Stop, backups, credentials, emails, listener, resets};
 use crate::user::{Credentials, UserError, rows};
 
 /// Creates a user with the first version of its list.
@@ -38,6 +38,9 @@ pub(super) async fn create(
         return Err(UserError::NameTaken.into());
     }
     admission::spend(&mut tx, list.user, &with.admission).await?;
+    if let Some(email) = &with.email {
+        emails::set(&mut tx, list.user, email).await?;
+    }
     insert(&mut tx, list).await?;
     credentials::put(&mut tx, list.user, with).await?;
     // Nobody is told: that there is no such user is never cached.

@@ -97,6 +97,15 @@ impl Importer {
         .bind(key)
         .fetch_all(&mut self.0)
         .await?;
+        let email = sqlx::query_as("SELECT address, folded FROM emails WHERE user_id = $1")
+            .bind(key)
+            .fetch_optional(&mut self.0)
+            .await?;
+        let disabled_ms =
+            sqlx::query_scalar("SELECT since_ms FROM disabled_users WHERE user_id = $1")
+                .bind(key)
+                .fetch_optional(&mut self.0)
+                .await?;
         let prekey = |row: PgRow| {
             Ok(WholePrekey {
                 device: row.try_get("device_id")?,
@@ -120,6 +129,8 @@ impl Importer {
             backups_closed,
             batches,
             blocks,
+            email,
+            disabled_ms,
             prekeys: prekeys
                 .into_iter()
                 .map(prekey)
@@ -237,6 +248,21 @@ impl Importer {
             .bind(decided_ms)
             .execute(&mut *tx)
             .await?;
+        }
+        if let Some((address, folded)) = &user.email {
+            sqlx::query("INSERT INTO emails (user_id, address, folded) VALUES ($1, $2, $3)")
+                .bind(id)
+                .bind(address)
+                .bind(folded)
+                .execute(&mut *tx)
+                .await?;
+        }
+        if let Some(since_ms) = user.disabled_ms {
+            sqlx::query("INSERT INTO disabled_users (user_id, since_ms) VALUES ($1, $2)")
+                .bind(id)
+                .bind(since_ms)
+                .execute(&mut *tx)
+                .await?;
         }
         // One after another: the order of arrival is the order in which they are given out.
         for key in &user.prekeys {

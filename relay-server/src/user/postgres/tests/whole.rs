@@ -2,7 +2,8 @@
 
 use super::{database::Database, *};
 use crate::user::{
-    Admission, Block, Invite, postgres::whole::Importer, sqlite::SqliteUsers, whole::WholeUsers,
+    Admission, Block, Email, Invite, postgres::whole::Importer, sqlite::SqliteUsers,
+    whole::WholeUsers,
 };
 
 #[tokio::test]
@@ -16,6 +17,7 @@ async fn who_came_by_an_app_who_is_gone_and_invites_move_along() {
     let person = fixtures::Person::new(1);
     let with = Credentials {
         admission: Admission::Subject([7; 32]),
+        email: Email::parse("One@x"),
         ..Credentials::NONE
     };
     let list = person.list(None, &[1]);
@@ -38,6 +40,8 @@ async fn who_came_by_an_app_who_is_gone_and_invites_move_along() {
     };
     let put = source.put_block(person.user, &block).await;
     put.expect("kept");
+    let disabled = source.set_disabled(person.user, true, 3).await;
+    disabled.expect("kept");
     source.close().await;
 
     let mut source = WholeUsers::open(&file).await.expect("opened");
@@ -60,6 +64,10 @@ async fn who_came_by_an_app_who_is_gone_and_invites_move_along() {
     assert_eq!(found.map(|user| user.user), Some(person.user));
     let blocked = node.blocked(person.user).await.expect("read");
     assert_eq!(*blocked, [[9; 8]]);
+    assert_eq!(node.disabled().await, Ok(vec![person.user]));
+    let taken = Email::parse("one@X").expect("an address");
+    let found = node.by_email(&taken).await.expect("read");
+    assert_eq!(found.map(|user| user.user), Some(person.user));
     assert_eq!(node.deleted(gone.user).await, Ok(Some(1)));
     assert_eq!(node.newest_list(gone.user).await, Ok(None));
     assert_eq!(node.by_name("two").await, Ok(None));
