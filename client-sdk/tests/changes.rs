@@ -107,6 +107,8 @@ async fn what_does_not_last_goes_by_itself_also_while_the_app_is_closed() {
     at_bob.until(|items| newest(items).is_some()).await;
     assert_eq!(newest(&at_bob.items).and_then(|m| m.expires_ms), None);
     bob.with(&alice).mark_read(id).await.expect("read");
+    let runs = |items: &[TimelineItem]| newest(items).is_some_and(|m| m.expires_ms.is_some());
+    at_bob.until(runs).await;
     at_bob.until(is_gone).await;
 
     let id = alice.with(&bob).send("once more").await.expect("sent");

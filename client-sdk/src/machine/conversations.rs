@@ -3,6 +3,7 @@
 use sordino_protocol::{ClientMessageId, Code, ConversationId, UserId, limits};
 
 use super::contacts::{Trust, trust};
+use super::expiry::begin;
 use super::own_devices::among_own;
 use super::timeline::{Reached, TimelineItem, blank, show};
 use super::{Happening, Machine};
@@ -45,7 +46,8 @@ impl Machine {
         let own = self.account.as_ref().map(|me| among_own(me.user));
         self.store.read(|tx| {
             let mut rows = Vec::new();
-            for held in tx.conversations()? {
+            for row in tx.listed()? {
+                let held = row.held;
                 let last = tx.items_before(held.id, None, 1)?.pop();
                 let last = last.map(|item| show(tx, item, Reached::of(Some(&held))));
                 // Unless the person writes to themselves, their devices alone do.
@@ -53,17 +55,16 @@ impl Machine {
                     continue;
                 }
                 let trust = trust(tx, held.peer)?;
-                let answered = tx.is_answered(held.id)? || trust.verified;
                 rows.push(ConversationRow {
-                    request: last.is_some() && !answered,
+                    request: last.is_some() && !row.answered && !trust.verified,
                     id: held.id,
                     peer: held.peer,
-                    username: tx.name(held.peer)?,
+                    username: row.username,
                     last: last.transpose()?,
-                    unread: tx.unread(held.id, held.read)?,
+                    unread: row.unread,
                     trust,
-                    draft: tx.draft(held.id)?,
-                    timer_s: tx.timer(held.id)?,
+                    draft: row.draft,
+                    timer_s: row.timer_s,
                 });
             }
             Ok(rows)
@@ -130,12 +131,11 @@ impl Machine {
     ) -> Result<Vec<Happening>, Error> {
         self.store.transaction(Durability::Relaxed, |tx| {
             let upto = upto.min(tx.cursor(conversation)?);
-            let rose = tx.raise_read(conversation, upto)?;
-            tx.start_timers(conversation, upto, now_ms)?;
-            Ok(rose
-                .then_some(Happening::ConversationChanged(conversation))
-                .into_iter()
-                .collect())
+            let mut happenings = begin(tx, conversation, upto, now_ms)?;
+            if tx.raise_read(conversation, upto)? {
+                happenings.push(Happening::ConversationChanged(conversation));
+            }
+            Ok(happenings)
         })
     }
 

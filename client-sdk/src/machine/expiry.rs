@@ -3,7 +3,7 @@
 //! Each says itself how long: its author's device takes what was set last in the conversation. The time begins at its author's when it
 //! is sent, at the other person's when it is read; the others of their devices learn that by the receipt, where receipts are on.
 
-use sordino_protocol::{Code, UserId, hash, limits};
+use sordino_protocol::{Code, ConversationId, UserId, hash, limits};
 
 use super::rollback::must_not_be_stopped;
 use super::send::{Held, encrypt_waiting, hold};
@@ -11,10 +11,24 @@ use super::timeline::{Position, Reached, show};
 use super::written::{forget, refreshed};
 use super::{Happening, Machine, registered};
 use crate::error::Error;
-use crate::store::{Durability, ItemKind, UNPLACED};
+use crate::store::{Durability, ItemKind, Tx, UNPLACED};
 
 /// Messages that end in one transaction.
 const BATCH: u32 = 256;
+
+/// The time of messages begins that were read now.
+pub(super) fn begin(
+    tx: &Tx<'_>,
+    conversation: ConversationId,
+    upto: u64,
+    now_ms: u64,
+) -> Result<Vec<Happening>, Error> {
+    // None of them is the user's: how far the other person has come shows in none.
+    let begun = tx.start_timers(conversation, upto, now_ms)?.into_iter();
+    begun
+        .map(|item| show(tx, item, Reached::default()).map(Happening::Placed))
+        .collect()
+}
 
 impl Machine {
     /// What is written from now on lasts for so many seconds; 0: for ever.

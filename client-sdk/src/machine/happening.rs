@@ -29,7 +29,7 @@ pub enum Happening {
     Updated(TimelineItem),
     /// An item is there no more.
     Gone(ConversationId, Position),
-    /// An own message got its place; its state is what it was.
+    /// An own message got its place, or the time of another's began; its state is what it was.
     Placed(TimelineItem),
     /// A row of the list of conversations changed besides its newest item: its marks.
     ConversationChanged(ConversationId),

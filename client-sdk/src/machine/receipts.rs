@@ -9,6 +9,7 @@ use sordino_protocol::{
 };
 
 use super::contacts::trust;
+use super::expiry::begin;
 use super::sessions::put_control;
 use super::timeline::{Reached, show};
 use super::{Happening, Machine, registered};
@@ -66,7 +67,7 @@ pub(super) fn came(
         .min(UNPLACED - 1);
     if is_own {
         tx.raise_receipt(conversation, upto)?;
-        tx.start_timers(conversation, upto, now_ms)?;
+        happenings.extend(begin(tx, conversation, upto, now_ms)?);
         if tx.raise_read(conversation, upto)? {
             happenings.push(Happening::ConversationChanged(conversation));
         }

@@ -5,6 +5,7 @@ use sordino_crypto::receive::Counters;
 use sordino_protocol::{Code, ConversationId, DeviceId, UserId};
 
 use super::Tx;
+use super::expiry::TIMER;
 use super::sql::N;
 use crate::error::Error;
 
@@ -28,6 +29,30 @@ pub struct Conversation {
     /// The peer was told that one has read up to here.
     pub receipt: u64,
 }
+
+/// A conversation with what the list of them shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Itself.
+    pub held: Conversation,
+    /// The user has ever written to this person, on any device.
+    pub answered: bool,
+    /// What the user has begun to write.
+    pub draft: String,
+    /// How long messages last, in seconds; 0: for ever.
+    pub timer_s: u32,
+    /// Messages of others after the read mark.
+    pub unread: u64,
+    /// The other person's name, if it was learnt.
+    pub username: Option<String>,
+}
+
+/// The columns of a conversation, of the table `c`.
+const HELD: &str =
+    "c.conversation, c.peer, c.cursor, c.counter, c.read, c.delivered, c.read_by_peer, c.receipt";
+const NEWEST_FIRST: &str =
+    "ORDER BY (SELECT max(at_ms) FROM timeline t WHERE t.conversation = c.conversation) DESC,
+         (SELECT max(item) FROM timeline t WHERE t.conversation = c.conversation) DESC, c.conversation";
 
 fn conversation(row: &Row<'_>) -> rusqlite::Result<Conversation> {
     Ok(Conversation {
@@ -55,8 +80,7 @@ impl Tx<'_> {
     /// A conversation, if it exists.
     pub fn conversation(&self, id: ConversationId) -> Result<Option<Conversation>, Error> {
         self.one(
-            "SELECT conversation, peer, cursor, counter, read, delivered, read_by_peer, receipt FROM conversations
-             WHERE conversation = ?1",
+            &format!("SELECT {HELD} FROM conversations c WHERE conversation = ?1"),
             [id.as_bytes()],
             conversation,
         )
@@ -65,12 +89,33 @@ impl Tx<'_> {
     /// All conversations, that of the newest item first.
     pub fn conversations(&self) -> Result<Vec<Conversation>, Error> {
         self.all(
-            "SELECT conversation, peer, cursor, counter, read, delivered, read_by_peer, receipt FROM conversations c
-             ORDER BY (SELECT max(at_ms) FROM timeline t WHERE t.conversation = c.conversation) DESC,
-                 (SELECT max(item) FROM timeline t WHERE t.conversation = c.conversation) DESC,
-                 conversation",
+            &format!("SELECT {HELD} FROM conversations c {NEWEST_FIRST}"),
             [],
             conversation,
+        )
+    }
+
+    /// The same with what the list of them shows beside the newest item.
+    pub fn listed(&self) -> Result<Vec<Listed>, Error> {
+        self.all(
+            &format!(
+                "SELECT {HELD}, answered, draft, {TIMER},
+                     (SELECT count(*) FROM timeline t
+                          WHERE t.conversation = c.conversation AND t.place > c.read AND t.kind = 1 AND t.mine = 0),
+                     (SELECT username FROM names WHERE user = c.peer)
+                 FROM conversations c {NEWEST_FIRST}"
+            ),
+            [],
+            |row| {
+                Ok(Listed {
+                    held: conversation(row)?,
+                    answered: row.get(8)?,
+                    draft: row.get(9)?,
+                    timer_s: row.get(10)?,
+                    unread: row.get::<_, N>(11)?.0,
+                    username: row.get(12)?,
+                })
+            },
         )
     }
 
@@ -214,8 +259,7 @@ impl Tx<'_> {
     /// Conversations that were read further than the peer knows.
     pub fn receipts_due(&self) -> Result<Vec<Conversation>, Error> {
         self.all(
-            "SELECT conversation, peer, cursor, counter, read, delivered, read_by_peer, receipt FROM conversations
-             WHERE read > receipt",
+            &format!("SELECT {HELD} FROM conversations c WHERE read > receipt"),
             [],
             conversation,
         )

@@ -8,34 +8,46 @@ use super::timeline::{COLUMNS, StoredItem, stored};
 use super::{Tx, UNPLACED};
 use crate::error::Error;
 
+/// How long messages of the conversation `c` last.
+pub(super) const TIMER: &str = "coalesce(
+    (SELECT t.timer_s FROM timeline t WHERE t.conversation = c.conversation AND t.kind = 6 AND NOT (t.mine = 1 AND t.state = 3)
+         ORDER BY t.place DESC, t.item DESC LIMIT 1),
+    (SELECT t.timer_s FROM timeline t WHERE t.conversation = c.conversation AND t.kind = 1
+         ORDER BY t.place DESC, t.item DESC LIMIT 1),
+    0)";
+/// Messages that are told of at a time.
+const TOLD: usize = 256;
+
 impl Tx<'_> {
     /// How long messages last, by who set it last; where that is not here, as long as the newest message.
     pub fn timer(&self, conversation: ConversationId) -> Result<u32, Error> {
         let set = self.one(
-            "SELECT coalesce(
-                 (SELECT timer_s FROM timeline WHERE conversation = ?1 AND kind = 6 AND NOT (mine = 1 AND state = 3)
-                      ORDER BY place DESC, item DESC LIMIT 1),
-                 (SELECT timer_s FROM timeline WHERE conversation = ?1 AND kind = 1 ORDER BY place DESC, item DESC LIMIT 1),
-                 0)",
+            &format!("SELECT {TIMER} FROM (SELECT ?1 AS conversation) c"),
             [conversation.as_bytes()],
             |row| row.get(0),
         )?;
         Ok(set.unwrap_or(0))
     }
 
-    /// The time of messages of the other person begins that were read now.
+    /// The time of messages of the other person begins that were read now; the newest of them, in order.
     pub fn start_timers(
         &self,
         conversation: ConversationId,
         upto: u64,
         now_ms: u64,
-    ) -> Result<(), Error> {
-        self.run(
+    ) -> Result<Vec<StoredItem>, Error> {
+        let mut begun = self.all(
             "UPDATE timeline SET expires_ms = min(?3, ?4 - 1000 * timer_s) + 1000 * timer_s
-             WHERE conversation = ?1 AND place <= ?2 AND timer_s > 0 AND expires_ms IS NULL AND mine = 0 AND kind = 1",
+             WHERE conversation = ?1 AND place <= ?2 AND timer_s > 0 AND expires_ms IS NULL AND mine = 0 AND kind = 1
+             RETURNING place, item",
             params![conversation.as_bytes(), N(upto), N(now_ms), N(UNPLACED)],
+            |row| Ok((row.get::<_, N>(0)?.0, row.get::<_, N>(1)?.0)),
         )?;
-        Ok(())
+        begun.sort_unstable();
+        let newest = begun.into_iter().rev().take(TOLD).rev();
+        newest
+            .filter_map(|(_, item)| self.item_numbered(item).transpose())
+            .collect()
     }
 
     /// The time of an own message begins.

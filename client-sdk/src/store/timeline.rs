@@ -280,15 +280,4 @@ impl Tx<'_> {
         found.reverse();
         Ok(found)
     }
-
-    /// Messages of others after `seq`.
-    pub fn unread(&self, conversation: ConversationId, seq: u64) -> Result<u64, Error> {
-        let count = self.one(
-            "SELECT count(*) FROM timeline
-             WHERE conversation = ?1 AND place > ?2 AND kind = 1 AND mine = 0",
-            params![conversation.as_bytes(), N(seq)],
-            |row| row.get::<_, N>(0),
-        )?;
-        Ok(count.map_or(0, |n| n.0))
-    }
 }

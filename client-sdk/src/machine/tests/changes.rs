@@ -3,7 +3,7 @@
 use sordino_protocol::{Class, ClientMessageId, Code, DeviceId, UserId, pb};
 
 use super::{NOW, NewMessage, Phone, Relay, acquainted, two};
-use crate::machine::Happening;
+use crate::machine::{Content, Happening};
 
 /// Both have everything.
 fn settle(relay: &mut Relay, one: &mut Phone, other: &mut Phone) {
@@ -438,10 +438,21 @@ fn what_does_not_last_ends_on_both_sides_in_its_time_and_is_in_no_backup() {
     assert_eq!(tail(&mut bob, a, 1), ["timer 60"]);
     let (next, gone) = alice.machine().expire(NOW + 60_000).unwrap();
     assert_eq!((next, gone.len()), (None, 0), "not read yet");
-    alice
+    let read = alice
         .machine()
         .mark_read(conversation, last, NOW + 100_000)
         .unwrap();
+    let [Happening::Placed(begun), Happening::ConversationChanged(_)] = &read[..] else {
+        panic!("{read:?}")
+    };
+    let Content::Message { expires_ms, .. } = begun.content else {
+        panic!("{begun:?}")
+    };
+    assert_eq!(expires_ms, Some(NOW + 160_000));
+    assert_eq!(
+        alice.machine().mark_read(conversation, last, NOW).unwrap(),
+        []
+    );
     let (next, _) = alice.machine().expire(NOW + 100_000).unwrap();
     assert_eq!(next, Some(NOW + 160_000));
     alice.crash();
