@@ -24,21 +24,23 @@ pub(super) async fn put(
             .bind(block.tag.as_slice())
             .fetch_optional(&mut **tx)
             .await?;
-    let count: i64 = sqlx::query_scalar("SELECT count(*) FROM blocks WHERE user_id = ?")
-        .bind(id)
-        .fetch_one(&mut **tx)
-        .await?;
-    if known.is_none() && !rows::has_room_for_block(count) {
-        // What was lifted longest ago makes room.
-        let forgotten = sqlx::query(
-            "DELETE FROM blocks WHERE user_id = ?1 AND tag IN (SELECT tag FROM blocks \
-             WHERE user_id = ?1 AND NOT blocked ORDER BY decided_ms LIMIT 1)",
-        )
-        .bind(id)
-        .execute(&mut **tx)
-        .await?;
-        if forgotten.rows_affected() == 0 {
-            return Err(UserError::TooManyBlocks);
+    if known.is_none() {
+        let count: i64 = sqlx::query_scalar("SELECT count(*) FROM blocks WHERE user_id = ?")
+            .bind(id)
+            .fetch_one(&mut **tx)
+            .await?;
+        if !rows::has_room_for_block(count) {
+            // What was lifted longest ago makes room.
+            let forgotten = sqlx::query(
+                "DELETE FROM blocks WHERE user_id = ?1 AND tag IN (SELECT tag FROM blocks \
+                 WHERE user_id = ?1 AND NOT blocked ORDER BY decided_ms LIMIT 1)",
+            )
+            .bind(id)
+            .execute(&mut **tx)
+            .await?;
+            if forgotten.rows_affected() == 0 {
+                return Err(UserError::TooManyBlocks);
+            }
         }
     }
     sqlx::query(
