@@ -1,21 +1,19 @@
 //! What every store of users must do. Each implementation runs [`all`].
 
+mod admission;
+mod backups;
 mod blocks;
 mod disabled;
 mod emails;
+mod prekeys;
 mod resets;
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
-use sordino_protocol::{
-    batch::{Head, Place, batch_hash},
-    hash::Hash,
-    http::PushProvider,
-};
+use sordino_protocol::http::PushProvider;
 
 use super::{
-    Admission, Batch, ChainHead, ClosedBackup, Credentials, Invite, PasswordRecord, Prekey,
-    PrekeyKind, PushTarget, UserError, Users,
+    Admission, Credentials, PasswordRecord, Prekey, PrekeyKind, PushTarget, UserError, Users,
     fixtures::{Person, device_id, prekey},
 };
 
@@ -28,22 +26,22 @@ pub(super) async fn all(users: Arc<dyn Users>) {
     names_and_ids_are_unique(&*users).await;
     lists_are_compared_and_set(&*users).await;
     one_of_two_writers_wins(&users).await;
-    a_removed_device_loses_its_prekeys(&*users).await;
-    a_device_with_a_new_key_loses_its_prekeys(&*users).await;
-    prekeys_are_added_and_replaced(&*users).await;
-    a_bad_batch_changes_nothing(&*users).await;
-    only_so_many_prekeys_are_kept(&*users).await;
-    bundles_hold_the_oldest_keys(&*users).await;
-    expired_keys_are_not_served(&*users).await;
-    no_one_time_key_is_served_twice(&users).await;
+    prekeys::a_removed_device_loses_its_prekeys(&*users).await;
+    prekeys::a_device_with_a_new_key_loses_its_prekeys(&*users).await;
+    prekeys::prekeys_are_added_and_replaced(&*users).await;
+    prekeys::a_bad_batch_changes_nothing(&*users).await;
+    prekeys::only_so_many_prekeys_are_kept(&*users).await;
+    prekeys::bundles_hold_the_oldest_keys(&*users).await;
+    prekeys::expired_keys_are_not_served(&*users).await;
+    prekeys::no_one_time_key_is_served_twice(&users).await;
     push_targets_are_set_and_removed(&*users).await;
     a_device_that_goes_takes_its_push_target_along(&*users).await;
     passwords_and_vaults_come_with_a_list_or_not_at_all(&*users).await;
-    a_backup_grows_at_the_ends_of_its_chains(&*users).await;
-    a_backup_is_closed_where_its_chains_end_or_not_at_all(&*users).await;
-    one_of_two_batches_of_one_number_stands(&users).await;
-    an_invite_is_used_up_with_the_account(&users).await;
-    a_subject_has_one_account(&users).await;
+    backups::a_backup_grows_at_the_ends_of_its_chains(&*users).await;
+    backups::a_backup_is_closed_where_its_chains_end_or_not_at_all(&*users).await;
+    backups::one_of_two_batches_of_one_number_stands(&users).await;
+    admission::an_invite_is_used_up_with_the_account(&users).await;
+    admission::a_subject_has_one_account(&users).await;
     blocks::the_later_decision_counts(&*users).await;
     blocks::so_many_are_kept_and_what_was_lifted_makes_room(&*users).await;
     resets::one_waits_until_it_is_withdrawn_or_done(&*users).await;
@@ -139,163 +137,6 @@ async fn one_of_two_writers_wins(users: &Arc<dyn Users>) {
     }
     assert_eq!(stored, 1);
     assert_eq!(newest(&**users, &person).await, 2);
-}
-
-async fn a_removed_device_loses_its_prekeys(users: &dyn Users) {
-    let person = Person::new(5);
-    let first = person.list(None, &[1, 2]);
-    users
-        .create("five", &first, &Credentials::NONE)
-        .await
-        .expect("created");
-    for device in [1, 2] {
-        put(users, &person, device, &standing(LATER)).await;
-        assert_eq!(expiry(users, &person, device).await, Some(LATER));
-    }
-    let second = person.list(Some(&first), &[2]);
-    users
-        .put_list(&second, &Credentials::NONE)
-        .await
-        .expect("stored");
-    assert_eq!(expiry(users, &person, 1).await, None);
-    assert_eq!(expiry(users, &person, 2).await, Some(LATER));
-    let refused = users
-        .put_prekeys(person.user, device_id(1), &standing(LATER), false)
-        .await;
-    assert_eq!(refused, Err(UserError::NotFound));
-}
-
-async fn a_device_with_a_new_key_loses_its_prekeys(users: &dyn Users) {
-    let person = Person::new(6);
-    let first = person.list_with_keys(None, &[(1, 1)]);
-    users
-        .create("six", &first, &Credentials::NONE)
-        .await
-        .expect("created");
-    put(users, &person, 1, &standing(LATER)).await;
-    let second = person.list_with_keys(Some(&first), &[(1, 9)]);
-    users
-        .put_list(&second, &Credentials::NONE)
-        .await
-        .expect("stored");
-    assert_eq!(expiry(users, &person, 1).await, None);
-    put(users, &person, 1, &standing(LATER)).await;
-    assert_eq!(expiry(users, &person, 1).await, Some(LATER));
-}
-
-async fn prekeys_are_added_and_replaced(users: &dyn Users) {
-    let person = registered(users, 7, "seven").await;
-    assert_eq!(expiry(users, &person, 1).await, None);
-    put(users, &person, 1, &standing(LATER)).await;
-    put(users, &person, 1, &one_time(PrekeyKind::OneTime, 1..=3)).await;
-    put(users, &person, 1, &one_time(PrekeyKind::OneTime, 4..=5)).await;
-    put(users, &person, 1, &one_time(PrekeyKind::PqOneTime, 1..=2)).await;
-    put(users, &person, 1, &[prekey(PrekeyKind::Signed, 8, 3_000)]).await;
-    let count = count(users, &person).await;
-    assert_eq!((count.one_time, count.pq_one_time), (5, 2));
-    assert_eq!((count.signed_id, count.pq_last_resort_id), (8, 1));
-    assert_eq!(expiry(users, &person, 1).await, Some(3_000));
-    users
-        .put_prekeys(
-            person.user,
-            device_id(1),
-            &one_time(PrekeyKind::OneTime, 1..=1),
-            true,
-        )
-        .await
-        .expect("replaced");
-    let count = self::count(users, &person).await;
-    assert_eq!((count.one_time, count.pq_one_time), (1, 0));
-    assert_eq!((count.signed_id, count.pq_last_resort_id), (8, 1));
-}
-
-async fn a_bad_batch_changes_nothing(users: &dyn Users) {
-    let person = registered(users, 8, "eight").await;
-    put(users, &person, 1, &one_time(PrekeyKind::OneTime, 1..=2)).await;
-    let repeats = one_time(PrekeyKind::OneTime, 2..=4);
-    let batch = [
-        standing(LATER).to_vec(),
-        repeats.into_iter().rev().collect(),
-    ]
-    .concat();
-    assert_eq!(
-        users
-            .put_prekeys(person.user, device_id(1), &batch, false)
-            .await,
-        Err(UserError::PrekeyExists)
-    );
-    let count = count(users, &person).await;
-    assert_eq!((count.one_time, count.signed_id), (2, 0));
-}
-
-async fn only_so_many_prekeys_are_kept(users: &dyn Users) {
-    let person = registered(users, 9, "nine").await;
-    put(users, &person, 1, &standing(LATER)).await;
-    put(users, &person, 1, &one_time(PrekeyKind::OneTime, 1..=40)).await;
-    put(users, &person, 1, &one_time(PrekeyKind::OneTime, 41..=60)).await;
-    put(users, &person, 1, &one_time(PrekeyKind::PqOneTime, 1..=21)).await;
-    let count = count(users, &person).await;
-    assert_eq!((count.one_time, count.pq_one_time), (50, 20));
-    let (one_time, pq) = claim(users, &person).await.expect("a bundle");
-    assert_eq!(one_time.as_deref(), Some("OneTime 11"));
-    assert_eq!(pq, "PqOneTime 2");
-}
-
-async fn bundles_hold_the_oldest_keys(users: &dyn Users) {
-    let person = registered(users, 10, "ten").await;
-    put(users, &person, 1, &one_time(PrekeyKind::OneTime, 5..=5)).await;
-    assert_eq!(claim(users, &person).await, None);
-    put(users, &person, 1, &[prekey(PrekeyKind::Signed, 1, LATER)]).await;
-    assert_eq!(claim(users, &person).await, None);
-    assert_eq!(count(users, &person).await.one_time, 1);
-    put(users, &person, 1, &standing(LATER)).await;
-    put(users, &person, 1, &one_time(PrekeyKind::OneTime, 1..=1)).await;
-    put(users, &person, 1, &one_time(PrekeyKind::PqOneTime, 3..=3)).await;
-    let expected = [
-        (Some("OneTime 5"), "PqOneTime 3"),
-        (Some("OneTime 1"), "PqLastResort 1"),
-        (None, "PqLastResort 1"),
-    ];
-    for (one_time, pq) in expected {
-        let (got, got_pq) = claim(users, &person).await.expect("a bundle");
-        assert_eq!((got.as_deref(), got_pq.as_str()), (one_time, pq));
-    }
-}
-
-async fn expired_keys_are_not_served(users: &dyn Users) {
-    let person = registered(users, 11, "eleven").await;
-    put(users, &person, 1, &standing(LATER)).await;
-    let keys = [
-        prekey(PrekeyKind::OneTime, 1, NOW),
-        prekey(PrekeyKind::OneTime, 2, LATER),
-        prekey(PrekeyKind::PqOneTime, 1, NOW),
-    ];
-    put(users, &person, 1, &keys).await;
-    let (one_time, pq) = claim(users, &person).await.expect("a bundle");
-    assert_eq!(one_time.as_deref(), Some("OneTime 2"));
-    assert_eq!(pq, "PqLastResort 1");
-    put(users, &person, 1, &[prekey(PrekeyKind::Signed, 2, NOW)]).await;
-    assert_eq!(claim(users, &person).await, None);
-}
-
-async fn no_one_time_key_is_served_twice(users: &Arc<dyn Users>) {
-    let person = registered(&**users, 12, "twelve").await;
-    put(&**users, &person, 1, &standing(LATER)).await;
-    put(&**users, &person, 1, &one_time(PrekeyKind::OneTime, 1..=20)).await;
-    let claims: Vec<_> = (0..30)
-        .map(|_| {
-            let (users, user) = (users.clone(), person.user);
-            tokio::spawn(async move { users.claim(user, device_id(1), NOW).await })
-        })
-        .collect();
-    let mut served = HashSet::new();
-    for claim in claims {
-        let bundle = claim.await.expect("ran").expect("read").expect("a bundle");
-        if let Some(key) = bundle.one_time {
-            assert!(served.insert(key.body.0), "served twice");
-        }
-    }
-    assert_eq!(served.len(), 20);
 }
 
 async fn push_targets_are_set_and_removed(users: &dyn Users) {
@@ -432,249 +273,6 @@ async fn passwords_and_vaults_come_with_a_list_or_not_at_all(users: &dyn Users) 
     assert_eq!(users.password("fifteen\0").await, Ok(None));
 }
 
-/// A batch of a device's chain. `text`: what is in it.
-fn batch(version: u32, device: u8, number: u64, previous: Hash, text: &str) -> Batch {
-    let place = Place {
-        device: device_id(device),
-        number,
-        previous,
-    };
-    Batch {
-        version,
-        place,
-        bytes: [place.encode().as_slice(), text.as_bytes()].concat().into(),
-    }
-}
-
-fn end_at(batch: &Batch) -> ChainHead {
-    ChainHead {
-        device: batch.place.device,
-        head: Head {
-            number: batch.place.number,
-            hash: batch_hash(&batch.bytes),
-        },
-    }
-}
-
-async fn a_backup_grows_at_the_ends_of_its_chains(users: &dyn Users) {
-    let person = registered(users, 20, "twenty").await;
-    let user = person.user;
-    let put = async |batch: &Batch| users.put_batch(user, batch).await;
-    let first = batch(1, 1, 1, [0; 32], "first");
-    assert_eq!(users.backup_heads(user, 1).await, Ok(vec![]));
-    put(&first).await.expect("stored");
-    put(&first).await.expect("the same again");
-    let fuller = batch(1, 1, 1, [0; 32], "first and more");
-    put(&fuller).await.expect("in its place");
-    let hash = batch_hash(&fuller.bytes);
-    for wrong in [
-        batch(1, 1, 2, batch_hash(&first.bytes), "after one that is gone"),
-        batch(1, 1, 3, hash, "a hole"),
-        batch(1, 1, 1, hash, "itself before it"),
-        batch(1, 2, 2, hash, "another device's"),
-    ] {
-        assert_eq!(put(&wrong).await, Err(UserError::BackupConflict));
-    }
-    let second = batch(1, 1, 2, hash, "second");
-    put(&second).await.expect("stored");
-    assert_eq!(put(&first).await, Err(UserError::BackupConflict));
-    let second = batch(1, 1, 2, hash, "second and more");
-    put(&second).await.expect("in its place");
-    let other = batch(1, 2, 1, [0; 32], "another device's first");
-    put(&other).await.expect("stored");
-    assert_eq!(
-        users.backup_heads(user, 1).await,
-        Ok(vec![end_at(&second), end_at(&other)])
-    );
-    assert_eq!(users.backup_heads(user, 2).await, Ok(vec![]));
-    let read = async |device, upto, limit| {
-        let chain = (1, device_id(device));
-        users.batches(user, chain, upto, limit).await.expect("read")
-    };
-    assert_eq!(
-        read(1, 9, 9).await,
-        [&second, &fuller].map(|b| b.bytes.clone())
-    );
-    for (device, upto, limit, found) in [
-        (1, 2, 1, &second),
-        (1, 1, 9, &fuller),
-        (2, u64::MAX, 9, &other),
-    ] {
-        let read = read(device, upto, limit).await;
-        assert_eq!(read, std::slice::from_ref(&found.bytes));
-    }
-    assert!(read(3, 9, 9).await.is_empty());
-    let nobody = Person::new(21).user;
-    assert_eq!(
-        users.put_batch(nobody, &first).await,
-        Err(UserError::NotFound)
-    );
-}
-
-async fn a_backup_is_closed_where_its_chains_end_or_not_at_all(users: &dyn Users) {
-    let person = registered(users, 22, "twenty-two").await;
-    let user = person.user;
-    let list = person.list(None, &[1]);
-    let list = person.list(Some(&list), &[1, 2]);
-    let closing = |heads: &[ChainHead]| Credentials {
-        closes: Some(ClosedBackup {
-            version: 1,
-            heads: heads.to_vec(),
-        }),
-        ..Credentials::NONE
-    };
-    let [one, two] = [1, 2].map(|device| batch(1, device, 1, [0; 32], "one"));
-    users.put_batch(user, &two).await.expect("stored");
-    users.put_batch(user, &one).await.expect("stored");
-    let fuller = batch(1, 1, 1, [0; 32], "one and more");
-    users.put_batch(user, &fuller).await.expect("stored");
-    for wrong in [vec![], vec![end_at(&two)], vec![end_at(&one), end_at(&two)]] {
-        let stored = users.put_list(&list, &closing(&wrong)).await;
-        assert_eq!(stored, Err(UserError::BackupMoved));
-    }
-    assert_eq!(newest(users, &person).await, 1, "nothing of it is stored");
-    let ends = [end_at(&fuller), end_at(&two)];
-    users
-        .put_list(&list, &closing(&ends))
-        .await
-        .expect("stored");
-    let late = batch(1, 2, 2, batch_hash(&two.bytes), "late");
-    assert_eq!(
-        users.put_batch(user, &late).await,
-        Err(UserError::BackupClosed)
-    );
-    assert_eq!(users.backup_heads(user, 1).await, Ok(ends.to_vec()));
-    let next = batch(2, 2, 1, [0; 32], "in the next");
-    users.put_batch(user, &next).await.expect("stored");
-    assert_eq!(users.backup_heads(user, 2).await, Ok(vec![end_at(&next)]));
-}
-
-async fn one_of_two_batches_of_one_number_stands(users: &Arc<dyn Users>) {
-    let person = registered(&**users, 23, "twenty-three").await;
-    let first = batch(1, 1, 1, [0; 32], "first");
-    users.put_batch(person.user, &first).await.expect("stored");
-    let writers: Vec<_> = (0..8)
-        .map(|n| {
-            let (users, user) = (users.clone(), person.user);
-            let next = batch(1, 1, 2, batch_hash(&first.bytes), &format!("next {n}"));
-            tokio::spawn(async move { users.put_batch(user, &next).await })
-        })
-        .collect();
-    for writer in writers {
-        writer
-            .await
-            .expect("ran")
-            .expect("stored, in place of the one before");
-    }
-    let heads = users.backup_heads(person.user, 1).await.expect("read");
-    let chain = (1, device_id(1));
-    let stored = users.batches(person.user, chain, 9, 9).await.expect("read");
-    assert_eq!(stored.len(), 2);
-    assert_eq!(heads[0].head.hash, batch_hash(&stored[0]));
-}
-
-fn by_invite(hash: Hash, now_ms: u64) -> Credentials {
-    Credentials {
-        admission: Admission::Invite { hash, now_ms },
-        ..Credentials::NONE
-    }
-}
-
-async fn an_invite_is_used_up_with_the_account(users: &Arc<dyn Users>) {
-    let invite = |digit, uses, expires_ms| Invite {
-        hash: [digit; 32],
-        uses,
-        expires_ms,
-    };
-    for one in [invite(1, 3, LATER), invite(2, 9, LATER)] {
-        users.put_invite(&one, NOW).await.expect("kept");
-    }
-    let create = async |seed, name: &str, with: &Credentials| {
-        let list = Person::new(seed).list(None, &[1]);
-        users.create(name, &list, with).await
-    };
-    let refused = Err(UserError::InviteRefused);
-    assert_eq!(
-        create(30, "thirty", &by_invite([9; 32], NOW)).await,
-        refused
-    );
-    assert_eq!(
-        create(30, "thirty", &by_invite([1; 32], LATER)).await,
-        refused
-    );
-    let one = by_invite([1; 32], LATER - 1);
-    assert_eq!(create(30, "thirty", &one).await, Ok(()));
-    // What fails uses nothing, and says of names only what who is invited may know.
-    assert_eq!(create(31, "thirty", &one).await, Err(UserError::NameTaken));
-    assert_eq!(
-        create(31, "thirty", &by_invite([9; 32], NOW)).await,
-        refused
-    );
-    let again = create(30, "thirty", &one).await;
-    assert_eq!(again, Err(UserError::UserExists));
-    // Two uses are left.
-    let attempts: Vec<_> = (32..40)
-        .map(|seed| {
-            let (users, with) = (users.clone(), one.clone());
-            let list = Person::new(seed).list(None, &[1]);
-            tokio::spawn(async move { users.create(&format!("p{seed}x"), &list, &with).await })
-        })
-        .collect();
-    let mut made = 0;
-    for attempt in attempts {
-        match attempt.await.expect("ran") {
-            Ok(()) => made += 1,
-            other => assert_eq!(other, refused),
-        }
-    }
-    assert_eq!(made, 2);
-    let found = users.by_name("p32x").await.expect("read").is_some();
-    let listed = users.newest_list(Person::new(32).user).await.expect("read");
-    assert_eq!(found, listed.is_some(), "whole, or not at all");
-    assert_eq!(create(30, "thirty", &one).await, Err(UserError::UserExists));
-    let remove = async |digit| users.remove_invite(&[digit; 32], NOW).await;
-    assert_eq!(remove(1).await, Ok(false));
-    assert_eq!(remove(2).await, Ok(true));
-    assert_eq!(remove(2).await, Ok(false));
-    assert_eq!(
-        create(41, "forty-one", &by_invite([2; 32], NOW)).await,
-        refused
-    );
-}
-
-async fn a_subject_has_one_account(users: &Arc<dyn Users>) {
-    let by = |digit| Credentials {
-        admission: Admission::Subject([digit; 32]),
-        ..Credentials::NONE
-    };
-    assert_eq!(users.by_subject(&[1; 32]).await, Ok(None));
-    let attempts: Vec<_> = (42..48)
-        .map(|seed| {
-            let users = users.clone();
-            let list = Person::new(seed).list(None, &[1]);
-            tokio::spawn(async move { users.create(&format!("p{seed}y"), &list, &by(1)).await })
-        })
-        .collect();
-    let mut made = 0;
-    for attempt in attempts {
-        match attempt.await.expect("ran") {
-            Ok(()) => made += 1,
-            other => assert_eq!(other, Err(UserError::HasAccount)),
-        }
-    }
-    assert_eq!(made, 1);
-    let found = users.by_subject(&[1; 32]).await.expect("read");
-    let user = found.expect("somebody");
-    assert_eq!(users.by_id(user.user).await, Ok(Some(user.clone())));
-    // Who has an account learns that, whatever name they ask for.
-    let list = Person::new(48).list(None, &[1]);
-    let again = users.create(&user.username, &list, &by(1)).await;
-    assert_eq!(again, Err(UserError::HasAccount));
-    let other = users.create(&user.username, &list, &by(2)).await;
-    assert_eq!(other, Err(UserError::NameTaken));
-    assert_eq!(users.by_subject(&[2; 32]).await, Ok(None));
-}
-
 async fn an_account_is_deleted_whole_and_for_ever(users: &Arc<dyn Users>) {
     let person = Person::new(50);
     let user = person.user;
@@ -699,7 +297,7 @@ async fn an_account_is_deleted_whole_and_for_ever(users: &Arc<dyn Users>) {
     put(&**users, &person, 1, &standing(LATER)).await;
     put(&**users, &person, 1, &one_time(PrekeyKind::OneTime, 1..=9)).await;
     users.put_push(user, &push(1, "t")).await.expect("stored");
-    let batch = batch(1, 1, 1, [0; 32], "keys");
+    let batch = backups::batch(1, 1, 1, [0; 32], "keys");
     users.put_batch(user, &batch).await.expect("stored");
     // In the caches.
     assert_eq!(newest(&**users, &person).await, 2);

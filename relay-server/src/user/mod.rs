@@ -13,6 +13,7 @@ mod email;
 mod emails;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod lists;
 #[cfg(feature = "cluster")]
 pub mod postgres;
 mod prekeys;

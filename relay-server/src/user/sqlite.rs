@@ -1,6 +1,10 @@
 //! The embedded store of users: one SQLite file.
 
-use std::{path::Path, sync::Arc, time::Duration};
+mod file;
+#[cfg(test)]
+mod tests;
+
+use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -12,17 +16,19 @@ use sordino_protocol::{
     pb,
 };
 use sqlx::{
-    Connection, Row, Sqlite, SqliteConnection, SqlitePool, Transaction,
-    migrate::{MigrateError, Migrator},
-    sqlite::{
-        SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous,
-    },
+    Row, Sqlite, SqlitePool, Transaction,
+    migrate::Migrator,
+    sqlite::{SqlitePoolOptions, SqliteRow},
 };
 
+#[cfg(feature = "cluster")]
+pub(super) use self::file::open_to_read;
+pub(crate) use self::file::{check_whole, copy};
+use self::file::{options, refused, writer};
 use super::{
     Batch, Block, BlockTag, ChainHead, Credentials, Email, Invite, PasswordRecord, Prekey,
     PushTarget, UserError, Users, admission, backups, blocks, cache::Cache, credentials, deletion,
-    disabled, emails, prekeys, push, resets, rows, verify::verify,
+    disabled, emails, lists, prekeys, push, resets, rows, verify::verify,
 };
 
 /// Users whose list is kept in memory, about 4 KiB each.
@@ -48,76 +54,6 @@ struct Inner {
     lists: Cache<UserId, Arc<DeviceList>>,
     expiries: Cache<(UserId, DeviceId), Option<u64>>,
     blocks: Cache<UserId, Arc<[BlockTag]>>,
-}
-
-/// Copies the file as it is at this moment, whoever writes to it meanwhile; how many users are in the copy. `to` must not
-/// exist.
-pub(crate) async fn copy(file: &Path, to: &Path) -> Result<u64, UserError> {
-    let mut source = open_to_read(file).await?;
-    let to_text = to
-        .to_str()
-        .ok_or_else(|| UserError::Failed(format!("{} is not UTF-8", to.display())))?;
-    sqlx::query("VACUUM INTO ?")
-        .bind(to_text)
-        .execute(&mut source)
-        .await?;
-    source.close().await?;
-    let mut copy = open_to_read(to).await?;
-    let users: i64 = sqlx::query_scalar("SELECT count(*) FROM users")
-        .fetch_one(&mut copy)
-        .await?;
-    copy.close().await?;
-    Ok(users.cast_unsigned())
-}
-
-/// Reads the whole file and looks for damage.
-pub(crate) async fn check_whole(file: &Path) -> Result<(), UserError> {
-    let mut file = open_to_read(file).await?;
-    let found: String = sqlx::query_scalar("PRAGMA integrity_check(1)")
-        .fetch_one(&mut file)
-        .await?;
-    file.close().await?;
-    if found != "ok" {
-        return Err(rows::damaged(found));
-    }
-    Ok(())
-}
-
-pub(super) async fn open_to_read(file: &Path) -> Result<SqliteConnection, UserError> {
-    let options = SqliteConnectOptions::new()
-        .filename(file)
-        .read_only(true)
-        .busy_timeout(Duration::from_secs(5));
-    Ok(SqliteConnection::connect_with(&options).await?)
-}
-
-/// Why the tables in this file are not brought up to date.
-fn refused(file: &Path, error: &MigrateError) -> UserError {
-    let file = file.display();
-    UserError::Failed(match error {
-        MigrateError::VersionMissing(found) => format!(
-            "the tables in {file} are of version {found}, made by a later relay: use that relay, or a newer one"
-        ),
-        MigrateError::VersionMismatch(changed) => format!(
-            "version {changed} of the tables in {file} is not the one that this relay knows: use the relay that made them"
-        ),
-        error => format!("{file}: {error}"),
-    })
-}
-
-fn options(file: &Path) -> SqliteConnectOptions {
-    SqliteConnectOptions::new()
-        .filename(file)
-        .journal_mode(SqliteJournalMode::Wal)
-        // A list or a claim that was answered must survive the loss of power.
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(Duration::from_secs(5))
-}
-
-async fn writer(options: &SqliteConnectOptions) -> Result<SqlitePool, UserError> {
-    let pool = SqlitePoolOptions::new().max_connections(1);
-    Ok(pool.connect_with(options.clone()).await?)
 }
 
 impl SqliteUsers {
@@ -190,8 +126,14 @@ impl Users for SqliteUsers {
         with: &Credentials,
     ) -> Result<(), UserError> {
         let (username, list, with) = (username.to_owned(), list.clone(), with.clone());
-        self.write(async move |inner| inner.create(&username, &list, &with).await)
-            .await
+        self.write(async move |inner| {
+            let mut tx = inner.begin().await?;
+            lists::create(&mut tx, &username, &list, &with).await?;
+            tx.commit().await?;
+            inner.lists.forget([list.user]);
+            Ok(())
+        })
+        .await
     }
 
     async fn delete(&self, user: UserId, now_ms: u64) -> Result<(), UserError> {
@@ -201,14 +143,14 @@ impl Users for SqliteUsers {
                 .bind(user.as_bytes().as_slice())
                 .fetch_all(&mut *tx)
                 .await?;
-            let devices: Vec<_> = devices.iter().map(device_id).collect::<Result<_, _>>()?;
+            let devices: Vec<_> = devices
+                .iter()
+                .map(lists::device_id)
+                .collect::<Result<_, _>>()?;
             deletion::delete(&mut tx, user, now_ms).await?;
             tx.commit().await?;
-            inner.lists.forget([user]);
             inner.blocks.forget([user]);
-            inner
-                .expiries
-                .forget(devices.into_iter().map(|device| (user, device)));
+            inner.forget(user, devices);
             Ok(())
         })
         .await
@@ -302,16 +244,10 @@ impl Users for SqliteUsers {
             Ok(list) => return Ok(Some(list)),
             Err(ticket) => ticket,
         };
-        let row = sqlx::query(
-            "SELECT signed FROM device_lists WHERE user_id = ? ORDER BY version DESC LIMIT 1",
-        )
-        .bind(user.as_bytes().as_slice())
-        .fetch_optional(&self.inner.readers)
-        .await?;
-        let Some(row) = row else {
+        let Some(signed) = lists::newest(&self.inner.readers, user).await? else {
             return Ok(None);
         };
-        let list = list::parse(&signed(&row)?, verify).map_err(rows::damaged)?;
+        let list = list::parse(&signed, verify).map_err(rows::damaged)?;
         let list = Arc::new(list);
         self.inner.lists.fill(ticket, user, list.clone());
         Ok(Some(list))
@@ -323,24 +259,19 @@ impl Users for SqliteUsers {
         from: u32,
         limit: usize,
     ) -> Result<Vec<pb::Signed>, UserError> {
-        sqlx::query(
-            "SELECT signed FROM (SELECT * FROM device_lists UNION ALL SELECT * FROM deleted_lists) \
-             WHERE user_id = ? AND version >= ? ORDER BY version LIMIT ?",
-        )
-        .bind(user.as_bytes().as_slice())
-        .bind(from)
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
-        .fetch_all(&self.inner.readers)
-        .await?
-        .iter()
-        .map(signed)
-        .collect()
+        lists::from(&self.inner.readers, user, from, limit).await
     }
 
     async fn put_list(&self, list: &DeviceList, with: &Credentials) -> Result<(), UserError> {
         let (list, with) = (list.clone(), with.clone());
-        self.write(async move |inner| inner.put_list(&list, &with).await)
-            .await
+        self.write(async move |inner| {
+            let mut tx = inner.begin().await?;
+            let devices = lists::put(&mut tx, &list, &with).await?;
+            tx.commit().await?;
+            inner.forget(list.user, devices);
+            Ok(())
+        })
+        .await
     }
 
     async fn ask_reset(
@@ -527,106 +458,12 @@ impl Inner {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
 
-    async fn create(
-        &self,
-        username: &str,
-        list: &DeviceList,
-        with: &Credentials,
-    ) -> Result<(), UserError> {
-        let id = list.user.as_bytes().as_slice();
-        let mut tx = self.begin().await?;
-        // First: who asks again because the answer was lost has used their invite up.
-        let same = sqlx::query("SELECT 1 FROM users WHERE id = ?").bind(id);
-        if same.fetch_optional(&mut *tx).await?.is_some() {
-            return Err(UserError::UserExists);
-        }
-        admission::check(&mut tx, &with.admission).await?;
-        let named = sqlx::query("SELECT 1 FROM users WHERE username = ?").bind(username);
-        if named.fetch_optional(&mut *tx).await?.is_some() {
-            return Err(UserError::NameTaken);
-        }
-        sqlx::query("INSERT INTO users (id, username) VALUES (?, ?)")
-            .bind(id)
-            .bind(username)
-            .execute(&mut *tx)
-            .await?;
-        admission::spend(&mut tx, list.user, &with.admission).await?;
-        if let Some(email) = &with.email {
-            emails::set(&mut tx, list.user, email).await?;
-        }
-        insert_list(&mut tx, list).await?;
-        credentials::put(&mut tx, list.user, with).await?;
-        tx.commit().await?;
-        self.lists.forget([list.user]);
-        Ok(())
+    /// After the commit of another list, or none: of these devices some may have gone.
+    fn forget(&self, user: UserId, devices: Vec<DeviceId>) {
+        self.lists.forget([user]);
+        self.expiries
+            .forget(devices.into_iter().map(|device| (user, device)));
     }
-
-    async fn put_list(&self, list: &DeviceList, with: &Credentials) -> Result<(), UserError> {
-        let id = list.user.as_bytes().as_slice();
-        let mut tx = self.begin().await?;
-        let newest: Option<u32> =
-            sqlx::query_scalar("SELECT max(version) FROM device_lists WHERE user_id = ?")
-                .bind(id)
-                .fetch_one(&mut *tx)
-                .await?;
-        let newest = newest.ok_or(UserError::NotFound)?;
-        if newest.checked_add(1) != Some(list.version) {
-            return Err(UserError::ListConflict);
-        }
-        let before = sqlx::query("SELECT device_id, signing_key FROM devices WHERE user_id = ?")
-            .bind(id)
-            .fetch_all(&mut *tx)
-            .await?;
-        let mut touched = Vec::new();
-        for row in before {
-            let device = device_id(&row)?;
-            let key: Vec<u8> = row.try_get("signing_key")?;
-            touched.push((list.user, device));
-            // A device that changed its key cannot use what the old one signed.
-            if list
-                .device(device)
-                .is_some_and(|d| d.signing_key.as_slice() == key)
-            {
-                continue;
-            }
-            sqlx::query("DELETE FROM devices WHERE user_id = ? AND device_id = ?")
-                .bind(id)
-                .bind(device.as_bytes().as_slice())
-                .execute(&mut *tx)
-                .await?;
-        }
-        insert_list(&mut tx, list).await?;
-        credentials::put(&mut tx, list.user, with).await?;
-        resets::end(&mut tx, list.user, with).await?;
-        if let Some(closed) = &with.closes {
-            backups::close(&mut tx, list.user, closed).await?;
-        }
-        tx.commit().await?;
-        self.lists.forget([list.user]);
-        self.expiries.forget(touched);
-        Ok(())
-    }
-}
-
-async fn insert_list(tx: &mut Transaction<'_, Sqlite>, list: &DeviceList) -> Result<(), UserError> {
-    let id = list.user.as_bytes().as_slice();
-    sqlx::query("INSERT INTO device_lists (user_id, version, signed) VALUES (?, ?, ?)")
-        .bind(id)
-        .bind(list.version)
-        .bind(list::encode_signed(&list.signed))
-        .execute(&mut **tx)
-        .await?;
-    for device in &list.devices {
-        sqlx::query(
-            "INSERT INTO devices (user_id, device_id, signing_key) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-        )
-        .bind(id)
-        .bind(device.device.as_bytes().as_slice())
-        .bind(device.signing_key.as_slice())
-        .execute(&mut **tx)
-        .await?;
-    }
-    Ok(())
 }
 
 /// The columns of a user.
@@ -635,56 +472,7 @@ pub(super) fn user(row: SqliteRow) -> Result<http::User, UserError> {
     rows::user(&id, row.try_get("username")?)
 }
 
-fn device_id(row: &SqliteRow) -> Result<DeviceId, UserError> {
-    let id: Vec<u8> = row.try_get("device_id")?;
-    rows::device_id(&id)
-}
-
 /// The column `signed`.
 pub(super) fn signed(row: &SqliteRow) -> Result<pb::Signed, UserError> {
     rows::signed(row.try_get("signed")?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::user::{PrekeyKind, conformance, fixtures};
-
-    #[tokio::test(flavor = "multi_thread")]
-    async fn conforms() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let users = SqliteUsers::open(&dir.path().join("users.sqlite"))
-            .await
-            .expect("opened");
-        conformance::all(Arc::new(users)).await;
-    }
-
-    #[tokio::test]
-    async fn everything_is_there_after_a_restart() {
-        let dir = tempfile::tempdir().expect("a directory");
-        let file = dir.path().join("users.sqlite");
-        let person = fixtures::Person::new(1);
-        let list = person.list(None, &[1]);
-        let device = fixtures::device_id(1);
-        let before = SqliteUsers::open(&file).await.expect("opened");
-        before
-            .create("one", &list, &Credentials::NONE)
-            .await
-            .expect("created");
-        before
-            .put_prekeys(
-                person.user,
-                device,
-                &[fixtures::prekey(PrekeyKind::Signed, 1, 7)],
-                false,
-            )
-            .await
-            .expect("stored");
-        before.close().await;
-
-        let after = SqliteUsers::open(&file).await.expect("opened again");
-        let newest = after.newest_list(person.user).await.expect("read");
-        assert_eq!(newest.as_deref(), Some(&list));
-        assert_eq!(after.spk_expiry(person.user, device).await, Ok(Some(7)));
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{NOW, Person, Users, by_invite};
+use super::{NOW, Person, Users, admission::by_invite};
 use crate::user::{Credentials, Email, Invite, UserError};
 
 fn email(typed: &str) -> Email {

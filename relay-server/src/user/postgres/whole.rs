@@ -8,7 +8,10 @@ use sordino_protocol::{
 };
 use sqlx::{Connection, PgConnection, Row, postgres::PgRow};
 
-use super::{ConnectError, Options, address, dial};
+use super::{
+    ConnectError, Options,
+    connect::{address, dial},
+};
 use crate::{
     config::Secret,
     user::{

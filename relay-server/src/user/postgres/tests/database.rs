@@ -1,6 +1,6 @@
 //! A database of a random name for each test.
 
-use sqlx::{AssertSqlSafe, ConnectOptions, Executor};
+use sqlx::{AssertSqlSafe, ConnectOptions, Executor, postgres::PgConnectOptions};
 
 use super::*;
 
