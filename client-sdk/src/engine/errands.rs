@@ -210,6 +210,25 @@ pub(super) async fn receipts(core: &Arc<Core>) -> Result<(), Error> {
     Ok(())
 }
 
+/// Reads what could not be read when it came, and whose keys have come since.
+pub(super) async fn late(core: &Arc<Core>) -> Result<(), Error> {
+    while let Some((conversation, seq)) = core.shared.run(|machine| machine.next_late()).await? {
+        let rows = match core.http.history(conversation, seq.saturating_add(1)).await {
+            Ok(rows) => rows,
+            // The relay knows the conversation no more.
+            Err(error) if error.code() == Code::Forbidden => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        core.shared
+            .change(move |machine| {
+                let told = machine.take_late(conversation, seq, &rows, now_ms())?;
+                Ok(((), told))
+            })
+            .await?;
+    }
+    Ok(())
+}
+
 /// Learns the name of a person who wrote first.
 pub(super) async fn learn_name(core: &Arc<Core>, user: UserId) -> Result<(), Error> {
     let known = core

@@ -274,6 +274,9 @@ impl Session<'_> {
         if taken.shares_history {
             self.start(Errand::History);
         }
+        if taken.late {
+            self.start(Errand::Late);
+        }
         if taken.restores && self.is_up_to_date() {
             self.start(Errand::Restore);
         }

@@ -52,6 +52,7 @@ impl Session<'_> {
                 Errand::Greet => errands::greet(&core).await,
                 Errand::Blocks => errands::blocks(&core).await,
                 Errand::Receipts => errands::receipts(&core).await,
+                Errand::Late => errands::late(&core).await,
                 Errand::Name(user) => errands::learn_name(&core, user).await,
                 Errand::Token => {
                     core.http.token_refused(&token).await;
@@ -168,7 +169,8 @@ impl Session<'_> {
                     self.core.wake([self.me]);
                 }
             }
-            Errand::Name(_) | Errand::Backup | Errand::Receipts | Errand::Blocks => {}
+            Errand::Name(_) | Errand::Backup | Errand::Receipts | Errand::Blocks | Errand::Late => {
+            }
             Errand::Token => {
                 let token = self.core.http.token().await;
                 let token = token.map_err(|error| End::from_error(&error))?;

@@ -76,6 +76,8 @@ pub(super) enum Errand {
     Greet,
     /// Tell the relay who is blocked.
     Blocks,
+    /// Read messages whose keys came after all.
+    Late,
 }
 
 /// After a connection has caught up the backup is filled so soon, where it is not to be sooner.
@@ -515,6 +517,7 @@ impl Session<'_> {
         self.start(Errand::History);
         self.start(Errand::Greet);
         self.start(Errand::Blocks);
+        self.start(Errand::Late);
         self.start(Errand::Receipts);
         self.fill_backup(BACKUP_AT_FIRST);
         self.core

@@ -4,6 +4,7 @@ use sordino_crypto::receive::{Counters, Outcome, RowDecision, Undecryptable};
 use sordino_protocol::{Class, Header, SessionId, pb, signed::SignedType};
 
 use super::causes::undecryptable_word;
+use super::late;
 use super::receive::{Receiver, Taken};
 use super::view::is_listed;
 use crate::error::Error;
@@ -66,12 +67,14 @@ impl Receiver<'_> {
         (cause, session): (Undecryptable, Option<SessionId>),
         taken: &mut Taken,
     ) -> Result<(), Error> {
-        if let (Some(header), Some(sid), true) = (header, session, cause.breaks_session()) {
-            let pair = (header.sender, header.sender_device);
-            let accepted = tx
-                .conversation(self.conversation)?
-                .is_some_and(|held| held.counter > 0);
-            if accepted {
+        let held = tx.conversation(self.conversation)?;
+        if let (Some(header), true) = (header, held.is_some_and(|held| held.counter > 0)) {
+            let is_theirs = header.sender == self.peer && self.peer != self.me.user;
+            if header.class == Class::Message && is_theirs && !self.blocked {
+                late::note(tx, self.conversation, seq, header, self.now_ms)?;
+            }
+            if let (Some(sid), true) = (session, cause.breaks_session()) {
+                let pair = (header.sender, header.sender_device);
                 let mut book = tx.book(pair.0, pair.1)?;
                 book.broken(sid, self.now_ms);
                 tx.put_book(pair, &book, &[])?;

@@ -160,7 +160,7 @@ pub(super) fn came(tx: &Tx<'_>, from: DeviceId, keys: &pb::HistoryKeys) -> Resul
 /// More than any store has rows.
 const MOST: u64 = 1 << 40;
 
-fn entry(conversation: ConversationId, key: &pb::RewrappedKey) -> Option<Entry> {
+pub(super) fn entry(conversation: ConversationId, key: &pb::RewrappedKey) -> Option<Entry> {
     let content_key: &[u8; 32] = key.content_key.as_ref().try_into().ok()?;
     let fits = i64::try_from(key.seq).is_ok_and(|seq| seq > 0);
     Some(Entry {

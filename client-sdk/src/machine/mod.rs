@@ -15,6 +15,7 @@ mod expiry;
 mod greetings;
 mod happening;
 mod kept;
+mod late;
 mod linking;
 mod lists;
 mod notes;

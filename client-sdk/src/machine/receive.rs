@@ -9,6 +9,7 @@ use sordino_crypto::{
 use sordino_protocol::{Class, Code, ConversationId, Header, UserId, hash, pb};
 
 use super::causes::bad_word;
+use super::late;
 use super::notes::Notes;
 use super::own_devices::{ask_for_keys, heard};
 use super::own_rows::own_row;
@@ -44,6 +45,8 @@ pub struct Taken {
     pub shares_history: bool,
     /// Such keys have come.
     pub restores: bool,
+    /// Keys of messages have come that could not be read: see [`Machine::next_late`].
+    pub late: bool,
     /// Pull these rows, both ends included: those before them are stored, these are not.
     pub pull: Option<(u64, u64)>,
 }
@@ -131,6 +134,7 @@ impl Machine {
             if let Some(list) = notes.newest_list(tx, me.user)? {
                 let _ = ask_for_keys(tx, me, &list, now_ms)?;
             }
+            late::ask_all(tx, me, now_ms)?;
             let state = tx.rollback_state()?;
             if state.recovering {
                 tx.set_rollback_state(crate::store::RollbackState {
@@ -255,6 +259,10 @@ impl Receiver<'_> {
             }
         }
         tx.record_row(self.conversation, &stored)?;
+        if let (Outcome::Own, Some(header), Some(_)) = (&found.outcome, header, stored.content_key)
+        {
+            tx.note_recipient_list(self.conversation, row.seq, header.recipient_list)?;
+        }
         Ok(())
     }
 
@@ -351,6 +359,23 @@ impl Receiver<'_> {
                 self.now_ms,
                 happenings,
             )?;
+        }
+        if header.class == Class::Control
+            && self.peer != self.me.user
+            && !mine
+            && !self.blocked
+            && !found.removed_sender
+        {
+            match &content.body {
+                Some(pb::content::Body::Retry(retry)) => {
+                    taken.answers |= late::asked(self, tx, header.sender_device, retry)?;
+                }
+                Some(pb::content::Body::Rewrap(rewrap)) => {
+                    let conversation = self.conversation;
+                    taken.late |= late::came(tx, conversation, header.sender_device, rewrap)?;
+                }
+                _ => {}
+            }
         }
         if (header.class, self.peer) == (Class::Control, self.me.user)
             && let Some(body) = &content.body

@@ -3,12 +3,13 @@
 //! What opens the batches is kept until everything is read, and no longer. The newest comes first; where it was stopped it goes
 //! on.
 
-use sordino_crypto::{backup::Entry, message::open_content, vault::BackupKeys};
+use sordino_crypto::{Secret, backup::Entry, message::open_content, vault::BackupKeys};
 use sordino_protocol::{
     ConversationId, DeviceId, Header, UserId,
     batch::{Head, batch_hash},
     hash::{Hash, env_hash, sha256},
     http::HistoryRow,
+    pb,
 };
 
 use super::written::{Written, written};
@@ -259,13 +260,35 @@ fn take_batch(
 
 /// What came of a row and its key.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Opened {
+pub(super) enum Opened {
     /// It is shown now.
     Shown,
     /// There is nothing to be shown, now or later.
     Nothing,
     /// The relay shows another one, and the key is good for the right one.
     Otherwise,
+}
+
+/// Opens a row as the relay's history shows it, if it is the one that this hash names.
+pub(super) fn opened(
+    row: &HistoryRow,
+    named: &Hash,
+    content_key: &Secret<32>,
+) -> Result<(Header, pb::Content), Opened> {
+    let header = row.header.0.as_ref();
+    let content_hash: Result<Hash, _> = row.content_hash.0.as_ref().try_into();
+    let genuine = content_hash.is_ok_and(|hash| env_hash(header, &hash) == *named);
+    let (true, Ok(parsed), Ok(content_hash)) = (genuine, Header::parse(header), content_hash)
+    else {
+        return Err(Opened::Otherwise);
+    };
+    // Erased, or past its time.
+    let content = row.content.as_ref().ok_or(Opened::Nothing)?;
+    if sha256(&content.0) != content_hash {
+        return Err(Opened::Otherwise);
+    }
+    let opened = open_content(header, &content.0, content_key);
+    Ok((parsed, opened.map_err(|_| Opened::Nothing)?))
 }
 
 /// Opens a row of before with its key, where this device has seen that row pass and could not read it.
@@ -290,22 +313,9 @@ fn open_row(
     if kind != Some(RowKind::NotForMe) {
         return Ok(Opened::Nothing);
     }
-    let header = row.header.0.as_ref();
-    let content_hash: Result<Hash, _> = row.content_hash.0.as_ref().try_into();
-    let genuine = content_hash.is_ok_and(|hash| env_hash(header, &hash) == entry.env_hash);
-    let (true, Ok(parsed), Ok(content_hash)) = (genuine, Header::parse(header), content_hash)
-    else {
-        return Ok(Opened::Otherwise);
-    };
-    // Erased, or past its time.
-    let Some(content) = &row.content else {
-        return Ok(Opened::Nothing);
-    };
-    if sha256(&content.0) != content_hash {
-        return Ok(Opened::Otherwise);
-    }
-    let Ok(opened) = open_content(header, &content.0, &entry.content_key) else {
-        return Ok(Opened::Nothing);
+    let (parsed, opened) = match opened(row, &entry.env_hash, &entry.content_key) {
+        Ok(opened) => opened,
+        Err(why) => return Ok(why),
     };
     tx.row_restored(conversation, seq, &entry.content_key)?;
     let from = Written {

@@ -10,6 +10,7 @@ use sordino_crypto::{
 use sordino_protocol::{Class, ClientMessageId, Code, DeviceId, SessionId, UserId, hash, http, pb};
 
 use super::encrypt::{missing_sessions, renewals_due};
+use super::late;
 use super::lists::{Lists, take};
 use super::send::content;
 use super::{Happening, Machine, registered};
@@ -141,13 +142,16 @@ fn begun_session(
     tx.put_session(session)?;
     tx.put_book((peer.user, peer.device), &book, &begun.retired)?;
     let id = hash::conversation_id(me.user, peer.user);
-    if let (false, Some(conversation)) = (begun.dead.is_empty(), tx.conversation(id)?) {
+    let Some(conversation) = tx.conversation(id)? else {
+        return Ok(());
+    };
+    if !begun.dead.is_empty() {
         let body = pb::content::Body::DeadSessions(pb::DeadSessions {
             sessions: begun.dead.iter().map(|sid| sid.to_pb()).collect(),
         });
         put_control(tx, me, &conversation, Some(peer.device), body, now_ms)?;
     }
-    Ok(())
+    late::ask(tx, me, &conversation, peer.device, now_ms)
 }
 
 /// Puts a message between devices into the outbox, for one of them or for all; it is encrypted with what waits there.

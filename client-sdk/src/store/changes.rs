@@ -300,6 +300,10 @@ impl Tx<'_> {
             params![conversation.as_bytes(), N(seq)],
         )?;
         self.run(
+            "DELETE FROM late_rows WHERE conversation = ?1 AND seq = ?2",
+            params![conversation.as_bytes(), N(seq)],
+        )?;
+        self.run(
             "DELETE FROM restored_keys WHERE conversation = ?1 AND seq = ?2",
             params![conversation.as_bytes(), N(seq)],
         )?;

@@ -30,6 +30,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0014_signals.sql"),
     include_str!("../../migrations/0012_deleted.sql"),
     include_str!("../../migrations/0021_unread.sql"),
+    include_str!("../../migrations/0023_late.sql"),
 ];
 
 /// The size of a page, SQLCipher's default.

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use sordino_crypto::backup::{Entry, Place};
 use sordino_protocol::{
-    DeviceId,
+    DeviceId, UserId,
     batch::{Head, batch_hash},
     http::HistoryRow,
     limits,
@@ -172,8 +172,13 @@ fn an_old_copy_of_the_store_replaces_no_batch() {
 }
 
 /// Rows as the relay's history shows them to a device.
-fn history(relay: &Relay, phone: &mut Phone, peer: &Phone, before: u64) -> Vec<HistoryRow> {
-    let conversation = phone.conversation(peer.user);
+pub(super) fn history(
+    relay: &Relay,
+    phone: &mut Phone,
+    peer: UserId,
+    before: u64,
+) -> Vec<HistoryRow> {
+    let conversation = phone.conversation(peer);
     let rows = relay.rows(conversation, (phone.user, phone.device), 1, before - 1);
     let shown = |row: sordino_protocol::pb::Row| HistoryRow {
         seq: row.seq,
@@ -251,7 +256,7 @@ fn a_new_phone_shows_what_was_before_it_and_looks_twice_more() {
         !take(&mut tablet, &chain, &[&fuller]),
         "the fuller one will do"
     );
-    let shown = history(&relay, &mut tablet, &bob, 4);
+    let shown = history(&relay, &mut tablet, bob.user, 4);
     // The row that passed by after the tablet had caught up is none that it has seen.
     rows(&mut tablet, &bob, &shown);
     assert_eq!(tablet.shown(bob.user), SHOWN);
@@ -293,7 +298,7 @@ fn what_comes_into_the_backup_later_is_found_in_a_later_pass() {
     let (mut tablet, batch) = tablet(&mut relay, &mut alice, &bob);
     let chain = ends(&mut tablet, &[(alice.device, end(&batch))]).unwrap();
     assert!(!take(&mut tablet, &chain, &[&batch]));
-    let before = history(&relay, &mut tablet, &bob, 3);
+    let before = history(&relay, &mut tablet, bob.user, 3);
     rows(&mut tablet, &bob, &before);
     assert!(matches!(next_restore(&mut tablet), NextRestore::Later(_)));
 
@@ -309,7 +314,7 @@ fn what_comes_into_the_backup_later_is_found_in_a_later_pass() {
     let chain = ends(&mut tablet, &[(alice.device, end(&second))]).unwrap();
     assert!(!take(&mut tablet, &chain, &[&second, &batch]));
     while let NextRestore::Rows(_, before) = next_restore(&mut tablet) {
-        let all = history(&relay, &mut tablet, &bob, before);
+        let all = history(&relay, &mut tablet, bob.user, before);
         assert!(!rows(&mut tablet, &bob, &all));
     }
     assert_eq!(tablet.shown(bob.user), [SHOWN[0], SHOWN[1], "> later"]);
@@ -331,7 +336,7 @@ fn a_batch_that_is_withheld_once_is_asked_for_again() {
     tablet.now += 2 * MINUTE;
     let chain = ends(&mut tablet, &[head]).unwrap();
     assert!(!take(&mut tablet, &chain, &[&batch]));
-    let right = history(&relay, &mut tablet, &bob, 3);
+    let right = history(&relay, &mut tablet, bob.user, 3);
     assert!(!rows(&mut tablet, &bob, &right));
     assert_eq!(tablet.shown(bob.user), SHOWN);
 }
@@ -350,7 +355,7 @@ fn a_relay_that_shows_another_history_is_told_of_and_the_right_one_shown_later()
     for change in [another_content, another_header, another_hash, left_out] {
         let (mut relay, mut alice, bob) = acquainted();
         let (mut tablet, batch) = tablet(&mut relay, &mut alice, &bob);
-        let right = history(&relay, &mut tablet, &bob, 3);
+        let right = history(&relay, &mut tablet, bob.user, 3);
         let mut wrong = right.clone();
         change(&mut wrong);
         let chain = ends(&mut tablet, &[(alice.device, end(&batch))]).unwrap();
@@ -368,7 +373,7 @@ fn a_relay_that_shows_another_history_is_told_of_and_the_right_one_shown_later()
 fn rows_that_are_withheld_are_told_of() {
     let (mut relay, mut alice, bob) = acquainted();
     let (mut tablet, batch) = tablet(&mut relay, &mut alice, &bob);
-    let right = history(&relay, &mut tablet, &bob, 3);
+    let right = history(&relay, &mut tablet, bob.user, 3);
     let chain = ends(&mut tablet, &[(alice.device, end(&batch))]).unwrap();
     assert!(!take(&mut tablet, &chain, &[&batch]));
     assert!(rows(&mut tablet, &bob, &[]), "none");
@@ -402,7 +407,7 @@ fn a_chain_of_other_batches_ends_and_is_told_of() {
     *changed.bytes.last_mut().unwrap() ^= 1;
     assert!(take(&mut tablet, &chain, &[&last, &changed]));
     while let NextRestore::Rows(_, before) = next_restore(&mut tablet) {
-        let all = history(&relay, &mut tablet, &bob, before);
+        let all = history(&relay, &mut tablet, bob.user, before);
         rows(&mut tablet, &bob, &all);
     }
     assert_eq!(tablet.shown(bob.user).len(), 2, "of the batch that is good");
@@ -464,7 +469,7 @@ fn what_was_said_of_messages_comes_back_with_them_and_what_was_erased_does_not()
     };
     assert!(!take(&mut tablet, &chain, &[&batch]));
     // One by one from the newest down: edits come before what they edit.
-    let rows = history(&relay, &mut tablet, &bob, before);
+    let rows = history(&relay, &mut tablet, bob.user, before);
     let mut quotes = Vec::new();
     while let NextRestore::Rows(conversation, before) = next_restore(&mut tablet) {
         let row: Vec<_> = rows

@@ -6,6 +6,7 @@ mod crashes;
 mod decisions;
 mod extremes;
 mod interleavings;
+mod late;
 mod linking;
 mod lists;
 mod own_devices;

@@ -1,0 +1,249 @@
+//! Messages that a broken session kept from being read: the device that sent them is asked for their keys, and gives them once more.
+//!
+//! What comes back is a key and no message: the row is the relay's, and every check but those of the wrap is made on it.
+
+use sordino_crypto::Secret;
+use sordino_protocol::{
+    Class, ConversationId, DeviceId, Header,
+    hash::Hash,
+    http::HistoryRow,
+    pb::{self, content::Body},
+};
+
+use super::contacts::{Trust, trust};
+use super::linking::entry;
+use super::receive::Receiver;
+use super::restore::opened;
+use super::sessions::{live_session, put_control};
+use super::timeline::Position;
+use super::written::{Written, written};
+use super::{Happening, Machine, registered};
+use crate::error::Error;
+use crate::store::{Conversation, Durability, ItemKind, LateRow, RowKind, StoredAccount, Tx};
+
+/// Between two questions for the same message.
+const ASK_AGAIN_MS: u64 = 60 * 60 * 1000;
+/// How long it is asked for, and answered.
+const KEPT_MS: u64 = 14 * 24 * 60 * 60 * 1000;
+/// Messages that are asked for at once.
+const AT_ONCE: u32 = 64;
+/// Messages to one device that may wait to be sent: it may ask as often as it likes.
+const WAITING: u64 = 4;
+
+/// A row of the other person's that could not be read is noted.
+pub(super) fn note(
+    tx: &Tx<'_>,
+    conversation: ConversationId,
+    seq: u64,
+    header: &Header,
+    now_ms: u64,
+) -> Result<(), Error> {
+    let row = LateRow {
+        conversation,
+        seq,
+        device: header.sender_device,
+        id: header.client_message_id,
+    };
+    tx.put_late(&row, now_ms)
+}
+
+/// Asks a device for the keys of what it has sent and this one could not read, where that is due.
+pub(super) fn ask(
+    tx: &Tx<'_>,
+    me: &StoredAccount,
+    conversation: &Conversation,
+    device: DeviceId,
+    now_ms: u64,
+) -> Result<(), Error> {
+    if tx.outbox_for(conversation.id, device)? >= WAITING {
+        return Ok(());
+    }
+    let due = (now_ms.saturating_sub(ASK_AGAIN_MS), now_ms);
+    let ids = tx.ask_late(conversation.id, device, due, AT_ONCE)?;
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let body = Body::Retry(pb::Retry {
+        client_message_ids: ids.iter().map(|id| id.to_pb()).collect(),
+    });
+    put_control(tx, me, conversation, Some(device), body, now_ms).map(drop)
+}
+
+/// The same of all devices with which there is a session. What came too long ago is given up.
+pub(super) fn ask_all(tx: &Tx<'_>, me: &StoredAccount, now_ms: u64) -> Result<(), Error> {
+    tx.forget_late_before(now_ms.saturating_sub(KEPT_MS))?;
+    for (id, device) in tx.late_devices(now_ms.saturating_sub(ASK_AGAIN_MS))? {
+        if let Some(conversation) = tx.conversation(id)?
+            && live_session(tx, conversation.peer, device)?.is_some()
+        {
+            ask(tx, me, &conversation, device, now_ms)?;
+        }
+    }
+    Ok(())
+}
+
+/// A device of the other person could not read what this one has sent. It gets the keys of what was for it, and nothing that it would not get
+/// today. Whether there is something to send.
+pub(super) fn asked(
+    receiver: &Receiver<'_>,
+    tx: &Tx<'_>,
+    device: DeviceId,
+    retry: &pb::Retry,
+) -> Result<bool, Error> {
+    let (peer, now_ms) = (receiver.peer, receiver.now_ms);
+    let newest = receiver.notes.newest_list(tx, peer)?;
+    let Some(now) = newest.as_ref().and_then(|list| list.device(device)) else {
+        return Ok(false);
+    };
+    let Trust {
+        identity_changed,
+        withheld,
+        ..
+    } = trust(tx, peer)?;
+    if identity_changed || withheld.contains(&device) {
+        return Ok(false);
+    }
+    let Some(conversation) = tx.conversation(receiver.conversation)? else {
+        return Ok(false);
+    };
+    if tx.outbox_for(conversation.id, device)? >= WAITING {
+        return Ok(false);
+    }
+    let mut keys = Vec::new();
+    for id in retry.client_message_ids.iter().take(AT_ONCE as usize) {
+        let Ok(id) = sordino_protocol::ClientMessageId::from_slice(id) else {
+            continue;
+        };
+        let Some(own) = tx.own_key(conversation.id, id)? else {
+            continue;
+        };
+        // A device that joined later was never meant.
+        let then = tx.list(peer, own.recipient_list)?;
+        let was_meant = then.is_some_and(|list| {
+            list.device(device).is_some_and(|then| {
+                (then.signing_key, then.identity_key) == (now.signing_key, now.identity_key)
+            })
+        });
+        if was_meant && now_ms.saturating_sub(own.at_ms) <= KEPT_MS {
+            keys.push(pb::RewrappedKey {
+                seq: own.entry.seq,
+                env_hash: own.entry.env_hash.to_vec().into(),
+                content_key: own.entry.content_key.expose().to_vec().into(),
+            });
+        }
+    }
+    if keys.is_empty() {
+        return Ok(false);
+    }
+    let body = Body::Rewrap(pb::Rewrap { keys });
+    put_control(tx, receiver.me, &conversation, Some(device), body, now_ms)?;
+    Ok(true)
+}
+
+/// A device gives keys of what it has sent. Whether there is something to be opened with them.
+pub(super) fn came(
+    tx: &Tx<'_>,
+    conversation: ConversationId,
+    device: DeviceId,
+    rewrap: &pb::Rewrap,
+) -> Result<bool, Error> {
+    let mut any = false;
+    for key in rewrap.keys.iter().take(AT_ONCE as usize) {
+        if let Some(entry) = entry(conversation, key) {
+            any |= tx.late_key_came(&entry, device)?;
+        }
+    }
+    Ok(any)
+}
+
+impl Machine {
+    /// A row whose key has come after all: to be fetched once more, for [`Self::take_late`].
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn next_late(&self) -> Result<Option<(ConversationId, u64)>, Error> {
+        self.store.read(|tx| tx.next_late())
+    }
+
+    /// Takes rows of history up to the one that was asked for, and opens those whose keys have come. What the relay does not give, or
+    /// gives otherwise than it was, stays as it is.
+    ///
+    /// # Errors
+    /// `NotRegistered`; those of the store.
+    pub fn take_late(
+        &mut self,
+        conversation: ConversationId,
+        seq: u64,
+        rows: &[HistoryRow],
+        now_ms: u64,
+    ) -> Result<Vec<Happening>, Error> {
+        registered(self.account.as_ref())?;
+        self.store.transaction(Durability::Relaxed, |tx| {
+            let mut happenings = Vec::new();
+            if let Some(held) = tx.conversation(conversation)?
+                && !tx.decision(held.peer)?.blocked.what
+            {
+                for row in rows {
+                    if let Some((late, env_hash, key)) = tx.late_row(conversation, row.seq)? {
+                        open(
+                            tx,
+                            &held,
+                            (&late, &env_hash, &key),
+                            row,
+                            now_ms,
+                            &mut happenings,
+                        )?;
+                        tx.forget_late(conversation, row.seq)?;
+                    }
+                }
+            }
+            // It was given, or it is not there.
+            tx.forget_late(conversation, seq)?;
+            Ok(happenings)
+        })
+    }
+}
+
+fn open(
+    tx: &Tx<'_>,
+    held: &Conversation,
+    (late, env_hash, key): (&LateRow, &Hash, &Secret<32>),
+    row: &HistoryRow,
+    now_ms: u64,
+    happenings: &mut Vec<Happening>,
+) -> Result<(), Error> {
+    if tx.row_kind(held.id, row.seq)? != Some(RowKind::Undecryptable) {
+        return Ok(());
+    }
+    let Ok((header, content)) = opened(row, env_hash, key) else {
+        return Ok(());
+    };
+    let is_it = (header.class, header.sender, header.sender_device)
+        == (Class::Message, held.peer, late.device)
+        && (header.conversation, header.client_message_id) == (held.id, late.id);
+    if !is_it {
+        return Ok(());
+    }
+    let placeholder = tx.written_at(held.id, row.seq, held.peer)?;
+    if let Some(item) = placeholder.filter(|item| item.kind == ItemKind::Undecryptable) {
+        tx.delete_item(item.item)?;
+        happenings.push(Happening::Gone(held.id, Position::of(&item)));
+    }
+    let kept = (content.timer_s == 0).then_some(key);
+    tx.settle_pending(held.id, row.seq, RowKind::Message, kept)?;
+    let shown = written(
+        tx,
+        &Written {
+            conversation: held.id,
+            seq: row.seq,
+            header: &header,
+            content: &content,
+            at_ms: now_ms,
+            removed_sender: false,
+            mine: false,
+        },
+    )?;
+    happenings.extend(shown.added.map(Happening::Received));
+    happenings.extend(shown.updated.into_iter().map(Happening::Updated));
+    Ok(())
+}

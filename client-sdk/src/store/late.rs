@@ -1,0 +1,216 @@
+//! Messages that could not be read, until the keys have come after all.
+
+use rusqlite::params;
+use sordino_crypto::{Secret, backup::Entry};
+use sordino_protocol::{ClientMessageId, ConversationId, DeviceId, hash::Hash};
+
+use super::Tx;
+use super::sql::N;
+use crate::error::Error;
+
+/// A message that another device may still give the key of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LateRow {
+    /// Its conversation.
+    pub conversation: ConversationId,
+    /// Its place.
+    pub seq: u64,
+    /// The other person's device that sent it.
+    pub device: DeviceId,
+    /// What that device calls it.
+    pub id: ClientMessageId,
+}
+
+/// What opens an own message, and whom it was for.
+pub struct OwnKey {
+    /// Its place and key.
+    pub entry: Entry,
+    /// The version of the other person's device list.
+    pub recipient_list: u32,
+    /// When it was written.
+    pub at_ms: u64,
+}
+
+impl Tx<'_> {
+    /// Notes a row that could not be read.
+    pub fn put_late(&self, row: &LateRow, now_ms: u64) -> Result<(), Error> {
+        self.run(
+            "INSERT OR IGNORE INTO late_rows (conversation, seq, device, client_message_id, came_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![
+                row.conversation.as_bytes(),
+                N(row.seq),
+                row.device.as_bytes(),
+                row.id.as_bytes(),
+                N(now_ms),
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Forgets rows that came before this.
+    pub fn forget_late_before(&self, came_ms: u64) -> Result<(), Error> {
+        let forget = "DELETE FROM late_rows WHERE came_ms < ?1";
+        self.run(forget, [N(came_ms)]).map(drop)
+    }
+
+    /// There is nothing more to be had for a row.
+    pub fn forget_late(&self, conversation: ConversationId, seq: u64) -> Result<(), Error> {
+        self.run(
+            "DELETE FROM late_rows WHERE conversation = ?1 AND seq = ?2",
+            params![conversation.as_bytes(), N(seq)],
+        )
+        .map(drop)
+    }
+
+    /// Devices of which rows could not be read, and that were not asked for their keys since `asked_ms`.
+    pub fn late_devices(&self, asked_ms: u64) -> Result<Vec<(ConversationId, DeviceId)>, Error> {
+        self.all(
+            "SELECT DISTINCT conversation, device FROM late_rows
+             WHERE content_key IS NULL AND coalesce(asked_ms, 0) <= ?1",
+            [N(asked_ms)],
+            |row| {
+                Ok((
+                    ConversationId::from_bytes(row.get(0)?),
+                    DeviceId::from_bytes(row.get(1)?),
+                ))
+            },
+        )
+    }
+
+    /// What these rows are called by their device, the oldest first, at most `limit`; from now on they were asked for.
+    pub fn ask_late(
+        &self,
+        conversation: ConversationId,
+        device: DeviceId,
+        (asked_before_ms, now_ms): (u64, u64),
+        limit: u32,
+    ) -> Result<Vec<ClientMessageId>, Error> {
+        let due: Vec<(u64, ClientMessageId)> = self.all(
+            "SELECT seq, client_message_id FROM late_rows
+             WHERE conversation = ?1 AND device = ?2 AND content_key IS NULL
+                 AND coalesce(asked_ms, 0) <= ?3
+             ORDER BY seq LIMIT ?4",
+            params![
+                conversation.as_bytes(),
+                device.as_bytes(),
+                N(asked_before_ms),
+                limit,
+            ],
+            |row| {
+                Ok((
+                    row.get::<_, N>(0)?.0,
+                    ClientMessageId::from_bytes(row.get(1)?),
+                ))
+            },
+        )?;
+        for (seq, _) in &due {
+            self.run(
+                "UPDATE late_rows SET asked_ms = ?3 WHERE conversation = ?1 AND seq = ?2",
+                params![conversation.as_bytes(), N(*seq), N(now_ms)],
+            )?;
+        }
+        Ok(due.into_iter().map(|(_, id)| id).collect())
+    }
+
+    /// A device gives the key of a row. Whether it is one that this device has sent and that could not be read.
+    pub fn late_key_came(&self, entry: &Entry, from: DeviceId) -> Result<bool, Error> {
+        let noted = self.run(
+            "UPDATE late_rows SET content_key = ?5
+             WHERE conversation = ?1 AND seq = ?2 AND device = ?3 AND EXISTS (
+                 SELECT 1 FROM rows r WHERE r.conversation = ?1 AND r.seq = ?2 AND r.env_hash = ?4)",
+            params![
+                entry.conversation.as_bytes(),
+                N(entry.seq),
+                from.as_bytes(),
+                entry.env_hash,
+                entry.content_key.expose().as_slice(),
+            ],
+        )?;
+        Ok(noted > 0)
+    }
+
+    /// The oldest row whose key has come.
+    pub fn next_late(&self) -> Result<Option<(ConversationId, u64)>, Error> {
+        self.one(
+            "SELECT conversation, seq FROM late_rows WHERE content_key IS NOT NULL LIMIT 1",
+            [],
+            |row| {
+                Ok((
+                    ConversationId::from_bytes(row.get(0)?),
+                    row.get::<_, N>(1)?.0,
+                ))
+            },
+        )
+    }
+
+    /// A row whose key has come, and that key.
+    pub fn late_row(
+        &self,
+        conversation: ConversationId,
+        seq: u64,
+    ) -> Result<Option<(LateRow, Hash, Secret<32>)>, Error> {
+        self.one(
+            "SELECT l.device, l.client_message_id, r.env_hash, l.content_key
+             FROM late_rows l JOIN rows r USING (conversation, seq)
+             WHERE conversation = ?1 AND seq = ?2
+                 AND l.content_key IS NOT NULL AND r.env_hash IS NOT NULL",
+            params![conversation.as_bytes(), N(seq)],
+            |row| {
+                let late = LateRow {
+                    conversation,
+                    seq,
+                    device: DeviceId::from_bytes(row.get(0)?),
+                    id: ClientMessageId::from_bytes(row.get(1)?),
+                };
+                Ok((late, row.get(2)?, Secret::copy_of(&row.get(3)?)))
+            },
+        )
+    }
+
+    /// For whom an own message was encrypted: devices that could not read it may ask again.
+    pub fn note_recipient_list(
+        &self,
+        conversation: ConversationId,
+        seq: u64,
+        version: u32,
+    ) -> Result<(), Error> {
+        self.run(
+            "UPDATE rows SET recipient_list = ?3 WHERE conversation = ?1 AND seq = ?2",
+            params![conversation.as_bytes(), N(seq), version],
+        )
+        .map(drop)
+    }
+
+    /// What opens a message, or what was said of one, that this device has sent under this name.
+    pub fn own_key(
+        &self,
+        conversation: ConversationId,
+        id: ClientMessageId,
+    ) -> Result<Option<OwnKey>, Error> {
+        self.one(
+            "WITH sent AS (
+                 SELECT place, at_ms FROM timeline JOIN account ON author = user AND author_device = device
+                 WHERE conversation = ?1 AND client_message_id = ?2 AND kind = 1
+                 UNION ALL
+                 SELECT place, at_ms FROM changes JOIN account ON author = user AND author_device = device
+                 WHERE conversation = ?1 AND client_message_id = ?2)
+             SELECT r.seq, r.env_hash, r.content_key, r.recipient_list, at_ms
+             FROM sent JOIN rows r ON r.conversation = ?1 AND r.seq = place
+             WHERE r.content_key IS NOT NULL AND r.env_hash IS NOT NULL AND r.recipient_list IS NOT NULL",
+            params![conversation.as_bytes(), id.as_bytes()],
+            |row| {
+                Ok(OwnKey {
+                    entry: Entry {
+                        conversation,
+                        seq: row.get::<_, N>(0)?.0,
+                        env_hash: row.get(1)?,
+                        content_key: Secret::copy_of(&row.get(2)?),
+                    },
+                    recipient_list: row.get(3)?,
+                    at_ms: row.get::<_, N>(4)?.0,
+                })
+            },
+        )
+    }
+}
