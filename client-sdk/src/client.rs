@@ -2,6 +2,7 @@
 
 mod account;
 mod search;
+mod settings;
 
 use std::{
     fs,
@@ -23,7 +24,7 @@ use crate::{
     error::Error,
     events::{ConnectionState, Events},
     live::LiveList,
-    machine::{Machine, PresencePolicy, SignalPolicy, check_device_name},
+    machine::{Defaults, Machine, PresencePolicy, check_device_name},
     net::{self, RelayUrl, blocking},
     password::VaultPolicy,
     store::{KeyStore, Store},
@@ -41,8 +42,7 @@ pub struct ClientBuilder {
     store: Option<PathBuf>,
     keys: Option<Arc<dyn KeyStore>>,
     settings: Settings,
-    receipts: bool,
-    signals: SignalPolicy,
+    defaults: Defaults,
 }
 
 impl ClientBuilder {
@@ -83,25 +83,27 @@ impl ClientBuilder {
         self
     }
 
-    /// Whether people learn what was read of what they wrote, and one learns it of them: yes, unless set.
+    /// Whether people learn what was read of what they wrote, and one learns it of them, until the user has set it
+    /// ([`Setting::ReadReceipts`](crate::Setting::ReadReceipts)): yes, unless said here.
     #[must_use]
     pub fn read_receipts(mut self, on: bool) -> Self {
-        self.receipts = on;
+        self.defaults.receipts = on;
         self
     }
 
-    /// Whether people see that the user types, and the user sees it of them: yes, unless set.
+    /// Whether people see that the user types, and the user sees it of them, until the user has set it ([`Setting::Typing`](crate::Setting::Typing)): yes,
+    /// unless said here.
     #[must_use]
     pub fn typing(mut self, on: bool) -> Self {
-        self.signals.typing = on;
+        self.defaults.signals.typing = on;
         self
     }
 
-    /// Who sees that the user is there and when they last were, and whose presence the user sees: everyone to whom they have ever written,
-    /// unless set. People who are blocked never do.
+    /// Who sees that the user is there and when they last were, and whose presence the user sees, until the user has set it
+    /// ([`Setting::Presence`](crate::Setting::Presence)): everyone to whom they have ever written, unless said here. People who are blocked never do.
     #[must_use]
     pub fn presence(mut self, policy: PresencePolicy) -> Self {
-        self.signals.presence = policy;
+        self.defaults.signals.presence = policy;
         self
     }
 
@@ -134,8 +136,7 @@ impl ClientBuilder {
         let place = Place {
             directory: self.store.ok_or_else(|| missing("store"))?,
             keys: self.keys.ok_or_else(|| missing("keys"))?,
-            receipts: self.receipts,
-            signals: self.signals,
+            defaults: self.defaults,
         };
         let opening = place.clone();
         let machine = blocking(move || opening.open()).await?;
@@ -152,8 +153,7 @@ impl ClientBuilder {
 struct Place {
     directory: PathBuf,
     keys: Arc<dyn KeyStore>,
-    receipts: bool,
-    signals: SignalPolicy,
+    defaults: Defaults,
 }
 
 impl Place {
@@ -165,8 +165,7 @@ impl Place {
         let mut machine = Machine::open(Store::open(file, self.keys.as_ref())?)?;
         // Nobody sees what has ended meanwhile.
         while !machine.expire(engine::now_ms())?.1.is_empty() {}
-        let machine = machine.with_receipts(self.receipts);
-        Ok(machine.with_signals(self.signals))
+        Ok(machine.with_defaults(self.defaults))
     }
 }
 
@@ -191,8 +190,7 @@ impl Client {
                 device_name: String::new(),
                 backup: BackupPolicy::default(),
             },
-            receipts: true,
-            signals: SignalPolicy::default(),
+            defaults: Defaults::default(),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::{
     engine::{self, now_ms},
     error::Error,
     machine::{Happening, Machine, compare},
-    types::Presence,
+    types::{Presence, shown_name},
 };
 
 pub use crate::machine::Trust;
@@ -57,6 +57,20 @@ impl Contact {
         let user = self.user;
         let shared = &self.inner.core().shared;
         shared.run(move |machine| machine.trust(user)).await
+    }
+
+    /// What they call themselves, as the newest message of theirs says. Anybody may call themselves anything: show it beside the user
+    /// name, not in its place.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn display_name(&self) -> Result<Option<String>, Error> {
+        let user = self.user;
+        let shared = &self.inner.core().shared;
+        let name = shared
+            .run(move |machine| machine.display_name(user))
+            .await?;
+        Ok(shown_name(name))
     }
 
     /// Whether they are there, as far as it is known now; of people whom the app watches ([`Client::watch`](crate::Client::watch)).

@@ -73,6 +73,9 @@ pub enum Event {
     IdentityChanged(UserId),
     /// The user has decided how far to trust a person, here or on another device: look at [`Contact::trust`](crate::Contact::trust).
     TrustChanged(UserId),
+    /// Another device has changed the user's settings, or they have come back from before: look at
+    /// [`Client::settings`](crate::Client::settings).
+    SettingsChanged,
     /// A person types to the user, or does not any more: their message has come, or nothing has for eight seconds.
     Typing {
         /// Who.
@@ -217,6 +220,7 @@ pub(crate) fn event(happening: &Happening) -> Option<Event> {
             loud: *loud,
         },
         Happening::TrustChanged(user) => Event::TrustChanged(*user),
+        Happening::SettingsChanged => Event::SettingsChanged,
         Happening::HistoryCutOff => Event::HistoryCutOff,
         Happening::NewRecoveryKey => Event::NewRecoveryKey,
         Happening::OwnDeviceRemoved => Event::SignedOut,

@@ -65,7 +65,7 @@ pub use events::{ConnectionState, Event, Events};
 pub use link::{LinkRequest, Linking};
 pub use live::{ListDiff, LiveList};
 pub use login::{Login, LoginStep, RecoveryKey, ResetStep, Unlock};
-pub use machine::{Position, PresencePolicy};
+pub use machine::{Position, PresencePolicy, Setting, Settings};
 pub use password::{Password, VaultPolicy};
 pub use search::{Hit, Query};
 pub use sign_up::{ExternalToken, SignUp};

@@ -6,7 +6,7 @@ use sordino_protocol::UserId;
 
 use crate::{
     machine::Found,
-    types::{Message, Peer, TimelineItem},
+    types::{Message, Peer, TimelineItem, shown_name},
 };
 
 /// Hits that a query gives unless it says otherwise.
@@ -92,6 +92,7 @@ impl Hit {
             peer: Peer {
                 id: found.peer,
                 username: found.username,
+                display_name: shown_name(found.display_name),
             },
             ranges: found.ranges,
             key: found.key,

@@ -95,6 +95,14 @@ pub struct Peer {
     pub id: UserId,
     /// Their name, once it was learnt.
     pub username: Option<String>,
+    /// What they call themselves, as the newest message of theirs says; up to 64 bytes, on one line. Anybody may call themselves
+    /// anything: show it beside the user name, not in its place.
+    pub display_name: Option<String>,
+}
+
+/// Empty is none.
+pub(crate) fn shown_name(name: String) -> Option<String> {
+    (!name.is_empty()).then_some(name)
 }
 
 /// A conversation, as a list of conversations shows it.
@@ -394,6 +402,7 @@ impl From<machine::ConversationRow> for ConversationRow {
             peer: Peer {
                 id: row.peer,
                 username: row.username,
+                display_name: shown_name(row.display_name),
             },
             last: row.last.map(Into::into),
             unread: row.unread,

@@ -102,6 +102,7 @@ fn seal(from: &User, to: &User, text: &str) -> message::Sealed {
             env_hash: vec![1; 32].into(),
         }),
         timer_s: 0,
+        sender_name: String::new(),
         body: Some(pb::content::Body::Text(pb::Text {
             text: text.into(),
             reply_to: None,

@@ -78,6 +78,10 @@ fn some_list(version: u32, devices: u8) -> Vec<u8> {
 }
 
 fn some_content(body: pb::content::Body) -> Vec<u8> {
+    content_of("", body)
+}
+
+fn content_of(sender_name: &str, body: pb::content::Body) -> Vec<u8> {
     pb::Content {
         sent_ms: 1,
         sender: vec![3; 16].into(),
@@ -87,6 +91,7 @@ fn some_content(body: pb::content::Body) -> Vec<u8> {
             env_hash: vec![8; 32].into(),
         }),
         timer_s: 60,
+        sender_name: sender_name.into(),
         body: Some(body),
     }
     .encode_to_vec()
@@ -256,6 +261,36 @@ fn main() {
                 }],
                 left: 1,
                 is_last: false,
+            })),
+            content_of(
+                "Ann",
+                pb::content::Body::Text(pb::Text {
+                    text: "hello".into(),
+                    reply_to: None,
+                }),
+            ),
+            some_content(pb::content::Body::Trust(pb::Trust {
+                decisions: vec![
+                    pb::TrustDecision {
+                        user: vec![1; 16].into(),
+                        seen_key: vec![2; 32].into(),
+                        seen_version: 3,
+                        verified_key: vec![2; 32].into(),
+                        verified_ms: 4,
+                        accepted_devices: vec![vec![5; 16].into(); 2],
+                        ..Default::default()
+                    };
+                    2
+                ],
+            })),
+            some_content(pb::content::Body::Settings(pb::Settings {
+                receipts_off: true,
+                receipts_ms: 1,
+                presence: 2,
+                presence_ms: 3,
+                display_name: "Ann".into(),
+                display_name_ms: 4,
+                ..Default::default()
             })),
         ],
     );

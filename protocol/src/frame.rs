@@ -152,6 +152,7 @@ pub static CONTENT: Shape = Shape(&[
     field(3, ID),
     message(4, 64, &AFTER),
     field(5, 0),
+    field(6, limits::DISPLAY_NAME_BYTES),
     message(10, limits::TEXT_BYTES + 128, &TEXT),
     field(11, ANY),
     message(12, 1024, &DEAD_SESSIONS),
@@ -168,6 +169,7 @@ pub static CONTENT: Shape = Shape(&[
     message(23, 256, &REACTION),
     field(24, 16),
     message(25, 256, &ERASURE),
+    message(26, 256, &SETTINGS),
 ]);
 static AFTER: Shape = Shape(&[field(1, 0), field(2, HASH)]);
 static TEXT: Shape = Shape(&[field(1, limits::TEXT_BYTES), message(2, 64, &MESSAGE_REF)]);
@@ -214,6 +216,16 @@ static TRUST_DECISION: Shape = Shape(&[
     repeated(7, limits::DEVICES, ID),
     field(8, 0),
     field(9, 0),
+]);
+static SETTINGS: Shape = Shape(&[
+    field(1, 0),
+    field(2, 0),
+    field(3, 0),
+    field(4, 0),
+    field(5, 0),
+    field(6, 0),
+    field(7, limits::DISPLAY_NAME_BYTES),
+    field(8, 0),
 ]);
 static HISTORY_KEYS: Shape = Shape(&[
     messages(

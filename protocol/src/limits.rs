@@ -20,6 +20,8 @@ pub const SIGNAL_BYTES: usize = 52;
 pub const DEVICES: usize = 10;
 /// Longest name that a person gives to a device, in bytes of UTF-8.
 pub const DEVICE_NAME_BYTES: usize = 64;
+/// Longest name that a person gives to themselves, in bytes of UTF-8.
+pub const DISPLAY_NAME_BYTES: usize = 64;
 /// Wraps of one message: all devices of the recipient, the sender's others.
 pub const WRAPS: usize = 2 * DEVICES - 1;
 /// Secrets that open one vault: one of each kind.

@@ -51,6 +51,7 @@ fn the_content_is_as_long_as_that_of_500_bytes() {
             env_hash: vec![1; 32].into(),
         }),
         timer_s: 0,
+        sender_name: String::new(),
         body: Some(pb::content::Body::Text(pb::Text {
             text: "x".repeat(500),
             reply_to: None,

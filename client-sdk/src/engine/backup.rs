@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sordino_protocol::{Code, batch::Head};
 
-use super::{Core, errands::newest_lists, now_ms};
+use super::{Core, errands::newest_lists, now_ms, session::trusted};
 use crate::{
     error::Error,
     machine::{Happening, NextRestore},
@@ -116,13 +116,19 @@ pub(super) async fn read(core: &Arc<Core>) -> Result<(), Error> {
                     Err(error) => return Err(error),
                 };
                 let shared = core.shared.clone();
-                core.shared
+                let decided = core
+                    .shared
                     .change(move |machine| {
                         let told = machine.take_history(conversation, before, &rows, now_ms())?;
                         shared.views().reload(machine, conversation)?;
-                        Ok(((), told))
+                        let decided = told.iter().filter_map(trusted).collect::<Vec<_>>();
+                        Ok((decided, told))
                     })
                     .await?;
+                if !decided.is_empty() {
+                    core.has_decided();
+                    core.wake(decided);
+                }
             }
             NextRestore::LinkEnded => continue,
             NextRestore::Awaited { more: true } => return Ok(()),

@@ -48,7 +48,7 @@ pub(super) async fn prepare(core: &Arc<Core>, peer: UserId) -> Result<(), Error>
                     .run(move |machine| machine.encrypt_held(peer, now_ms()))
                     .await?;
                 if encrypted == 0 {
-                    return Ok(());
+                    return noted(core, peer).await;
                 }
             }
             Need::Lists(users) => {
@@ -84,6 +84,22 @@ pub(super) async fn prepare(core: &Arc<Core>, peer: UserId) -> Result<(), Error>
     Ok(())
 }
 
+/// Notes to whom the user writes; what is for the own devices alone goes out, too.
+async fn noted(core: &Arc<Core>, peer: UserId) -> Result<(), Error> {
+    let me = core.shared.registered()?.user;
+    if peer == me {
+        return Ok(());
+    }
+    let waits = core
+        .shared
+        .run(move |machine| machine.note_contact(peer, now_ms()))
+        .await?;
+    if waits {
+        core.wake([me]);
+    }
+    Ok(())
+}
+
 /// Fetches the newest lists of a user.
 pub(crate) async fn newest_lists(core: &Arc<Core>, user: UserId) -> Result<(), Error> {
     let from = core
@@ -109,8 +125,7 @@ pub(crate) async fn newest_lists(core: &Arc<Core>, user: UserId) -> Result<(), E
             Ok(((), happenings))
         })
         .await?;
-    told_own_devices(core, user);
-    Ok(())
+    told_own_devices(core, user).await
 }
 
 /// The relay says that the account is gone.
@@ -119,11 +134,15 @@ pub(crate) async fn is_deleted(core: &Arc<Core>, user: UserId) -> Result<(), Err
     core.shared.change(deleted).await
 }
 
-/// With a newer list of this user new keys may have come to be theirs: then something waits for their other devices.
-fn told_own_devices(core: &Arc<Core>, user: UserId) {
-    let account = core.shared.account();
-    if account.is_some_and(|account| account.user == user) {
-        core.wake([user]);
+/// With newer lists something may wait for the other own devices: of one's own, new keys; of others, new devices that are let in.
+async fn told_own_devices(core: &Arc<Core>, user: UserId) -> Result<(), Error> {
+    match core.shared.account() {
+        Some(account) if account.user == user => {
+            core.wake([user]);
+            Ok(())
+        }
+        Some(account) if account.registered => noted(core, user).await,
+        _ => Ok(()),
     }
 }
 
@@ -160,8 +179,7 @@ pub(super) async fn lists_of_row(
             Ok(((), happenings))
         })
         .await?;
-    told_own_devices(core, user);
-    Ok(())
+    told_own_devices(core, user).await
 }
 
 /// Looks whether own devices that have not answered can be asked.

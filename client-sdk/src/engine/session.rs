@@ -533,7 +533,7 @@ impl Session<'_> {
 }
 
 /// Whom the user has decided about, on another device.
-fn trusted(happening: &Happening) -> Option<UserId> {
+pub(super) fn trusted(happening: &Happening) -> Option<UserId> {
     match happening {
         Happening::TrustChanged(user) => Some(*user),
         _ => None,

@@ -180,12 +180,11 @@ impl Machine {
         if user == me.user {
             return Err(Error::new(Code::BadRequest, "that is oneself"));
         }
-        let notes = &self.notes;
         self.store.transaction(Durability::Synced, |tx| {
             let mut decision = tx.decision(user)?;
             let accepted = change(tx, &mut decision)?;
             tx.decide(user, &decision)?;
-            tell_others(tx, notes, me, (user, &decision, &accepted), now_ms)?;
+            tell_others(tx, me, (user, &decision, &accepted), now_ms)?;
             Ok(vec![Happening::TrustChanged(user)])
         })
     }

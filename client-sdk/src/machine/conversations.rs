@@ -23,6 +23,8 @@ pub struct ConversationRow {
     pub peer: UserId,
     /// Their name, if it was learnt.
     pub username: Option<String>,
+    /// What they call themselves; empty: nothing.
+    pub display_name: String,
     /// The newest item.
     pub last: Option<TimelineItem>,
     /// Messages of others after the read mark.
@@ -60,6 +62,7 @@ impl Machine {
                     id: held.id,
                     peer: held.peer,
                     username: row.username,
+                    display_name: row.display_name,
                     last: last.transpose()?,
                     unread: row.unread,
                     trust,
@@ -92,6 +95,14 @@ impl Machine {
             .store
             .read(|tx| tx.message_called(conversation, message, false));
         Ok(item?.place)
+    }
+
+    /// What a person calls themselves; empty: nothing.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn display_name(&self, user: UserId) -> Result<String, Error> {
+        self.store.read(|tx| tx.display_name(user))
     }
 
     /// What the user has begun to write.

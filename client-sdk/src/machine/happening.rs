@@ -37,6 +37,8 @@ pub enum Happening {
     IdentityChanged(UserId),
     /// It was decided, here or on another own device, how far a person is trusted.
     TrustChanged(UserId),
+    /// Another own device has changed what the user has set, or it came back from the backup.
+    SettingsChanged,
     /// A person has a new device; `loud` if no older device of theirs vouches for it.
     DeviceAdded {
         /// Whose.

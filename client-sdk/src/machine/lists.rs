@@ -14,6 +14,7 @@ use super::contacts::{first_pin, let_in};
 use super::own_devices::lists_moved;
 use super::sessions::stop_sending;
 use super::timeline::key_changed;
+use super::trust_news::note_devices;
 use super::{Happening, Machine, registered};
 use crate::error::Error;
 use crate::store::{Durability, Tx};
@@ -222,6 +223,8 @@ pub(super) fn take(
         if moved.removed.contains(&my_device) && !still_listed(&chain, my_device) {
             happenings.push(Happening::OwnDeviceRemoved);
         }
+    } else if let (Some(account), Some(newest)) = (tx.account()?, chain.last()) {
+        note_devices(tx, &account, newest, &moved.added, now_ms)?;
     }
     tell(tx, me, user, &moved, now_ms, happenings)?;
     Ok(Lists::Taken)

@@ -25,11 +25,13 @@ mod own_rows;
 mod prekeys;
 mod receipts;
 mod receive;
+mod records;
 mod restore;
 mod rollback;
 mod search;
 mod send;
 mod sessions;
+mod settings;
 mod signals;
 #[cfg(test)]
 mod tests;
@@ -60,7 +62,10 @@ pub use receive::Taken;
 pub use restore::NextRestore;
 pub use search::Found;
 pub use send::NewMessage;
-pub use signals::{Heard, PresencePolicy, Said, SignalPolicy};
+pub use settings::{Defaults, Setting, Settings};
+#[cfg(test)]
+pub use signals::SignalPolicy;
+pub use signals::{Heard, PresencePolicy, Said};
 pub use timeline::{Content, Position, SendState, TimelineItem};
 
 /// The client without its connections.
@@ -68,9 +73,7 @@ pub struct Machine {
     store: Store,
     account: Option<StoredAccount>,
     notes: Notes,
-    /// Read receipts are sent, and shown.
-    receipts: bool,
-    signals: SignalPolicy,
+    defaults: Defaults,
     signal_notes: SignalNotes,
 }
 
@@ -85,17 +88,9 @@ impl Machine {
             store,
             account,
             notes: Notes::default(),
-            receipts: true,
-            signals: SignalPolicy::default(),
+            defaults: Defaults::default(),
             signal_notes: SignalNotes::default(),
         })
-    }
-
-    /// Whether read receipts are sent, and shown: yes, unless it is said.
-    #[must_use]
-    pub fn with_receipts(mut self, receipts: bool) -> Self {
-        self.receipts = receipts;
-        self
     }
 
     /// The conversation with a person.

@@ -3,12 +3,14 @@
 //! They write to each other in the conversation of the user with themselves. Whoever makes new keys sends them there; who finds
 //! that it lacks those which the newest list names asks. Keys are believed where that list names them, whoever brought them.
 
+use std::sync::Arc;
+
 use sordino_crypto::{
     Secret, backup::BackupSealer, keys::ListSigningKey, lists::Change, recovery::RecoveryKey,
     vault::OpenerSecret,
 };
 use sordino_protocol::{
-    Code, ConversationId, DeviceId, Header, UserId, hash,
+    Class, Code, ConversationId, DeviceId, Header, UserId, hash,
     list::{DeviceList, ListError},
     pb::{self, content::Body},
 };
@@ -19,6 +21,7 @@ use super::linking;
 use super::notes::Notes;
 use super::receive::{Receiver, Taken};
 use super::sessions::put_control;
+use super::settings;
 use super::trust_news;
 use super::{Happening, Machine, registered};
 use crate::error::Error;
@@ -310,9 +313,8 @@ pub(super) fn heard(
     taken: &mut Taken,
 ) -> Result<(), Error> {
     let (me, from) = (receiver.me, header.sender_device);
-    let list = receiver.notes.newest_list(tx, me.user)?;
     // Whoever has left has no more to say, and is told nothing.
-    let Some(list) = list.filter(|list| list.device(from).is_some()) else {
+    let Some(list) = list_with(receiver, tx, from)? else {
         return Ok(());
     };
     match body {
@@ -348,6 +350,7 @@ pub(super) fn heard(
             }
             if said.asks_names {
                 trust_news::tell_new_device(tx, receiver.notes, me, from, receiver.now_ms)?;
+                settings::tell_new_device(tx, me, from, receiver.now_ms)?;
                 // Last: with it the other one has heard everything.
                 let answer = pb::DeviceHello {
                     answers: true,
@@ -370,12 +373,26 @@ pub(super) fn heard(
             taken.answers |= said.asks_names || said.asks_keys;
         }
         Body::Trust(trust) => {
-            trust_news::heard(tx, me.user, trust, receiver.now_ms, &mut taken.happenings)?
+            trust_news::heard(tx, me.user, trust, receiver.now_ms, &mut taken.happenings)?;
+            if header.class == Class::Message {
+                trust_news::is_noted(tx, trust)?;
+            }
         }
+        Body::Settings(said) => settings::heard(tx, said, &mut taken.happenings)?,
         Body::HistoryKeys(keys) => taken.restores |= linking::came(tx, from, keys)?,
         _ => {}
     }
     Ok(())
+}
+
+/// The newest list of the account, if it names this device.
+pub(super) fn list_with(
+    receiver: &Receiver<'_>,
+    tx: &Tx<'_>,
+    device: DeviceId,
+) -> Result<Option<Arc<DeviceList>>, Error> {
+    let list = receiver.notes.newest_list(tx, receiver.me.user)?;
+    Ok(list.filter(|list| list.device(device).is_some()))
 }
 
 /// The conversation in which a user's devices write to each other.
@@ -443,11 +460,7 @@ pub(super) fn newest_keys(
     }
 }
 
-fn own_list(
-    machine: &Machine,
-    tx: &Tx<'_>,
-    me: &StoredAccount,
-) -> Result<std::sync::Arc<DeviceList>, Error> {
+fn own_list(machine: &Machine, tx: &Tx<'_>, me: &StoredAccount) -> Result<Arc<DeviceList>, Error> {
     let list = machine.notes.newest_list(tx, me.user)?;
     list.ok_or_else(|| Error::new(Code::StoreDamaged, "the own device list"))
 }

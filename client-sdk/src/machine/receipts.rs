@@ -24,8 +24,9 @@ impl Machine {
     /// `NotRegistered`; those of the store.
     pub fn put_receipts(&mut self, now_ms: u64) -> Result<Vec<UserId>, Error> {
         let me = registered(self.account.as_ref())?;
-        let sends = self.receipts;
+        let defaults = self.defaults;
         self.store.transaction(Durability::Synced, |tx| {
+            let sends = defaults.receipts(tx)?;
             let mut told = Vec::new();
             for held in tx.receipts_due()? {
                 // Not of rows that could not be read: those are no news to their author.

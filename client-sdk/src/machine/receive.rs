@@ -14,6 +14,7 @@ use super::notes::Notes;
 use super::own_devices::{ask_for_keys, heard};
 use super::own_rows::own_row;
 use super::receipts;
+use super::records::{counts, is_record, note_all};
 use super::send::wants_attention;
 use super::timeline::{add, blank};
 use super::view::StoreView;
@@ -79,7 +80,7 @@ impl Machine {
         };
         let mut rows: Vec<&pb::Row> = rows.iter().collect();
         rows.sort_by_key(|row| row.seq);
-        let (notes, receipts) = (&self.notes, self.receipts);
+        let (notes, defaults) = (&self.notes, self.defaults);
         let taken = self.store.transaction(Durability::Relaxed, |tx| {
             let receiver = Receiver {
                 me,
@@ -88,7 +89,7 @@ impl Machine {
                 peer,
                 blocked: tx.decision(peer)?.blocked.what,
                 now_ms,
-                receipts,
+                receipts: defaults.receipts(tx)?,
             };
             receiver.take(tx, &rows, pass)
         });
@@ -111,7 +112,7 @@ impl Machine {
     /// `NotRegistered`; those of the store.
     pub fn caught_up(&mut self, now_ms: u64) -> Result<Vec<Happening>, Error> {
         let me = registered(self.account.as_ref())?;
-        let (notes, receipts) = (&self.notes, self.receipts);
+        let (notes, defaults) = (&self.notes, self.defaults);
         let mut taken = Taken::default();
         self.store.transaction(Durability::Relaxed, |tx| {
             for (conversation, seq, bytes) in tx.pending_rows()? {
@@ -127,7 +128,7 @@ impl Machine {
                     peer: held.peer,
                     blocked: tx.decision(held.peer)?.blocked.what,
                     now_ms,
-                    receipts,
+                    receipts: defaults.receipts(tx)?,
                 };
                 receiver.again(tx, seq, &row, &mut taken)?;
             }
@@ -135,6 +136,7 @@ impl Machine {
                 let _ = ask_for_keys(tx, me, &list, now_ms)?;
             }
             late::ask_all(tx, me, now_ms)?;
+            note_all(tx, notes, me, now_ms)?;
             let state = tx.rollback_state()?;
             if state.recovering {
                 tx.set_rollback_state(crate::store::RollbackState {
@@ -248,7 +250,7 @@ impl Receiver<'_> {
             }
             Outcome::Message(message) => {
                 stored.kind = RowKind::Message;
-                stored.content_key = self.kept_key(header, message);
+                stored.content_key = self.kept_key(tx, header, message)?;
                 if let Some(header) = header {
                     self.message(tx, row.seq, header, message, taken)?;
                 }
@@ -278,7 +280,7 @@ impl Receiver<'_> {
         let (mut kind, mut key) = (RowKind::Undecryptable, None);
         match &found.outcome {
             Outcome::Message(message) => {
-                (kind, key) = (RowKind::Message, self.kept_key(header, message));
+                (kind, key) = (RowKind::Message, self.kept_key(tx, header, message)?);
                 if let Some(header) = header {
                     self.message(tx, seq, header, message, taken)?;
                 }
@@ -293,19 +295,24 @@ impl Receiver<'_> {
     }
 
     /// The key that goes into the backup, and to devices that are linked: not of what devices say to each other, nor of what does not
-    /// last, nor of what is not shown, for there it would be.
+    /// last, nor of what is not shown or does not count, for there it would.
     fn kept_key<'a>(
         &self,
+        tx: &Tx<'_>,
         header: Option<&Header>,
         message: &'a Message,
-    ) -> Option<&'a Secret<32>> {
-        let lasts = message.opened.content.timer_s == 0;
-        let is_kept = |header: &Header| {
-            header.class == Class::Message && lasts && !self.hides(Some(header.sender))
+    ) -> Result<Option<&'a Secret<32>>, Error> {
+        let content = &message.opened.content;
+        let lasts = |header: &&Header| {
+            header.class == Class::Message
+                && content.timer_s == 0
+                && !self.hides(Some(header.sender))
         };
-        header
-            .is_some_and(is_kept)
-            .then_some(&message.opened.content_key)
+        let Some(header) = header.filter(lasts) else {
+            return Ok(None);
+        };
+        let is_kept = !is_record(content) || counts(self, tx, header)?;
+        Ok(is_kept.then_some(&message.opened.content_key))
     }
 
     /// Whether what this author wrote is not shown now, and never will be: the other person is blocked.
@@ -377,7 +384,13 @@ impl Receiver<'_> {
                 _ => {}
             }
         }
-        if (header.class, self.peer) == (Class::Control, self.me.user)
+        let is_between_devices = match header.class {
+            Class::Control => true,
+            Class::Message => is_record(content),
+            Class::Erase => false,
+        };
+        if is_between_devices
+            && self.peer == self.me.user
             && let Some(body) = &content.body
         {
             heard(self, tx, header, body, taken)?;
@@ -396,6 +409,10 @@ impl Receiver<'_> {
     ) -> Result<(), Error> {
         let author = header.map(|header| header.sender);
         if header.is_some_and(|header| header.class != Class::Message) || self.hides(author) {
+            return Ok(());
+        }
+        // Where nobody writes to themselves it was a record.
+        if self.peer == self.me.user && !tx.is_answered(self.conversation)? {
             return Ok(());
         }
         let item = StoredItem {

@@ -12,6 +12,8 @@ use sordino_protocol::{
     pb,
 };
 
+use super::own_devices::among_own;
+use super::records::restored;
 use super::written::{Written, written};
 use super::{Happening, Machine, registered};
 use crate::error::Error;
@@ -50,7 +52,7 @@ impl Machine {
     /// # Errors
     /// `NotRegistered`; those of the store.
     pub fn next_restore(&mut self, now_ms: u64) -> Result<NextRestore, Error> {
-        registered(self.account.as_ref())?;
+        let me = registered(self.account.as_ref())?;
         if !self.store.read(|tx| tx.restore_progress())?.begun {
             return Ok(NextRestore::Done);
         }
@@ -68,7 +70,7 @@ impl Machine {
                 })?;
                 tx.try_keys_again()?;
             }
-            next_of(tx, pass, now_ms)
+            next_of(tx, me.user, pass, now_ms)
         })?;
         if next == NextRestore::Done {
             self.store.forget_log()?;
@@ -193,8 +195,9 @@ impl Machine {
 }
 
 /// What is left in this pass; after it, when the next one begins.
-fn next_of(tx: &Tx<'_>, pass: u32, now_ms: u64) -> Result<NextRestore, Error> {
-    if let Some((conversation, newest)) = tx.newest_restored_key()? {
+fn next_of(tx: &Tx<'_>, me: UserId, pass: u32, now_ms: u64) -> Result<NextRestore, Error> {
+    // Whom the user trusts before what they were written.
+    if let Some((conversation, newest)) = tx.newest_restored_key(among_own(me))? {
         return Ok(NextRestore::Rows(conversation, newest.saturating_add(1)));
     }
     if let Some(by) = tx.linked_by()? {
@@ -333,6 +336,7 @@ fn open_row(
     }
     let all = shown.added.into_iter().chain(shown.updated);
     happenings.extend(all.map(Happening::Restored));
+    restored(tx, me, &from, now_ms, happenings)?;
     Ok(Opened::Shown)
 }
 

@@ -24,6 +24,8 @@ pub struct Found {
     pub peer: UserId,
     /// Their name, if it was learnt.
     pub username: Option<String>,
+    /// What they call themselves; empty: nothing.
+    pub display_name: String,
     /// Where its text has it.
     pub ranges: Vec<Range<usize>>,
     /// Its number in the index: those that were found after it have lower ones.
@@ -57,6 +59,7 @@ impl Machine {
                     item: show(tx, item, Reached::of(Some(&held)))?,
                     peer: held.peer,
                     username: tx.name(held.peer)?,
+                    display_name: tx.display_name(held.peer)?,
                     key,
                 })
             });

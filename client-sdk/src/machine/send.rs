@@ -254,6 +254,7 @@ pub(super) fn encrypt_waiting(
     let Ok(mut ready) = ready(tx, notes, me, conversation.peer, now_ms)? else {
         return Ok(0);
     };
+    let name = tx.settings()?.display_name.what;
     let mut done = 0;
     for entry in &stale {
         if !ready.encrypt(tx, me, &conversation, entry, now_ms)? {
@@ -263,7 +264,7 @@ pub(super) fn encrypt_waiting(
     }
     let mut fails = false;
     for item in &held {
-        let entry = text_entry(tx, me, &conversation, item)?;
+        let entry = text_entry(tx, me, &conversation, item, &name)?;
         tx.outbox_put(id, &entry)?;
         tx.update_item(item.item, UNPLACED, Progress::Outbox, "")?;
         // Where a session fails, the message has its counter and waits as a stale one.
@@ -279,7 +280,7 @@ pub(super) fn encrypt_waiting(
         false => Vec::new(),
     };
     for change in &changes {
-        let entry = change_entry(tx, me, &conversation, change)?;
+        let entry = change_entry(tx, me, &conversation, change, &name)?;
         tx.outbox_put(id, &entry)?;
         tx.update_change(change.change, UNPLACED, Progress::Outbox)?;
         if !ready.encrypt(tx, me, &conversation, &entry, now_ms)? {
@@ -336,6 +337,7 @@ fn text_entry(
     me: &StoredAccount,
     conversation: &Conversation,
     item: &StoredItem,
+    name: &str,
 ) -> Result<Entry, Error> {
     let client_message_id = item
         .client_message_id
@@ -350,6 +352,7 @@ fn text_entry(
         }),
     };
     let mut content = content(tx, me, conversation, item.sent_ms, body)?;
+    name.clone_into(&mut content.sender_name);
     if item.kind == ItemKind::Message {
         content.timer_s = item.timer_s;
     }
@@ -369,9 +372,13 @@ fn change_entry(
     me: &StoredAccount,
     conversation: &Conversation,
     change: &Change,
+    name: &str,
 ) -> Result<Entry, Error> {
     let (class, body) = changes::body(tx, change)?;
     let mut content = content(tx, me, conversation, change.sent_ms, body)?;
+    if class == Class::Message {
+        name.clone_into(&mut content.sender_name);
+    }
     let of = tx.item_named(conversation.id, change.of)?;
     content.timer_s = of.map_or(0, |of| of.timer_s);
     Ok(Entry {
@@ -402,6 +409,7 @@ pub(super) fn content(
             env_hash: env_hash.to_vec().into(),
         }),
         timer_s: 0,
+        sender_name: String::new(),
         body: Some(body),
     })
 }

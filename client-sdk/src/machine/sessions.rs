@@ -163,11 +163,24 @@ pub(super) fn put_control(
     body: pb::content::Body,
     now_ms: u64,
 ) -> Result<Entry, Error> {
+    let what = (Class::Control, target);
+    put_between_devices(tx, me, conversation, what, body, now_ms)
+}
+
+/// The same of another class.
+pub(super) fn put_between_devices(
+    tx: &Tx<'_>,
+    me: &StoredAccount,
+    conversation: &Conversation,
+    (class, target): (Class, Option<DeviceId>),
+    body: pb::content::Body,
+    now_ms: u64,
+) -> Result<Entry, Error> {
     let content = content(tx, me, conversation, now_ms, body)?;
     let entry = Entry {
         counter: tx.take_counter(conversation.id)?,
         client_message_id: ClientMessageId::from_bytes(rand::random()),
-        class: Class::Control as u8,
+        class: class as u8,
         target,
         content: content.encode_to_vec(),
         given_up: false,

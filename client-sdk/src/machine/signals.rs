@@ -164,13 +164,6 @@ impl SignalNotes {
 }
 
 impl Machine {
-    /// What the user wants told of themselves: everything, unless it is said.
-    #[must_use]
-    pub fn with_signals(mut self, policy: SignalPolicy) -> Self {
-        self.signals = policy;
-        self
-    }
-
     /// Seals a signal for the devices of a person. `None`: they do not get it, or have no device that could open it.
     ///
     /// # Errors
@@ -182,8 +175,9 @@ impl Machine {
         now_ms: u64,
     ) -> Result<Option<pb::Signal>, Error> {
         let me = registered(self.account.as_ref())?;
-        let (notes, signals, policy) = (&self.notes, &mut self.signal_notes, self.signals);
+        let (notes, signals, defaults) = (&self.notes, &mut self.signal_notes, self.defaults);
         self.store.read(|tx| {
+            let policy = defaults.signals(tx)?;
             let Some(list) = partner(tx, notes, me, peer, policy, said)? else {
                 return Ok(None);
             };
@@ -222,7 +216,7 @@ impl Machine {
     /// `NotRegistered`; those of the store.
     pub fn hear(&mut self, signal: &pb::Signalled, now_ms: u64) -> Result<Option<Heard>, Error> {
         let me = registered(self.account.as_ref())?;
-        let (notes, signals, policy) = (&self.notes, &mut self.signal_notes, self.signals);
+        let (notes, signals, defaults) = (&self.notes, &mut self.signal_notes, self.defaults);
         let (Ok(user), Ok(device), Some(sid)) = (
             UserId::from_slice(&signal.sender),
             DeviceId::from_slice(&signal.sender_device),
@@ -247,7 +241,7 @@ impl Machine {
                 return Ok(None);
             };
             if !is_listed(tx, notes, &known)?
-                || partner(tx, notes, me, user, policy, said)?.is_none()
+                || partner(tx, notes, me, user, defaults.signals(tx)?, said)?.is_none()
                 || trust(tx, user)?.withheld.contains(&device)
                 || !signals.counts(at, &opened, now_ms)
             {

@@ -2,6 +2,7 @@
 
 use sordino_protocol::{
     DeviceId, UserId, limits,
+    list::DeviceList,
     pb::{self, content::Body},
 };
 
@@ -9,28 +10,78 @@ use super::Happening;
 use super::contacts::{let_in, not_accepted, other_identity};
 use super::notes::Notes;
 use super::own_devices::tell;
+use super::records::put_record;
 use crate::error::Error;
 use crate::store::{Decided, Decision, Seen, StoredAccount, Tx};
 
-/// A decision of one's own, to the other own devices.
+/// A decision of one's own, to the other own devices, and to those that come when all are lost.
 pub(super) fn tell_others(
     tx: &Tx<'_>,
-    notes: &Notes,
     me: &StoredAccount,
     (user, decision, accepted): (UserId, &Decision, &[DeviceId]),
     now_ms: u64,
 ) -> Result<(), Error> {
-    let own = notes.newest_list(tx, me.user)?;
-    if own.is_none_or(|list| list.devices.len() < 2) {
+    let decisions = vec![noted(tx, user, decision, accepted)?];
+    put_record(tx, me, Body::Trust(pb::Trust { decisions }), now_ms)
+}
+
+/// What is known of people, and decided about them, for who loses every device.
+pub(super) fn note(
+    tx: &Tx<'_>,
+    notes: &Notes,
+    me: &StoredAccount,
+    users: &[UserId],
+    now_ms: u64,
+) -> Result<(), Error> {
+    let mut decisions = Vec::with_capacity(users.len());
+    for user in users {
+        let decision = tx.decision(*user)?;
+        let accepted = let_in_here(tx, notes, *user, &decision)?;
+        decisions.push(noted(tx, *user, &decision, &accepted)?);
+    }
+    put_record(tx, me, Body::Trust(pb::Trust { decisions }), now_ms)
+}
+
+/// A verified person has new devices, for which older ones vouch: who loses every device is not to hold them back.
+pub(super) fn note_devices(
+    tx: &Tx<'_>,
+    me: &StoredAccount,
+    list: &DeviceList,
+    added: &[DeviceId],
+    now_ms: u64,
+) -> Result<(), Error> {
+    let (user, decision) = (list.user, tx.decision(list.user)?);
+    let Some((pin, loud)) = tx.pin(user)? else {
+        return Ok(());
+    };
+    let is_in = |device: &DeviceId| !loud.contains(device);
+    if decision.verified.what != Some(pin.identity_key) || !added.iter().any(is_in) {
         return Ok(());
     }
+    let devices = list.devices.iter().map(|device| device.device);
+    let devices: Vec<_> = devices.filter(is_in).collect();
+    // Else another own device was sooner.
+    if tx.put_accepted(user, &devices, pin.version)? {
+        tell_others(tx, me, (user, &decision, &devices), now_ms)?;
+    }
+    Ok(())
+}
+
+/// What a record says of a person.
+fn noted(
+    tx: &Tx<'_>,
+    user: UserId,
+    decision: &Decision,
+    accepted: &[DeviceId],
+) -> Result<pb::TrustDecision, Error> {
     let seen = tx.pin(user)?.map(|(pin, _)| Seen {
         identity_key: pin.identity_key,
         version: pin.version,
     });
-    let decisions = vec![said(user, seen, decision, accepted)];
-    let body = Body::Trust(pb::Trust { decisions });
-    tell(tx, me, None, body, now_ms)
+    if let Some(seen) = seen {
+        tx.set_noted(user, seen.identity_key)?;
+    }
+    Ok(said(user, seen, decision, accepted))
 }
 
 /// Everything that this device knows, to one that is new.
@@ -51,11 +102,7 @@ pub(super) fn tell_new_device(
         after = Some(*last);
         let mut decisions = Vec::new();
         for (user, seen, decision) in page.iter().filter(|(user, ..)| *user != me.user) {
-            // Who has not compared anything has accepted nobody either, only met them.
-            let accepted = match decision.verified.at_ms {
-                0 => Vec::new(),
-                _ => not_held_back(tx, notes, *user)?,
-            };
+            let accepted = let_in_here(tx, notes, *user, decision)?;
             decisions.push(said(*user, *seen, decision, &accepted));
         }
         if !decisions.is_empty() {
@@ -65,8 +112,16 @@ pub(super) fn tell_new_device(
     }
 }
 
-/// The devices of a person that do not wait to be accepted.
-fn not_held_back(tx: &Tx<'_>, notes: &Notes, user: UserId) -> Result<Vec<DeviceId>, Error> {
+/// The devices of a person that do not wait to be accepted. Who has not compared anything has accepted nobody either, only met them.
+fn let_in_here(
+    tx: &Tx<'_>,
+    notes: &Notes,
+    user: UserId,
+    decision: &Decision,
+) -> Result<Vec<DeviceId>, Error> {
+    if decision.verified.at_ms == 0 {
+        return Ok(Vec::new());
+    }
     let loud = tx.pin(user)?.map(|(_, loud)| loud).unwrap_or_default();
     let list = notes.newest_list(tx, user)?;
     let devices = list.iter().flat_map(|list| &list.devices);
@@ -93,6 +148,19 @@ fn said(
     }
 }
 
+/// What was heard stands in a record.
+pub(super) fn is_noted(tx: &Tx<'_>, trust: &pb::Trust) -> Result<(), Error> {
+    for said in &trust.decisions {
+        if let Ok(user) = UserId::from_slice(&said.user)
+            && let Some(seen) = tx.seen(user)?
+            && said.seen_key == seen.identity_key[..]
+        {
+            tx.set_noted(user, seen.identity_key)?;
+        }
+    }
+    Ok(())
+}
+
 /// Another own device has decided something, or says what it has seen.
 pub(super) fn heard(
     tx: &Tx<'_>,
@@ -114,13 +182,18 @@ pub(super) fn heard(
                 identity_key,
                 version: said.seen_version,
             };
+            let before = tx.seen(user)?;
             let known = held.as_ref().is_none_or(|(pin, _)| {
-                pin.identity_key == identity_key || pin.retired.contains(&identity_key)
+                // What came back of before may be older than what it was followed by.
+                let was_followed = before.is_some_and(|before| {
+                    before.identity_key == pin.identity_key && before.version > seen.version
+                });
+                was_followed
+                    || pin.identity_key == identity_key
+                    || pin.retired.contains(&identity_key)
             });
             // Once: every device says it.
-            let is_news = tx
-                .seen(user)?
-                .is_none_or(|seen| seen.identity_key != identity_key);
+            let is_news = before.is_none_or(|seen| seen.identity_key != identity_key);
             if !known && is_news {
                 other_identity(tx, me, user, now_ms, happenings)?;
             }
@@ -143,11 +216,11 @@ pub(super) fn heard(
             .filter_map(|id| DeviceId::from_slice(id).ok())
             .collect();
         let accepted = tx.put_accepted(user, &devices, said.seen_version)?;
-        // One that is new and met the person before the others said what they know has let everybody in.
+        // One that is new and met the person before it heard what was known of them has let everybody in.
         if !devices.is_empty()
             && let Some((pin, loud)) = &held
             && decision.verified.what == Some(pin.identity_key)
-            && tx.awaits_answers()?
+            && (tx.awaits_answers()? || tx.restore_progress()?.begun)
             && let Some(list) = tx.list(user, pin.version)?
         {
             let mut waits = loud.clone();

@@ -9,6 +9,8 @@ use sordino_protocol::{
 };
 
 use super::changes::check_text;
+use super::records::is_record;
+use super::settings::is_display_name;
 use super::timeline::{Reached, TimelineItem, add, message, show};
 use crate::error::Error;
 use crate::store::{Change, ChangeKind, ItemKind, MessageRef, Progress, StoredItem, Tx, UNPLACED};
@@ -49,7 +51,15 @@ pub(super) fn is_reaction(text: &str) -> bool {
 pub(super) fn written(tx: &Tx<'_>, from: &Written<'_>) -> Result<Shown, Error> {
     let (header, content) = (from.header, from.content);
     let mut shown = Shown::default();
-    if from.mine && header.class == Class::Message {
+    if let (Class::Message, Some(body)) = (header.class, &content.body)
+        && is_by_a_person(body)
+        && !from.mine
+        && !from.removed_sender
+        && is_display_name(&content.sender_name)
+    {
+        tx.put_display_name(header.sender, &content.sender_name, from.seq)?;
+    }
+    if from.mine && header.class == Class::Message && !is_record(content) {
         tx.set_answered(from.conversation)?;
     }
     match (header.class, &content.body) {
@@ -99,6 +109,14 @@ pub(super) fn written(tx: &Tx<'_>, from: &Written<'_>) -> Result<Shown, Error> {
         _ => {}
     }
     Ok(shown)
+}
+
+/// What carries the name of who wrote it; not what was given up, nor what devices say.
+const fn is_by_a_person(body: &Body) -> bool {
+    matches!(
+        body,
+        Body::Text(_) | Body::Edit(_) | Body::Reaction(_) | Body::Timer(_)
+    )
 }
 
 fn blank(from: &Written<'_>, text: String) -> StoredItem {

@@ -398,8 +398,19 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// The newest row of a conversation for which there is a key, in whichever conversation.
-    pub fn newest_restored_key(&self) -> Result<Option<(ConversationId, u64)>, Error> {
+    /// The newest row of a conversation for which there is a key: in `first`, then in whichever conversation.
+    pub fn newest_restored_key(
+        &self,
+        first: ConversationId,
+    ) -> Result<Option<(ConversationId, u64)>, Error> {
+        let newest = self.one(
+            "SELECT max(seq) FROM restored_keys WHERE conversation = ?1 AND tried = 0",
+            [first.as_bytes()],
+            |row| row.get::<_, Option<N>>(0),
+        )?;
+        if let Some(newest) = newest.flatten() {
+            return Ok(Some((first, newest.0)));
+        }
         self.one(
             "SELECT conversation, max(seq) FROM restored_keys WHERE tried = 0 GROUP BY conversation LIMIT 1",
             [],

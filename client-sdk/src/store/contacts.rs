@@ -37,7 +37,7 @@ impl<T> Decided<T> {
     }
 }
 
-impl<T: Copy + Ord> Decided<T> {
+impl<T: Ord> Decided<T> {
     /// What was heard from another device takes its place, if it goes before it; whether it did.
     pub fn hear(&mut self, heard: Self) -> bool {
         let counts = (1..Self::LATEST_MS).contains(&heard.at_ms) && heard > *self;
@@ -153,6 +153,61 @@ impl Tx<'_> {
              ON CONFLICT DO UPDATE SET seen_key = excluded.seen_key, seen_version = excluded.seen_version
              WHERE seen_version IS NULL OR seen_version < excluded.seen_version",
             params![user.as_bytes(), seen.identity_key, seen.version],
+        )?;
+        Ok(())
+    }
+
+    /// The identity key of a person that a row of the conversation with oneself names.
+    pub fn noted(&self, user: UserId) -> Result<Option<[u8; 32]>, Error> {
+        let noted = self.one(
+            "SELECT noted_key FROM contacts WHERE user = ?1",
+            [user.as_bytes()],
+            |row| row.get(0),
+        )?;
+        Ok(noted.flatten())
+    }
+
+    /// Sets [`Self::noted`].
+    pub fn set_noted(&self, user: UserId, identity_key: [u8; 32]) -> Result<(), Error> {
+        self.run(
+            "INSERT INTO contacts (user, noted_key) VALUES (?1, ?2)
+             ON CONFLICT DO UPDATE SET noted_key = excluded.noted_key",
+            params![user.as_bytes(), identity_key],
+        )?;
+        Ok(())
+    }
+
+    /// People besides `me` to whom the user has written, or about whom they have decided something, and of whose identity key no row of the
+    /// conversation with oneself tells; at most `limit`.
+    pub fn not_noted(&self, me: UserId, limit: u32) -> Result<Vec<UserId>, Error> {
+        self.all(
+            "SELECT p.user FROM pins p LEFT JOIN contacts k ON k.user = p.user LEFT JOIN conversations c ON c.peer = p.user
+             WHERE p.user <> ?1 AND (k.noted_key IS NULL OR k.noted_key <> p.identity_key)
+                 AND (c.answered = 1 OR k.verified_ms > 0 OR k.blocked_ms > 0)
+                 AND NOT EXISTS (SELECT 1 FROM deleted d WHERE d.user = p.user)
+             ORDER BY p.user LIMIT ?2",
+            params![me.as_bytes(), limit],
+            |row| row.get(0).map(UserId::from_bytes),
+        )
+    }
+
+    /// What a person calls themselves; empty: nothing, as far as it is known.
+    pub fn display_name(&self, user: UserId) -> Result<String, Error> {
+        let name = self.one(
+            "SELECT display_name FROM contacts WHERE user = ?1",
+            [user.as_bytes()],
+            |row| row.get(0),
+        )?;
+        Ok(name.unwrap_or_default())
+    }
+
+    /// A person calls themselves so in the row at `seq` of their conversation; that of the newest row counts.
+    pub fn put_display_name(&self, user: UserId, name: &str, seq: u64) -> Result<(), Error> {
+        self.run(
+            "INSERT INTO contacts (user, display_name, display_name_seq) VALUES (?1, ?2, ?3)
+             ON CONFLICT DO UPDATE SET display_name = excluded.display_name, display_name_seq = excluded.display_name_seq
+             WHERE display_name_seq < excluded.display_name_seq",
+            params![user.as_bytes(), name, N(seq)],
         )?;
         Ok(())
     }

@@ -45,6 +45,8 @@ pub struct Listed {
     pub unread: u64,
     /// The other person's name, if it was learnt.
     pub username: Option<String>,
+    /// What they call themselves; empty: nothing, as far as it is known.
+    pub display_name: String,
 }
 
 /// The columns of a conversation, of the table `c`.
@@ -102,7 +104,8 @@ impl Tx<'_> {
                 "SELECT {HELD}, answered, draft, {TIMER},
                      (SELECT count(*) FROM timeline t
                           WHERE t.conversation = c.conversation AND t.place > c.read AND t.kind = 1 AND t.mine = 0),
-                     (SELECT username FROM names WHERE user = c.peer)
+                     (SELECT username FROM names WHERE user = c.peer),
+                     coalesce((SELECT display_name FROM contacts WHERE user = c.peer), '')
                  FROM conversations c {NEWEST_FIRST}"
             ),
             [],
@@ -114,6 +117,7 @@ impl Tx<'_> {
                     timer_s: row.get(10)?,
                     unread: row.get::<_, N>(11)?.0,
                     username: row.get(12)?,
+                    display_name: row.get(13)?,
                 })
             },
         )

@@ -17,6 +17,7 @@ mod outbox;
 mod prekeys;
 mod search;
 mod sessions;
+mod settings;
 mod sql;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ pub use links::Linked;
 pub use log::{Row, RowKind};
 pub use outbox::{Entry, Envelope, Outgoing};
 pub use sessions::StoredSession;
+pub use settings::Settings;
 pub use timeline::{ItemKind, MessageRef, Progress, StoredItem, UNPLACED};
 
 /// What a committed transaction survives.

@@ -31,6 +31,8 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0012_deleted.sql"),
     include_str!("../../migrations/0021_unread.sql"),
     include_str!("../../migrations/0023_late.sql"),
+    include_str!("../../migrations/0020_noted.sql"),
+    include_str!("../../migrations/0019_settings.sql"),
 ];
 
 /// The size of a page, SQLCipher's default.

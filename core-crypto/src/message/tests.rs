@@ -30,6 +30,7 @@ fn text(text: &str) -> pb::Content {
         sender_device: DEVICE.to_pb(),
         after: None,
         timer_s: 0,
+        sender_name: String::new(),
         body: Some(pb::content::Body::Text(pb::Text {
             text: text.into(),
             reply_to: None,
@@ -184,14 +185,37 @@ fn equal_lengths_within_a_bucket() {
 
 #[test]
 fn the_largest_text_is_sealed_and_a_larger_one_refused() {
-    let largest = text(&"x".repeat(limits::TEXT_BYTES));
+    let id = |bytes: u8| vec![bytes; 16].into();
+    let mut largest = pb::Content {
+        after: Some(pb::After {
+            seq: u64::MAX,
+            env_hash: vec![1; 32].into(),
+        }),
+        timer_s: limits::TIMER_S,
+        sender_name: "n".repeat(limits::DISPLAY_NAME_BYTES),
+        ..text("")
+    };
+    largest.body = Some(pb::content::Body::Text(pb::Text {
+        text: "x".repeat(limits::TEXT_BYTES),
+        reply_to: Some(pb::MessageRef {
+            author: id(1),
+            author_device: id(2),
+            client_message_id: id(3),
+        }),
+    }));
     let sealed = seal_under(ck(), header(), &largest).unwrap();
     assert!(error(&sealed.header, &sealed.content, &ck()).is_none());
     let larger = text(&"x".repeat(limits::TEXT_BYTES + 1));
-    assert_eq!(
-        seal_under(ck(), header(), &larger).err(),
-        Some(SealError::TooLarge)
-    );
+    let longer_name = pb::Content {
+        sender_name: "n".repeat(limits::DISPLAY_NAME_BYTES + 1),
+        ..text("")
+    };
+    for refused in [larger, longer_name] {
+        assert_eq!(
+            seal_under(ck(), header(), &refused).err(),
+            Some(SealError::TooLarge)
+        );
+    }
 }
 
 #[test]

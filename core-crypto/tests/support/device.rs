@@ -171,6 +171,7 @@ impl Device {
             sender_device: self.peer.device.to_pb(),
             after: None,
             timer_s: 0,
+            sender_name: String::new(),
             body: Some(pb::content::Body::Text(pb::Text {
                 text: text.into(),
                 reply_to: None,

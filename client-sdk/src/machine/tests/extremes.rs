@@ -138,6 +138,7 @@ fn send_content(
         sender_device: device.to_pb(),
         after: None,
         timer_s: 0,
+        sender_name: String::new(),
         body: Some(pb::content::Body::Text(pb::Text {
             text: "x".into(),
             reply_to: None,
@@ -215,6 +216,6 @@ fn no_mark_and_no_answer_of_the_relay_fails() {
     let (_, told) = alice.machine().missing(conversation, u64::MAX, 0).unwrap();
     assert!(told.iter().any(|h| matches!(h, Happening::Added(_))));
     alice.prepare(&mut relay, b);
-    let waiting = alice.machine().waiting().unwrap();
+    let waiting = alice.waiting();
     assert_eq!(waiting, [(conversation, b)]);
 }

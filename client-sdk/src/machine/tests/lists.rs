@@ -129,7 +129,7 @@ fn a_row_of_the_older_encryption_settles_the_message_too() {
     alice.flush(&mut relay, b);
     assert_eq!(relay.last_seq(conversation), 3);
     alice.pull(&relay, b);
-    assert!(alice.machine().waiting().unwrap().is_empty());
+    assert!(alice.waiting().is_empty());
     bob.sync(&mut relay, a);
     assert_eq!(bob.shown(a)[2..], ["< one"]);
 }

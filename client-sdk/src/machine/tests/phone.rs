@@ -17,8 +17,8 @@ use super::relay::Relay;
 use crate::machine::send::content;
 use crate::machine::sessions::put_control;
 use crate::machine::{
-    AfterRefusal, Content, Happening, Machine, Need, NewDevice, SendState, SetPassword,
-    SignalPolicy, Taken,
+    AfterRefusal, Content, Defaults, Happening, Machine, Need, NewDevice, SendState, SetPassword,
+    Setting, SignalPolicy, Taken,
 };
 use crate::store::{
     Durability, Entry, FixedKey, SharedKeys, Store, StoreKey, StoredAccount, VaultOpeners,
@@ -208,6 +208,13 @@ impl Phone {
         self.machine = Some(open(&self.path()));
     }
 
+    /// Conversations in which something waits, but that with oneself.
+    pub(super) fn waiting(&mut self) -> Vec<(ConversationId, UserId)> {
+        let (own, mut waiting) = (self.user, self.machine().waiting().unwrap());
+        waiting.retain(|(_, peer)| *peer != own);
+        waiting
+    }
+
     pub(super) fn conversation(&mut self, peer: UserId) -> ConversationId {
         self.machine().conversation_with(peer).unwrap()
     }
@@ -217,16 +224,26 @@ impl Phone {
         self.machine().send(peer, text, now).unwrap().encrypted
     }
 
+    /// What the app would have where the user has set nothing.
+    pub(super) fn with_defaults(&mut self, defaults: Defaults) {
+        let machine = self.machine.take().unwrap();
+        self.machine = Some(machine.with_defaults(defaults));
+    }
+
+    pub(super) fn set(&mut self, setting: Setting) {
+        let now = self.now;
+        self.machine().set(setting, now).unwrap();
+    }
+
     /// Whether it sends and shows read receipts.
     pub(super) fn receipts(&mut self, on: bool) {
-        let machine = self.machine.take().unwrap();
-        self.machine = Some(machine.with_receipts(on));
+        self.set(Setting::ReadReceipts(on));
     }
 
     /// What it tells of who is there and who types.
     pub(super) fn signals(&mut self, policy: SignalPolicy) {
-        let machine = self.machine.take().unwrap();
-        self.machine = Some(machine.with_signals(policy));
+        self.set(Setting::Typing(policy.typing));
+        self.set(Setting::Presence(policy.presence));
     }
 
     /// A message between devices, as a client of another make may send it.
@@ -306,6 +323,7 @@ impl Phone {
             }
         }
         while self.machine().encrypt_held(peer, now).unwrap() > 0 {}
+        self.machine().note_contact(peer, now).unwrap();
         happenings
     }
 
