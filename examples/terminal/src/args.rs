@@ -41,10 +41,10 @@ pub(crate) struct Args {
     /// What your other devices are to call this one; F2 changes it. [default: this machine's name]
     #[arg(long, value_name = "NAME")]
     device_name: Option<String>,
-    /// Nobody sees that you type, and you do not see it of them.
+    /// Nobody sees that you type, and you do not see it of them, until you set it (F6).
     #[arg(long)]
     pub(crate) no_typing: bool,
-    /// Who sees that you are online, and when you were last; and of whom you see it.
+    /// Who sees that you are online, and when you were last, and of whom you see it, until you set it (F6).
     #[arg(long, value_name = "WHO", value_enum, default_value = "everyone")]
     pub(crate) presence: Presence,
 }

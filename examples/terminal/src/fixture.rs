@@ -42,6 +42,7 @@ pub(crate) fn peer(id: u8, name: &str) -> Peer {
     Peer {
         id: user(id),
         name: Some(Clean::line(name)),
+        display_name: None,
     }
 }
 
@@ -157,6 +158,7 @@ fn named_key(name: &str) -> KeyEvent {
         "f3" => KeyCode::F(3),
         "f4" => KeyCode::F(4),
         "f5" => KeyCode::F(5),
+        "f6" => KeyCode::F(6),
         "f8" => KeyCode::F(8),
         letter => KeyCode::Char(letter.chars().next().expect("a key")),
     };

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use sordino::{PresencePolicy, Setting};
+
 use crate::text::Clean;
 
 pub(crate) use sordino::{DeviceId, MessageId, Position as Place, Presence, Trust, UserId};
@@ -46,12 +48,23 @@ pub(crate) struct Peer {
     pub(crate) id: UserId,
     /// `None` until it was learnt.
     pub(crate) name: Option<Clean>,
+    /// What they call themselves.
+    pub(crate) display_name: Option<Clean>,
 }
 
 impl Peer {
     /// What to call them.
     pub(crate) fn name(&self) -> &str {
         self.name.as_ref().map_or("(name unknown)", Clean::as_str)
+    }
+
+    /// The same with what they call themselves. That comes last: anybody may call themselves anything, and where there is no room for
+    /// both the user name is what counts.
+    pub(crate) fn title(&self) -> String {
+        match &self.display_name {
+            Some(display_name) => format!("{} · {display_name}", self.name()),
+            None => self.name().to_owned(),
+        }
     }
 }
 
@@ -96,6 +109,15 @@ pub(crate) struct DeviceLine {
     pub(crate) name: Clean,
     pub(crate) added_ms: Option<i64>,
     pub(crate) is_this: bool,
+}
+
+/// What the user has set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SettingsShown {
+    pub(crate) name: Clean,
+    pub(crate) receipts: bool,
+    pub(crate) typing: bool,
+    pub(crate) presence: PresencePolicy,
 }
 
 /// An entry of a timeline.
@@ -203,6 +225,7 @@ pub(crate) enum Event {
     Linked(Result<(), Clean>),
     /// The safety number with a person, and what its QR code holds.
     Number(UserId, Result<(String, String), Clean>),
+    Settings(Result<SettingsShown, Clean>),
     Devices(Result<Vec<DeviceLine>, Clean>),
     /// One was named or removed.
     DevicesChanged(Result<(), Clean>),
@@ -318,6 +341,9 @@ pub(crate) enum Command {
     LeaveLink,
     /// Not later, but now.
     Connect,
+    Settings,
+    /// For all devices of the account.
+    Set(Setting),
     Devices,
     NameDevice(String),
     RemoveDevice {

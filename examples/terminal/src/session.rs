@@ -224,6 +224,13 @@ impl Session {
                 });
             }
             Command::Connect => client.connect(),
+            Command::Settings => tell(news, async move { Some(settings(&client).await) }),
+            Command::Set(setting) => tell(news, async move {
+                Some(match client.set(setting).await {
+                    Ok(()) => settings(&client).await,
+                    Err(e) => Event::Settings(Err(words::error(&e))),
+                })
+            }),
             Command::Devices => tell(news, async move {
                 let found = client.devices().await;
                 let found = found.map(|devices| devices.into_iter().map(words::device).collect());
@@ -256,6 +263,7 @@ impl Session {
                     user.map(|user| Peer {
                         id: user.id,
                         name: Some(Clean::line(&user.username)),
+                        display_name: None,
                     })
                 });
                 let peer = peer.map_err(|e| words::name_error(&e));
@@ -391,6 +399,13 @@ async fn enter(
     for event in [Some(event(entered)), beside].into_iter().flatten() {
         let _ = news.send(event).await;
     }
+}
+
+/// What is set.
+async fn settings(client: &Client) -> Event {
+    let found = client.settings().await;
+    let found = found.map(|settings| words::settings(&settings));
+    Event::Settings(found.map_err(|e| words::error(&e)))
 }
 
 /// The recovery key, if it is still to be written down.
@@ -575,6 +590,7 @@ async fn follow_events(client: Client, mut events: Events, news: Sender<Event>) 
             sordino::Event::Received(message) => Some(Event::Received(message.author)),
             sordino::Event::Typing { user, on } => Some(Event::Typing(user, on)),
             sordino::Event::Presence { user, presence } => Some(Event::Presence(user, presence)),
+            sordino::Event::SettingsChanged => Some(settings(&client).await),
             sordino::Event::Lagged { .. } => Some(Event::Lagged),
             other => words::event(&other),
         };

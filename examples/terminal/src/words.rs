@@ -3,11 +3,14 @@
 use std::{ops::Range, time::Duration};
 
 use sordino::{
-    Code, ConversationRow, Device, Error, Event as Told, Hit, Message, SendState, TimelineItem,
+    Code, ConversationRow, Device, Error, Event as Told, Hit, Message, SendState, Settings,
+    TimelineItem,
 };
 
 use crate::{
-    model::{Beside, Body, DeviceLine, Event, HitLine, Item, Last, Peer, Row, State},
+    model::{
+        Beside, Body, DeviceLine, Event, HitLine, Item, Last, Peer, Row, SettingsShown, State,
+    },
     text::Clean,
 };
 
@@ -158,6 +161,17 @@ fn peer(peer: &sordino::Peer) -> Peer {
     Peer {
         id: peer.id,
         name: peer.username.as_deref().map(Clean::line),
+        display_name: peer.display_name.as_deref().map(Clean::line),
+    }
+}
+
+/// What the user has set.
+pub(crate) fn settings(settings: &Settings) -> SettingsShown {
+    SettingsShown {
+        name: Clean::line(&settings.display_name),
+        receipts: settings.read_receipts,
+        typing: settings.typing,
+        presence: settings.presence,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Questions in a window of their own: for an account at the first start, for a person to write to later.
 
+use sordino::Setting;
+
 use super::{App, Focus, Needs, Overlay, account::PASSWORD_CHARS};
 use crate::{
     input::Input,
@@ -10,8 +12,8 @@ use crate::{
 
 /// Longest user name.
 const NAME_BYTES: usize = 32;
-/// Longest name of a device.
-const DEVICE_NAME_BYTES: usize = 64;
+/// Longest name of a device, and of who has it.
+const OWN_NAME_BYTES: usize = 64;
 /// Longest password and recovery key.
 const SECRET_BYTES: usize = 1024;
 
@@ -40,6 +42,8 @@ pub(crate) enum Ask {
     LinkDigits { name: String },
     /// What this device is to be called.
     DeviceName,
+    /// What the user calls themselves.
+    DisplayName,
     /// How long messages with the person of the open conversation are to last.
     Timer,
     /// Whether a device is to leave, and the recovery key, if that is at hand. `anyway`: also where another still waits for messages of it.
@@ -63,7 +67,7 @@ impl Form {
     pub(crate) fn new(ask: Ask) -> Self {
         let limit = match ask {
             Ask::Peer | Ask::Name { .. } => NAME_BYTES,
-            Ask::DeviceName => DEVICE_NAME_BYTES,
+            Ask::DeviceName | Ask::DisplayName => OWN_NAME_BYTES,
             _ => SECRET_BYTES,
         };
         Self {
@@ -114,6 +118,7 @@ impl Form {
             | Ask::Written { .. }
             | Ask::LinkCode
             | Ask::DeviceName
+            | Ask::DisplayName
             | Ask::Timer
             | Ask::Change(_)
             | Ask::Remove { .. } => None,
@@ -156,7 +161,10 @@ impl App {
             return Vec::new();
         };
         let typed = form.input.text().to_owned();
-        let may_be_empty = matches!(form.ask, Ask::Remove { .. } | Ask::DeviceName);
+        let may_be_empty = matches!(
+            form.ask,
+            Ask::Remove { .. } | Ask::DeviceName | Ask::DisplayName
+        );
         if form.busy || (typed.is_empty() && !may_be_empty) {
             return Vec::new();
         }
@@ -212,6 +220,7 @@ impl App {
             Ask::LinkCode => (None, Some(Command::ReadCode(typed))),
             Ask::LinkDigits { .. } => (None, Some(Command::TypedDigits(typed))),
             Ask::DeviceName => (None, Some(Command::NameDevice(typed))),
+            Ask::DisplayName => (None, Some(Command::Set(Setting::DisplayName(typed)))),
             Ask::Timer => {
                 let (Some(timer), Some(open)) = (typed_time(&typed), &self.open) else {
                     form.error = Some(Clean::line("Such as 30s, 5m, 8h, 1d, 2w; or off."));
@@ -302,6 +311,7 @@ impl App {
                 | Ask::LinkCode
                 | Ask::LinkDigits { .. }
                 | Ask::DeviceName
+                | Ask::DisplayName
                 | Ask::Timer
                 | Ask::Change(_)
                 | Ask::Remove { .. } => return self.answer_form(why),

@@ -41,6 +41,7 @@ pub(crate) const KEYS: &[(&str, &str)] = &[
         "F8",
         "your account: password, recovery key, identity, its end",
     ),
+    ("F6", "your name, and what others see of you"),
     ("F3", "the safety number with this person; verify, block"),
     ("Ctrl-R", "try to connect now"),
     ("F1 or ?", "this help"),
@@ -71,6 +72,7 @@ impl App {
             Some(Overlay::Form(form)) => self.key_in_form(key, form),
             Some(Overlay::Devices(devices)) => self.key_in_devices(key, devices),
             Some(Overlay::Account(account)) => self.key_in_account(key, account),
+            Some(Overlay::Settings(settings)) => self.key_in_settings(key, settings),
             Some(Overlay::Link(link)) => self.key_in_link(key, link),
             Some(Overlay::Number(number)) => self.key_in_number(key, number),
             Some(Overlay::Search(search)) => self.key_in_search(key, search),
@@ -160,6 +162,7 @@ impl App {
             KeyCode::F(2) => return self.look_at_devices(),
             KeyCode::F(3) => return self.look_at_number(),
             KeyCode::F(8) => self.look_at_account(),
+            KeyCode::F(6) => return self.look_at_settings(),
             KeyCode::Char('?') if typed(key) && self.input.is_empty() => {
                 self.overlay = Some(Overlay::Help(0));
             }

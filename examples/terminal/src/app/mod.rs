@@ -10,6 +10,7 @@ mod link;
 mod mark;
 mod scroll;
 mod search;
+mod settings;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -44,6 +45,7 @@ pub(crate) use link::Link;
 pub(crate) use mark::{Writing, offers};
 pub(crate) use scroll::{Position, place};
 pub(crate) use search::Search;
+pub(crate) use settings::Settings;
 pub(crate) use trust::Number;
 
 /// Longest text of a message.
@@ -68,6 +70,8 @@ pub(crate) enum Overlay {
     Devices(Devices),
     /// What may become of the account.
     Account(Account),
+    /// What the user has set.
+    Settings(Settings),
     /// A device that is linked.
     Link(Link),
     /// How far a person is trusted.
@@ -222,6 +226,10 @@ impl App {
             Event::Linked(outcome) => self.linked(outcome),
             Event::Number(peer, found) => {
                 self.number_is(peer, found);
+                Vec::new()
+            }
+            Event::Settings(found) => {
+                self.settings(found);
                 Vec::new()
             }
             Event::Devices(found) => {

@@ -4,8 +4,10 @@ use crate::{
         MINUTE, NOW, app, message_id, mine, peer, press, press_all, row, screen, theirs, user,
         with_bob,
     },
-    model::{Change, Decision, DeviceId, DeviceLine, Diff, Presence, State, Typed},
+    model::{Change, Decision, DeviceId, DeviceLine, Diff, Presence, SettingsShown, State, Typed},
 };
+
+use sordino::{PresencePolicy, Setting};
 
 fn many(count: u64) -> Vec<Item> {
     (0..count)
@@ -272,6 +274,38 @@ fn device(id: u8, name: &str) -> DeviceLine {
         added_ms: Some(NOW),
         is_this: id == 1,
     }
+}
+
+#[test]
+fn settings_are_changed_one_by_one_and_the_name_is_asked_for() {
+    let mut app = with_bob(80, 24, vec![]);
+    assert_eq!(press(&mut app, "<f6>"), [Command::Settings]);
+    assert_eq!(press(&mut app, "<enter>"), [], "not before they are here");
+    let shown = |name: &str, typing| {
+        Event::Settings(Ok(SettingsShown {
+            name: Clean::line(name),
+            receipts: true,
+            typing,
+            presence: PresencePolicy::Everyone,
+        }))
+    };
+    app.update(shown("Alice", true));
+    let set = |setting| [Command::Set(setting)];
+    let off = set(Setting::Typing(false));
+    assert_eq!(press(&mut app, "<down><down><enter>"), off);
+    app.update(shown("Alice", false));
+    let verified = Setting::Presence(PresencePolicy::Verified);
+    assert_eq!(press(&mut app, "<down><down> "), set(verified));
+    let named = Setting::DisplayName("Alice B.".to_owned());
+    let typed = press(&mut app, "<up><up><up><enter> B.<enter>");
+    assert_eq!(typed, set(named));
+    app.update(Event::Settings(Err(Clean::line("Not now."))));
+    assert!(screen(&app).contains("Not now."));
+    assert_eq!(press(&mut app, "<enter>").len(), 1);
+    app.update(shown("Alice B.", false));
+    assert!(screen(&app).contains("What others see of you"));
+    press(&mut app, "<esc>");
+    assert!(app.overlay.is_none());
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn entry(
     let at = row.last.as_ref().and_then(|last| last.at_ms);
     let time = at.map(|at| app.clock.brief(at)).unwrap_or_default();
     let name = base.patch(theme::NAME);
-    let first = spread(row.peer.name(), name, &time, faint, inner, base);
+    let first = spread(&row.peer.title(), name, &time, faint, inner, base);
 
     let types = app.is_typing(row.peer.id);
     let said = match &row.last {

@@ -5,6 +5,7 @@ mod link;
 mod list;
 mod overlay;
 mod search;
+mod settings;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -67,7 +68,7 @@ fn header(frame: &mut Frame<'_>, area: Rect, open: &Open, app: &App) {
     let taken = text::width(said) + text::width(&timer);
     let room = usize::from(area.width).saturating_sub(2 + taken);
     let (there, shade) = presence(app, open);
-    let name = text::fit(open.peer.name(), room);
+    let name = text::fit(&open.peer.title(), room);
     let used = text::width(&name) + taken + 1;
     let free = usize::from(area.width).saturating_sub(used + 1);
     // Where there is no room for both, the name goes before.

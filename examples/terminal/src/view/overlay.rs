@@ -7,7 +7,7 @@ use ratatui::{
     widgets::{Block, BorderType, Clear, Padding, Paragraph, Wrap},
 };
 
-use super::{link, search, theme, trust};
+use super::{link, search, settings, theme, trust};
 use crate::{
     app::{Account, App, Ask, Devices, Form, KEYS, Needs, Overlay, Purpose},
     clock::Clock,
@@ -23,6 +23,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
         Some(Overlay::Form(form)) => question(frame, form),
         Some(Overlay::Devices(list)) => devices(frame, list, &app.clock),
         Some(Overlay::Account(list)) => account(frame, list),
+        Some(Overlay::Settings(shown)) => settings::draw(frame, shown),
         Some(Overlay::Link(link)) => link::draw(frame, link),
         Some(Overlay::Number(number)) => trust::draw(frame, app, number),
         Some(Overlay::Search(search)) => search::draw(frame, search, &app.clock),
@@ -221,6 +222,11 @@ fn wording(ask: &Ask) -> (&'static str, String, &'static str) {
             " Your devices ",
             "What is this device to be called? Only your other devices learn it:",
             "Enter names it. Esc goes back.",
+        ),
+        Ask::DisplayName => (
+            " Your name ",
+            "What do you call yourself? Whoever you write to sees it beside your user name, with your next message:",
+            "Enter sets it, for all your devices; nothing: no name. Esc closes.",
         ),
         Ask::Timer => (
             " Messages that do not last ",

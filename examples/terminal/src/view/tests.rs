@@ -1,6 +1,7 @@
 use insta::assert_snapshot;
 use jiff::tz::TimeZone;
 use proptest::prelude::*;
+use sordino::PresencePolicy;
 
 use super::{draw, theme};
 
@@ -10,7 +11,7 @@ use crate::{
     fixture::{DAY, MINUTE, NOW, app, hit, mine, peer, press, row, screen, theirs, user, with_bob},
     model::{
         Beside, Body, Connection, DeviceId, DeviceLine, Diff, Event, Item, Lost, Presence, Row,
-        State, Trust,
+        SettingsShown, State, Trust,
     },
     text::Clean,
 };
@@ -142,6 +143,34 @@ fn the_account() {
     app.update(Event::LoggedIn(Ok(None)));
     press(&mut app, "<f8>");
     assert_snapshot!("account_begins_again", screen(&app));
+}
+
+#[test]
+fn what_people_call_themselves_stands_after_their_user_names() {
+    let mut app = full(90, 14);
+    let mut named = row(1, "bob", 0);
+    named.peer.display_name = Some(Clean::line("Robert Brown"));
+    app.update(Event::Rows(Diff::Update(0, named)));
+    let mut long = row(3, "a.very-long_name.of-32.characters", 120);
+    long.peer.display_name = Some(Clean::line("carol"));
+    app.update(Event::Rows(Diff::Update(2, long)));
+    assert_snapshot!("names", screen(&app));
+}
+
+#[test]
+fn settings() {
+    let mut app = full(90, 14);
+    press(&mut app, "<f6>");
+    app.update(Event::Settings(Ok(SettingsShown {
+        name: Clean::line("Alice Arendt"),
+        receipts: true,
+        typing: false,
+        presence: PresencePolicy::Verified,
+    })));
+    press(&mut app, "<down><down>");
+    assert_snapshot!("settings", screen(&app));
+    press(&mut app, "<up><up><enter>");
+    assert_snapshot!("display_name", screen(&app));
 }
 
 #[test]
@@ -370,6 +399,7 @@ proptest! {
         let mut app = app(width, height);
         let mut row = row(1, "x", 7);
         row.peer = peer(1, &name);
+        row.peer.display_name = Some(Clean::line(&name));
         app.update(Event::Rows(Diff::Reset(vec![row])));
         let states = [State::Pending, State::Accepted, State::Delivered, State::Failed(Clean::text(&name))];
         let items = texts.iter().enumerate().map(|(n, text)| {
