@@ -21,7 +21,7 @@ use support::{
     open,
     phones::{
         PASSWORD, code, joining, locked, registered, second_phone, shown_row, typed,
-        until_backed_up, until_shown, with_password_too, written_down,
+        until_backed_up, until_restored, until_shown, with_password_too, written_down,
     },
     texts, until, within,
 };
@@ -59,17 +59,6 @@ async fn until_signed_out(events: &mut Events) {
         }
     })
     .await;
-}
-
-async fn until_restored(events: &mut Events) -> u64 {
-    within(async {
-        loop {
-            if let Event::Restored { messages } = events.next().await.expect("an event") {
-                return messages;
-            }
-        }
-    })
-    .await
 }
 
 fn id(person: &Person) -> impl Future<Output = DeviceId> {

@@ -14,15 +14,15 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use sordino::{
-    Client, Code, Device, DeviceId, Event, Events, LinkRequest, Linking, LoginStep, Password,
-    RecoveryKey, SendState, VaultSecret,
+    Client, Code, Device, DeviceId, Event, LinkRequest, Linking, LoginStep, Password, RecoveryKey,
+    SendState, VaultSecret,
 };
 use sordino_testing::TestRelay;
 use support::{
     Person, all,
     losing::{Lost, losing},
     open,
-    phones::{PASSWORD, code, locked, registered, until_backed_up, until_shown},
+    phones::{PASSWORD, code, locked, registered, until_backed_up, until_restored, until_shown},
     texts, until, within,
 };
 use tempfile::TempDir;
@@ -55,17 +55,6 @@ async fn link(at: &Client, linking: &Linking) -> DeviceId {
     let (confirmed, joined) = tokio::join!(request.confirm(), linking.join(request.digits()));
     joined.expect("joined");
     confirmed.expect("confirmed")
-}
-
-async fn until_restored(events: &mut Events) -> u64 {
-    within(async {
-        loop {
-            if let Event::Restored { messages } = events.next().await.expect("an event") {
-                return messages;
-            }
-        }
-    })
-    .await
 }
 
 async fn devices(at: &Client) -> Vec<Device> {

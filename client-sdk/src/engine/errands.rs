@@ -116,7 +116,7 @@ pub(crate) async fn newest_lists(core: &Arc<Core>, user: UserId) -> Result<(), E
     };
     core.shared
         .change(move |machine| {
-            let mut happenings = machine.take_lists(user, lists, now_ms())?;
+            let mut happenings = machine.take_newer_lists((user, from), lists, now_ms())?;
             machine.newest_list_is(user, newest)?;
             happenings.extend(match deleted {
                 true => machine.account_deleted(user, now_ms())?,

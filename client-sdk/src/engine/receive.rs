@@ -11,7 +11,7 @@ use sordino_protocol::{
 use super::{
     now_ms,
     pulls::Next,
-    session::{Errand, Session},
+    session::{Errand, Listing, Session},
 };
 use crate::{machine::Taken, net::socket::End};
 
@@ -35,6 +35,8 @@ impl Session<'_> {
 
     fn ask_for_first_page(&mut self) {
         self.listing.seen = 0;
+        self.listing.named.clear();
+        self.listing.new.clear();
         self.ask_for_page(Bytes::new());
     }
 
@@ -88,7 +90,8 @@ impl Session<'_> {
         self.listing.seen += marks.len();
         for ((conversation, peer, mark), cursor) in marks.into_iter().zip(cursors) {
             self.peers.insert(conversation, peer);
-            if cursor == 0 && mark.peer_acked > 0 {
+            self.listing.named.insert(conversation);
+            if cursor < mark.peer_acked {
                 self.reached_before(conversation, mark.peer_acked);
             }
             self.compare(conversation, mark.last_seq, cursor);
@@ -101,8 +104,33 @@ impl Session<'_> {
         }
         match last {
             Some(last) if page.more && self.goes_on(&last) => self.ask_for_page(last),
-            _ if std::mem::take(&mut self.listing.again) => self.ask_for_first_page(),
-            _ => self.listing.done = true,
+            _ => {
+                if !page.more {
+                    self.look_for_what_is_left_out().await?;
+                }
+                match std::mem::take(&mut self.listing.again) {
+                    true => self.ask_for_first_page(),
+                    false => self.listing.done = true,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// All pages have come. What it has shown rows of is among them.
+    async fn look_for_what_is_left_out(&mut self) -> Result<(), End> {
+        let shown = self.work(|machine| Ok((machine.with_rows()?, Vec::new())));
+        let shown = shown.await?;
+        let Listing { named, new, .. } = &mut self.listing;
+        let (named, new) = (std::mem::take(named), std::mem::take(new));
+        let left_out = shown
+            .iter()
+            .filter(|id| !named.contains(id) && !new.contains(id));
+        let left_out = left_out.count();
+        if left_out > 0 && !std::mem::replace(&mut self.left_out, true) {
+            let evidence =
+                format!("it leaves out {left_out} conversations of which it has shown rows");
+            self.tell_of_relay(None, evidence);
         }
         Ok(())
     }
@@ -119,13 +147,13 @@ impl Session<'_> {
                 Ok((machine.cursor(conversation)?, told))
             })
             .await?;
-        if cursor == 0 {
+        if cursor < upto {
             self.reached_before(conversation, upto);
         }
         Ok(())
     }
 
-    /// The same of a conversation that is still being fetched: it is noted once there is something to note it of.
+    /// The same of rows that are still being fetched: it is noted once they are here, and on this connection alone.
     fn reached_before(&mut self, conversation: ConversationId, upto: u64) {
         let known = self.delivered_before.contains_key(&conversation);
         if known || self.delivered_before.len() < CONVERSATIONS {
@@ -262,7 +290,9 @@ impl Session<'_> {
             })
             .await?;
         if let Some(seq) = taken.ack {
-            self.delivered_before.remove(&conversation);
+            if delivered.is_some_and(|upto| upto <= seq) {
+                self.delivered_before.remove(&conversation);
+            }
             self.note_cursor(conversation, before);
             self.acknowledge(conversation, seq);
             self.learn_name(peer);
@@ -337,6 +367,9 @@ impl Session<'_> {
     fn note_cursor(&mut self, conversation: ConversationId, cursor: u64) {
         if self.listing.request.is_some() {
             self.listing.moved.entry(conversation).or_insert(cursor);
+            if cursor == 0 {
+                self.listing.new.insert(conversation);
+            }
         }
     }
 }

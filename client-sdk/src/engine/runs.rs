@@ -147,7 +147,12 @@ impl Session<'_> {
                     self.start_later(errand, GREET);
                 }
             }
-            Errand::Lists(user, _) => self.pulls.lists_came(user),
+            Errand::Lists(user, _) => {
+                self.pulls.lists_came(user);
+                if self.settled {
+                    self.change(|machine| machine.try_pending(now_ms())).await?;
+                }
+            }
             Errand::Restore => {
                 let begun = self.work(|machine| {
                     let begun = machine.restore_progress()?.begun;

@@ -98,7 +98,7 @@ pub(super) struct Session<'a> {
     pub(super) peers: HashMap<ConversationId, UserId>,
     /// Conversations whose outbox is to be looked at.
     pub(super) to_send: HashSet<ConversationId>,
-    /// How far the others have got in conversations of which nothing is held yet.
+    /// How far the others have got in conversations of which not so much is held yet.
     pub(super) delivered_before: HashMap<ConversationId, u64>,
     /// Acknowledgements that are due.
     pub(super) acks: HashMap<ConversationId, u64>,
@@ -131,6 +131,8 @@ pub(super) struct Session<'a> {
     named: HashSet<UserId>,
     /// Conversations that the relay holds less of than this device, told of.
     pub(super) cut_off: HashSet<ConversationId>,
+    /// It was told that the relay leaves conversations out.
+    pub(super) left_out: bool,
 }
 
 /// Where the question for the conversations stands.
@@ -143,6 +145,9 @@ pub(super) struct Listing {
     pub(super) seen: usize,
     /// The cursors that conversations had when it was asked for, where they have moved since.
     pub(super) moved: HashMap<ConversationId, u64>,
+    /// What the pages have named, from the first one on; and what has come to be meanwhile.
+    pub(super) named: HashSet<ConversationId>,
+    pub(super) new: HashSet<ConversationId>,
     pub(super) last_request: u32,
     pub(super) again: bool,
     /// All pages have come at least once.
@@ -201,6 +206,7 @@ pub(super) async fn run(
         unanswered: None,
         named: HashSet::new(),
         cut_off: HashSet::new(),
+        left_out: false,
     };
     session.start(Errand::Prekeys);
     if moved {

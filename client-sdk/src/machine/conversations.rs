@@ -82,6 +82,14 @@ impl Machine {
         self.store.read(|tx| tx.cursor(conversation))
     }
 
+    /// Conversations of which the relay has shown rows.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn with_rows(&self) -> Result<Vec<ConversationId>, Error> {
+        self.store.read(|tx| tx.conversations_with_rows())
+    }
+
     /// Where a message stands.
     ///
     /// # Errors
@@ -163,8 +171,8 @@ impl Machine {
             let Some(held) = tx.conversation(conversation)? else {
                 return Ok(Vec::new());
             };
-            // The mark may be ahead of the rows held here, but never of a message without a row.
-            let upto = upto.min(UNPLACED - 1);
+            // Beyond what is held here it would be believed of all that is written later.
+            let upto = upto.min(held.cursor);
             if !tx.raise_delivered(conversation, upto)? {
                 return Ok(Vec::new());
             }

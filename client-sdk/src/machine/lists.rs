@@ -5,7 +5,7 @@ use sordino_crypto::{
     lists::{Advance, Moved, Pin, PinError, parse},
 };
 use sordino_protocol::{
-    Code, DeviceId, UserId, hash,
+    Code, DeviceId, UserId, frame, hash,
     list::{DeviceList, ListError},
     pb,
 };
@@ -65,6 +65,26 @@ impl Machine {
                 Err(error)
             }
         }
+    }
+
+    /// The same of lists that were asked for from a version on.
+    ///
+    /// # Errors
+    /// Those of [`Self::take_lists`]; `RelayMisbehaved` for older ones.
+    pub fn take_newer_lists(
+        &mut self,
+        (user, from): (UserId, Option<u32>),
+        lists: Vec<pb::Signed>,
+        now_ms: u64,
+    ) -> Result<Vec<Happening>, Error> {
+        let first = lists.first().map(|list| list.body.clone());
+        let first: Option<pb::DeviceListBody> =
+            first.and_then(|body| frame::decode(body, &frame::DEVICE_LIST).ok());
+        if first.is_some_and(|first| from.is_some_and(|from| first.version < from)) {
+            let detail = "it gives older device lists than those asked for";
+            return Err(Error::new(Code::RelayMisbehaved, detail));
+        }
+        self.take_lists(user, lists, now_ms)
     }
 
     /// The version that a fetch of newer lists has to begin with, itself included. `None`: the newest one suffices.

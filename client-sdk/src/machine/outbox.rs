@@ -184,9 +184,19 @@ impl Machine {
             Ok(match code {
                 Some(Code::ListsChanged | Code::WrongTargets) => {
                     tx.outbox_stale_from(conversation, from)?;
+                    let known = |user| Ok::<_, Error>(tx.pin(user)?.map(|(pin, _)| pin.version));
+                    let before = (known(me.user)?, known(held.peer)?);
                     take_both(tx, notes, me, &held, refused, now_ms, &mut happenings)?;
+                    let moved = before != (known(me.user)?, known(held.peer)?);
                     let next = encrypt_or_prepare(tx, notes, me, &held, from, now_ms)?;
-                    if tx.versions(conversation, from)?.len() < ENCRYPTIONS {
+                    let encryptions = tx.versions(conversation, from)?.len();
+                    if encryptions == ENCRYPTIONS && !moved {
+                        happenings.push(Happening::RelayMisbehaved {
+                            conversation: Some(conversation),
+                            evidence: "it refuses a message again and again for device lists, and shows no other ones".to_owned(),
+                        });
+                    }
+                    if encryptions < ENCRYPTIONS || moved {
                         next
                     } else {
                         AfterRefusal::Wait {

@@ -4,7 +4,10 @@ use prost::Message as _;
 use sordino_crypto::{
     Secret,
     prekeys::Peer,
-    receive::{Alarm, Context, Decision, Message, Outcome, Pass, RowDecision, receive},
+    receive::{
+        Alarm, Bad, Context, Decision, Message, Outcome, Pass, RowDecision, env_hash, receive,
+    },
+    session::Position,
 };
 use sordino_protocol::{Class, Code, ConversationId, Header, UserId, hash, pb};
 
@@ -16,13 +19,17 @@ use super::own_rows::own_row;
 use super::receipts;
 use super::records::{counts, is_record, note_all};
 use super::send::wants_attention;
-use super::timeline::{add, blank};
+use super::settings::Defaults;
+use super::timeline::{Position as TimelinePosition, add, blank};
 use super::view::StoreView;
 use super::written::{Written, written};
 use super::{Happening, Machine, registered};
 use crate::error::Error;
 use crate::store::{Durability, ItemKind, Row, RowKind, StoredAccount, StoredItem, Tx};
 use crate::sync::{Arrival, arrival};
+
+/// Rows that are kept until there is the list that they name.
+const WITHOUT_LIST: usize = 64;
 
 /// What became of rows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -106,6 +113,20 @@ impl Machine {
         Ok(taken)
     }
 
+    /// Lists have come, and every conversation has caught up: rows that could not be judged without them are tried.
+    ///
+    /// # Errors
+    /// `NotRegistered`; those of the store.
+    pub fn try_pending(&mut self, now_ms: u64) -> Result<Vec<Happening>, Error> {
+        let me = registered(self.account.as_ref())?;
+        let with = (&self.notes, self.defaults);
+        let mut taken = Taken::default();
+        self.store.transaction(Durability::Relaxed, |tx| {
+            try_pending(tx, me, with, now_ms, &mut taken)
+        })?;
+        Ok(taken.happenings)
+    }
+
     /// Every conversation has caught up: rows that wait for others are tried, and after a rollback sending begins again.
     ///
     /// # Errors
@@ -115,23 +136,7 @@ impl Machine {
         let (notes, defaults) = (&self.notes, self.defaults);
         let mut taken = Taken::default();
         self.store.transaction(Durability::Relaxed, |tx| {
-            for (conversation, seq, bytes) in tx.pending_rows()? {
-                let Some(held) = tx.conversation(conversation)? else {
-                    continue;
-                };
-                let row = pb::Row::decode(bytes.as_slice())
-                    .map_err(|_| Error::new(Code::StoreDamaged, "a row"))?;
-                let receiver = Receiver {
-                    me,
-                    notes,
-                    conversation,
-                    peer: held.peer,
-                    blocked: tx.decision(held.peer)?.blocked.what,
-                    now_ms,
-                    receipts: defaults.receipts(tx)?,
-                };
-                receiver.again(tx, seq, &row, &mut taken)?;
-            }
+            try_pending(tx, me, (notes, defaults), now_ms, &mut taken)?;
             if let Some(list) = notes.newest_list(tx, me.user)? {
                 let _ = ask_for_keys(tx, me, &list, now_ms)?;
             }
@@ -148,6 +153,34 @@ impl Machine {
         })?;
         Ok(taken.happenings)
     }
+}
+
+/// Rows that wait for others, or for a list.
+fn try_pending(
+    tx: &Tx<'_>,
+    me: &StoredAccount,
+    (notes, defaults): (&Notes, Defaults),
+    now_ms: u64,
+    taken: &mut Taken,
+) -> Result<(), Error> {
+    for (conversation, seq, bytes) in tx.pending_rows()? {
+        let Some(held) = tx.conversation(conversation)? else {
+            continue;
+        };
+        let row = pb::Row::decode(bytes.as_slice())
+            .map_err(|_| Error::new(Code::StoreDamaged, "a row"))?;
+        let receiver = Receiver {
+            me,
+            notes,
+            conversation,
+            peer: held.peer,
+            blocked: tx.decision(held.peer)?.blocked.what,
+            now_ms,
+            receipts: defaults.receipts(tx)?,
+        };
+        receiver.again(tx, seq, &row, taken)?;
+    }
+    Ok(())
 }
 
 pub(super) struct Receiver<'a> {
@@ -168,7 +201,10 @@ impl Receiver<'_> {
         for row in rows {
             let cursor = tx.cursor(self.conversation)?;
             match arrival(cursor, row.seq) {
-                Arrival::Drop => continue,
+                Arrival::Drop => {
+                    self.compare(tx, row, &mut taken)?;
+                    continue;
+                }
                 Arrival::Pull { from } => {
                     let to = rows.last().map_or(row.seq, |last| last.seq);
                     taken.pull = Some((from, to));
@@ -192,6 +228,18 @@ impl Receiver<'_> {
             taken.attention = held.counter > 0 && wants_attention(tx, self.notes, self.peer)?;
         }
         Ok(taken)
+    }
+
+    /// A row comes again, as often as the relay likes; another one has no place there.
+    fn compare(&self, tx: &Tx<'_>, row: &pb::Row, taken: &mut Taken) -> Result<(), Error> {
+        let held = tx.row_hash(self.conversation, row.seq)?.flatten();
+        if held.is_some_and(|held| held != env_hash(row)) {
+            taken.happenings.push(Happening::RelayMisbehaved {
+                conversation: Some(self.conversation),
+                evidence: format!("it shows another row at {} than before", row.seq),
+            });
+        }
+        Ok(())
     }
 
     fn judge(&self, tx: &Tx<'_>, row: &pb::Row, pass: Pass) -> Result<Decision, Error> {
@@ -255,6 +303,25 @@ impl Receiver<'_> {
                     self.message(tx, row.seq, header, message, taken)?;
                 }
             }
+            Outcome::Bad(Bad::NoSuchList) => {
+                // It takes no message that names another list than the newest.
+                taken.happenings.push(Happening::RelayMisbehaved {
+                    conversation: Some(self.conversation),
+                    evidence: "it took a message of a device list that it says there is not"
+                        .to_owned(),
+                });
+                self.unreadable(tx, row.seq, header, bad_word(Bad::NoSuchList), taken)?;
+                // It may be the list that is withheld.
+                if tx.pending_rows()?.len() < WITHOUT_LIST {
+                    stored.kind = RowKind::Pending;
+                    bytes = row.encode_to_vec();
+                    let last = Position {
+                        chain: [0xff; 32],
+                        index: row.seq,
+                    };
+                    stored.pending = Some((&bytes, last));
+                }
+            }
             Outcome::Bad(bad) => self.unreadable(tx, row.seq, header, bad_word(*bad), taken)?,
             Outcome::Undecryptable { cause, session } => {
                 self.broken(tx, row.seq, header, (*cause, *session), taken)?;
@@ -268,11 +335,19 @@ impl Receiver<'_> {
         Ok(())
     }
 
-    /// A row that waited for others of its chain.
+    /// A row that waited.
     fn again(&self, tx: &Tx<'_>, seq: u64, row: &pb::Row, taken: &mut Taken) -> Result<(), Error> {
         let Decision::Row(found) = self.judge(tx, row, Pass::Again)? else {
             return Ok(());
         };
+        if matches!(found.outcome, Outcome::Bad(Bad::NoSuchList)) {
+            return Ok(());
+        }
+        for item in tx.unreadable_at(self.conversation, seq)? {
+            tx.delete_item(item.item)?;
+            let gone = Happening::Gone(self.conversation, TimelinePosition::of(&item));
+            taken.happenings.push(gone);
+        }
         let header = found.header.as_ref();
         self.keep_counters(tx, header, &found)?;
         self.keep_session(tx, &found)?;

@@ -123,6 +123,16 @@ impl Tx<'_> {
         )
     }
 
+    /// Conversations of which there are rows, and not only gaps.
+    pub fn conversations_with_rows(&self) -> Result<Vec<ConversationId>, Error> {
+        self.all(
+            "SELECT conversation FROM conversations c WHERE EXISTS
+                 (SELECT 1 FROM rows r WHERE r.conversation = c.conversation AND r.env_hash IS NOT NULL)",
+            [],
+            |row| Ok(ConversationId::from_bytes(row.get(0)?)),
+        )
+    }
+
     /// The highest `seq` up to which every row is stored; 0 for none.
     pub fn cursor(&self, id: ConversationId) -> Result<u64, Error> {
         let cursor = self.one(

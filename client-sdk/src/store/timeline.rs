@@ -228,6 +228,25 @@ impl Tx<'_> {
         )
     }
 
+    /// What is shown in the place of a row that cannot be read.
+    pub fn unreadable_at(
+        &self,
+        conversation: ConversationId,
+        seq: u64,
+    ) -> Result<Vec<StoredItem>, Error> {
+        self.all(
+            &format!(
+                "SELECT {COLUMNS} FROM timeline WHERE conversation = ?1 AND place = ?2 AND kind = ?3"
+            ),
+            params![
+                conversation.as_bytes(),
+                N(seq),
+                ItemKind::Undecryptable as i64
+            ],
+            stored,
+        )
+    }
+
     /// Own messages that are not encrypted yet, in order.
     pub fn held(&self, conversation: ConversationId, limit: u32) -> Result<Vec<StoredItem>, Error> {
         self.all(

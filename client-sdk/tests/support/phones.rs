@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use sordino::{
-    Client, Code, ConversationRow, DeviceId, Events, Login, LoginStep, Password, RecoveryKey,
-    TimelineItem, Unlock, User, VaultPolicy,
+    Client, Code, ConversationRow, DeviceId, Event, Events, Login, LoginStep, Password,
+    RecoveryKey, TimelineItem, Unlock, User, VaultPolicy,
 };
 
-use super::{Person, Reading, builder, open, until};
+use super::{Person, Reading, builder, open, until, within};
 
 pub const PASSWORD: &str = "gravel-otter-lantern-nine";
 
@@ -106,6 +106,18 @@ pub async fn shown_row(at: &Person, with: &User) -> ConversationRow {
     let is_it = |row: &&ConversationRow| row.peer.id == with.id;
     rows.until(|rows| rows.iter().any(|row| is_it(&row))).await;
     rows.items.iter().find(is_it).expect("there").clone()
+}
+
+/// Until a new device has read the backup, or what another gave it; how many messages came back.
+pub async fn until_restored(events: &mut Events) -> u64 {
+    within(async {
+        loop {
+            if let Event::Restored { messages } = events.next().await.expect("an event") {
+                return messages;
+            }
+        }
+    })
+    .await
 }
 
 /// Until a client has put everything into the backup.

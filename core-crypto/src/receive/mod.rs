@@ -261,8 +261,9 @@ impl RowDecision {
     }
 }
 
-/// Of what was shown: the hash that the relay gives counts only where it gives no content.
-fn env_hash(row: &pb::Row) -> Hash {
+/// Names a row, by what was shown of it: the hash that the relay gives counts only where it gives no content.
+#[must_use]
+pub fn env_hash(row: &pb::Row) -> Hash {
     let stated = || Hash::try_from(row.content_hash.as_ref()).unwrap_or_default();
     let content_hash = row.content.as_deref().map_or_else(stated, hash::sha256);
     hash::env_hash(&row.header, &content_hash)

@@ -256,6 +256,10 @@ pub struct Rates {
     pub user_per_second: NonZeroU32,
     /// Its burst.
     pub user_burst: NonZeroU32,
+    /// Names that one user may look up: nobody is to try them all.
+    pub user_lookups_per_hour: NonZeroU32,
+    /// Its burst.
+    pub user_lookups_burst: NonZeroU32,
     /// Writes that a user's devices sign: lists and prekeys. Each is kept, or costs the disk a sync.
     pub user_writes_per_hour: NonZeroU32,
     /// Its burst.
@@ -303,6 +307,8 @@ impl Default for Rates {
             sign_ups_burst: per(200),
             user_per_second: per(50),
             user_burst: per(500),
+            user_lookups_per_hour: per(240),
+            user_lookups_burst: per(60),
             user_writes_per_hour: per(240),
             user_writes_burst: per(60),
             device_batches_per_hour: per(240),

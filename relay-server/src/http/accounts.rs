@@ -87,9 +87,10 @@ pub(super) async fn register(
 /// `GET /v1/users/by-name/{username}`
 pub(super) async fn by_name(
     State(api): State<Arc<Api>>,
-    _: Caller,
+    caller: Caller,
     Ids(username): Ids<String>,
 ) -> Result<Json<User>, ApiError> {
+    api.rates.lookup(caller.user)?;
     let user = api.users.by_name(&username).await?;
     Ok(Json(user.ok_or(Code::UserNotFound)?))
 }

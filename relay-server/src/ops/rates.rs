@@ -33,6 +33,7 @@ pub struct Rates {
     passwords: Buckets,
     sign_ups: DefaultDirectRateLimiter,
     users: Buckets,
+    lookups: Buckets,
     writes: Buckets,
     batches: Buckets,
     frames: Buckets,
@@ -112,6 +113,10 @@ impl Rates {
                 per_second(rates.sign_ups_per_second).allow_burst(rates.sign_ups_burst),
             ),
             users: Buckets::new(per_second(rates.user_per_second), rates.user_burst),
+            lookups: Buckets::new(
+                Quota::per_hour(rates.user_lookups_per_hour),
+                rates.user_lookups_burst,
+            ),
             writes: Buckets::new(
                 Quota::per_hour(rates.user_writes_per_hour),
                 rates.user_writes_burst,
@@ -200,6 +205,13 @@ impl Rates {
         self.users
             .take(&self.clock, user)
             .inspect_err(|_| refused("user"))
+    }
+
+    /// A name that this user looks for.
+    pub fn lookup(&self, user: UserId) -> Result<(), Wait> {
+        self.lookups
+            .take(&self.clock, user)
+            .inspect_err(|_| refused("lookup"))
     }
 
     /// A write that a device of this user signed.

@@ -313,3 +313,89 @@ async fn one_address_signs_up_a_few_and_leaves_the_rest_to_others() {
     let (status, _) = sign_up_from(&relay, [192, 0, 2, 2], "honest", list(61)).await;
     assert_eq!(status, StatusCode::CREATED);
 }
+
+/// Without a token one learns of names by what one asks for: sign-ups and passwords, which are counted by address.
+#[tokio::test]
+async fn names_are_not_tried_out_one_after_the_other() {
+    let few = 3.try_into().expect("not zero");
+    let relay = Relay::with(Rates::new(&config::Rates {
+        user_lookups_per_hour: few,
+        user_lookups_burst: few,
+        address_passwords_per_hour: few,
+        address_passwords_burst: few,
+        ..config::Rates::default()
+    }))
+    .await;
+    let (alice, bob) = (Person::new(1), Person::new(2));
+    relay.register("alice", &alice.list(None, &[1])).await;
+    relay.register("bob", &bob.list(None, &[1])).await;
+    let (a, b) = (relay.log_in(&alice, 1).await, relay.log_in(&bob, 1).await);
+    for (name, status) in [("alice", 200), ("aaron", 404), ("adam", 404), ("bob", 429)] {
+        let answer = a.get(&format!("/v1/users/by-name/{name}")).await;
+        assert_eq!(answer.0.as_u16(), status, "{name}");
+    }
+    assert_eq!(b.get("/v1/users/by-name/alice").await.0, StatusCode::OK);
+    // Each password of another name, from one address.
+    for n in 0..4 {
+        let body =
+            json!({ "username": format!("user-{n}"), "request": BASE64_STANDARD.encode([0; 32]) });
+        let (status, answer) = relay.post("/v1/passwords", body).await;
+        let waits = status == StatusCode::TOO_MANY_REQUESTS;
+        assert_eq!(waits, n == 3, "{n}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn tokens_and_challenges_are_not_tried_out() {
+    let few = 4.try_into().expect("not zero");
+    let slow = 1.try_into().expect("not zero");
+    let relay = Relay::with(Rates::new(&config::Rates {
+        address_per_second: slow,
+        address_burst: few,
+        ..config::Rates::default()
+    }))
+    .await;
+    let mut refusals = 0;
+    for n in 0..8 {
+        let request = Request::get(format!("/v1/users/{ALICE}"))
+            .header(header::AUTHORIZATION, format!("Bearer token-{n}"))
+            .body(Body::empty());
+        let (status, _) = relay.call(request.expect("a request")).await;
+        refusals += usize::from(status == StatusCode::TOO_MANY_REQUESTS);
+    }
+    assert!((3..=4).contains(&refusals), "{refusals}");
+    let body = json!({ "user": ALICE, "device": ALICE });
+    refused(
+        relay.post("/v1/auth/challenge", body).await,
+        429,
+        "rate_limited",
+    );
+}
+
+/// Whoever has the password and no device, and wants to be linked by a code that is none.
+#[tokio::test]
+async fn what_is_put_into_pipes_is_counted() {
+    let few = 3.try_into().expect("not zero");
+    let relay = Relay::with(Rates::new(&config::Rates {
+        user_writes_per_hour: few,
+        user_writes_burst: few,
+        ..config::Rates::default()
+    }))
+    .await;
+    let person = Person::new(1);
+    relay
+        .sign_up("alice", &person.list_with_vault(None, &[(1, 1)], 1))
+        .await;
+    let new = relay.password_token(&person, 2).await;
+    let message = json!({ "message": BASE64_STANDARD.encode(b"hello") }).to_string();
+    for (n, status, code) in [
+        (1, 409, "link_ended"),
+        (2, 409, "link_ended"),
+        (3, 409, "link_ended"),
+        (4, 429, "rate_limited"),
+    ] {
+        let channel = format!("0{n}").repeat(16);
+        let path = format!("/v1/users/{}/links/{channel}/new/0", person.user);
+        refused(new.put_with(&path, &message, "").await, status, code);
+    }
+}
