@@ -285,7 +285,13 @@ static RELAY_FRAME: Shape = Shape(&[
     message(15, 64, &RESET_PENDING),
 ]);
 static RESET_PENDING: Shape = Shape(&[field(1, 0)]);
-static WELCOME: Shape = Shape(&[field(1, 0), field(2, 0), field(3, 0)]);
+static WELCOME: Shape = Shape(&[
+    field(1, 0),
+    field(2, 0),
+    field(3, 0),
+    field(4, 0),
+    field(5, 0),
+]);
 static SIGNALLED: Shape = Shape(&[field(1, ID), field(2, ID), field(3, limits::SIGNAL_BYTES)]);
 static TWO_SCALARS: Shape = Shape(&[field(1, 0), field(2, 0)]);
 static ACCEPTED: Shape = Shape(&[field(1, ID), field(2, ID), field(3, 0)]);

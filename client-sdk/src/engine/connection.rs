@@ -188,7 +188,7 @@ async fn open(core: &Core) -> Result<Open, End> {
         reader,
         writer,
         signals: false,
-        reset_ms: None,
+        reset: None,
     })
 }
 
@@ -213,10 +213,11 @@ async fn taken(core: &Core) -> Result<Open, End> {
     loop {
         match open.reader.next().await? {
             relay_frame::Frame::Sync(_) => return Ok(open),
-            relay_frame::Frame::Welcome(welcome) => open.signals = welcome.signals,
-            relay_frame::Frame::ResetPending(pending) => {
-                open.reset_ms = session::ready_ms(&pending);
+            relay_frame::Frame::Welcome(welcome) => {
+                open.signals = welcome.signals;
+                open.reset = session::pending_reset(&welcome);
             }
+            relay_frame::Frame::ResetPending(pending) => open.reset = Some(pending.ready_ms),
             _ => {}
         }
     }

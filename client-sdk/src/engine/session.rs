@@ -107,8 +107,6 @@ pub(super) struct Session<'a> {
     pub(super) settled: bool,
     /// The relay passes signals on.
     pub(super) signals: bool,
-    /// The reset that waits, as the relay says.
-    reset_ms: Option<u64>,
     /// A rollback was found: what waits is looked at again once everything is here.
     rolled_back: bool,
     /// The connection that is to take this one's place, on the way.
@@ -168,7 +166,7 @@ pub(super) async fn run(
         mut reader,
         writer,
         signals,
-        reset_ms,
+        reset,
     } = open;
     let account = core.shared.run(|machine| {
         let account = machine.account();
@@ -193,7 +191,6 @@ pub(super) async fn run(
         begun: Instant::now(),
         settled: false,
         signals,
-        reset_ms,
         rolled_back: false,
         moving: JoinSet::new(),
         asked_to_move: false,
@@ -210,7 +207,7 @@ pub(super) async fn run(
     };
     session.start(Errand::Prekeys);
     if moved {
-        core.shared.views().set_reset(reset_ms);
+        session.reset_is(reset);
         session.list();
     }
     let mut end = session.until_end(wish, &mut reader).await;
@@ -240,9 +237,9 @@ pub(super) async fn run(
     end
 }
 
-/// What the relay says of a reset, 0 being none.
-pub(super) fn ready_ms(pending: &pb::ResetPending) -> Option<u64> {
-    Some(pending.ready_ms).filter(|ready_ms| *ready_ms > 0)
+/// When a reset that waits may be done, 0 where there is none; `None` of a relay of the version before, which does not say.
+pub(super) fn pending_reset(welcome: &pb::Welcome) -> Option<u64> {
+    welcome.resets.then_some(welcome.reset_ready_ms)
 }
 
 impl Session<'_> {
@@ -311,16 +308,13 @@ impl Session<'_> {
 
     async fn frame(&mut self, frame: relay_frame::Frame) -> Result<(), End> {
         match frame {
-            relay_frame::Frame::Welcome(welcome) => self.signals = welcome.signals,
+            relay_frame::Frame::Welcome(welcome) => {
+                self.signals = welcome.signals;
+                self.reset_is(pending_reset(&welcome));
+            }
             relay_frame::Frame::Deliver(_) | relay_frame::Frame::TokenRefreshed(_) => {}
-            relay_frame::Frame::Sync(_) => {
-                self.core.shared.views().set_reset(self.reset_ms);
-                self.list();
-            }
-            relay_frame::Frame::ResetPending(pending) => {
-                self.reset_ms = ready_ms(&pending);
-                self.core.shared.views().set_reset(self.reset_ms);
-            }
+            relay_frame::Frame::Sync(_) => self.list(),
+            relay_frame::Frame::ResetPending(pending) => self.reset_is(Some(pending.ready_ms)),
             relay_frame::Frame::Conversations(page) => self.listed(page).await?,
             relay_frame::Frame::Pulled(pulled) => self.pulled(pulled).await?,
             relay_frame::Frame::Nudge(nudge) => self.nudged(&nudge).await?,
@@ -337,6 +331,13 @@ impl Session<'_> {
             relay_frame::Frame::Signalled(signal) => self.heard(signal).await?,
         }
         Ok(())
+    }
+
+    fn reset_is(&self, ready_ms: Option<u64>) {
+        if let Some(ready_ms) = ready_ms {
+            let ready_ms = Some(ready_ms).filter(|ready_ms| *ready_ms > 0);
+            self.core.shared.views().set_reset(ready_ms);
+        }
     }
 
     /// The relay wants to be rid of the device, and this connection goes on until there is another.

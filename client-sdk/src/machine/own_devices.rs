@@ -20,7 +20,7 @@ use super::greetings::{Asks, check_device_name, hello, named};
 use super::linking;
 use super::notes::Notes;
 use super::receive::{Receiver, Taken};
-use super::sessions::put_control;
+use super::sessions::{put_control, stop_sending};
 use super::settings;
 use super::trust_news;
 use super::{Happening, Machine, registered};
@@ -218,8 +218,12 @@ pub(super) fn lists_moved(
         return Ok(());
     };
     if reset {
-        // Nobody opens what is in the key backup: it begins with all that this device has.
+        // Nobody opens what is in the key backup: it begins with all that this device has, and still reads of before.
         backup_anew(tx)?;
+        // A session that nobody has answered yet is begun anew with every message, and was bound to the identity key of before.
+        for (user, device) in tx.book_pairs(false)? {
+            stop_sending(tx, user, device, now_ms)?;
+        }
     }
     // Other keys, another question.
     tx.set_asked_keys_ms(None)?;

@@ -244,10 +244,7 @@ impl Receiver<'_> {
 
     fn judge(&self, tx: &Tx<'_>, row: &pb::Row, pass: Pass) -> Result<Decision, Error> {
         let notes = self.notes;
-        let me = notes
-            .newest_list(tx, self.me.user)?
-            .and_then(|list| Peer::of(&list, self.me.device))
-            .ok_or_else(|| Error::new(Code::DeviceRevoked, ""))?;
+        let me = self.me_then(tx, row)?;
         let context = Context {
             me: &me,
             keys: &self.me.keys,
@@ -256,6 +253,30 @@ impl Receiver<'_> {
             now_ms: self.now_ms,
         };
         receive(&mut rand::rng(), &StoreView { tx, notes }, &context, row)
+    }
+
+    /// This device, as the list says that the row was encrypted for: a session that was begun before an identity reset is bound to the
+    /// identity key of then.
+    fn me_then(&self, tx: &Tx<'_>, row: &pb::Row) -> Result<Peer, Error> {
+        let newest = self.notes.newest_list(tx, self.me.user)?;
+        let newest = newest.ok_or_else(|| Error::new(Code::DeviceRevoked, ""))?;
+        let now = Peer::of(&newest, self.me.device);
+        let now = now.ok_or_else(|| Error::new(Code::DeviceRevoked, ""))?;
+        let version =
+            Header::parse(&row.header)
+                .ok()
+                .map(|header| match header.sender == self.me.user {
+                    true => header.sender_list,
+                    false => header.recipient_list,
+                });
+        match version.filter(|version| *version < newest.version) {
+            Some(version) => {
+                let list = tx.list(self.me.user, version)?;
+                let then = list.and_then(|list| Peer::of(&list, self.me.device));
+                Ok(then.unwrap_or(now))
+            }
+            None => Ok(now),
+        }
     }
 
     fn apply(

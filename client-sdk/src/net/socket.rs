@@ -143,8 +143,8 @@ pub(crate) struct Open {
     pub(crate) writer: Writer,
     /// The relay has said that it passes signals on.
     pub(crate) signals: bool,
-    /// The reset that waits, as it has said.
-    pub(crate) reset_ms: Option<u64>,
+    /// What it has said of a reset that waits.
+    pub(crate) reset: Option<u64>,
 }
 
 /// Opens a socket.

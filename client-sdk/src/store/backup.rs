@@ -188,9 +188,10 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// What any device had in batches is in none.
+    /// What any device had in batches is in none, nor what comes from them from now on.
     pub fn empty_all_batches(&self) -> Result<(), Error> {
         self.run("UPDATE rows SET batch = NULL WHERE batch >= 0", [])?;
+        self.run("UPDATE account SET backs_up_restored = 1", [])?;
         Ok(())
     }
 

@@ -125,7 +125,8 @@ impl Tx<'_> {
         content_key: &Secret<32>,
     ) -> Result<(), Error> {
         self.run(
-            "UPDATE rows SET kind = ?3, content_key = ?4, batch = 0
+            "UPDATE rows SET kind = ?3, content_key = ?4,
+                 batch = (SELECT CASE WHEN backs_up_restored THEN NULL ELSE 0 END FROM account)
              WHERE conversation = ?1 AND seq = ?2",
             params![
                 conversation.as_bytes(),

@@ -105,10 +105,13 @@ pub(super) async fn serve(chat: &Chat, mut socket: WebSocket, caller: &Caller) {
 
 impl Connection<'_> {
     async fn begin(&mut self) -> Result<(), End> {
+        self.reset_ms = self.pending_reset().await?;
         self.write(Frame::Welcome(pb::Welcome {
             now_ms: (self.chat.api.now_ms)(),
             token_expires_ms: self.token.expires_ms(),
             signals: true,
+            resets: true,
+            reset_ready_ms: self.reset_ms,
         }))
         .await?;
         let registered = self.chat.api.sessions.register(session::Connection {
@@ -253,14 +256,18 @@ impl Connection<'_> {
         }
     }
 
-    /// Says that somebody wants another identity key for the account, for its devices may refuse; once, and once that it is over.
-    async fn tell_of_reset(&mut self) -> Result<(), End> {
+    async fn pending_reset(&mut self) -> Result<u64, End> {
         let pending = self.chat.api.pending_reset(self.identity.user).await;
         let pending = pending.map_err(|error| {
             tracing::warn!(?error, "a pending reset could not be read");
             Close::RetryNow
         })?;
-        let ready_ms = pending.unwrap_or(0);
+        Ok(pending.unwrap_or(0))
+    }
+
+    /// Says that somebody wants another identity key for the account, for its devices may refuse; or that it is over.
+    async fn tell_of_reset(&mut self) -> Result<(), End> {
+        let ready_ms = self.pending_reset().await?;
         if self.reset_ms != ready_ms {
             self.reset_ms = ready_ms;
             self.write(Frame::ResetPending(pb::ResetPending { ready_ms }))

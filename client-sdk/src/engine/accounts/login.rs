@@ -69,6 +69,8 @@ pub(crate) struct Locked {
     pub(super) signer: Arc<NewDeviceSigner>,
     /// Where the password opens the vault.
     export_key: Option<Secret<64>>,
+    /// The password may open the next one.
+    is_strong: bool,
     pub(super) list: DeviceList,
     vault: pb::Vault,
     /// What the relay was asked for, and instead of which device. Asked for again it is the same again: the relay may have it.
@@ -123,7 +125,10 @@ pub(crate) async fn login(
         user: proved.user,
         username,
     };
-    Locked::find(core, user, new, proved.token, Some(proved.export_key))
+    let is_strong = core.vault_policy == VaultPolicy::PasswordToo
+        && password.check(core.vault_policy, &user.username).is_ok();
+    let opens = Some((proved.export_key, is_strong));
+    Locked::find(core, user, new, proved.token, opens)
         .await
         .map(LoggedIn::Locked)
 }
@@ -146,13 +151,13 @@ pub(crate) async fn login_external(
 }
 
 impl Locked {
-    /// The account that a token leads to, as it is. `export_key`: of the password, which may open the vault.
+    /// The account that a token leads to, as it is. `opens`: of the password, which may open the vault, and whether it may open the next.
     async fn find(
         core: &Arc<Core>,
         http::User { user, username }: http::User,
         new: NewKeys,
         token: AccessToken,
-        export_key: Option<Secret<64>>,
+        opens: Option<(Secret<64>, bool)>,
     ) -> Result<Arc<Self>, Error> {
         let signer = Arc::new(NewDeviceSigner { user, new });
         let http = core.http.of_device(signer.clone(), Some(token));
@@ -169,6 +174,7 @@ impl Locked {
             _ => http.vault(user).await.map_err(ended)?,
         };
         let by_password = is_opened_by(&vault, OpenerKind::Password);
+        let (export_key, is_strong) = opens.unzip();
         Ok(Arc::new(Self {
             core: core.clone(),
             http,
@@ -176,6 +182,7 @@ impl Locked {
             username,
             signer,
             export_key: export_key.filter(|_| by_password),
+            is_strong: is_strong.unwrap_or(false),
             list,
             vault,
             asked: Mutex::default(),
@@ -321,14 +328,20 @@ impl Locked {
         self.last_asked().clone().filter(|asked| asked.how == how)
     }
 
+    /// Whether the relay was asked for something in another way.
+    pub(super) fn asked_otherwise(&self, how: How) -> bool {
+        let asked = self.last_asked();
+        asked.as_ref().is_some_and(|asked| asked.how != how)
+    }
+
     fn last_asked(&self) -> MutexGuard<'_, Option<Asked>> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the password yields, where a new vault is to be opened by it as the one before is.
     pub(super) fn opens_next_vault(&self) -> Option<&Secret<64>> {
-        let by_password = self.core.vault_policy == VaultPolicy::PasswordToo;
-        self.export_key.as_ref().filter(|_| by_password)
+        // That the one before was opened by it the relay says: a weak one would not have been taken.
+        self.export_key.as_ref().filter(|_| self.is_strong)
     }
 
     fn open_vault(&self, recovery_key: Option<&RecoveryKey>) -> Result<OpenVault, Error> {

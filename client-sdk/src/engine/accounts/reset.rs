@@ -109,6 +109,10 @@ impl Locked {
         if let Some(user) = made_before(&self.core).await? {
             let name = self.username.as_str();
             let user = taken_up(&self.core, user, name, &SignUp::new()).await?;
+            if self.asked_otherwise(How::Reset) {
+                let detail = "the recovery key had opened it: nothing was reset";
+                return Err(Error::new(Code::AlreadyRegistered, detail));
+            }
             return Ok(ResetBy::Done(user));
         }
         let now = match asked {

@@ -10,7 +10,7 @@ use sordino_protocol::{
     limits,
 };
 
-use super::{NOW, acquainted, phone::Phone, relay::Relay};
+use super::{NOW, acquainted, contacts, phone::Phone, relay::Relay};
 use crate::machine::{BatchToPut, Content, Happening, NewMessage, NextRestore};
 use crate::store::ChainToRead;
 
@@ -290,6 +290,23 @@ fn a_new_phone_shows_what_was_before_it_and_looks_twice_more() {
     assert_eq!(tablet.shown(bob.user), SHOWN, "each is shown once");
     // What came back is not put into the backup again.
     assert_eq!(next(&mut tablet), None);
+}
+
+#[test]
+fn what_is_read_after_a_reset_goes_into_the_new_backup() {
+    let (mut relay, mut alice, bob) = acquainted();
+    let (mut tablet, batch) = tablet(&mut relay, &mut alice, &bob);
+    let chain = ends(&mut tablet, &[(alice.device, end(&batch))]).unwrap();
+    assert!(!take(&mut tablet, &chain, &[&batch]));
+    // Before the rows have come: what they are in nobody opens any more.
+    contacts::reset(&mut tablet, &mut relay);
+    let (user, now) = (tablet.user, tablet.now);
+    let lists = relay.lists[&user].clone();
+    tablet.machine().take_lists(user, lists, now).unwrap();
+    let shown = history(&relay, &mut tablet, bob.user, 4);
+    rows(&mut tablet, &bob, &shown);
+    assert_eq!(tablet.shown(bob.user), SHOWN);
+    assert_eq!(tablet.machine().backlog().unwrap().waiting, 2);
 }
 
 #[test]

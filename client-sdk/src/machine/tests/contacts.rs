@@ -421,3 +421,41 @@ fn the_relay_is_told_of_each_decision_once_and_again_after_a_week() {
     assert_eq!(to_tell(&mut tablet, now), again);
     assert_eq!(a, tablet.user);
 }
+
+/// The person learns of her own reset.
+fn take_own(phone: &mut Phone, relay: &Relay) {
+    let (user, now) = (phone.user, phone.now);
+    let lists = relay.lists[&user].clone();
+    phone.machine().take_lists(user, lists, now).unwrap();
+}
+
+#[test]
+fn what_came_on_a_session_of_before_a_reset_is_read_after_it() {
+    let (mut relay, mut alice, mut bob) = super::two();
+    let (a, b) = (alice.user, bob.user);
+    bob.send(a, "to her before");
+    bob.sync(&mut relay, a);
+    reset(&mut alice, &mut relay);
+    take_own(&mut alice, &relay);
+    alice.sync(&mut relay, b);
+    assert_eq!(alice.shown(b), ["< to her before"]);
+}
+
+#[test]
+fn what_waited_on_a_session_of_before_a_reset_is_read_after_it() {
+    let (mut relay, mut alice, mut bob) = super::two();
+    let (a, b) = (alice.user, bob.user);
+    alice.send(b, "to him before");
+    alice.prepare(&mut relay, b);
+    reset(&mut alice, &mut relay);
+    take_own(&mut alice, &relay);
+    alice.send(b, "and after");
+    alice.sync(&mut relay, b);
+    look(&mut bob, &relay, a);
+    bob.sync(&mut relay, a);
+    assert_eq!(bob.shown(a), ["< to him before", "< and after"]);
+    bob.send(a, "hello");
+    bob.sync(&mut relay, a);
+    alice.sync(&mut relay, b);
+    assert_eq!(alice.shown(b).last().unwrap(), "< hello");
+}
