@@ -235,7 +235,8 @@ async fn breaking_off(what: Lost, nth: usize) -> bool {
     let directory = tempfile::tempdir().expect("a directory");
     let mut client = open(&url, directory.path()).await.expect("opened");
     for attempt in 0.. {
-        assert!(attempt < 4, "{what:?} {nth}");
+        // On a machine with much else to do an attempt may not be done in time.
+        assert!(attempt < 8, "{what:?} {nth}");
         if try_to_link(&phone, &client).await == Ok(true) {
             break;
         }
