@@ -241,7 +241,11 @@ static CONVERSATION_KEYS: Shape = Shape(&[
     field(1, ID),
     messages(2, limits::HISTORY_KEYS, 128, &REWRAPPED_KEY),
 ]);
-static LIST_CHAIN: Shape = Shape(&[repeated(1, 8, limits::SIGNED_BODY_BYTES + 128)]);
+static LIST_CHAIN: Shape = Shape(&[repeated(
+    1,
+    limits::LIST_CHAIN,
+    limits::SIGNED_BODY_BYTES + 128,
+)]);
 
 static CLIENT_FRAME: Shape = Shape(&[
     message(1, ANY, &SEND),

@@ -26,6 +26,8 @@ pub const DISPLAY_NAME_BYTES: usize = 64;
 pub const WRAPS: usize = 2 * DEVICES - 1;
 /// Secrets that open one vault: one of each kind.
 pub const VAULT_OPENERS: usize = 2;
+/// Device lists of one message that shows them.
+pub const LIST_CHAIN: usize = 8;
 /// Largest sealed vault, in bytes: its keys, and 64 versions of backup keys with the ends of ten devices' chains.
 pub const VAULT_BYTES: usize = 48 * 1024;
 /// Content keys in one batch of the key backup.

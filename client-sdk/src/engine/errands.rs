@@ -114,6 +114,10 @@ pub(crate) async fn newest_lists(core: &Arc<Core>, user: UserId) -> Result<(), E
         Err(error) if error.code() == Code::UserDeleted => return is_deleted(core, user).await,
         fetched => fetched?,
     };
+    if let Some(held) = from.filter(|held| newest < *held) {
+        let detail = format!("its newest device list is {newest}, and version {held} exists");
+        return Err(Error::new(Code::RelayMisbehaved, detail));
+    }
     core.shared
         .change(move |machine| {
             let mut happenings = machine.take_newer_lists((user, from), lists, now_ms())?;

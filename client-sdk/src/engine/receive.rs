@@ -314,6 +314,12 @@ impl Session<'_> {
             // Once for what comes together.
             self.start_later(Errand::Prepare(peer), ATTEND);
         }
+        if taken.tells_own {
+            self.start_later(Errand::Prepare(self.me), ATTEND);
+        }
+        if taken.lists_came && self.settled {
+            self.change(|machine| machine.try_pending(now_ms())).await?;
+        }
         // An own row makes room for another message.
         self.to_send.insert(conversation);
         Ok((before, taken))

@@ -6,6 +6,7 @@
 mod account;
 mod backup;
 mod causes;
+mod chains;
 mod changes;
 mod contacts;
 mod conversations;
@@ -22,6 +23,7 @@ mod notes;
 mod outbox;
 mod own_devices;
 mod own_rows;
+mod pending;
 mod prekeys;
 mod receipts;
 mod receive;

@@ -12,15 +12,15 @@ use sordino_crypto::{
 use sordino_protocol::{Class, Code, ConversationId, Header, UserId, hash, pb};
 
 use super::causes::bad_word;
+use super::chains;
 use super::late;
 use super::notes::Notes;
-use super::own_devices::{ask_for_keys, heard};
+use super::own_devices::heard;
 use super::own_rows::own_row;
 use super::receipts;
-use super::records::{counts, is_record, note_all};
+use super::records::{counts, is_record};
 use super::send::wants_attention;
-use super::settings::Defaults;
-use super::timeline::{Position as TimelinePosition, add, blank};
+use super::timeline::{add, blank};
 use super::view::StoreView;
 use super::written::{Written, written};
 use super::{Happening, Machine, registered};
@@ -55,6 +55,10 @@ pub struct Taken {
     pub restores: bool,
     /// Keys of messages have come that could not be read: see [`Machine::next_late`].
     pub late: bool,
+    /// There is something for other own devices: as with `answers`, for oneself.
+    pub tells_own: bool,
+    /// Lists came with a row: call [`Machine::try_pending`], once everything has caught up.
+    pub lists_came: bool,
     /// Pull these rows, both ends included: those before them are stored, these are not.
     pub pull: Option<(u64, u64)>,
 }
@@ -112,75 +116,6 @@ impl Machine {
         }
         Ok(taken)
     }
-
-    /// Lists have come, and every conversation has caught up: rows that could not be judged without them are tried.
-    ///
-    /// # Errors
-    /// `NotRegistered`; those of the store.
-    pub fn try_pending(&mut self, now_ms: u64) -> Result<Vec<Happening>, Error> {
-        let me = registered(self.account.as_ref())?;
-        let with = (&self.notes, self.defaults);
-        let mut taken = Taken::default();
-        self.store.transaction(Durability::Relaxed, |tx| {
-            try_pending(tx, me, with, now_ms, &mut taken)
-        })?;
-        Ok(taken.happenings)
-    }
-
-    /// Every conversation has caught up: rows that wait for others are tried, and after a rollback sending begins again.
-    ///
-    /// # Errors
-    /// `NotRegistered`; those of the store.
-    pub fn caught_up(&mut self, now_ms: u64) -> Result<Vec<Happening>, Error> {
-        let me = registered(self.account.as_ref())?;
-        let (notes, defaults) = (&self.notes, self.defaults);
-        let mut taken = Taken::default();
-        self.store.transaction(Durability::Relaxed, |tx| {
-            try_pending(tx, me, (notes, defaults), now_ms, &mut taken)?;
-            if let Some(list) = notes.newest_list(tx, me.user)? {
-                let _ = ask_for_keys(tx, me, &list, now_ms)?;
-            }
-            late::ask_all(tx, me, now_ms)?;
-            note_all(tx, notes, me, now_ms)?;
-            let state = tx.rollback_state()?;
-            if state.recovering {
-                tx.set_rollback_state(crate::store::RollbackState {
-                    recovering: false,
-                    ..state
-                })?;
-            }
-            Ok(())
-        })?;
-        Ok(taken.happenings)
-    }
-}
-
-/// Rows that wait for others, or for a list.
-fn try_pending(
-    tx: &Tx<'_>,
-    me: &StoredAccount,
-    (notes, defaults): (&Notes, Defaults),
-    now_ms: u64,
-    taken: &mut Taken,
-) -> Result<(), Error> {
-    for (conversation, seq, bytes) in tx.pending_rows()? {
-        let Some(held) = tx.conversation(conversation)? else {
-            continue;
-        };
-        let row = pb::Row::decode(bytes.as_slice())
-            .map_err(|_| Error::new(Code::StoreDamaged, "a row"))?;
-        let receiver = Receiver {
-            me,
-            notes,
-            conversation,
-            peer: held.peer,
-            blocked: tx.decision(held.peer)?.blocked.what,
-            now_ms,
-            receipts: defaults.receipts(tx)?,
-        };
-        receiver.again(tx, seq, &row, taken)?;
-    }
-    Ok(())
 }
 
 pub(super) struct Receiver<'a> {
@@ -212,7 +147,11 @@ impl Receiver<'_> {
                 }
                 Arrival::Apply => {}
             }
-            match self.judge(tx, row, pass)? {
+            let mut decision = self.judge(tx, row, pass)?;
+            if chains::is_denied(&decision) && chains::came(self, tx, row, &mut taken)? {
+                decision = self.judge(tx, row, pass)?;
+            }
+            match decision {
                 Decision::NeedsList { user, version } => {
                     taken.needs = Some((user, version));
                     break;
@@ -242,22 +181,32 @@ impl Receiver<'_> {
         Ok(())
     }
 
-    fn judge(&self, tx: &Tx<'_>, row: &pb::Row, pass: Pass) -> Result<Decision, Error> {
-        let notes = self.notes;
+    pub(super) fn judge(&self, tx: &Tx<'_>, row: &pb::Row, pass: Pass) -> Result<Decision, Error> {
         let me = self.me_then(tx, row)?;
-        let context = Context {
-            me: &me,
+        let context = self.context(&me, pass);
+        receive(&mut rand::rng(), &self.view(tx), &context, row)
+    }
+
+    pub(super) fn context<'a>(&'a self, me: &'a Peer, pass: Pass) -> Context<'a> {
+        Context {
+            me,
             keys: &self.me.keys,
             conversation: self.conversation,
             pass,
             now_ms: self.now_ms,
-        };
-        receive(&mut rand::rng(), &StoreView { tx, notes }, &context, row)
+        }
+    }
+
+    pub(super) fn view<'a, 't>(&'a self, tx: &'a Tx<'t>) -> StoreView<'a, 't> {
+        StoreView {
+            tx,
+            notes: self.notes,
+        }
     }
 
     /// This device, as the list says that the row was encrypted for: a session that was begun before an identity reset is bound to the
     /// identity key of then.
-    fn me_then(&self, tx: &Tx<'_>, row: &pb::Row) -> Result<Peer, Error> {
+    pub(super) fn me_then(&self, tx: &Tx<'_>, row: &pb::Row) -> Result<Peer, Error> {
         let newest = self.notes.newest_list(tx, self.me.user)?;
         let newest = newest.ok_or_else(|| Error::new(Code::DeviceRevoked, ""))?;
         let now = Peer::of(&newest, self.me.device);
@@ -356,43 +305,9 @@ impl Receiver<'_> {
         Ok(())
     }
 
-    /// A row that waited.
-    fn again(&self, tx: &Tx<'_>, seq: u64, row: &pb::Row, taken: &mut Taken) -> Result<(), Error> {
-        let Decision::Row(found) = self.judge(tx, row, Pass::Again)? else {
-            return Ok(());
-        };
-        if matches!(found.outcome, Outcome::Bad(Bad::NoSuchList)) {
-            return Ok(());
-        }
-        for item in tx.unreadable_at(self.conversation, seq)? {
-            tx.delete_item(item.item)?;
-            let gone = Happening::Gone(self.conversation, TimelinePosition::of(&item));
-            taken.happenings.push(gone);
-        }
-        let header = found.header.as_ref();
-        self.keep_counters(tx, header, &found)?;
-        self.keep_session(tx, &found)?;
-        self.alarms(tx, &found.alarms, taken)?;
-        let (mut kind, mut key) = (RowKind::Undecryptable, None);
-        match &found.outcome {
-            Outcome::Message(message) => {
-                (kind, key) = (RowKind::Message, self.kept_key(tx, header, message)?);
-                if let Some(header) = header {
-                    self.message(tx, seq, header, message, taken)?;
-                }
-            }
-            Outcome::Bad(bad) => self.unreadable(tx, seq, header, bad_word(*bad), taken)?,
-            Outcome::Undecryptable { cause, session } => {
-                self.broken(tx, seq, header, (*cause, *session), taken)?;
-            }
-            _ => self.unreadable(tx, seq, header, "no_content", taken)?,
-        }
-        tx.settle_pending(self.conversation, seq, kind, key)
-    }
-
     /// The key that goes into the backup, and to devices that are linked: not of what devices say to each other, nor of what does not
     /// last, nor of what is not shown or does not count, for there it would.
-    fn kept_key<'a>(
+    pub(super) fn kept_key<'a>(
         &self,
         tx: &Tx<'_>,
         header: Option<&Header>,
@@ -416,7 +331,7 @@ impl Receiver<'_> {
         self.blocked && author != Some(self.me.user)
     }
 
-    fn message(
+    pub(super) fn message(
         &self,
         tx: &Tx<'_>,
         seq: u64,
@@ -491,7 +406,7 @@ impl Receiver<'_> {
         {
             heard(self, tx, header, body, taken)?;
         }
-        Ok(())
+        chains::answer(self, tx, header, found, taken)
     }
 
     /// A placeholder, except for what no person wrote.
@@ -522,7 +437,12 @@ impl Receiver<'_> {
         Ok(())
     }
 
-    fn alarms(&self, tx: &Tx<'_>, alarms: &[Alarm], taken: &mut Taken) -> Result<(), Error> {
+    pub(super) fn alarms(
+        &self,
+        tx: &Tx<'_>,
+        alarms: &[Alarm],
+        taken: &mut Taken,
+    ) -> Result<(), Error> {
         let conversation = self.conversation;
         for alarm in alarms {
             let evidence = match alarm {

@@ -176,7 +176,7 @@ impl Machine {
 }
 
 /// Nothing is encrypted between the discovery of a rollback and the end of the catch-up: further own rows may come.
-fn may_encrypt(tx: &Tx<'_>) -> Result<bool, Error> {
+pub(super) fn may_encrypt(tx: &Tx<'_>) -> Result<bool, Error> {
     let state = tx.rollback_state()?;
     Ok(!state.recovering && !state.stopped)
 }

@@ -12,6 +12,15 @@ use super::Tx;
 use super::sql::N;
 use crate::error::Error;
 
+/// A chain of own lists that a device was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChainSent {
+    /// The newest version that there was.
+    pub newest: u32,
+    /// The last one of the chain.
+    pub upto: u32,
+}
+
 fn damaged(what: &str) -> Error {
     Error::new(Code::StoreDamaged, what)
 }
@@ -49,6 +58,44 @@ impl Tx<'_> {
             |row| row.get(0),
         )?;
         Ok(oldest.flatten())
+    }
+
+    /// When this version of a user's list was first held.
+    pub fn list_seen_ms(&self, user: UserId, version: u32) -> Result<Option<u64>, Error> {
+        let seen = self.one(
+            "SELECT seen_ms FROM lists WHERE user = ?1 AND version = ?2",
+            params![user.as_bytes(), version],
+            |row| row.get::<_, N>(0),
+        )?;
+        Ok(seen.map(|seen| seen.0))
+    }
+
+    /// The last chain of own lists that a device was sent.
+    pub fn chain_sent(&self, user: UserId, device: DeviceId) -> Result<Option<ChainSent>, Error> {
+        self.one(
+            "SELECT newest, upto FROM chains_sent WHERE user = ?1 AND device = ?2",
+            params![user.as_bytes(), device.as_bytes()],
+            |row| {
+                Ok(ChainSent {
+                    newest: row.get(0)?,
+                    upto: row.get(1)?,
+                })
+            },
+        )
+    }
+
+    /// A device is sent a chain of own lists.
+    pub fn put_chain_sent(
+        &self,
+        user: UserId,
+        device: DeviceId,
+        sent: ChainSent,
+    ) -> Result<(), Error> {
+        self.run(
+            "INSERT OR REPLACE INTO chains_sent VALUES (?1, ?2, ?3, ?4)",
+            params![user.as_bytes(), device.as_bytes(), sent.newest, sent.upto],
+        )?;
+        Ok(())
     }
 
     /// The versions after `version` with when they were first held, ascending.

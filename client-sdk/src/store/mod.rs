@@ -38,6 +38,7 @@ pub use conversations::Conversation;
 pub use key::{FileKey, FixedKey, KeyStore, StoreKey};
 pub use late::LateRow;
 pub use links::Linked;
+pub use lists::ChainSent;
 pub use log::{Row, RowKind};
 pub use outbox::{Entry, Envelope, Outgoing};
 pub use sessions::StoredSession;

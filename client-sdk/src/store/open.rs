@@ -34,6 +34,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0020_noted.sql"),
     include_str!("../../migrations/0019_settings.sql"),
     include_str!("../../migrations/0026_backup_anew.sql"),
+    include_str!("../../migrations/0024_chains.sql"),
 ];
 
 /// The size of a page, SQLCipher's default.

@@ -11,10 +11,12 @@ mod order;
 mod view;
 mod wrap;
 
+use bytes::Bytes;
 use rand::CryptoRng;
 use sordino_protocol::{
-    ConversationId, Header, SessionId, UserId,
+    Class, ConversationId, Header, SessionId, UserId,
     hash::{self, Hash},
+    list::DeviceList,
     pb,
 };
 
@@ -247,6 +249,43 @@ pub fn receive<V: View>(
         opened,
         removed_sender: sender.removed,
     }))))
+}
+
+/// The encoded lists that a row brings, one that names a list of which the relay says that there is none: a message between
+/// devices, opened with the keys that `held` has of its device, the newest list of the sender's that is held. Nothing of it is to
+/// be stored: once the lists are taken, the row is judged from the start.
+pub fn brought_lists<V: View>(
+    rng: &mut impl CryptoRng,
+    view: &V,
+    context: &Context<'_>,
+    row: &pb::Row,
+    held: &DeviceList,
+) -> Result<Vec<Bytes>, V::Error> {
+    let none = Ok(Vec::new());
+    let (Ok(header), Some(content), Some(wrapped)) =
+        (Header::parse(&row.header), &row.content, &row.wrap)
+    else {
+        return none;
+    };
+    let is_meant = header.class == Class::Control
+        && header.sender == held.user
+        && header.conversation == context.conversation;
+    let (true, Some(peer)) = (is_meant, Peer::of(held, header.sender_device)) else {
+        return none;
+    };
+    let wrap::Wrap::Opened(decrypted) = wrap::open(rng, view, context, &peer, wrapped, false)?
+    else {
+        return none;
+    };
+    let payload = (decrypted.session, decrypted.plaintext);
+    let received = envelope::open(payload, context.me, &header, &row.header, content);
+    Ok(match received.map(|received| received.content) {
+        Ok(Ok(opened)) => match opened.content.body {
+            Some(pb::content::Body::ListChain(chain)) => chain.lists,
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
+    })
 }
 
 impl RowDecision {

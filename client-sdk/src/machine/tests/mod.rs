@@ -21,6 +21,7 @@ mod settings;
 mod signals;
 mod straight;
 mod transcripts;
+mod withheld;
 
 use sordino_protocol::UserId;
 

@@ -309,14 +309,17 @@ impl Phone {
                 Need::Lists(users) => {
                     for user in users {
                         let from = self.machine().pinned_version(user).unwrap().unwrap_or(0);
-                        let lists = relay.lists[&user].iter().skip(from.max(1) as usize - 1);
+                        let lists = relay.shown(self.device, user).iter();
+                        let lists = lists.skip(from.max(1) as usize - 1);
                         let lists = lists.cloned().collect();
                         happenings.extend(self.machine().take_lists(user, lists, now).unwrap());
                     }
                 }
                 Need::Sessions(devices) => {
                     for (user, device) in devices {
-                        let claimed = relay.claim(user, &[device]);
+                        let mut claimed = relay.claim(user, &[device]);
+                        let newest = relay.shown(self.device, user).last().unwrap();
+                        claimed.list = newest.clone().into();
                         happenings.extend(self.machine().bundles(user, claimed, now).unwrap());
                     }
                 }
@@ -347,7 +350,7 @@ impl Phone {
                     after = out.counter;
                 }
                 Err(code) => {
-                    let newest = |user: &UserId| relay.lists[user].last().cloned();
+                    let newest = |user: &UserId| relay.shown(self.device, *user).last().cloned();
                     let refused = pb::Refused {
                         conversation: conversation.to_pb(),
                         client_message_id: out.client_message_id.to_pb(),
@@ -385,11 +388,14 @@ impl Phone {
             (all.cursor, all.pull, all.needs) = (taken.cursor, taken.pull, taken.needs);
             all.ack = taken.ack.or(all.ack);
             all.attention = taken.attention;
+            all.answers |= taken.answers;
+            all.tells_own |= taken.tells_own;
+            all.lists_came |= taken.lists_came;
             let Some((user, version)) = taken.needs else {
                 return all;
             };
             let (from, to) = self.machine().list_range(user, version).unwrap();
-            let all_lists = &relay.lists[&user];
+            let all_lists = relay.shown(self.device, user);
             let lists = all_lists.iter().take(to as usize).skip(from as usize - 1);
             let (lists, newest) = (lists.take(LISTS).cloned().collect(), all_lists.len());
             let told = self
