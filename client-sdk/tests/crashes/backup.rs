@@ -3,10 +3,11 @@
 use sordino::{Client, Code};
 
 use super::{at_every_step, members::join, news, person, started, this, until_end_of};
+use crate::plenty::relay;
 use crate::support::{
     Person, all,
     phones::{registered, typed},
-    relay, texts, until,
+    texts, until,
 };
 
 #[tokio::test(flavor = "multi_thread")]

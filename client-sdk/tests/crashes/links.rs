@@ -7,11 +7,11 @@ use sordino::{Client, Error, LoginStep, Password};
 use tokio::time::timeout;
 
 use super::{Step, person, started, talk, until_agreed, until_end};
+use crate::plenty::relay;
 use crate::support::{
     Person,
     losing::Lost,
     phones::{PASSWORD, registered},
-    relay,
 };
 
 /// Nobody waits five minutes for a side that is gone.

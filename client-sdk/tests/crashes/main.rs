@@ -12,6 +12,8 @@
 mod backup;
 mod links;
 mod members;
+#[path = "../support/plenty.rs"]
+mod plenty;
 mod secrets;
 #[path = "../support/mod.rs"]
 mod support;
@@ -21,6 +23,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
+use plenty::relay;
 use sordino::{Client, DeviceId, Error, Password, RecoveryKey, VaultSecret};
 use support::{
     Person,
@@ -28,7 +31,7 @@ use support::{
     losing::Lost,
     open,
     phones::{PASSWORD, joining, typed, until_shown, written_down},
-    relay, until,
+    until,
 };
 use tempfile::TempDir;
 

@@ -5,12 +5,13 @@ use std::cell::RefCell;
 use sordino::{Client, ConnectionState, DeviceId, Error, Event, LoginStep, Password, Unlock, User};
 
 use super::{at_every_step, person, recovery_key, started, talk, this, until_agreed, until_end};
+use crate::plenty::relay;
 use crate::support::{
     Person, all,
     phones::{
         PASSWORD, joining, registered, typed, until_backed_up, until_restored, with_password_too,
     },
-    relay, until, within,
+    until, within,
 };
 
 /// On a store without an account: a device that joins one, `instead_of` another.

@@ -8,10 +8,10 @@ use std::{
 use sordino::{Client, Code, Password, RecoveryKey};
 
 use super::{at_every_step, news, recovery_key, started, until_end};
+use crate::plenty::relay;
 use crate::support::{
     Person,
     phones::{PASSWORD, code, registered, until_shown, written_down},
-    relay,
 };
 
 #[tokio::test(flavor = "multi_thread")]

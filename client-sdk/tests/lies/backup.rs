@@ -12,6 +12,7 @@ use sordino_protocol::{
 };
 
 use super::{flip, said, shown, until_said};
+use crate::plenty::relay;
 use crate::support::{
     Person,
     liar::{Answer, Liar},
@@ -20,7 +21,6 @@ use crate::support::{
         code, joining, locked, registered, second_phone, typed, until_backed_up, until_restored,
         until_shown,
     },
-    relay,
 };
 
 /// What an honest relay answers, by what was asked.

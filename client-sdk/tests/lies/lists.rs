@@ -10,12 +10,12 @@ use sordino_protocol::{
 };
 
 use super::{Two, flip, said, shown, until_said, until_shows};
+use crate::plenty::relay;
 use crate::support::{
     Person,
     liar::{Answer, Frame, Liar},
     open,
     phones::written_down,
-    relay,
 };
 
 /// Another device list of this person, which names the same devices.

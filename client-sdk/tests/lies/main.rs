@@ -12,6 +12,8 @@
 mod backup;
 mod lists;
 mod marks;
+#[path = "../support/plenty.rs"]
+mod plenty;
 mod rows;
 #[path = "../support/mod.rs"]
 mod support;

@@ -7,7 +7,8 @@ use sordino_protocol::{
 };
 
 use super::{Two, header, until_said};
-use crate::support::{Person, Reading, liar::Frame, relay, until};
+use crate::plenty::relay;
+use crate::support::{Person, Reading, liar::Frame, until};
 
 /// How far the newest message that somebody wrote has come, once it has its place.
 async fn state_of_newest(at: &Person, with: &Person) -> SendState {

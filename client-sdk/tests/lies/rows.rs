@@ -8,7 +8,7 @@ use sordino_protocol::{
 };
 
 use super::{Two, flip, header};
-use crate::support::relay;
+use crate::plenty::relay;
 
 /// Of three messages, and the first pull that gives them.
 struct Lie {

@@ -13,29 +13,11 @@ use sordino::{
     BackupPolicy, Client, ClientBuilder, ConnectionState, Conversation, Event, Events, FileKey,
     ListDiff, LiveList, Message, TimelineItem, User,
 };
-use sordino_testing::TestRelay;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
 /// However slow the machine is.
 const PATIENCE: Duration = Duration::from_secs(120);
-
-/// A relay for many people of one address, who try again and again.
-pub async fn relay() -> TestRelay {
-    TestRelay::configured(|config| {
-        let plenty = 100_000.try_into().expect("not zero");
-        config.rates.address_burst = plenty;
-        config.rates.address_sign_ups_burst = plenty;
-        config.rates.address_handshakes_burst = plenty;
-        config.rates.address_passwords_burst = plenty;
-        config.rates.passwords_burst = plenty;
-        config.rates.sign_ups_burst = plenty;
-        config.rates.user_burst = plenty;
-        config.rates.user_writes_burst = plenty;
-    })
-    .await
-    .expect("relay")
-}
 
 /// A person: a client and where its store is.
 pub struct Person {
