@@ -15,6 +15,12 @@ pub(super) const TIMER: &str = "coalesce(
     (SELECT t.timer_s FROM timeline t WHERE t.conversation = c.conversation AND t.kind = 1
          ORDER BY t.place DESC, t.item DESC LIMIT 1),
     0)";
+/// The time of messages of the other person begins. By name: the planner would take `timeline_of_others`, and look at all that they ever
+/// wrote.
+pub(super) const START_TIMERS: &str =
+    "UPDATE timeline INDEXED BY timeline_unread_timers SET expires_ms = min(?3, ?4 - 1000 * timer_s) + 1000 * timer_s
+     WHERE conversation = ?1 AND place <= ?2 AND timer_s > 0 AND expires_ms IS NULL AND mine = 0 AND kind = 1
+     RETURNING place, item";
 /// Messages that are told of at a time.
 const TOLD: usize = 256;
 
@@ -37,9 +43,7 @@ impl Tx<'_> {
         now_ms: u64,
     ) -> Result<Vec<StoredItem>, Error> {
         let mut begun = self.all(
-            "UPDATE timeline SET expires_ms = min(?3, ?4 - 1000 * timer_s) + 1000 * timer_s
-             WHERE conversation = ?1 AND place <= ?2 AND timer_s > 0 AND expires_ms IS NULL AND mine = 0 AND kind = 1
-             RETURNING place, item",
+            START_TIMERS,
             params![conversation.as_bytes(), N(upto), N(now_ms), N(UNPLACED)],
             |row| Ok((row.get::<_, N>(0)?.0, row.get::<_, N>(1)?.0)),
         )?;

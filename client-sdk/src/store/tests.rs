@@ -371,3 +371,23 @@ fn of_too_many_prekeys_the_newest_are_kept() {
     });
     assert_eq!(left.unwrap(), (vec![7, 8], vec![3, 6, 9]));
 }
+
+/// And not all that the other person ever wrote.
+#[test]
+fn what_was_read_is_looked_for_among_what_waits_for_it() {
+    let (_dir, path) = place();
+    let mut store = filled(&path, 1);
+    let plan = store
+        .transaction(Durability::Relaxed, |tx| {
+            tx.all(
+                &format!("EXPLAIN QUERY PLAN {}", expiry::START_TIMERS),
+                rusqlite::params![CONV.as_bytes(), 1, 1, 1],
+                |row| row.get::<_, String>(3),
+            )
+        })
+        .unwrap();
+    assert!(
+        plan[0].contains("timeline_unread_timers (conversation=? AND place<?)"),
+        "{plan:?}"
+    );
+}
