@@ -9,6 +9,9 @@
 )]
 
 mod data_support;
+#[path = "../src/user/fixtures.rs"]
+#[allow(dead_code, reason = "each test file uses a part")]
+mod fixtures;
 
 use std::{
     fs,
@@ -23,7 +26,10 @@ use proptest::prelude::*;
 use sordino_relay::{
     backup::{self, BackupError, Counts, Progress},
     relay::{Config, start},
+    user::{Credentials, Users, sqlite::SqliteUsers},
 };
+// What the fixtures expect of their parent.
+use sordino_relay::user::{Prekey, PrekeyKind, verify};
 
 fn quiet() -> Progress {
     Box::new(|_, _| {})
@@ -34,6 +40,12 @@ async fn backed_up(data: &Path, to: &Path) -> Counts {
         .await
         .expect("backed up")
         .1
+}
+
+/// The users of a relay that has ended.
+async fn users_of(data: &Path) -> SqliteUsers {
+    let users = SqliteUsers::open(&data.join("users.sqlite")).await;
+    users.expect("opened")
 }
 
 /// A data directory with some rows, users' tables and a token key, of a relay that has ended.
@@ -87,6 +99,13 @@ async fn goes_on(data: &Path) -> u64 {
 async fn a_stopped_relay_comes_back_as_it_was() {
     let dir = tempfile::tempdir().expect("a directory");
     let data = filled(dir.path(), 40).await;
+    // Somebody waits for another identity of theirs, and may be refused after the backup.
+    let (users, alice) = (users_of(&data).await, fixtures::Person::new(1));
+    let list = alice.list(None, &[1]);
+    let created = users.create("alice", &list, &Credentials::NONE).await;
+    created.expect("created");
+    assert_eq!(users.ask_reset(alice.user, 9, 0).await, Ok(9));
+    users.close().await;
     let (file, counts) = backup::backup(&data, dir.path(), quiet())
         .await
         .expect("backed up");
@@ -105,6 +124,7 @@ async fn a_stopped_relay_comes_back_as_it_was() {
         let file = fs::metadata(back.join(name)).expect("there");
         assert_eq!(file.permissions().mode() & 0o777, 0o600, "{name}");
     }
+    assert_eq!(users_of(&back).await.reset(alice.user).await, Ok(None));
     assert_eq!(goes_on(&back).await, 40);
     let (running, _) = run(&back.join("messages")).await;
     let marks = running

@@ -150,6 +150,43 @@ async fn devices_of_somebody_who_is_disabled_are_told_why_and_what_is_written_wa
 }
 
 #[tokio::test]
+async fn a_reset_that_waits_is_told_to_every_device_and_so_is_that_it_was_refused() {
+    async fn pending(device: &mut Device<'_>) -> u64 {
+        match device.frame().await {
+            Frame::ResetPending(pending) => pending.ready_ms,
+            other => panic!("{other:?}"),
+        }
+    }
+    let (relay, _dir) = relay().await;
+    let alice = Person::new(1);
+    relay.register(&alice, &[1, 3]).await;
+    let mut there = relay.connect(&alice, 1).await;
+    assert_eq!(relay.ask_reset(&alice, 9).await, 200);
+    let ready_ms = relay.api.users.reset(alice.user).await.expect("read");
+    assert_eq!(Some(pending(&mut there).await), ready_ms);
+    let token = relay.token(&alice, 3, 0);
+    let socket = relay.handshake(&token, Some(SUBPROTOCOL)).await;
+    let mut comes_later = Device {
+        person: &alice,
+        device: 3,
+        socket: socket.expect("connected"),
+    };
+    match comes_later.frame().await {
+        Frame::Welcome(welcome) => {
+            let said = (welcome.resets, Some(welcome.reset_ready_ms));
+            assert_eq!(said, (true, ready_ms));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(comes_later.frame().await, Frame::Sync(_)));
+    assert_eq!(relay.refuse_reset(&alice, 3).await, 204);
+    for device in [&mut there, &mut comes_later] {
+        assert_eq!(pending(device).await, 0);
+    }
+    relay.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_token_is_renewed_on_the_open_connection() {
     let (relay, _dir) = relay().await;
     let (alice, bob) = people(&relay).await;

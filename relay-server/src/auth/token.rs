@@ -64,7 +64,8 @@ pub struct Claims {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
-    /// Lists and vault of the user. The device need not be on the list: its owner knew the password.
+    /// Lists and vault of the user, and to ask for another identity of theirs. The device need not be on the list: its owner knew the
+    /// password, or is known to the app.
     Account,
 }
 

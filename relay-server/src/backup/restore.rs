@@ -44,7 +44,10 @@ pub async fn restore(from: &Path, data: &Path, progress: Progress) -> Result<Cou
         let users = making.place.join(USERS);
         sqlite::check_whole(&users).await?;
         // A file of a later relay is refused here.
-        SqliteUsers::open(&users).await?.close().await;
+        let users = SqliteUsers::open(&users).await?;
+        // Among them may be some that were refused since.
+        users.forget_resets().await?;
+        users.close().await;
     }
     let messages = StoreOptions::new(stores::messages(&making.place));
     let opened = tokio::task::spawn_blocking(move || Store::open(messages).map(drop)).await;

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     auth::{
+        password::name_id,
         proof::Proof,
         token::{Claims, Scope, TokenError, thumbprint},
     },
@@ -98,7 +99,7 @@ impl Caller {
         body: &Body,
     ) -> Result<(), ApiError> {
         let who = (self.user, self.device, &self.signing_key);
-        signed(api, who, (method, uri, headers), body).await
+        signed(api, who, self.user, (method, uri, headers), body).await
     }
 
     pub(crate) fn signing_key(&self) -> &[u8; 32] {
@@ -126,7 +127,7 @@ impl FromRequestParts<Arc<Api>> for AccountCaller {
 
     async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
         let found = Self::of_headers(api, &parts.headers).await;
-        counted(api, parts, found, |caller| caller.user)
+        counted(api, parts, found, Self::counted_as)
     }
 }
 
@@ -164,6 +165,16 @@ impl AccountCaller {
         must_be(self.user, user)
     }
 
+    /// By what its requests and writes are counted. Logins by themselves: who knows the password must not use up what the account's
+    /// devices need to refuse them.
+    pub(super) fn counted_as(&self) -> UserId {
+        match self.key {
+            Key::Listed(_) => self.user,
+            // No user name has a space.
+            Key::Named(_) => name_id(&format!("logins of {}", self.user)),
+        }
+    }
+
     /// Whether it is here because it knew the password.
     pub(super) fn knew_the_password(&self) -> bool {
         matches!(self.key, Key::Named(_))
@@ -193,7 +204,8 @@ impl AccountCaller {
                 .filter(|key| thumbprint(key) == *name)
                 .ok_or(Code::Forbidden)?,
         };
-        signed(api, (self.user, self.device, &key), parts, body).await
+        let who = (self.user, self.device, &key);
+        signed(api, who, self.counted_as(), parts, body).await
     }
 }
 
@@ -246,6 +258,7 @@ fn claims(api: &Api, token: &str) -> Result<Claims, Code> {
 async fn signed(
     api: &Api,
     (user, device, key): (UserId, DeviceId, &[u8; 32]),
+    counted_as: UserId,
     (method, uri, headers): (&Method, &Uri, &HeaderMap),
     body: &Body,
 ) -> Result<(), ApiError> {
@@ -256,6 +269,6 @@ async fn signed(
     if !proof.verify(key, method.as_str(), uri.path(), &body.0) {
         return Err(Code::BadProof.into());
     }
-    api.rates.write(user)?;
+    api.rates.write(counted_as)?;
     api.redeem(&proof.nonce, user, device).await
 }

@@ -118,6 +118,9 @@ pub(super) async fn replace(
     newest.check_successor(&next, verify).map_err(bad)?;
     let identity = identity(&api, &caller, &newest, &next).await?;
     let reset = identity != Identity::Same;
+    if reset {
+        must_begin_anew(&newest, &next)?;
+    }
     if reset && newest.vault_version > 0 && next.vault_version == newest.vault_version {
         return Err(ApiError::new(
             Code::BadVault,
@@ -153,6 +156,20 @@ pub(super) async fn replace(
     Ok(StatusCode::NO_CONTENT)
 }
 
+/// What the list of another identity is, beyond what every next one is: nothing that the old keys open goes on in it.
+fn must_begin_anew(newest: &DeviceList, next: &DeviceList) -> Result<(), ApiError> {
+    let what = if next.devices.len() != 1 {
+        "a list of another identity key names one device"
+    } else if newest.lsk_version.checked_add(1) != Some(next.lsk_version) {
+        "another identity key needs the next list-signing key"
+    } else if newest.backup.is_some() && next.backup == newest.backup {
+        "another identity key needs the next key backup"
+    } else {
+        return Ok(());
+    };
+    Err(ApiError::new(Code::BadList, what))
+}
+
 /// By what a list takes the identity key that it takes. One unlocked phone must not be enough to take an account over, and neither must a
 /// password that was guessed: both together are, or the password and a wait of days in which no device refuses.
 async fn identity(
@@ -166,7 +183,8 @@ async fn identity(
     }
     if !caller.knew_the_password() {
         let logs_in = has_password(api, newest.user).await?
-            || matches!(api.registration, Registration::External(_));
+            || matches!(api.registration, Registration::External(_))
+                && api.users.has_subject(newest.user).await?;
         let what =
             "another identity key takes a login as well: a phone that was left open is not enough";
         return match logs_in {

@@ -40,16 +40,27 @@ pub(super) async fn register(
     body: Body,
 ) -> Result<Json<PasswordAnswer>, ApiError> {
     let PasswordRequest { username, request } = body.json()?;
+    must_be_username(&username)?;
     // First, so that tokens that are none are counted as well.
-    must_not_guess(&api, &extensions, &username).await?;
+    count_guesser(&api, &extensions).await?;
     let owner = match headers.contains_key(header::AUTHORIZATION) {
         true => Some(AccountCaller::of_headers(&api, &headers).await?),
         false => None,
     };
-    match api.users.by_name(&username).await? {
+    let user = api.users.by_name(&username).await?;
+    let is_theirs =
+        |owner: &AccountCaller| user.as_ref().is_some_and(|user| user.user == owner.user);
+    let owner = owner.filter(is_theirs);
+    // Who asks for a name's OPRF before the name is taken could try passwords later, so that counts, too. And who asks for somebody's
+    // name must not keep that person from changing their password.
+    let of = owner.as_ref().map_or_else(
+        || name_id(&username),
+        |owner| name_id(&format!("password of {}", owner.counted_as())),
+    );
+    count_guess_of(&api, of).await?;
+    match user {
         None => api.registration.begins_with_passwords()?,
         Some(user) => {
-            let owner = owner.filter(|owner| owner.user == user.user);
             let owner = owner.ok_or(Code::NameTaken)?;
             if has_password(&api, user.user).await? {
                 let may = owner.knew_the_password();
@@ -77,7 +88,8 @@ pub(super) async fn begin(
         device,
         request,
     } = body.json()?;
-    must_not_guess(&api, &extensions, &username).await?;
+    must_be_username(&username)?;
+    count_guess(&api, &extensions, name_id(&username)).await?;
     let record = api.users.password(&username).await?;
     let nonce = api
         .challenges
@@ -148,17 +160,11 @@ pub(super) async fn vault(
     }))
 }
 
-/// Counts everything by which passwords could be tried. Who asks for a name's OPRF before the name is taken could try them later,
-/// so that counts, too.
-async fn must_not_guess(
-    api: &Api,
-    extensions: &Extensions,
-    username: &str,
-) -> Result<(), ApiError> {
-    if !limits::is_username(username) {
-        return Err(ApiError::new(Code::BadRequest, "username"));
+fn must_be_username(username: &str) -> Result<(), ApiError> {
+    match limits::is_username(username) {
+        true => Ok(()),
+        false => Err(malformed("username")),
     }
-    count_guess(api, extensions, name_id(username)).await
 }
 
 /// Counts a question by whose answers something of people could be found out: of this address, and `of` somebody.
@@ -167,11 +173,20 @@ pub(super) async fn count_guess(
     extensions: &Extensions,
     of: UserId,
 ) -> Result<(), ApiError> {
+    count_guesser(api, extensions).await?;
+    count_guess_of(api, of).await
+}
+
+/// Counts it of this address alone.
+pub(super) async fn count_guesser(api: &Api, extensions: &Extensions) -> Result<(), ApiError> {
     let address = client_of(extensions);
     api.rates.address_password(address)?;
     let share = api.rates.address_passwords();
     let bucket = Bucket::AddressPasswords(address.0);
-    api.fleet.take(bucket, share, 1).await.unwrap_or(Ok(()))?;
+    Ok(api.fleet.take(bucket, share, 1).await.unwrap_or(Ok(()))?)
+}
+
+async fn count_guess_of(api: &Api, of: UserId) -> Result<(), ApiError> {
     api.rates.password(of)?;
     let taken = (api.fleet)
         .take(Bucket::Passwords(of), api.rates.passwords(), 1)

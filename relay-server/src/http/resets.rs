@@ -47,16 +47,12 @@ pub(super) async fn ask(
     }
     let now_ms = (api.now_ms)();
     let (ready_ms, stale_ms) = (now_ms + api.reset_wait_ms, now_ms.saturating_sub(OPEN_MS));
-    // Not dropped with the request when its connection is lost: devices must hear of what was noted.
-    let asked = tokio::spawn(async move {
+    let ready_ms = to_the_end(async move {
         let asked = api.users.ask_reset(user, ready_ms, stale_ms).await?;
         lists::announce(&api, user).await;
-        Ok::<_, ApiError>(asked)
-    });
-    let ready_ms = asked.await.map_err(|error| {
-        tracing::error!(%error, "a reset was not noted to the end");
-        Code::Internal
-    })??;
+        Ok(asked)
+    })
+    .await?;
     Ok(Json(Reset { ready_ms, now_ms }))
 }
 
@@ -74,9 +70,23 @@ pub(super) async fn withdraw(
     caller
         .must_have_signed(&api, (&method, &uri, &headers), &body)
         .await?;
-    api.users.withdraw_reset(user).await?;
-    lists::announce(&api, user).await;
+    to_the_end(async move {
+        api.users.withdraw_reset(user).await?;
+        lists::announce(&api, user).await;
+        Ok(())
+    })
+    .await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Not dropped with the request when its connection is lost: devices must hear of what was stored.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+) -> Result<T, ApiError> {
+    tokio::spawn(work).await.map_err(|error| {
+        tracing::error!(%error, "a reset was not noted, or withdrawn, to the end");
+        Code::Internal
+    })?
 }
 
 impl Api {

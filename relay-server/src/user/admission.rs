@@ -103,3 +103,11 @@ pub(super) async fn by_subject(
         .map(user)
         .transpose()
 }
+
+/// Whether the user has a subject.
+pub(super) async fn has_subject(readers: &SqlitePool, user: UserId) -> Result<bool, UserError> {
+    let found = sqlx::query("SELECT 1 FROM subjects WHERE user_id = ?")
+        .bind(user.as_bytes().as_slice())
+        .fetch_optional(readers);
+    Ok(found.await?.is_some())
+}

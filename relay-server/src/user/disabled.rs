@@ -5,7 +5,7 @@ use sqlx::{Sqlite, SqlitePool, Transaction};
 
 use super::{UserError, rows};
 
-/// Disables a user, or enables them. Done twice, it is as if done once.
+/// Disables a user, or enables them. Done twice, it is as if done once. A reset that waits is void: nobody could refuse it meanwhile.
 pub(super) async fn set(
     tx: &mut Transaction<'_, Sqlite>,
     user: UserId,
@@ -13,11 +13,13 @@ pub(super) async fn set(
     now_ms: u64,
 ) -> Result<(), UserError> {
     let id = user.as_bytes().as_slice();
-    sqlx::query("SELECT 1 FROM users WHERE id = ? AND deleted_ms IS NULL")
+    let there = sqlx::query("UPDATE users SET reset_ms = NULL WHERE id = ? AND deleted_ms IS NULL")
         .bind(id)
-        .fetch_optional(&mut **tx)
-        .await?
-        .ok_or(UserError::NotFound)?;
+        .execute(&mut **tx)
+        .await?;
+    if there.rows_affected() == 0 {
+        return Err(UserError::NotFound);
+    }
     if disabled {
         sqlx::query(
             "INSERT INTO disabled_users (user_id, since_ms) VALUES (?, ?) ON CONFLICT DO NOTHING",

@@ -48,7 +48,9 @@ impl Person {
     ) -> DeviceList {
         let backup = before.and_then(|list| list.backup);
         let backup_version = backup.map_or(0, |backup| backup.version);
-        self.list_by(1, before, devices, (vault_version, backup_version))
+        let lsk_version = before.map_or(1, |list| list.lsk_version);
+        let versions = (vault_version, backup_version);
+        self.list_by((1, lsk_version), before, devices, versions)
     }
 
     /// The same with a vault and a key backup of this version.
@@ -59,7 +61,8 @@ impl Person {
         version: u32,
     ) -> DeviceList {
         let devices: Vec<_> = devices.iter().map(|device| (*device, *device)).collect();
-        self.list_by(1, before, &devices, (version, version))
+        let lsk_version = before.map_or(1, |list| list.lsk_version);
+        self.list_by((1, lsk_version), before, &devices, (version, version))
     }
 
     /// The next list, by another identity key.
@@ -69,13 +72,27 @@ impl Person {
         devices: &[(u8, u8)],
         vault_version: u32,
     ) -> DeviceList {
-        self.list_by(3, Some(before), devices, (vault_version, 0))
+        let backup_version = before.backup.map_or(0, |backup| backup.version + 1);
+        let versions = (before.lsk_version + 1, backup_version);
+        self.half_reset(before, devices, vault_version, versions)
     }
 
-    /// `identity`: which key it is.
+    /// The same with these versions of the list-signing key and of the key backup.
+    pub(crate) fn half_reset(
+        &self,
+        before: &DeviceList,
+        devices: &[(u8, u8)],
+        vault_version: u32,
+        (lsk_version, backup_version): (u32, u32),
+    ) -> DeviceList {
+        let versions = (vault_version, backup_version);
+        self.list_by((3, lsk_version), Some(before), devices, versions)
+    }
+
+    /// By which identity key, and which version of the list-signing key.
     fn list_by(
         &self,
-        identity: u8,
+        (identity, lsk_version): (u8, u32),
         before: Option<&DeviceList>,
         devices: &[(u8, u8)],
         (vault_version, backup_version): (u32, u32),
@@ -89,7 +106,7 @@ impl Person {
         let certificate = pb::LskCertificateBody {
             user: self.user.to_pb(),
             identity_key: public(&identity),
-            version: 1,
+            version: lsk_version,
             list_signing_key: public(&lsk),
         };
         let devices = devices

@@ -330,6 +330,8 @@ pub trait Users: Send + Sync + 'static {
     async fn remove_invite(&self, hash: &Hash, now_ms: u64) -> Result<bool, UserError>;
     /// By the subject of the app's own login.
     async fn by_subject(&self, hash: &Hash) -> Result<Option<http::User>, UserError>;
+    /// Whether the user has a subject of the app's own login.
+    async fn has_subject(&self, user: UserId) -> Result<bool, UserError>;
     /// By exact name.
     async fn by_name(&self, username: &str) -> Result<Option<http::User>, UserError>;
     /// By id.

@@ -194,6 +194,11 @@ impl Users for PostgresUsers {
             .await
     }
 
+    async fn has_subject(&self, user: UserId) -> Result<bool, UserError> {
+        self.within(admission::has_subject(&self.inner.pool, user))
+            .await
+    }
+
     async fn by_name(&self, username: &str) -> Result<Option<http::User>, UserError> {
         // PostgreSQL has no such text, and calls it an error.
         if username.contains('\0') {

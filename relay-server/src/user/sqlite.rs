@@ -104,6 +104,14 @@ impl SqliteUsers {
         self.inner.writer.close().await;
     }
 
+    /// Forgets all resets that wait.
+    pub(crate) async fn forget_resets(&self) -> Result<(), UserError> {
+        sqlx::query("UPDATE users SET reset_ms = NULL WHERE reset_ms IS NOT NULL")
+            .execute(&self.inner.writer)
+            .await?;
+        Ok(())
+    }
+
     /// Runs a write to its end even when the caller gives up: a commit whose cache entry is not forgotten would leave the
     /// old value there for good.
     async fn write<T, F>(&self, run: impl FnOnce(Arc<Inner>) -> F) -> Result<T, UserError>
@@ -219,6 +227,10 @@ impl Users for SqliteUsers {
 
     async fn by_subject(&self, hash: &Hash) -> Result<Option<http::User>, UserError> {
         admission::by_subject(&self.inner.readers, hash).await
+    }
+
+    async fn has_subject(&self, user: UserId) -> Result<bool, UserError> {
+        admission::has_subject(&self.inner.readers, user).await
     }
 
     async fn by_name(&self, username: &str) -> Result<Option<http::User>, UserError> {

@@ -7,15 +7,14 @@ use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
 
 use super::{UserError, rows, sqlite};
 
-/// A user as stored, with all versions of the list. Equal only if nothing differs.
+/// A user as stored, with all versions of the list. Equal only if nothing differs. Without a reset that waits: it has to be asked for
+/// again, for the source may be of before it was refused.
 #[derive(PartialEq, Eq)]
 pub(crate) struct WholeUser {
     pub(crate) id: UserId,
     pub(crate) username: String,
     /// When the account was deleted.
     pub(crate) deleted_ms: Option<i64>,
-    /// From when on a reset of the identity key may be done that was asked for.
-    pub(crate) reset_ms: Option<i64>,
     /// Version and signed list, ascending.
     pub(crate) lists: Vec<(i64, Vec<u8>)>,
     /// Id and signing key, by id.
@@ -82,12 +81,11 @@ impl WholeUsers {
     /// All of one of them.
     pub(crate) async fn get(&mut self, id: UserId) -> Result<WholeUser, UserError> {
         let key = id.as_bytes().as_slice();
-        let (username, deleted_ms, reset_ms, backups_closed) = sqlx::query_as(
-            "SELECT username, deleted_ms, reset_ms, backups_closed FROM users WHERE id = ?",
-        )
-        .bind(key)
-        .fetch_one(&mut self.0)
-        .await?;
+        let (username, deleted_ms, backups_closed) =
+            sqlx::query_as("SELECT username, deleted_ms, backups_closed FROM users WHERE id = ?")
+                .bind(key)
+                .fetch_one(&mut self.0)
+                .await?;
         let lists = sqlx::query_as(
             "SELECT version, signed FROM (SELECT * FROM device_lists UNION ALL SELECT * FROM deleted_lists) \
              WHERE user_id = ? ORDER BY version",
@@ -160,7 +158,6 @@ impl WholeUsers {
             id,
             username,
             deleted_ms,
-            reset_ms,
             lists,
             devices,
             push,

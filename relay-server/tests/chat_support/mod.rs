@@ -18,7 +18,7 @@ use ed25519_dalek::Signer;
 pub(crate) use fixtures::{Person, device_id};
 use sordino_protocol::{
     SUBPROTOCOL, hash,
-    http::{PROOF_HEADER, PutList},
+    http::{AskReset, PROOF_HEADER, PutList},
     list::DeviceList,
     pb::relay_frame,
     signed::{self, SignedType},
@@ -31,7 +31,7 @@ use sordino_relay::{
         challenge::Challenges,
         password::{PasswordKey, Passwords},
         signing_key::TokenKey,
-        token::{Subject, Tokens},
+        token::{Scope, Subject, Tokens},
     },
     chat::{Chat, Settings},
     config::Emails,
@@ -231,9 +231,6 @@ impl Relay {
 
     /// Replaces a list over HTTP, as one of its owner's devices; the status of the answer.
     pub async fn put_list(&self, person: &Person, device: u8, list: &DeviceList) -> u16 {
-        let challenges = &self.api.challenges;
-        let nonce = challenges.issue(person.user, device_id(device), now_ms());
-        let path = format!("/v1/users/{}/list", person.user);
         let list = list.signed.clone().into();
         let body = serde_json::to_vec(&PutList {
             list,
@@ -242,14 +239,54 @@ impl Relay {
             password: None,
         })
         .expect("JSON");
-        let request = signed::request_body("PUT", &path, &hash::sha256(&body), &nonce);
+        let token = self.token(person, device, 0);
+        self.write("PUT", "list", (person, device, &token), body)
+            .await
+    }
+
+    /// Asks for another identity of a person, as who knows the password and has this device; the status of the answer.
+    pub async fn ask_reset(&self, person: &Person, device: u8) -> u16 {
+        let key = person.device_key(device).verifying_key().to_bytes();
+        let newest = self.users.newest_list(person.user).await.expect("read");
+        let subject = Subject {
+            scope: Some(Scope::Account),
+            list: newest.map(|list| list.version),
+            ..Subject::device(person.user, device_id(device), &key)
+        };
+        let token = self.api.tokens.issue(subject, now_ms() / 1000);
+        let signing_key = key.to_vec().into();
+        let body = serde_json::to_vec(&AskReset { signing_key }).expect("JSON");
+        let who = (person, device, &*token.expect("signed"));
+        self.write("POST", "reset", who, body).await
+    }
+
+    /// Refuses it; the status of the answer.
+    pub async fn refuse_reset(&self, person: &Person, device: u8) -> u16 {
+        let token = self.token(person, device, 0);
+        self.write("DELETE", "reset", (person, device, &token), Vec::new())
+            .await
+    }
+
+    /// A signed write over HTTP; the status of the answer.
+    async fn write(
+        &self,
+        method: &str,
+        what: &str,
+        (person, device, token): (&Person, u8, &str),
+        body: Vec<u8>,
+    ) -> u16 {
+        let challenges = &self.api.challenges;
+        let nonce = challenges.issue(person.user, device_id(device), now_ms());
+        let path = format!("/v1/users/{}/{what}", person.user);
+        let request = signed::request_body(method, &path, &hash::sha256(&body), &nonce);
         let signature = person
             .device_key(device)
             .sign(&signed::input(SignedType::Request, &request));
         let proof = [nonce.as_slice(), &signature.to_bytes()].concat();
+        let method = method.parse().expect("a method");
         reqwest::Client::new()
-            .put(format!("http://{}{path}", self.addr))
-            .bearer_auth(self.token(person, device, 0))
+            .request(method, format!("http://{}{path}", self.addr))
+            .bearer_auth(token)
             .header(PROOF_HEADER, BASE64_STANDARD.encode(proof))
             .body(body)
             .send()

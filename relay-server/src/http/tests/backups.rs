@@ -37,7 +37,7 @@ fn body(batch: &[u8]) -> Value {
     json!({ "batch": base64(batch) })
 }
 
-fn vault(version: u32) -> String {
+pub(super) fn vault(version: u32) -> String {
     let vault = pb::Vault {
         version,
         backup_version: version,

@@ -3,7 +3,7 @@
 use super::*;
 
 impl Relay {
-    async fn set_disabled(&self, person: &Person, disabled: bool) {
+    pub(super) async fn set_disabled(&self, person: &Person, disabled: bool) {
         let users = &self.api.users;
         let set = users.set_disabled(person.user, disabled, NOW_MS).await;
         set.expect("stored");

@@ -13,9 +13,38 @@ use crate::session::{Connection, Event, SessionError};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Sessions that are told nothing before the gate opens.
-struct Gated {
+pub(super) struct Gated {
     gate: Semaphore,
     told: Semaphore,
+}
+
+impl Gated {
+    pub(super) fn shut() -> Arc<Self> {
+        Arc::new(Self {
+            gate: Semaphore::new(0),
+            told: Semaphore::new(0),
+        })
+    }
+
+    pub(super) fn open(&self) {
+        self.gate.add_permits(1);
+    }
+
+    /// The next that is told.
+    pub(super) async fn told(&self) {
+        let told = timeout(PATIENCE, self.told.acquire()).await;
+        told.expect("told").expect("open").forget();
+    }
+}
+
+/// It comes to that.
+pub(super) async fn until(mut so: impl AsyncFnMut() -> bool) {
+    let waited = timeout(PATIENCE, async {
+        while !so().await {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    waited.await.expect("in time");
 }
 
 #[async_trait]
@@ -39,10 +68,7 @@ impl Sessions for Gated {
 /// Or a lost connection would leave a removed device its socket.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_is_announced_although_its_request_is_cut_off() {
-    let sessions = Arc::new(Gated {
-        gate: Semaphore::new(0),
-        told: Semaphore::new(0),
-    });
+    let sessions = Gated::shut();
     let relay = Relay::with_sessions(Rates::default(), sessions.clone()).await;
     let person = Person::new(1);
     let first = person.list(None, &[1]);
@@ -50,23 +76,17 @@ async fn a_list_is_announced_although_its_request_is_cut_off() {
     let login = relay.log_in(&person, 1).await;
     let path = format!("/v1/users/{}/list", person.user);
     let next = person.list(Some(&first), &[1, 2]);
-    let stored = timeout(PATIENCE, async {
-        loop {
-            let newest = relay.api.users.newest_list(person.user).await;
-            if newest.expect("read").expect("a list").version == next.version {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+    let stored = until(async || {
+        let newest = relay.api.users.newest_list(person.user).await;
+        newest.expect("read").expect("a list").version == next.version
     });
     // What has not ended is dropped, as the server does it when a connection is lost.
     tokio::select! {
         (status, _) = login.put(&path, list_body(&next)) => panic!("{status} before the gate"),
-        stored = stored => stored.expect("stored"),
+        () = stored => {}
     }
-    sessions.gate.add_permits(1);
-    let told = timeout(PATIENCE, sessions.told.acquire()).await;
-    told.expect("told").expect("open").forget();
+    sessions.open();
+    sessions.told().await;
 }
 
 #[tokio::test]

@@ -348,7 +348,7 @@ async fn a_wrong_password_and_an_unknown_user_look_the_same_and_are_bounded() {
         let wrong = relay.try_password(&person, 2, b"wrong").await;
         assert_eq!(wrong.err(), Some(LoginError::Refused));
     }
-    relay.password_token(&person, 2).await;
+    let knows = relay.password_token(&person, 2).await;
     // One before the sign-up, the sign-up's own, three wrong ones, one right one.
     let (status, body) = relay
         .try_password(&person, 2, PASSWORD)
@@ -361,6 +361,14 @@ async fn a_wrong_password_and_an_unknown_user_look_the_same_and_are_bounded() {
     // Whoever could ask for the OPRF on another way could try passwords by it.
     refused(relay.new_password("alice", None).await, 429, "rate_limited");
     assert_eq!(relay.new_password("bob", None).await.0, StatusCode::OK);
+    // Who is in already changes their password, whoever asks for their name; as often, and no more often.
+    let change = async || relay.new_password("alice", Some(&knows.token)).await;
+    for _ in 0..6 {
+        assert_eq!(change().await.0, StatusCode::OK);
+    }
+    refused(change().await, 429, "rate_limited");
+    let none = relay.new_password("alice", Some("none")).await;
+    refused(none, 401, "not_authenticated");
 }
 
 #[tokio::test]

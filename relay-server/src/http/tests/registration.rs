@@ -48,7 +48,7 @@ fn body(name: &str, list: &DeviceList, with: (&str, Option<&str>)) -> Value {
     body
 }
 
-fn external(dir: &Path, key: &AppKey) -> Registration {
+pub(super) fn external(dir: &Path, key: &AppKey) -> Registration {
     let file = dir.join("keys.json");
     std::fs::write(&file, set(&[key.jwk("a")])).expect("written");
     Registration::External(Issuer::with_file(ISSUER, AUDIENCE, &file))

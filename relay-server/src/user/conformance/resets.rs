@@ -64,6 +64,13 @@ pub(super) async fn one_waits_until_it_is_withdrawn_or_done(users: &dyn Users) {
         users.put_list(&list, &with).await.expect("stored");
         assert_eq!(users.reset(user).await, Ok(after), "{with:?}");
     }
+    // Nobody can refuse while the account is disabled, so that no time runs meanwhile, and none has run afterwards.
+    for disabled in [true, false] {
+        assert_eq!(users.ask_reset(user, READY, 0).await, Ok(READY));
+        let set = users.set_disabled(user, disabled, 1).await;
+        set.expect("stored");
+        assert_eq!(users.reset(user).await, Ok(None), "{disabled}");
+    }
     assert_eq!(users.ask_reset(user, READY, 0).await, Ok(READY));
     users.delete(user, 1).await.expect("deleted");
     assert_eq!(users.reset(user).await, Ok(None));

@@ -6,7 +6,7 @@ use sqlx::PgPool;
 use super::attempt::Stop;
 use crate::user::{UserError, rows};
 
-/// Disables a user, or enables them. Done twice, it is as if done once.
+/// Disables a user, or enables them. Done twice, it is as if done once. A reset that waits is void: nobody could refuse it meanwhile.
 pub(super) async fn set(
     pool: &PgPool,
     user: UserId,
@@ -16,11 +16,14 @@ pub(super) async fn set(
     let id = user.as_bytes().as_slice();
     let mut tx = pool.begin().await?;
     // Who deletes the account comes before or after, and leaves nothing of this.
-    sqlx::query("SELECT 1 FROM users WHERE user_id = $1 AND deleted_ms IS NULL FOR NO KEY UPDATE")
-        .bind(id)
-        .fetch_optional(&mut *tx)
-        .await?
-        .ok_or(UserError::NotFound)?;
+    let there =
+        sqlx::query("UPDATE users SET reset_ms = NULL WHERE user_id = $1 AND deleted_ms IS NULL")
+            .bind(id)
+            .execute(&mut *tx)
+            .await?;
+    if there.rows_affected() == 0 {
+        return Err(UserError::NotFound.into());
+    }
     if disabled {
         sqlx::query(
             "INSERT INTO disabled_users (user_id, since_ms) VALUES ($1, $2) ON CONFLICT DO NOTHING",
@@ -40,8 +43,10 @@ pub(super) async fn set(
 
 /// All of them.
 pub(super) async fn all(pool: &PgPool) -> Result<Vec<UserId>, UserError> {
-    let ids: Vec<Vec<u8>> = sqlx::query_scalar("SELECT user_id FROM disabled_users")
-        .fetch_all(pool)
-        .await?;
+    let ids: Vec<Vec<u8>> = sqlx::query_scalar(
+        "SELECT user_id FROM disabled_users JOIN users USING (user_id) WHERE deleted_ms IS NULL",
+    )
+    .fetch_all(pool)
+    .await?;
     ids.iter().map(|id| rows::user_id(id)).collect()
 }

@@ -44,8 +44,8 @@ impl Importer {
     /// All of one user, who is here.
     pub(crate) async fn get(&mut self, id: UserId) -> Result<WholeUser, UserError> {
         let key = id.as_bytes().as_slice();
-        let (username, deleted_ms, reset_ms, backups_closed) = sqlx::query_as(
-            "SELECT username, deleted_ms, reset_ms, backups_closed FROM users WHERE user_id = $1",
+        let (username, deleted_ms, backups_closed) = sqlx::query_as(
+            "SELECT username, deleted_ms, backups_closed FROM users WHERE user_id = $1",
         )
         .bind(key)
         .fetch_one(&mut self.0)
@@ -122,7 +122,6 @@ impl Importer {
             id,
             username,
             deleted_ms,
-            reset_ms,
             lists,
             devices,
             push,
@@ -146,13 +145,12 @@ impl Importer {
         let id = user.id.as_bytes().as_slice();
         let mut tx = self.0.begin().await?;
         sqlx::query(
-            "INSERT INTO users (user_id, username, backups_closed, deleted_ms, reset_ms) VALUES ($1, $2, $3, $4, $5)",
+            "INSERT INTO users (user_id, username, backups_closed, deleted_ms) VALUES ($1, $2, $3, $4)",
         )
         .bind(id)
         .bind(&user.username)
         .bind(user.backups_closed)
         .bind(user.deleted_ms)
-        .bind(user.reset_ms)
         .execute(&mut *tx)
         .await?;
         let insert = match user.deleted_ms {

@@ -42,6 +42,8 @@ async fn who_came_by_an_app_who_is_gone_and_invites_move_along() {
     put.expect("kept");
     let disabled = source.set_disabled(person.user, true, 3).await;
     disabled.expect("kept");
+    let asked = source.ask_reset(person.user, 9, 0).await;
+    assert_eq!(asked, Ok(9));
     source.close().await;
 
     let mut source = WholeUsers::open(&file).await.expect("opened");
@@ -65,6 +67,8 @@ async fn who_came_by_an_app_who_is_gone_and_invites_move_along() {
     let blocked = node.blocked(person.user).await.expect("read");
     assert_eq!(*blocked, [[9; 8]]);
     assert_eq!(node.disabled().await, Ok(vec![person.user]));
+    // It may have been refused since.
+    assert_eq!(node.reset(person.user).await, Ok(None));
     let taken = Email::parse("one@X").expect("an address");
     let found = node.by_email(&taken).await.expect("read");
     assert_eq!(found.map(|user| user.user), Some(person.user));
