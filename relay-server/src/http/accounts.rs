@@ -17,6 +17,7 @@ use super::{
     Api, ApiError,
     caller::Caller,
     lists::credentials,
+    passwords::count_guesser,
     registration::Brought,
     request::{Body, Ids},
 };
@@ -60,6 +61,10 @@ pub(super) async fn register(
     };
     let admission = api.registration.admit(brought, (api.now_ms)()).await?;
     let email = api.emails.taken(email.as_deref())?;
+    if email.is_some() {
+        // The answer says whether somebody has it.
+        count_guesser(&api, &extensions).await?;
+    }
     let list = list::parse(&list.into(), verify)
         .map_err(|error| ApiError::new(Code::BadList, error.to_string()))?;
     if list.version != 1 || list.devices.len() != 1 {

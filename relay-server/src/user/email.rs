@@ -1,5 +1,6 @@
 //! E-mail addresses: where the operator may reach a person. The relay writes to none of them, and nobody has shown that it is theirs.
 
+use icu_properties::{CodePointSetData, props::DefaultIgnorableCodePoint};
 use unicode_normalization::UnicodeNormalization;
 
 /// Longest address, in bytes (RFC 5321), and the shortest that has something on both sides.
@@ -47,8 +48,9 @@ impl std::fmt::Debug for Email {
 fn is_odd(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
-        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
+        || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
+        // Marks of annotations, and a blank among the Braille patterns.
+        || matches!(c, '\u{fff9}'..='\u{fffb}' | '\u{2800}')
 }
 
 #[cfg(test)]
@@ -105,6 +107,16 @@ mod tests {
             "a\u{202e}@b",
             "a@\u{feff}b",
             "\u{1b}[2J@b",
+            "a\u{34f}@b",
+            "a\u{115f}@b",
+            "a\u{3164}@b",
+            "a\u{ffa0}@b",
+            "a\u{2800}@b",
+            "a\u{fe0f}@b",
+            "a@b\u{e0061}",
+            "a@b\u{e0100}",
+            "a\u{180e}@b",
+            "a\u{ad}@b",
             &format!("a{longest}"),
             &"@".repeat(1 << 20),
         ] {

@@ -82,6 +82,16 @@ impl PostgresUsers {
         tokio::time::timeout(options.timeout, schema::check(&mut first))
             .await
             .map_err(|_| ConnectError::Unreachable(NO_ANSWER.to_owned()))??;
+        // Of all nodes that of the later version which starts last finds all of it.
+        match tokio::time::timeout(options.timeout, deletion::finish(&mut first)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "what is left of deleted users was not forgotten")
+            }
+            Err(_) => {
+                tracing::warn!("what is left of deleted users was not forgotten: {NO_ANSWER}")
+            }
+        }
         // Only a courtesy to the server.
         drop(tokio::time::timeout(options.acquire_timeout, first.close()).await);
 

@@ -175,6 +175,29 @@ async fn addresses_are_tried_out_no_faster_than_passwords() {
 }
 
 #[tokio::test]
+async fn sign_ups_try_out_addresses_no_faster_either() {
+    let few = |n: u32| n.try_into().expect("not zero");
+    let relay = Relay::with(Rates::new(&config::Rates {
+        address_passwords_per_hour: few(3),
+        address_passwords_burst: few(3),
+        ..config::Rates::default()
+    }))
+    .await;
+    let first = sign_up("alice", &Person::new(1), Some(OTHER));
+    assert_eq!(relay.post("/v1/users", first).await.0, StatusCode::CREATED);
+    let again = sign_up("bobby", &Person::new(2), Some(OTHER));
+    for _ in 0..2 {
+        let tried = relay.post("/v1/users", again.clone()).await;
+        refused(tried, 409, "email_taken");
+    }
+    refused(relay.post("/v1/users", again).await, 429, "rate_limited");
+    // Who brings none asks nothing.
+    let without = sign_up("bobby", &Person::new(2), None);
+    let made = relay.post("/v1/users", without).await;
+    assert_eq!(made.0, StatusCode::CREATED);
+}
+
+#[tokio::test]
 async fn the_operator_may_ask_for_addresses_or_take_none() {
     let relay = Relay::with_emails(Emails::Required, Registration::Open).await;
     let (alice, bob) = (Person::new(1), Person::new(2));

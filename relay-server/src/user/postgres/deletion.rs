@@ -1,7 +1,7 @@
 //! The end of an account, in PostgreSQL.
 
 use sordino_protocol::UserId;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 
 use super::{attempt::Stop, listener};
 use crate::user::{
@@ -41,6 +41,17 @@ pub(super) async fn delete(pool: &PgPool, user: UserId, now_ms: u64) -> Result<(
     }
     listener::notify(&mut tx, user).await?;
     Ok(tx.commit().await?)
+}
+
+/// Forgets what a node of an earlier version, which knew of less, has left of those whom it deleted.
+pub(super) async fn finish(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    for statement in [
+        "DELETE FROM emails USING users WHERE emails.user_id = users.user_id AND deleted_ms IS NOT NULL",
+        "DELETE FROM disabled_users USING users WHERE disabled_users.user_id = users.user_id AND deleted_ms IS NOT NULL",
+    ] {
+        sqlx::query(statement).execute(&mut *connection).await?;
+    }
+    Ok(())
 }
 
 /// The newest version of the lists that a deleted user has left.

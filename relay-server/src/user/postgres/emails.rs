@@ -25,12 +25,20 @@ pub(super) async fn put(pool: &PgPool, user: UserId, email: Option<&Email>) -> R
     Ok(tx.commit().await?)
 }
 
-/// Sets the address of a user who has none. Waits for another who sets the same.
+/// Sets the address of a user who has none. Waits for another who sets the same. A node of an earlier version deletes an account and leaves
+/// its address: nobody has that.
 pub(super) async fn set(
     tx: &mut Transaction<'_, Postgres>,
     user: UserId,
     email: &Email,
 ) -> Result<(), Stop> {
+    sqlx::query(
+        "DELETE FROM emails USING users \
+         WHERE emails.user_id = users.user_id AND folded = $1 AND deleted_ms IS NOT NULL",
+    )
+    .bind(email.folded())
+    .execute(&mut **tx)
+    .await?;
     let set =
         "INSERT INTO emails (user_id, address, folded) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
     let set = sqlx::query(set)
@@ -47,18 +55,23 @@ pub(super) async fn set(
 
 /// A user's address.
 pub(super) async fn of(pool: &PgPool, user: UserId) -> Result<Option<String>, UserError> {
-    let address = sqlx::query_scalar("SELECT address FROM emails WHERE user_id = $1")
-        .bind(user.as_bytes().as_slice())
-        .fetch_optional(pool);
+    let address = sqlx::query_scalar(
+        "SELECT address FROM emails JOIN users USING (user_id) WHERE user_id = $1 AND deleted_ms IS NULL",
+    )
+    .bind(user.as_bytes().as_slice())
+    .fetch_optional(pool);
     Ok(address.await?)
 }
 
 /// Whose address it is.
 pub(super) async fn whose(pool: &PgPool, email: &Email) -> Result<Option<http::User>, UserError> {
-    sqlx::query("SELECT user_id, username FROM users JOIN emails USING (user_id) WHERE folded = $1")
-        .bind(email.folded())
-        .fetch_optional(pool)
-        .await?
-        .map(user)
-        .transpose()
+    sqlx::query(
+        "SELECT user_id, username FROM users JOIN emails USING (user_id) \
+         WHERE folded = $1 AND deleted_ms IS NULL",
+    )
+    .bind(email.folded())
+    .fetch_optional(pool)
+    .await?
+    .map(user)
+    .transpose()
 }

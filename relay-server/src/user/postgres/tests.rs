@@ -1,6 +1,7 @@
 //! What only a store of several nodes can get wrong. Needs `SORDINO_TEST_POSTGRES`.
 
 mod database;
+mod deleted;
 mod faults;
 mod nodes;
 mod versions;
