@@ -232,8 +232,10 @@ pub(super) async fn receipts(core: &Arc<Core>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Reads what could not be read when it came, and whose keys have come since.
+/// Asks for what could not be read when it came, and reads it where its keys have come since.
 pub(super) async fn late(core: &Arc<Core>) -> Result<(), Error> {
+    let asked = core.shared.run(|machine| machine.ask_late(now_ms()));
+    core.wake(asked.await?);
     while let Some((conversation, seq)) = core.shared.run(|machine| machine.next_late()).await? {
         let rows = match core.http.history(conversation, seq.saturating_add(1)).await {
             Ok(rows) => rows,

@@ -317,9 +317,7 @@ impl Session<'_> {
         if taken.tells_own {
             self.start_later(Errand::Prepare(self.me), ATTEND);
         }
-        if taken.lists_came && self.settled {
-            self.change(|machine| machine.try_pending(now_ms())).await?;
-        }
+        self.lists_came |= taken.lists_came;
         // An own row makes room for another message.
         self.to_send.insert(conversation);
         Ok((before, taken))

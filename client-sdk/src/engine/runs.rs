@@ -20,6 +20,8 @@ const REPLENISH: Duration = Duration::from_secs(600);
 const RESTORE: Duration = Duration::from_secs(30);
 /// Before it is looked whether there is room for more keys for a device that was linked.
 const HISTORY: Duration = Duration::from_secs(2);
+/// Before what could not be read is asked for again.
+const LATE: Duration = Duration::from_secs(3600);
 /// Before own devices that had no prekeys, and have answered nothing, are tried again.
 const GREET: Duration = Duration::from_secs(60);
 /// Before an errand that failed is tried again: at least what was asked for, and a share of this that grows and is random.
@@ -149,9 +151,7 @@ impl Session<'_> {
             }
             Errand::Lists(user, _) => {
                 self.pulls.lists_came(user);
-                if self.settled {
-                    self.change(|machine| machine.try_pending(now_ms())).await?;
-                }
+                self.lists_came = true;
             }
             Errand::Restore => {
                 let begun = self.work(|machine| {
@@ -174,8 +174,11 @@ impl Session<'_> {
                     self.core.wake([self.me]);
                 }
             }
-            Errand::Name(_) | Errand::Backup | Errand::Receipts | Errand::Blocks | Errand::Late => {
+            Errand::Late => {
+                self.fill_backup(Duration::MAX);
+                self.start_later(errand, LATE);
             }
+            Errand::Name(_) | Errand::Backup | Errand::Receipts | Errand::Blocks => {}
             Errand::Token => {
                 let token = self.core.http.token().await;
                 let token = token.map_err(|error| End::from_error(&error))?;

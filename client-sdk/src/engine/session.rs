@@ -107,6 +107,8 @@ pub(super) struct Session<'a> {
     pub(super) settled: bool,
     /// The relay passes signals on.
     pub(super) signals: bool,
+    /// Lists came: rows that wait for one are tried once everything is here.
+    pub(super) lists_came: bool,
     /// A rollback was found: what waits is looked at again once everything is here.
     rolled_back: bool,
     /// The connection that is to take this one's place, on the way.
@@ -191,6 +193,7 @@ pub(super) async fn run(
         begun: Instant::now(),
         settled: false,
         signals,
+        lists_came: false,
         rolled_back: false,
         moving: JoinSet::new(),
         asked_to_move: false,
@@ -483,6 +486,9 @@ impl Session<'_> {
         let up_to_date = self.is_up_to_date();
         if up_to_date && (!self.settled || self.rolled_back) {
             self.caught_up().await?;
+        } else if up_to_date && std::mem::take(&mut self.lists_came) {
+            // Not before: what an own device sent is opened in the order of its chain.
+            self.change(|machine| machine.try_pending(now_ms())).await?;
         }
         let views = self.core.shared.views();
         // A hole in a conversation that was up to date is no reason to show the whole connection as behind; nor is it that the
@@ -508,6 +514,7 @@ impl Session<'_> {
     /// Everything is here.
     async fn caught_up(&mut self) -> Result<(), End> {
         self.settled = true;
+        self.lists_came = false;
         self.rolled_back = false;
         let (waiting, nameless) = self
             .work(|machine| {

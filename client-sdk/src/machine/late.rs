@@ -2,9 +2,10 @@
 //!
 //! What comes back is a key and no message: the row is the relay's, and every check but those of the wrap is made on it.
 
+use prost::Message as _;
 use sordino_crypto::Secret;
 use sordino_protocol::{
-    Class, ConversationId, DeviceId, Header,
+    Class, ConversationId, DeviceId, Header, UserId,
     hash::Hash,
     http::HistoryRow,
     pb::{self, content::Body},
@@ -13,7 +14,7 @@ use sordino_protocol::{
 use super::contacts::{Trust, trust};
 use super::linking::entry;
 use super::receive::Receiver;
-use super::restore::opened;
+use super::restore::{Opened, opened};
 use super::sessions::{live_session, put_control};
 use super::timeline::Position;
 use super::written::{Written, written};
@@ -47,39 +48,63 @@ pub(super) fn note(
     tx.put_late(&row, now_ms)
 }
 
-/// Asks a device for the keys of what it has sent and this one could not read, where that is due.
+/// The other person's devices that an own message was encrypted for.
+pub(super) fn meant(
+    tx: &Tx<'_>,
+    receiver: &Receiver<'_>,
+    env_hash: &Hash,
+) -> Result<Vec<DeviceId>, Error> {
+    let sent = tx.envelope(receiver.conversation, env_hash)?;
+    let sent = sent.and_then(|sent| pb::Send::decode(sent.as_slice()).ok());
+    let wraps = sent.map(|sent| sent.wraps).unwrap_or_default();
+    let of_peer = wraps
+        .iter()
+        .filter(|wrap| wrap.user.as_ref() == receiver.peer.as_bytes());
+    let devices = of_peer.filter_map(|wrap| DeviceId::from_slice(&wrap.device).ok());
+    Ok(devices.collect())
+}
+
+/// Asks a device for the keys of what it has sent and this one could not read, where that is due; whether it is.
 pub(super) fn ask(
     tx: &Tx<'_>,
     me: &StoredAccount,
     conversation: &Conversation,
     device: DeviceId,
     now_ms: u64,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
+    // They would hear that somebody is there, or nobody would.
+    if tx.decision(conversation.peer)?.blocked.what || tx.is_deleted(conversation.peer)? {
+        tx.forget_late_of(conversation.id)?;
+        return Ok(false);
+    }
     if tx.outbox_for(conversation.id, device)? >= WAITING {
-        return Ok(());
+        return Ok(false);
     }
     let due = (now_ms.saturating_sub(ASK_AGAIN_MS), now_ms);
     let ids = tx.ask_late(conversation.id, device, due, AT_ONCE)?;
     if ids.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let body = Body::Retry(pb::Retry {
         client_message_ids: ids.iter().map(|id| id.to_pb()).collect(),
     });
-    put_control(tx, me, conversation, Some(device), body, now_ms).map(drop)
+    put_control(tx, me, conversation, Some(device), body, now_ms)?;
+    Ok(true)
 }
 
 /// The same of all devices with which there is a session. What came too long ago is given up.
-pub(super) fn ask_all(tx: &Tx<'_>, me: &StoredAccount, now_ms: u64) -> Result<(), Error> {
+pub(super) fn ask_all(tx: &Tx<'_>, me: &StoredAccount, now_ms: u64) -> Result<Vec<UserId>, Error> {
+    let mut asked = Vec::new();
     tx.forget_late_before(now_ms.saturating_sub(KEPT_MS))?;
     for (id, device) in tx.late_devices(now_ms.saturating_sub(ASK_AGAIN_MS))? {
         if let Some(conversation) = tx.conversation(id)?
             && live_session(tx, conversation.peer, device)?.is_some()
+            && ask(tx, me, &conversation, device, now_ms)?
         {
-            ask(tx, me, &conversation, device, now_ms)?;
+            asked.push(conversation.peer);
         }
     }
-    Ok(())
+    Ok(asked)
 }
 
 /// A device of the other person could not read what this one has sent. It gets the keys of what was for it, and nothing that it would not get
@@ -117,14 +142,14 @@ pub(super) fn asked(
         let Some(own) = tx.own_key(conversation.id, id)? else {
             continue;
         };
-        // A device that joined later was never meant.
+        // A device that joined later was never meant, nor one that was held back.
         let then = tx.list(peer, own.recipient_list)?;
         let was_meant = then.is_some_and(|list| {
             list.device(device).is_some_and(|then| {
                 (then.signing_key, then.identity_key) == (now.signing_key, now.identity_key)
             })
         });
-        if was_meant && now_ms.saturating_sub(own.at_ms) <= KEPT_MS {
+        if was_meant && own.meant.contains(&device) && now_ms.saturating_sub(own.at_ms) <= KEPT_MS {
             keys.push(pb::RewrappedKey {
                 seq: own.entry.seq,
                 env_hash: own.entry.env_hash.to_vec().into(),
@@ -157,6 +182,16 @@ pub(super) fn came(
 }
 
 impl Machine {
+    /// Asks for the keys of what could not be read, where that is due. People to whom there is something to be sent.
+    ///
+    /// # Errors
+    /// `NotRegistered`; those of the store.
+    pub fn ask_late(&mut self, now_ms: u64) -> Result<Vec<UserId>, Error> {
+        let me = registered(self.account.as_ref())?;
+        self.store
+            .transaction(Durability::Synced, |tx| ask_all(tx, me, now_ms))
+    }
+
     /// A row whose key has come after all: to be fetched once more, for [`Self::take_late`].
     ///
     /// # Errors
@@ -184,21 +219,19 @@ impl Machine {
                 && !tx.decision(held.peer)?.blocked.what
             {
                 for row in rows {
-                    if let Some((late, env_hash, key)) = tx.late_row(conversation, row.seq)? {
-                        open(
-                            tx,
-                            &held,
-                            (&late, &env_hash, &key),
-                            row,
-                            now_ms,
-                            &mut happenings,
-                        )?;
-                        tx.forget_late(conversation, row.seq)?;
+                    let Some((late, env_hash, key)) = tx.late_row(conversation, row.seq)? else {
+                        continue;
+                    };
+                    let known = (&late, &env_hash, &key);
+                    match open(tx, &held, known, row, now_ms, &mut happenings)? {
+                        // A relay shows the right one another time.
+                        Opened::Otherwise => tx.forget_late_key(conversation, row.seq)?,
+                        Opened::Shown | Opened::Nothing => tx.forget_late(conversation, row.seq)?,
                     }
                 }
             }
-            // It was given, or it is not there.
-            tx.forget_late(conversation, seq)?;
+            // What was not given is asked for again as well.
+            tx.forget_late_key(conversation, seq)?;
             Ok(happenings)
         })
     }
@@ -211,18 +244,19 @@ fn open(
     row: &HistoryRow,
     now_ms: u64,
     happenings: &mut Vec<Happening>,
-) -> Result<(), Error> {
+) -> Result<Opened, Error> {
     if tx.row_kind(held.id, row.seq)? != Some(RowKind::Undecryptable) {
-        return Ok(());
+        return Ok(Opened::Nothing);
     }
-    let Ok((header, content)) = opened(row, env_hash, key) else {
-        return Ok(());
+    let (header, content) = match opened(row, env_hash, key) {
+        Ok(opened) => opened,
+        Err(why) => return Ok(why),
     };
     let is_it = (header.class, header.sender, header.sender_device)
         == (Class::Message, held.peer, late.device)
         && (header.conversation, header.client_message_id) == (held.id, late.id);
     if !is_it {
-        return Ok(());
+        return Ok(Opened::Nothing);
     }
     let placeholder = tx.written_at(held.id, row.seq, held.peer)?;
     if let Some(item) = placeholder.filter(|item| item.kind == ItemKind::Undecryptable) {
@@ -245,5 +279,5 @@ fn open(
     )?;
     happenings.extend(shown.added.map(Happening::Received));
     happenings.extend(shown.updated.into_iter().map(Happening::Updated));
-    Ok(())
+    Ok(Opened::Shown)
 }

@@ -213,6 +213,20 @@ impl Machine {
                 Some(Code::CounterGap) => AfterRefusal::Resend {
                     from: tx.first_counter(conversation)?.unwrap_or(from),
                 },
+                // What own devices say to each other has no other place, and an honest relay refuses none of it for good.
+                Some(code) if is_final(code) && held.peer == me.user => {
+                    happenings.push(Happening::RelayMisbehaved {
+                        conversation: None,
+                        evidence: format!(
+                            "it refuses what this account's devices say to each other: {}",
+                            code.as_str()
+                        ),
+                    });
+                    AfterRefusal::Wait {
+                        wait: DISAGREEMENT_WAIT,
+                        from,
+                    }
+                }
                 Some(code) if is_final(code) => {
                     if entry.given_up {
                         return Ok(AfterRefusal::Blocked(code));

@@ -242,6 +242,7 @@ impl Receiver<'_> {
         self.keep_session(tx, &found)?;
         self.alarms(tx, &found.alarms, taken)?;
         let (bytes, own_key);
+        let mut meant = Vec::new();
         let mut stored = Row {
             seq: row.seq,
             kind: RowKind::Undecryptable,
@@ -254,6 +255,7 @@ impl Receiver<'_> {
                 stored.kind = RowKind::Own;
                 if let Some(header) = header {
                     own_key = tx.envelope_key(self.conversation, &found.env_hash)?;
+                    meant = late::meant(tx, self, &found.env_hash)?;
                     if own_row(self, tx, row.seq, header, found.env_hash, taken)? {
                         stored.content_key = own_key.as_ref();
                     }
@@ -300,7 +302,8 @@ impl Receiver<'_> {
         tx.record_row(self.conversation, &stored)?;
         if let (Outcome::Own, Some(header), Some(_)) = (&found.outcome, header, stored.content_key)
         {
-            tx.note_recipient_list(self.conversation, row.seq, header.recipient_list)?;
+            let version = header.recipient_list;
+            tx.note_meant(self.conversation, row.seq, version, &meant)?;
         }
         Ok(())
     }

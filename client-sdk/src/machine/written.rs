@@ -3,6 +3,7 @@
 //! What is said of a message may come before it, for a backup is read from its end; then it waits. Of several the one with the highest
 //! seq counts, on all devices the same.
 
+use prost::Message as _;
 use sordino_protocol::{
     Class, ClientMessageId, ConversationId, DeviceId, Header, UserId, limits,
     pb::{self, content::Body},
@@ -13,7 +14,9 @@ use super::records::is_record;
 use super::settings::is_display_name;
 use super::timeline::{Reached, TimelineItem, add, message, show};
 use crate::error::Error;
-use crate::store::{Change, ChangeKind, ItemKind, MessageRef, Progress, StoredItem, Tx, UNPLACED};
+use crate::store::{
+    Change, ChangeKind, ItemKind, MessageRef, Progress, RowKind, StoredItem, Tx, UNPLACED,
+};
 
 /// Answers that show at once what became of the message that they quote.
 const QUOTES: u32 = 64;
@@ -184,6 +187,7 @@ fn erased(
     seq: u64,
     by: UserId,
 ) -> Result<Vec<TimelineItem>, Error> {
+    forget_pending(tx, conversation, seq, by)?;
     if let Some(item) = tx.written_at(conversation, seq, by)? {
         tx.forget_key(conversation, seq)?;
         forget(tx, &item)?;
@@ -206,6 +210,26 @@ fn erased(
             refreshed(tx, conversation, change.of)
         }
         _ => Ok(Vec::new()),
+    }
+}
+
+/// A row of this author that waits to be opened is not opened any more.
+fn forget_pending(
+    tx: &Tx<'_>,
+    conversation: ConversationId,
+    seq: u64,
+    by: UserId,
+) -> Result<(), Error> {
+    let Some(row) = tx.pending_row(conversation, seq)? else {
+        return Ok(());
+    };
+    let row = pb::Row::decode(row.as_slice()).ok();
+    let header = row.and_then(|row| Header::parse(&row.header).ok());
+    match header {
+        Some(header) if header.sender == by => {
+            tx.settle_pending(conversation, seq, RowKind::NotForMe, None)
+        }
+        _ => Ok(()),
     }
 }
 

@@ -27,6 +27,8 @@ pub struct OwnKey {
     pub entry: Entry,
     /// The version of the other person's device list.
     pub recipient_list: u32,
+    /// Their devices that it was encrypted for.
+    pub meant: Vec<DeviceId>,
     /// When it was written.
     pub at_ms: u64,
 }
@@ -52,6 +54,21 @@ impl Tx<'_> {
     pub fn forget_late_before(&self, came_ms: u64) -> Result<(), Error> {
         let forget = "DELETE FROM late_rows WHERE came_ms < ?1";
         self.run(forget, [N(came_ms)]).map(drop)
+    }
+
+    /// Nothing is asked of this conversation any more.
+    pub fn forget_late_of(&self, conversation: ConversationId) -> Result<(), Error> {
+        let forget = "DELETE FROM late_rows WHERE conversation = ?1";
+        self.run(forget, [conversation.as_bytes()]).map(drop)
+    }
+
+    /// The key that came does not open what the relay shows: it is asked for again.
+    pub fn forget_late_key(&self, conversation: ConversationId, seq: u64) -> Result<(), Error> {
+        self.run(
+            "UPDATE late_rows SET content_key = NULL WHERE conversation = ?1 AND seq = ?2",
+            params![conversation.as_bytes(), N(seq)],
+        )
+        .map(drop)
     }
 
     /// There is nothing more to be had for a row.
@@ -90,7 +107,7 @@ impl Tx<'_> {
             "SELECT seq, client_message_id FROM late_rows
              WHERE conversation = ?1 AND device = ?2 AND content_key IS NULL
                  AND coalesce(asked_ms, 0) <= ?3
-             ORDER BY seq LIMIT ?4",
+             ORDER BY coalesce(asked_ms, 0), seq LIMIT ?4",
             params![
                 conversation.as_bytes(),
                 device.as_bytes(),
@@ -169,15 +186,17 @@ impl Tx<'_> {
     }
 
     /// For whom an own message was encrypted: devices that could not read it may ask again.
-    pub fn note_recipient_list(
+    pub fn note_meant(
         &self,
         conversation: ConversationId,
         seq: u64,
         version: u32,
+        devices: &[DeviceId],
     ) -> Result<(), Error> {
+        let devices: Vec<u8> = devices.iter().flat_map(|id| *id.as_bytes()).collect();
         self.run(
-            "UPDATE rows SET recipient_list = ?3 WHERE conversation = ?1 AND seq = ?2",
-            params![conversation.as_bytes(), N(seq), version],
+            "UPDATE rows SET recipient_list = ?3, meant = ?4 WHERE conversation = ?1 AND seq = ?2",
+            params![conversation.as_bytes(), N(seq), version, devices],
         )
         .map(drop)
     }
@@ -191,13 +210,13 @@ impl Tx<'_> {
         self.one(
             "WITH sent AS (
                  SELECT place, at_ms FROM timeline JOIN account ON author = user AND author_device = device
-                 WHERE conversation = ?1 AND client_message_id = ?2 AND kind = 1
+                 WHERE conversation = ?1 AND client_message_id = ?2 AND kind IN (1, 6)
                  UNION ALL
                  SELECT place, at_ms FROM changes JOIN account ON author = user AND author_device = device
                  WHERE conversation = ?1 AND client_message_id = ?2)
-             SELECT r.seq, r.env_hash, r.content_key, r.recipient_list, at_ms
+             SELECT r.seq, r.env_hash, r.content_key, r.recipient_list, at_ms, r.meant
              FROM sent JOIN rows r ON r.conversation = ?1 AND r.seq = place
-             WHERE r.content_key IS NOT NULL AND r.env_hash IS NOT NULL AND r.recipient_list IS NOT NULL",
+             WHERE r.content_key IS NOT NULL AND r.env_hash IS NOT NULL AND r.recipient_list IS NOT NULL AND r.meant IS NOT NULL",
             params![conversation.as_bytes(), id.as_bytes()],
             |row| {
                 Ok(OwnKey {
@@ -209,6 +228,11 @@ impl Tx<'_> {
                     },
                     recipient_list: row.get(3)?,
                     at_ms: row.get::<_, N>(4)?.0,
+                    meant: row
+                        .get::<_, Vec<u8>>(5)?
+                        .chunks_exact(16)
+                        .filter_map(|id| DeviceId::from_slice(id).ok())
+                        .collect(),
                 })
             },
         )

@@ -154,6 +154,20 @@ impl Tx<'_> {
         )
     }
 
+    /// A row that is to be opened later, as it came.
+    pub fn pending_row(
+        &self,
+        conversation: ConversationId,
+        seq: u64,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        let row = self.one(
+            "SELECT pending FROM rows WHERE conversation = ?1 AND seq = ?2 AND pending IS NOT NULL",
+            params![conversation.as_bytes(), N(seq)],
+            |row| row.get(0),
+        )?;
+        Ok(row)
+    }
+
     /// A pending row has been opened, or never will be.
     pub fn settle_pending(
         &self,

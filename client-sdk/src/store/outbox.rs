@@ -197,6 +197,19 @@ impl Tx<'_> {
         Ok(key.flatten())
     }
 
+    /// An encryption of an own message, as it was sent.
+    pub fn envelope(
+        &self,
+        conversation: ConversationId,
+        env_hash: &[u8; 32],
+    ) -> Result<Option<Vec<u8>>, Error> {
+        self.one(
+            "SELECT envelope FROM envelopes WHERE conversation = ?1 AND env_hash = ?2",
+            params![conversation.as_bytes(), env_hash],
+            |row| row.get(0),
+        )
+    }
+
     /// The first unsequenced messages after a counter, at most `limit`, in order; it ends before the first that must not
     /// be sent as it is.
     pub fn outgoing(

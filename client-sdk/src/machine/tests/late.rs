@@ -154,7 +154,7 @@ fn keys_go_to_devices_that_were_meant_and_would_be_today() {
     alice.now += 15 * DAY;
     asks(&mut bob, &alice, id);
     bob.sync(&mut relay, a);
-    alice.sync(&mut relay, b);
+    assert!(!answered(&mut alice, &mut relay));
     let now = alice.now;
     alice.now -= 15 * DAY;
     asks(&mut bob, &alice, id);
@@ -172,6 +172,68 @@ fn keys_go_to_devices_that_were_meant_and_would_be_today() {
     bob.machine().take_lists(b, list, now).unwrap();
     bob.sync(&mut relay, a);
     assert!(!answered(&mut alice, &mut relay));
+}
+
+#[test]
+fn a_device_that_was_held_back_then_gets_nothing_now() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    contacts::verified(&mut alice, b);
+    // Nobody vouches for it.
+    let mut tablet = bob.join(&mut relay);
+    tablet.upload(&mut relay);
+    contacts::look(&mut alice, &relay, b);
+    alice.send(b, "for the phone alone");
+    alice.sync(&mut relay, b);
+    let id = alice.named(b, "for the phone alone");
+    let (device, now) = (tablet.device, alice.now);
+    let accepted = alice.machine().accept_devices(b, &[device], now);
+    accepted.unwrap();
+    tablet.pull(&relay, a);
+    tablet.send(a, "hello");
+    tablet.sync(&mut relay, a);
+    alice.sync(&mut relay, b);
+    asks(&mut tablet, &alice, id.as_bytes());
+    tablet.sync(&mut relay, a);
+    let conversation = alice.conversation(b);
+    let waits = |alice: &mut Phone| {
+        let waits = alice
+            .machine()
+            .store
+            .read(|tx| tx.outbox_for(conversation, device));
+        waits.unwrap()
+    };
+    alice.pull(&relay, b);
+    assert_eq!(waits(&mut alice), 0);
+    // What is for it, it gets.
+    alice.send(b, "for both");
+    alice.sync(&mut relay, b);
+    let id = alice.named(b, "for both");
+    asks(&mut tablet, &alice, id.as_bytes());
+    tablet.sync(&mut relay, a);
+    alice.pull(&relay, b);
+    assert_eq!(waits(&mut alice), 1);
+}
+
+#[test]
+fn who_is_blocked_is_not_asked() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    alice.send(b, "spoilt");
+    alice.sync(&mut relay, b);
+    spoilt(&relay, &mut alice, &mut bob);
+    let now = bob.now;
+    bob.machine().block(a, true, now).unwrap();
+    bob.now += 2 * 60 * 60 * 1000;
+    let now = bob.now;
+    assert_eq!(bob.machine().ask_late(now).unwrap(), []);
+    let conversation = bob.conversation(a);
+    let device = alice.device;
+    let waits = bob
+        .machine()
+        .store
+        .read(|tx| tx.outbox_for(conversation, device));
+    assert_eq!(waits.unwrap(), 0);
 }
 
 #[test]
