@@ -360,3 +360,30 @@ async fn rubbish_of_a_contact_harms_their_own_conversation_only() {
     let seen = ["> one", "> two", "> three", "< four"];
     until_shows("rubbish", &friend, &two.honest, &seen).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_own_list_that_is_older_than_the_one_before() {
+    let relay = relay().await;
+    let lie = "the account's device list of before";
+    let liar = Liar::before(&relay.url()).await;
+    let alice = Person::online(&liar.url, "alice").await;
+    let key = RecoveryKey::parse(&written_down(&alice.client).await).expect("a key");
+    let secret = VaultSecret::RecoveryKey(key);
+    alice.client.renew_keys(&secret).await.expect("renewed");
+    let id = alice.user.id;
+    liar.answers(
+        move |asked, answer| match asks_for_lists(asked, id) && answer.is_good() {
+            true => answer.but(|lists: &mut Lists| {
+                lists.lists.clear();
+                lists.newest = 1;
+            }),
+            false => answer,
+        },
+    );
+    let refused = alice.client.renew_keys(&secret).await.expect_err(lie);
+    assert_eq!(refused.code(), Code::RelayMisbehaved, "{lie}");
+    let detail = "its newest device list is 1, and version 2 exists";
+    assert_eq!(refused.detail(), detail, "{lie}");
+    liar.repents();
+    alice.client.renew_keys(&secret).await.expect("renewed");
+}
