@@ -107,7 +107,7 @@ async fn conversations_that_are_said_to_be_shorter_or_not_to_be() {
             1,
             "a conversation left out",
             Vec::clear,
-            "it leaves out 1 conversations",
+            "conversations of which it has shown rows",
         ),
     );
 }
