@@ -13,7 +13,7 @@ mod support;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
-use sordino::SendState;
+use sordino::{ConnectionState, SendState};
 use sordino_testing::TestRelay;
 use support::{
     Person, all,
@@ -88,6 +88,8 @@ async fn what_was_decided_offline_is_said_later_and_by_whichever_device() {
     alice.with(&bob).send("hello").await.expect("sent");
     until_shown(&bob, &alice.user, &["hello"]).await;
     bob.client.disconnect();
+    // The connection that was there would still tell it.
+    bob.until(&ConnectionState::Offline).await;
     let contact = bob.client.contact(alice.user.id);
     contact.block(true).await.expect("blocked");
     bob.reopen(&url).await;
