@@ -118,6 +118,10 @@ fn sorted(
         let row = row?;
         let header = Header::parse(&row.header)
             .map_err(|_| StoreError::Damaged(format!("the header of row {}", row.seq)))?;
+        // What people note for their own devices is shown nowhere.
+        if header.sender == header.recipient {
+            continue;
+        }
         rows.entry(header.conversation).or_default().push(Row {
             seq: row.seq,
             id: header.client_message_id,
