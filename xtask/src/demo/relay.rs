@@ -123,6 +123,8 @@ fn spawn(
 /// What the relay holds of one message.
 #[derive(Deserialize)]
 pub(super) struct Held {
+    sender: String,
+    recipient: String,
     pub(super) seq: u64,
     pub(super) class: String,
     /// Bytes of ciphertext, wraps included.
@@ -131,7 +133,7 @@ pub(super) struct Held {
     pub(super) ciphertext: String,
 }
 
-/// Every row in a stopped relay's store, by seq.
+/// Every row in a stopped relay's store of what people say to each other, by seq. What somebody notes for their own devices is shown nowhere.
 pub(super) fn rows(program: &Path, data: &Path) -> Result<Vec<Held>, String> {
     let output = Command::new(program)
         .arg("rows")
@@ -146,8 +148,13 @@ pub(super) fn rows(program: &Path, data: &Path) -> Result<Vec<Held>, String> {
             output.status
         ));
     }
+    let parse = |line: &str| {
+        let held = serde_json::from_str::<Held>(line);
+        held.map_err(|e| format!("the relay's rows: {e}"))
+    };
     String::from_utf8_lossy(&output.stdout)
         .lines()
-        .map(|line| serde_json::from_str(line).map_err(|e| format!("the relay's rows: {e}")))
+        .map(parse)
+        .filter(|held| !matches!(held, Ok(held) if held.sender == held.recipient))
         .collect()
 }
