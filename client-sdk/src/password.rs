@@ -53,6 +53,11 @@ impl Password {
         self.0.as_bytes()
     }
 
+    /// Whether it may open a vault that is written now, as at the sign-up.
+    pub(crate) fn may_open(&self, policy: VaultPolicy, username: &str) -> bool {
+        policy == VaultPolicy::PasswordToo && self.check(policy, username).is_ok()
+    }
+
     /// Refuses what is easily guessed.
     pub(crate) fn check(&self, policy: VaultPolicy, username: &str) -> Result<(), Error> {
         let weak = |why: &str| Err(Error::new(Code::WeakPassword, why));

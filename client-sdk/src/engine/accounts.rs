@@ -33,7 +33,7 @@ pub(crate) use self::{
 use super::{Core, errands::replenish, now_ms, shared::StoredDevice};
 use crate::{
     error::Error,
-    net::Http,
+    net::{Http, auth::AccessToken},
     sign_up::{Invite, SignUp},
     types::User,
 };
@@ -118,13 +118,17 @@ async fn confirm(core: &Arc<Core>, made: http::User) -> Result<User, Error> {
     Ok(user)
 }
 
-/// The relay, as the device of an account that it may know or not.
-fn unconfirmed(core: &Arc<Core>) -> Http {
+/// The relay, as this device of an account that it may know or not (`unconfirmed`). Without a token the device logs in by itself.
+fn this_device(core: &Arc<Core>, unconfirmed: bool, token: Option<AccessToken>) -> Http {
     let device = StoredDevice {
         shared: core.shared.clone(),
-        unconfirmed: true,
+        unconfirmed,
     };
-    core.http.of_device(Arc::new(device), None)
+    core.http.of_device(Arc::new(device), token)
+}
+
+fn unconfirmed(core: &Arc<Core>) -> Http {
+    this_device(core, true, None)
 }
 
 /// What an attempt whose answer was lost has made: the account of this store, if the relay has its device on the very list that

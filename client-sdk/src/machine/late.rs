@@ -5,14 +5,14 @@
 use prost::Message as _;
 use sordino_crypto::Secret;
 use sordino_protocol::{
-    Class, ConversationId, DeviceId, Header, UserId,
+    Class, ClientMessageId, ConversationId, DeviceId, Header, UserId,
     hash::Hash,
     http::HistoryRow,
     pb::{self, content::Body},
 };
 
 use super::contacts::{Trust, trust};
-use super::linking::entry;
+use super::linking::{entry, rewrapped};
 use super::receive::Receiver;
 use super::restore::{Opened, opened};
 use super::sessions::{live_session, put_control};
@@ -136,7 +136,7 @@ pub(super) fn asked(
     }
     let mut keys = Vec::new();
     for id in retry.client_message_ids.iter().take(AT_ONCE as usize) {
-        let Ok(id) = sordino_protocol::ClientMessageId::from_slice(id) else {
+        let Ok(id) = ClientMessageId::from_slice(id) else {
             continue;
         };
         let Some(own) = tx.own_key(conversation.id, id)? else {
@@ -150,11 +150,7 @@ pub(super) fn asked(
             })
         });
         if was_meant && own.meant.contains(&device) && now_ms.saturating_sub(own.at_ms) <= KEPT_MS {
-            keys.push(pb::RewrappedKey {
-                seq: own.entry.seq,
-                env_hash: own.entry.env_hash.to_vec().into(),
-                content_key: own.entry.content_key.expose().to_vec().into(),
-            });
+            keys.push(rewrapped(&own.entry));
         }
     }
     if keys.is_empty() {

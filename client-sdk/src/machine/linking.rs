@@ -209,18 +209,22 @@ fn share(tx: &Tx<'_>, me: &StoredAccount, to: &Linked, now_ms: u64) -> Result<bo
     Ok(any)
 }
 
+/// A key as another device gets it: what [`entry`] reads.
+pub(super) fn rewrapped(entry: &Entry) -> pb::RewrappedKey {
+    pb::RewrappedKey {
+        seq: entry.seq,
+        env_hash: entry.env_hash.to_vec().into(),
+        content_key: entry.content_key.expose().to_vec().into(),
+    }
+}
+
 /// `entries` are ordered by conversation.
 fn message(entries: &[Entry], left: u64, is_last: bool) -> Body {
     let of_one = entries.chunk_by(|one, next| one.conversation == next.conversation);
     let conversations = of_one.filter_map(|entries| {
-        let keys = entries.iter().map(|entry| pb::RewrappedKey {
-            seq: entry.seq,
-            env_hash: entry.env_hash.to_vec().into(),
-            content_key: entry.content_key.expose().to_vec().into(),
-        });
         Some(pb::ConversationKeys {
             conversation: entries.first()?.conversation.to_pb(),
-            keys: keys.collect(),
+            keys: entries.iter().map(rewrapped).collect(),
         })
     });
     Body::HistoryKeys(pb::HistoryKeys {

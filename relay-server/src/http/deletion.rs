@@ -12,7 +12,7 @@ use sordino_protocol::{
 use super::{
     Api, ApiError, lists,
     login::array,
-    request::{Body, Ids},
+    request::{Body, Ids, to_the_end},
 };
 use crate::user::verify::verify;
 
@@ -48,15 +48,11 @@ pub(super) async fn delete(
     // Or they would come again under the same e-mail address, or by the app's own login.
     api.must_be_enabled(user)?;
     api.redeem(&nonce, user, device).await?;
-    // Not dropped with the request when its connection is lost: its devices must be told, or they keep their sockets.
-    let deleted = tokio::spawn(async move {
+    to_the_end(async move {
         api.users.delete(user, (api.now_ms)()).await?;
         lists::announce(&api, user).await;
-        Ok::<_, ApiError>(())
-    });
-    deleted.await.map_err(|error| {
-        tracing::error!(%error, "an account was not deleted to the end");
-        Code::Internal
-    })??;
+        Ok(())
+    })
+    .await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -18,7 +18,7 @@ use sordino_protocol::{
 use super::{
     Api, ApiError, Registration, backups,
     caller::AccountCaller,
-    request::{Body, Ids, Params},
+    request::{Body, Ids, Params, to_the_end},
 };
 use crate::{
     session::Event,
@@ -146,13 +146,7 @@ pub(super) async fn replace(
             return Err(ApiError::new(Code::BadRequest, what));
         }
     };
-    // Not dropped with the request when its connection is lost: a list that is stored must be announced, or a device that it
-    // removes keeps its socket.
-    let stored = tokio::spawn(async move { store(&api, &next, &with).await });
-    stored.await.map_err(|error| {
-        tracing::error!(%error, "a list was not stored to the end");
-        Code::Internal
-    })??;
+    to_the_end(async move { store(&api, &next, &with).await }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -41,6 +41,17 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     }
 }
 
+/// Not dropped with the request when its connection is lost: what is stored must be announced, or devices that it removes keep their
+/// sockets, and others hear of nothing.
+pub(super) async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+) -> Result<T, ApiError> {
+    tokio::spawn(work).await.map_err(|error| {
+        tracing::error!(%error, "a change of an account was not made to the end");
+        Code::Internal
+    })?
+}
+
 /// The body: a proof covers its bytes, so it is parsed after they are at hand.
 pub(super) struct Body(pub(super) Bytes);
 

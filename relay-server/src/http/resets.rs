@@ -18,7 +18,7 @@ use super::{
     caller::{AccountCaller, Caller},
     lists,
     login::array,
-    request::{Body, Ids},
+    request::{Body, Ids, to_the_end},
 };
 
 /// How long it may be done once the wait is over. Then it has to be asked for again: devices that come late are told of it.
@@ -77,16 +77,6 @@ pub(super) async fn withdraw(
     })
     .await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// Not dropped with the request when its connection is lost: devices must hear of what was stored.
-async fn to_the_end<T: Send + 'static>(
-    work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
-) -> Result<T, ApiError> {
-    tokio::spawn(work).await.map_err(|error| {
-        tracing::error!(%error, "a reset was not noted, or withdrawn, to the end");
-        Code::Internal
-    })?
 }
 
 impl Api {

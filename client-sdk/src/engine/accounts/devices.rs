@@ -11,6 +11,7 @@ use sordino_protocol::{Code, DeviceId, UserId, http, list::DeviceList, pb};
 
 use super::{
     password::{Proved, prove, set_password},
+    this_device,
     vault::{Backup, OpenVault, Renewed, is_opened_by},
 };
 use crate::{
@@ -19,7 +20,6 @@ use crate::{
         backup::{chain_is_elsewhere, fill},
         errands::newest_lists,
         now_ms,
-        shared::StoredDevice,
     },
     error::Error,
     login::RecoveryKey,
@@ -298,11 +298,7 @@ async fn replace_password(core: &Arc<Core>, old: &Password, new: &Password) -> R
     let here = Here::find(core).await?;
     new.check(core.vault_policy, &here.username)?;
     let proved = here.prove(core, old).await?;
-    let device = StoredDevice {
-        shared: core.shared.clone(),
-        unconfirmed: false,
-    };
-    let owner = core.http.of_device(Arc::new(device), Some(proved.token));
+    let owner = this_device(core, false, Some(proved.token));
     let SetPassword { record, export_key } =
         set_password(core, Some(&owner), &here.username, new).await?;
     let vault = match here.list.vault_version {

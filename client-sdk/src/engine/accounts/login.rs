@@ -24,7 +24,7 @@ use crate::{
     error::{Error, NO_NAME},
     machine::NewDevice,
     net::{Http, Signer, auth::AccessToken},
-    password::{Password, VaultPolicy},
+    password::Password,
     sign_up::{ExternalToken, SignUp},
     store::StoredAccount,
     types::User,
@@ -125,8 +125,7 @@ pub(crate) async fn login(
         user: proved.user,
         username,
     };
-    let is_strong = core.vault_policy == VaultPolicy::PasswordToo
-        && password.check(core.vault_policy, &user.username).is_ok();
+    let is_strong = password.may_open(core.vault_policy, &user.username);
     let opens = Some((proved.export_key, is_strong));
     Locked::find(core, user, new, proved.token, opens)
         .await

@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use sordino_crypto::{lists::listed, recovery::RecoveryKey as Key};
-use sordino_protocol::{Code, http};
+use sordino_protocol::{Code, http, list::DeviceList};
 
 use super::{
     confirm,
@@ -15,13 +15,14 @@ use super::{
     login::{Asked, How, Locked, ended},
     made_before,
     password::NewKeys,
-    taken_up,
+    taken_up, this_device,
     vault::{Backup, OpenVault},
 };
 use crate::{
-    engine::{Core, now_ms, shared::StoredDevice},
+    engine::{Core, now_ms},
     error::Error,
-    password::{Password, VaultPolicy},
+    net::Http,
+    password::Password,
     sign_up::{ExternalToken, SignUp},
     types::User,
 };
@@ -60,8 +61,7 @@ async fn reset(core: &Arc<Core>, credential: Option<&Credential>) -> Result<(), 
         Some(Credential::Password(password)) => {
             let proved = here.prove(core, password).await?;
             // One that would not have been taken for that at the sign-up does not open the vault now.
-            let strong = password.check(core.vault_policy, &here.username).is_ok();
-            let opens = strong && core.vault_policy == VaultPolicy::PasswordToo;
+            let opens = password.may_open(core.vault_policy, &here.username);
             (Some(proved.token), opens.then_some(proved.export_key))
         }
         Some(Credential::External(token)) => {
@@ -73,12 +73,7 @@ async fn reset(core: &Arc<Core>, credential: Option<&Credential>) -> Result<(), 
             (Some(entered.token), None)
         }
     };
-    let device = StoredDevice {
-        shared: core.shared.clone(),
-        unconfirmed: false,
-    };
-    // Without a token it logs in by itself.
-    let http = core.http.of_device(Arc::new(device), token);
+    let http = this_device(core, false, token);
     let key = Key::generate(&mut rand::rng());
     let vault = OpenVault::anew(&here.list, &key, opens.as_ref());
     let identity_key = vault.identity_key();
@@ -86,13 +81,18 @@ async fn reset(core: &Arc<Core>, credential: Option<&Credential>) -> Result<(), 
         .shared
         .run(move |machine| machine.own_entry(&identity_key, now_ms()));
     let entry = entry.await?;
-    let backup = match here.list.backup {
-        Some(backup) => Backup::Closes(core.http.backup_heads(here.user, backup.version).await?),
-        None => Backup::GoesOn,
-    };
+    let backup = left_behind(&core.http, &here.list).await?;
     let renewed = vault.renew(now_ms(), backup, |change| Ok(change.reset(entry)))?;
     here.put_renewed(core, &http, renewed, Some(key), None)
         .await
+}
+
+/// What becomes of the key backup that nobody opens any more.
+async fn left_behind(http: &Http, list: &DeviceList) -> Result<Backup, Error> {
+    Ok(match list.backup {
+        Some(backup) => Backup::Closes(http.backup_heads(list.user, backup.version).await?),
+        None => Backup::GoesOn,
+    })
 }
 
 /// Withdraws what somebody who can log in has asked for.
@@ -143,13 +143,7 @@ impl Locked {
         let vault = OpenVault::anew(&self.list, &key, opens);
         let NewKeys { device, keys } = &self.signer.new;
         let entry = listed(self.user, &vault.identity_key(), *device, keys, now_ms());
-        let backup = match self.list.backup {
-            Some(backup) => {
-                let ends = self.http.backup_heads(self.user, backup.version).await;
-                Backup::Closes(ends.map_err(ended)?)
-            }
-            None => Backup::GoesOn,
-        };
+        let backup = left_behind(&self.http, &self.list).await.map_err(ended)?;
         let renewed = vault.renew(now_ms(), backup, |change| Ok(change.reset(entry)))?;
         self.keep(How::Reset, renewed, Some(key)).await
     }
