@@ -234,6 +234,7 @@ fn main() {
                     };
                     2
                 ],
+                conversation: vec![4; 16].into(),
             })),
             some_content(pb::content::Body::SharedKeys(pb::SharedKeys {
                 list_signing_key: vec![1; 32].into(),

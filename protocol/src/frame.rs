@@ -183,8 +183,8 @@ static REACTION: Shape = Shape(&[
 static ERASURE: Shape = Shape(&[field(1, 10 * limits::ERASE_SEQS)]);
 static DEAD_SESSIONS: Shape = Shape(&[repeated(1, 16, 8)]);
 static SESSION_REPLY: Shape = Shape(&[field(1, 8)]);
-static RETRY: Shape = Shape(&[repeated(1, 64, ID)]);
-static REWRAP: Shape = Shape(&[messages(1, 64, 128, &REWRAPPED_KEY)]);
+static RETRY: Shape = Shape(&[repeated(1, 64, ID), field(2, ID)]);
+static REWRAP: Shape = Shape(&[messages(1, 64, 128, &REWRAPPED_KEY), field(2, ID)]);
 static REWRAPPED_KEY: Shape = Shape(&[field(1, 0), field(2, HASH), field(3, 32)]);
 /// [`pb::LinkGrant`].
 pub static LINK_GRANT: Shape = Shape(&[

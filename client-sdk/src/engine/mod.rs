@@ -17,6 +17,7 @@ mod receive;
 mod runs;
 mod sender;
 mod session;
+mod settle;
 mod shared;
 mod signals;
 mod views;

@@ -298,6 +298,18 @@ impl Session<'_> {
             self.learn_name(peer);
             self.fill_backup(Duration::MAX);
         }
+        if taken.attention || taken.answers {
+            // Once for what comes together.
+            self.start_later(Errand::Prepare(peer), ATTEND);
+        }
+        self.follow_up(&taken);
+        // An own row makes room for another message.
+        self.to_send.insert(conversation);
+        Ok((before, taken))
+    }
+
+    /// What follows from rows, whoever's they are.
+    pub(super) fn follow_up(&mut self, taken: &Taken) {
         if taken.fills_backup {
             self.fill_backup(Duration::ZERO);
         }
@@ -310,17 +322,10 @@ impl Session<'_> {
         if taken.restores && self.is_up_to_date() {
             self.start(Errand::Restore);
         }
-        if taken.attention || taken.answers {
-            // Once for what comes together.
-            self.start_later(Errand::Prepare(peer), ATTEND);
-        }
         if taken.tells_own {
             self.start_later(Errand::Prepare(self.me), ATTEND);
         }
         self.lists_came |= taken.lists_came;
-        // An own row makes room for another message.
-        self.to_send.insert(conversation);
-        Ok((before, taken))
     }
 
     /// The conversation has grown.

@@ -28,7 +28,6 @@ use super::{
 };
 use crate::{
     error::Error,
-    events::ConnectionState,
     machine::{Happening, Machine},
     net::{
         LONGEST_WAIT,
@@ -38,8 +37,6 @@ use crate::{
     types::BackupPolicy,
 };
 
-/// People without a name whose names are asked for at the start.
-const NAMES: u32 = 256;
 /// Frames that are handled together.
 const FRAMES: usize = 64;
 /// Before a request that was refused is made again, at least.
@@ -80,9 +77,6 @@ pub(super) enum Errand {
     Late,
 }
 
-/// After a connection has caught up the backup is filled so soon, where it is not to be sooner.
-const BACKUP_AT_FIRST: Duration = Duration::from_secs(5);
-
 /// A session.
 pub(super) struct Session<'a> {
     pub(super) core: &'a Arc<Core>,
@@ -110,7 +104,7 @@ pub(super) struct Session<'a> {
     /// Lists came: rows that wait for one are tried once everything is here.
     pub(super) lists_came: bool,
     /// A rollback was found: what waits is looked at again once everything is here.
-    rolled_back: bool,
+    pub(super) rolled_back: bool,
     /// The connection that is to take this one's place, on the way.
     moving: JoinSet<Option<Open>>,
     /// The relay asked for it. Once: one that asks without end must not keep the device busy.
@@ -459,90 +453,11 @@ impl Session<'_> {
         self.acks = left;
     }
 
-    /// Everything that was announced is here.
-    pub(super) fn is_up_to_date(&self) -> bool {
-        self.listing.done && self.listing.request.is_none() && self.pulls.left() == 0
-    }
-
-    /// What keeps the relay from doing what it is asked for, as far as somebody waits for it.
-    fn trouble(&self) -> Option<Code> {
-        let failures = self.failures.iter();
-        let errands = failures.filter_map(|(errand, (_, code))| {
-            let awaited = matches!(errand, Errand::Prepare(_) | Errand::Lists(..));
-            (awaited && is_trouble(*code)).then_some(*code)
-        });
-        let flights = self.flights.values().filter_map(Flight::trouble);
-        let slow = self.is_slow().then_some(Code::Timeout);
-        self.unanswered
-            .into_iter()
-            .chain(flights)
-            .chain(errands)
-            .chain(slow)
-            .next()
-    }
-
-    /// Says where the connection stands; once it has caught up, what waits may go out.
-    async fn settle(&mut self) -> Result<(), End> {
-        let up_to_date = self.is_up_to_date();
-        if up_to_date && (!self.settled || self.rolled_back) {
-            self.caught_up().await?;
-        } else if up_to_date && std::mem::take(&mut self.lists_came) {
-            // Not before: what an own device sent is opened in the order of its chain.
-            self.change(|machine| machine.try_pending(now_ms())).await?;
-        }
-        let views = self.core.shared.views();
-        // A hole in a conversation that was up to date is no reason to show the whole connection as behind; nor is it that the
-        // device was moved to this one.
-        let live = self.settled || views.connection() == ConnectionState::Live;
-        views.set_connection(match self.trouble() {
-            Some(why) => ConnectionState::Degraded { why },
-            None if live => ConnectionState::Live,
-            None => ConnectionState::CatchingUp {
-                left: self.pulls.left(),
-            },
-        });
-        Ok(())
-    }
-
     /// Something is to go into the key backup: what comes until then goes into it together.
     pub(super) fn fill_backup(&mut self, latest: Duration) {
         if let BackupPolicy::After(wait) = self.core.backup {
             self.start_later(Errand::Backup, wait.min(latest));
         }
-    }
-
-    /// Everything is here.
-    async fn caught_up(&mut self) -> Result<(), End> {
-        self.settled = true;
-        self.lists_came = false;
-        self.rolled_back = false;
-        let (waiting, nameless) = self
-            .work(|machine| {
-                let happenings = machine.caught_up(now_ms())?;
-                Ok(((machine.waiting()?, machine.nameless(NAMES)?), happenings))
-            })
-            .await?;
-        for peer in nameless {
-            self.learn_name(peer);
-        }
-        self.look_at_own_list().await?;
-        // What is restored are rows that passed by.
-        self.start(Errand::Restore);
-        self.start(Errand::History);
-        self.start(Errand::Greet);
-        self.start(Errand::Blocks);
-        self.start(Errand::Late);
-        self.start(Errand::Receipts);
-        self.fill_backup(BACKUP_AT_FIRST);
-        self.core
-            .caught_up
-            .store(true, std::sync::atomic::Ordering::Release);
-        for (conversation, peer) in waiting {
-            self.peers.insert(conversation, peer);
-            self.to_send.insert(conversation);
-            self.start(Errand::Prepare(peer));
-        }
-        Ok(())
     }
 }
 

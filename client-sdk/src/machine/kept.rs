@@ -68,12 +68,13 @@ impl Receiver<'_> {
         taken: &mut Taken,
     ) -> Result<(), Error> {
         let held = tx.conversation(self.conversation)?;
-        if let (Some(header), true) = (header, held.is_some_and(|held| held.counter > 0)) {
-            let is_theirs = header.sender == self.peer && self.peer != self.me.user;
-            if header.class == Class::Message && is_theirs && !self.blocked {
-                late::note(tx, self.conversation, seq, header, self.now_ms)?;
-            }
-            if let (Some(sid), true) = (session, cause.breaks_session()) {
+        if let (Some(header), Some(held)) = (header, held) {
+            late::note(self, tx, seq, header)?;
+            let is_own = header.sender == self.me.user;
+            if let (Some(sid), true) = (session, cause.breaks_session())
+                && (is_own || tx.is_accepted(self.me.user, &held)?)
+            {
+                taken.tells_own |= is_own;
                 let pair = (header.sender, header.sender_device);
                 let mut book = tx.book(pair.0, pair.1)?;
                 book.broken(sid, self.now_ms);

@@ -1,8 +1,10 @@
 //! Messages that a broken session kept from being read: the device that sent them is asked for their keys, and gives them once more.
+//! Of another person's device that is asked in the conversation with them, of an own one in the conversation with oneself.
 //!
 //! What comes back is a key and no message: the row is the relay's, and every check but those of the wrap is made on it.
 
 use prost::Message as _;
+use prost::bytes::Bytes;
 use sordino_crypto::Secret;
 use sordino_protocol::{
     Class, ClientMessageId, ConversationId, DeviceId, Header, UserId,
@@ -13,6 +15,7 @@ use sordino_protocol::{
 
 use super::contacts::{Trust, trust};
 use super::linking::{entry, rewrapped};
+use super::own_devices::{among_own, tell};
 use super::receive::Receiver;
 use super::restore::{Opened, opened};
 use super::sessions::{live_session, put_control};
@@ -20,10 +23,10 @@ use super::timeline::Position;
 use super::written::{Written, written};
 use super::{Happening, Machine, registered};
 use crate::error::Error;
-use crate::store::{Conversation, Durability, ItemKind, LateRow, RowKind, StoredAccount, Tx};
+use crate::store::{
+    Conversation, Durability, ItemKind, LateRow, OwnKey, RowKind, StoredAccount, Tx,
+};
 
-/// Between two questions for the same message.
-const ASK_AGAIN_MS: u64 = 60 * 60 * 1000;
 /// How long it is asked for, and answered.
 const KEPT_MS: u64 = 14 * 24 * 60 * 60 * 1000;
 /// Messages that are asked for at once.
@@ -31,21 +34,30 @@ const AT_ONCE: u32 = 64;
 /// Messages to one device that may wait to be sent: it may ask as often as it likes.
 const WAITING: u64 = 4;
 
-/// A row of the other person's that could not be read is noted.
+/// A message that could not be read is noted, if its device is to be asked for it.
 pub(super) fn note(
+    receiver: &Receiver<'_>,
     tx: &Tx<'_>,
-    conversation: ConversationId,
     seq: u64,
     header: &Header,
-    now_ms: u64,
 ) -> Result<(), Error> {
+    let conversation = receiver.conversation;
+    let is_own = header.sender == receiver.me.user;
+    let is_asked_for = match is_own {
+        true => !receiver.is_among_devices(tx)?,
+        false => tx.is_answered(conversation)? && !receiver.blocked,
+    };
+    if header.class != Class::Message || !is_asked_for {
+        return Ok(());
+    }
     let row = LateRow {
         conversation,
         seq,
         device: header.sender_device,
+        is_own,
         id: header.client_message_id,
     };
-    tx.put_late(&row, now_ms)
+    tx.put_late(&row, receiver.now_ms)
 }
 
 /// The other person's devices that an own message was encrypted for.
@@ -64,47 +76,74 @@ pub(super) fn meant(
     Ok(devices.collect())
 }
 
-/// Asks a device for the keys of what it has sent and this one could not read, where that is due; whether it is.
-pub(super) fn ask(
+/// Asks all devices with which there is a session for the keys of what they have sent and this one could not read, where that is due:
+/// the people whose they are. What came too long ago is given up.
+pub(super) fn ask(tx: &Tx<'_>, me: &StoredAccount, now_ms: u64) -> Result<Vec<UserId>, Error> {
+    let mut asked = Vec::new();
+    tx.forget_late_before(now_ms.saturating_sub(KEPT_MS))?;
+    for (id, device, is_own) in tx.late_devices(now_ms)? {
+        let Some(held) = tx.conversation(id)? else {
+            continue;
+        };
+        let whose = if is_own { me.user } else { held.peer };
+        if live_session(tx, whose, device)?.is_some()
+            && ask_one(tx, me, &held, (device, is_own), now_ms)?
+        {
+            asked.push(whose);
+        }
+    }
+    Ok(asked)
+}
+
+fn ask_one(
     tx: &Tx<'_>,
     me: &StoredAccount,
-    conversation: &Conversation,
-    device: DeviceId,
+    held: &Conversation,
+    (device, is_own): (DeviceId, bool),
     now_ms: u64,
 ) -> Result<bool, Error> {
     // They would hear that somebody is there, or nobody would.
-    if tx.decision(conversation.peer)?.blocked.what || tx.is_deleted(conversation.peer)? {
-        tx.forget_late_of(conversation.id)?;
+    if !is_own && (tx.decision(held.peer)?.blocked.what || tx.is_deleted(held.peer)?) {
+        tx.forget_late_of(held.id)?;
         return Ok(false);
     }
-    if tx.outbox_for(conversation.id, device)? >= WAITING {
+    let through = if is_own { among_own(me.user) } else { held.id };
+    if tx.outbox_for(through, device)? >= WAITING {
         return Ok(false);
     }
-    let due = (now_ms.saturating_sub(ASK_AGAIN_MS), now_ms);
-    let ids = tx.ask_late(conversation.id, device, due, AT_ONCE)?;
+    let ids = tx.ask_late(held.id, (device, is_own), now_ms, AT_ONCE)?;
     if ids.is_empty() {
         return Ok(false);
     }
     let body = Body::Retry(pb::Retry {
         client_message_ids: ids.iter().map(|id| id.to_pb()).collect(),
+        conversation: named(held.id, is_own),
     });
-    put_control(tx, me, conversation, Some(device), body, now_ms)?;
+    say(tx, me, held, (device, is_own), body, now_ms)?;
     Ok(true)
 }
 
-/// The same of all devices with which there is a session. What came too long ago is given up.
-pub(super) fn ask_all(tx: &Tx<'_>, me: &StoredAccount, now_ms: u64) -> Result<Vec<UserId>, Error> {
-    let mut asked = Vec::new();
-    tx.forget_late_before(now_ms.saturating_sub(KEPT_MS))?;
-    for (id, device) in tx.late_devices(now_ms.saturating_sub(ASK_AGAIN_MS))? {
-        if let Some(conversation) = tx.conversation(id)?
-            && live_session(tx, conversation.peer, device)?.is_some()
-            && ask(tx, me, &conversation, device, now_ms)?
-        {
-            asked.push(conversation.peer);
-        }
+/// Which conversation is meant, as a message says it that stands in that with oneself.
+fn named(conversation: ConversationId, is_own: bool) -> Bytes {
+    if is_own {
+        conversation.to_pb()
+    } else {
+        Bytes::default()
     }
-    Ok(asked)
+}
+
+fn say(
+    tx: &Tx<'_>,
+    me: &StoredAccount,
+    held: &Conversation,
+    (device, is_own): (DeviceId, bool),
+    body: Body,
+    now_ms: u64,
+) -> Result<(), Error> {
+    match is_own {
+        true => tell(tx, me, Some(device), body, now_ms),
+        false => put_control(tx, me, held, Some(device), body, now_ms).map(drop),
+    }
 }
 
 /// A device of the other person could not read what this one has sent. It gets the keys of what was for it, and nothing that it would not get
@@ -115,7 +154,7 @@ pub(super) fn asked(
     device: DeviceId,
     retry: &pb::Retry,
 ) -> Result<bool, Error> {
-    let (peer, now_ms) = (receiver.peer, receiver.now_ms);
+    let peer = receiver.peer;
     let newest = receiver.notes.newest_list(tx, peer)?;
     let Some(now) = newest.as_ref().and_then(|list| list.device(device)) else {
         return Ok(false);
@@ -128,36 +167,69 @@ pub(super) fn asked(
     if identity_changed || withheld.contains(&device) {
         return Ok(false);
     }
-    let Some(conversation) = tx.conversation(receiver.conversation)? else {
-        return Ok(false);
-    };
-    if tx.outbox_for(conversation.id, device)? >= WAITING {
-        return Ok(false);
-    }
-    let mut keys = Vec::new();
-    for id in retry.client_message_ids.iter().take(AT_ONCE as usize) {
-        let Ok(id) = ClientMessageId::from_slice(id) else {
-            continue;
-        };
-        let Some(own) = tx.own_key(conversation.id, id)? else {
-            continue;
-        };
-        // A device that joined later was never meant, nor one that was held back.
+    // A device that joined later was never meant, nor one that was held back.
+    let was_meant = |own: &OwnKey| {
         let then = tx.list(peer, own.recipient_list)?;
-        let was_meant = then.is_some_and(|list| {
+        let had_these_keys = then.is_some_and(|list| {
             list.device(device).is_some_and(|then| {
                 (then.signing_key, then.identity_key) == (now.signing_key, now.identity_key)
             })
         });
-        if was_meant && own.meant.contains(&device) && now_ms.saturating_sub(own.at_ms) <= KEPT_MS {
+        Ok(had_these_keys && own.meant.contains(&device))
+    };
+    let to = (device, false);
+    answer(receiver, tx, receiver.conversation, to, retry, was_meant)
+}
+
+/// The same of another device of this user, which is on the account's list. It has all keys that the account has, or gets them from the
+/// backup.
+pub(super) fn asked_by_own(
+    receiver: &Receiver<'_>,
+    tx: &Tx<'_>,
+    device: DeviceId,
+    retry: &pb::Retry,
+) -> Result<bool, Error> {
+    let Ok(conversation) = ConversationId::from_slice(&retry.conversation) else {
+        return Ok(false);
+    };
+    let to = (device, true);
+    answer(receiver, tx, conversation, to, retry, |_| Ok(true))
+}
+
+fn answer(
+    receiver: &Receiver<'_>,
+    tx: &Tx<'_>,
+    conversation: ConversationId,
+    (device, is_own): (DeviceId, bool),
+    retry: &pb::Retry,
+    may_have: impl Fn(&OwnKey) -> Result<bool, Error>,
+) -> Result<bool, Error> {
+    let now_ms = receiver.now_ms;
+    // Either way it is the conversation in which it was asked.
+    if tx.outbox_for(receiver.conversation, device)? >= WAITING {
+        return Ok(false);
+    }
+    let Some(held) = tx.conversation(conversation)? else {
+        return Ok(false);
+    };
+    let mut keys = Vec::new();
+    for id in retry.client_message_ids.iter().take(AT_ONCE as usize) {
+        if let Ok(id) = ClientMessageId::from_slice(id)
+            && let Some(own) = tx.own_key(conversation, id)?
+            && now_ms.saturating_sub(own.at_ms) <= KEPT_MS
+            && may_have(&own)?
+        {
             keys.push(rewrapped(&own.entry));
         }
     }
     if keys.is_empty() {
         return Ok(false);
     }
-    let body = Body::Rewrap(pb::Rewrap { keys });
-    put_control(tx, receiver.me, &conversation, Some(device), body, now_ms)?;
+    let body = Body::Rewrap(pb::Rewrap {
+        keys,
+        conversation: named(conversation, is_own),
+    });
+    say(tx, receiver.me, &held, (device, is_own), body, now_ms)?;
     Ok(true)
 }
 
@@ -165,16 +237,28 @@ pub(super) fn asked(
 pub(super) fn came(
     tx: &Tx<'_>,
     conversation: ConversationId,
-    device: DeviceId,
+    from: (DeviceId, bool),
     rewrap: &pb::Rewrap,
 ) -> Result<bool, Error> {
     let mut any = false;
     for key in rewrap.keys.iter().take(AT_ONCE as usize) {
         if let Some(entry) = entry(conversation, key) {
-            any |= tx.late_key_came(&entry, device)?;
+            any |= tx.late_key_came(&entry, from)?;
         }
     }
     Ok(any)
+}
+
+/// The same of another device of this user.
+pub(super) fn came_from_own(
+    tx: &Tx<'_>,
+    device: DeviceId,
+    rewrap: &pb::Rewrap,
+) -> Result<bool, Error> {
+    match ConversationId::from_slice(&rewrap.conversation) {
+        Ok(conversation) => came(tx, conversation, (device, true), rewrap),
+        Err(_) => Ok(false),
+    }
 }
 
 impl Machine {
@@ -185,7 +269,7 @@ impl Machine {
     pub fn ask_late(&mut self, now_ms: u64) -> Result<Vec<UserId>, Error> {
         let me = registered(self.account.as_ref())?;
         self.store
-            .transaction(Durability::Synced, |tx| ask_all(tx, me, now_ms))
+            .transaction(Durability::Synced, |tx| ask(tx, me, now_ms))
     }
 
     /// A row whose key has come after all: to be fetched once more, for [`Self::take_late`].
@@ -208,18 +292,20 @@ impl Machine {
         rows: &[HistoryRow],
         now_ms: u64,
     ) -> Result<Vec<Happening>, Error> {
-        registered(self.account.as_ref())?;
+        let me = registered(self.account.as_ref())?;
         self.store.transaction(Durability::Relaxed, |tx| {
             let mut happenings = Vec::new();
-            if let Some(held) = tx.conversation(conversation)?
-                && !tx.decision(held.peer)?.blocked.what
-            {
+            if let Some(held) = tx.conversation(conversation)? {
+                let hides = tx.decision(held.peer)?.blocked.what;
                 for row in rows {
-                    let Some((late, env_hash, key)) = tx.late_row(conversation, row.seq)? else {
+                    let late = tx.late_row(conversation, row.seq)?;
+                    let Some((late, env_hash, key)) =
+                        late.filter(|(late, ..)| late.is_own || !hides)
+                    else {
                         continue;
                     };
                     let known = (&late, &env_hash, &key);
-                    match open(tx, &held, known, row, now_ms, &mut happenings)? {
+                    match open(tx, me, &held, known, row, now_ms, &mut happenings)? {
                         // A relay shows the right one another time.
                         Opened::Otherwise => tx.forget_late_key(conversation, row.seq)?,
                         Opened::Shown | Opened::Nothing => tx.forget_late(conversation, row.seq)?,
@@ -235,6 +321,7 @@ impl Machine {
 
 fn open(
     tx: &Tx<'_>,
+    me: &StoredAccount,
     held: &Conversation,
     (late, env_hash, key): (&LateRow, &Hash, &Secret<32>),
     row: &HistoryRow,
@@ -248,13 +335,14 @@ fn open(
         Ok(opened) => opened,
         Err(why) => return Ok(why),
     };
+    let author = if late.is_own { me.user } else { held.peer };
     let is_it = (header.class, header.sender, header.sender_device)
-        == (Class::Message, held.peer, late.device)
+        == (Class::Message, author, late.device)
         && (header.conversation, header.client_message_id) == (held.id, late.id);
     if !is_it {
         return Ok(Opened::Nothing);
     }
-    let placeholder = tx.written_at(held.id, row.seq, held.peer)?;
+    let placeholder = tx.written_at(held.id, row.seq, author)?;
     if let Some(item) = placeholder.filter(|item| item.kind == ItemKind::Undecryptable) {
         tx.delete_item(item.item)?;
         happenings.push(Happening::Gone(held.id, Position::of(&item)));
@@ -270,10 +358,14 @@ fn open(
             content: &content,
             at_ms: now_ms,
             removed_sender: false,
-            mine: false,
+            mine: late.is_own,
         },
     )?;
-    happenings.extend(shown.added.map(Happening::Received));
+    let told = match late.is_own {
+        true => Happening::Added,
+        false => Happening::Received,
+    };
+    happenings.extend(shown.added.map(told));
     happenings.extend(shown.updated.into_iter().map(Happening::Updated));
     Ok(Opened::Shown)
 }

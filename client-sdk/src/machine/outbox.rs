@@ -101,12 +101,14 @@ impl Machine {
             for id in tx.waiting_conversations()? {
                 found.extend(tx.conversation(id)?.map(|c| (id, c.peer)));
             }
-            // Sessions to be answered or repaired, with people that this device writes to.
+            // Sessions to be answered or repaired, with people that the user writes to.
             for (user, _) in tx.book_pairs(true)? {
                 let Some(me) = &self.account else { continue };
                 let id = hash::conversation_id(me.user, user);
-                let held = tx.conversation(id)?.filter(|held| held.counter > 0);
-                if held.is_some() && !found.contains(&(id, user)) {
+                if let Some(held) = tx.conversation(id)?
+                    && tx.is_accepted(me.user, &held)?
+                    && !found.contains(&(id, user))
+                {
                     found.push((id, user));
                 }
             }
@@ -190,13 +192,14 @@ impl Machine {
                     let moved = before != (known(me.user)?, known(held.peer)?);
                     let next = encrypt_or_prepare(tx, notes, me, &held, from, now_ms)?;
                     let encryptions = tx.versions(conversation, from)?.len();
-                    if encryptions == ENCRYPTIONS && !moved {
+                    if encryptions.is_multiple_of(ENCRYPTIONS) && !moved {
                         happenings.push(Happening::RelayMisbehaved {
                             conversation: Some(conversation),
                             evidence: "it refuses a message again and again for device lists, and shows no other ones".to_owned(),
                         });
                     }
-                    if encryptions < ENCRYPTIONS || moved {
+                    // Also where it shows another list each time: no honest relay has so many.
+                    if encryptions < ENCRYPTIONS {
                         next
                     } else {
                         AfterRefusal::Wait {

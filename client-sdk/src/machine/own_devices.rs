@@ -17,6 +17,7 @@ use sordino_protocol::{
 
 use super::backup::backup_anew;
 use super::greetings::{Asks, check_device_name, hello, named};
+use super::late;
 use super::linking;
 use super::notes::Notes;
 use super::receive::{Receiver, Taken};
@@ -384,6 +385,10 @@ pub(super) fn heard(
         }
         Body::Settings(said) => settings::heard(tx, said, &mut taken.happenings)?,
         Body::HistoryKeys(keys) => taken.restores |= linking::came(tx, from, keys)?,
+        Body::Retry(retry) => {
+            taken.answers |= late::asked_by_own(receiver, tx, from, retry)?;
+        }
+        Body::Rewrap(rewrap) => taken.late |= late::came_from_own(tx, from, rewrap)?,
         _ => {}
     }
     Ok(())

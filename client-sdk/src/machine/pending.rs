@@ -21,21 +21,21 @@ impl Machine {
     ///
     /// # Errors
     /// `NotRegistered`; those of the store.
-    pub fn try_pending(&mut self, now_ms: u64) -> Result<Vec<Happening>, Error> {
+    pub fn try_pending(&mut self, now_ms: u64) -> Result<Taken, Error> {
         let me = registered(self.account.as_ref())?;
         let with = (&self.notes, self.defaults);
         let mut taken = Taken::default();
         self.store.transaction(Durability::Relaxed, |tx| {
             try_pending(tx, me, with, now_ms, &mut taken)
         })?;
-        Ok(taken.happenings)
+        Ok(taken)
     }
 
     /// Every conversation has caught up: rows that wait for others are tried, and after a rollback sending begins again.
     ///
     /// # Errors
     /// `NotRegistered`; those of the store.
-    pub fn caught_up(&mut self, now_ms: u64) -> Result<Vec<Happening>, Error> {
+    pub fn caught_up(&mut self, now_ms: u64) -> Result<Taken, Error> {
         let me = registered(self.account.as_ref())?;
         let (notes, defaults) = (&self.notes, self.defaults);
         let mut taken = Taken::default();
@@ -44,7 +44,7 @@ impl Machine {
             if let Some(list) = notes.newest_list(tx, me.user)? {
                 let _ = ask_for_keys(tx, me, &list, now_ms)?;
             }
-            let _ = late::ask_all(tx, me, now_ms)?;
+            let _ = late::ask(tx, me, now_ms)?;
             note_all(tx, notes, me, now_ms)?;
             let state = tx.rollback_state()?;
             if state.recovering {
@@ -55,7 +55,7 @@ impl Machine {
             }
             Ok(())
         })?;
-        Ok(taken.happenings)
+        Ok(taken)
     }
 }
 
@@ -90,8 +90,13 @@ fn try_pending(
 impl Receiver<'_> {
     /// A row that waited.
     fn again(&self, tx: &Tx<'_>, seq: u64, row: &pb::Row, taken: &mut Taken) -> Result<(), Error> {
-        let Decision::Row(found) = self.judge(tx, row, Pass::Again)? else {
-            return Ok(());
+        let found = match self.judge(tx, row, Pass::Again)? {
+            Decision::Row(found) => found,
+            // The relay said that there is none; since then this device was started again, or its person has sent more.
+            Decision::NeedsList { user, version } => {
+                taken.needs = taken.needs.or(Some((user, version)));
+                return Ok(());
+            }
         };
         if matches!(found.outcome, Outcome::Bad(Bad::NoSuchList)) {
             return Ok(());

@@ -31,7 +31,7 @@ impl Machine {
             for held in tx.receipts_due()? {
                 // Not of rows that could not be read: those are no news to their author.
                 let newest = tx.newest_of_peer(held.id, held.receipt, held.read)?;
-                let wanted = sends && held.counter > 0 && held.peer != me.user;
+                let wanted = sends && held.peer != me.user && tx.is_accepted(me.user, &held)?;
                 let trust = trust(tx, held.peer)?;
                 if let Some(upto_seq) = newest
                     && wanted

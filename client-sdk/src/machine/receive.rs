@@ -25,11 +25,13 @@ use super::view::StoreView;
 use super::written::{Written, written};
 use super::{Happening, Machine, registered};
 use crate::error::Error;
-use crate::store::{Durability, ItemKind, Row, RowKind, StoredAccount, StoredItem, Tx};
+use crate::store::{
+    Durability, ItemKind, Row, RowKind, StoredAccount, StoredItem, Tx, WITHOUT_CHAIN,
+};
 use crate::sync::{Arrival, arrival};
 
-/// Rows that are kept until there is the list that they name.
-const WITHOUT_LIST: usize = 64;
+/// Rows of a conversation that are kept until there is the list that they name.
+const WITHOUT_LIST: u64 = 64;
 
 /// What became of rows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -164,7 +166,8 @@ impl Receiver<'_> {
         }
         if let Some(held) = tx.conversation(self.conversation)? {
             taken.cursor = held.cursor;
-            taken.attention = held.counter > 0 && wants_attention(tx, self.notes, self.peer)?;
+            taken.attention =
+                tx.is_accepted(self.me.user, &held)? && wants_attention(tx, self.notes, self.peer)?;
         }
         Ok(taken)
     }
@@ -284,11 +287,11 @@ impl Receiver<'_> {
                 });
                 self.unreadable(tx, row.seq, header, bad_word(Bad::NoSuchList), taken)?;
                 // It may be the list that is withheld.
-                if tx.pending_rows()?.len() < WITHOUT_LIST {
+                if tx.waits_for_list(self.conversation)? < WITHOUT_LIST {
                     stored.kind = RowKind::Pending;
                     bytes = row.encode_to_vec();
                     let last = Position {
-                        chain: [0xff; 32],
+                        chain: WITHOUT_CHAIN,
                         index: row.seq,
                     };
                     stored.pending = Some((&bytes, last));
@@ -327,6 +330,11 @@ impl Receiver<'_> {
         };
         let is_kept = !is_record(content) || counts(self, tx, header)?;
         Ok(is_kept.then_some(&message.opened.content_key))
+    }
+
+    /// Whether nobody but devices writes here: the user does not write to themselves.
+    pub(super) fn is_among_devices(&self, tx: &Tx<'_>) -> Result<bool, Error> {
+        Ok(self.peer == self.me.user && !tx.is_answered(self.conversation)?)
     }
 
     /// Whether what this author wrote is not shown now, and never will be: the other person is blocked.
@@ -393,7 +401,8 @@ impl Receiver<'_> {
                 }
                 Some(pb::content::Body::Rewrap(rewrap)) => {
                     let conversation = self.conversation;
-                    taken.late |= late::came(tx, conversation, header.sender_device, rewrap)?;
+                    let from = (header.sender_device, false);
+                    taken.late |= late::came(tx, conversation, from, rewrap)?;
                 }
                 _ => {}
             }
@@ -425,8 +434,8 @@ impl Receiver<'_> {
         if header.is_some_and(|header| header.class != Class::Message) || self.hides(author) {
             return Ok(());
         }
-        // Where nobody writes to themselves it was a record.
-        if self.peer == self.me.user && !tx.is_answered(self.conversation)? {
+        // It was a record.
+        if self.is_among_devices(tx)? {
             return Ok(());
         }
         let item = StoredItem {

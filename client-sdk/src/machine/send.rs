@@ -133,9 +133,10 @@ impl Machine {
             if !may_encrypt(tx)? || tx.is_deleted(peer)? {
                 return Ok(Need::Nothing);
             }
-            let accepted = tx
-                .conversation(conversation)?
-                .is_some_and(|c| c.counter > 0);
+            let accepted = match tx.conversation(conversation)? {
+                Some(held) => tx.is_accepted(me.user, &held)?,
+                None => false,
+            };
             let waits = waits
                 || (accepted && wants_attention(tx, &self.notes, peer)?)
                 || (peer == me.user && !to_greet(tx, now_ms)?.is_empty());
@@ -240,7 +241,7 @@ pub(super) fn encrypt_waiting(
     } else {
         Vec::new()
     };
-    let accepted = conversation.counter > 0 || !held.is_empty();
+    let accepted = tx.is_accepted(me.user, &conversation)?;
     let answers = accepted && wants_attention(tx, notes, conversation.peer)?;
     let to_greet = match conversation.peer == me.user {
         true => to_greet(tx, now_ms)?,

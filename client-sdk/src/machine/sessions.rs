@@ -151,7 +151,7 @@ fn begun_session(
         });
         put_control(tx, me, &conversation, Some(peer.device), body, now_ms)?;
     }
-    late::ask(tx, me, &conversation, peer.device, now_ms).map(drop)
+    late::ask(tx, me, now_ms).map(drop)
 }
 
 /// Puts a message between devices into the outbox, for one of them or for all; it is encrypted with what waits there.

@@ -234,6 +234,12 @@ impl Tx<'_> {
         Ok(answered.unwrap_or(false))
     }
 
+    /// Whether the other person may hear that somebody is there: the user has written to them, on any device, or is them. What another
+    /// own device has written counts as well: this one may never have sent anything itself.
+    pub fn is_accepted(&self, me: UserId, held: &Conversation) -> Result<bool, Error> {
+        Ok(held.peer == me || held.counter > 0 || self.is_answered(held.id)?)
+    }
+
     /// Raises the read mark; whether it rose.
     pub fn raise_read(&self, id: ConversationId, upto: u64) -> Result<bool, Error> {
         let changed = self.run(

@@ -8,6 +8,15 @@ use super::Tx;
 use super::sql::N;
 use crate::error::Error;
 
+/// Between two questions for the same row, at least.
+const ASK_AGAIN_MS: u64 = 60 * 60 * 1000;
+
+/// That a row is to be asked for, at the time that is the first parameter. What nobody has answered since it came is asked for again
+/// when twice as long has passed: most of it never will be.
+fn is_due() -> String {
+    format!("(asked_ms IS NULL OR ?1 - asked_ms >= max({ASK_AGAIN_MS}, asked_ms - came_ms))")
+}
+
 /// A message that another device may still give the key of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LateRow {
@@ -15,8 +24,10 @@ pub struct LateRow {
     pub conversation: ConversationId,
     /// Its place.
     pub seq: u64,
-    /// The other person's device that sent it.
+    /// The device that sent it.
     pub device: DeviceId,
+    /// It is one of this user's.
+    pub is_own: bool,
     /// What that device calls it.
     pub id: ClientMessageId,
 }
@@ -37,14 +48,15 @@ impl Tx<'_> {
     /// Notes a row that could not be read.
     pub fn put_late(&self, row: &LateRow, now_ms: u64) -> Result<(), Error> {
         self.run(
-            "INSERT OR IGNORE INTO late_rows (conversation, seq, device, client_message_id, came_ms)
-             VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT OR IGNORE INTO late_rows (conversation, seq, device, client_message_id, came_ms, is_own)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
             params![
                 row.conversation.as_bytes(),
                 N(row.seq),
                 row.device.as_bytes(),
                 row.id.as_bytes(),
                 N(now_ms),
+                row.is_own,
             ],
         )?;
         Ok(())
@@ -56,9 +68,9 @@ impl Tx<'_> {
         self.run(forget, [N(came_ms)]).map(drop)
     }
 
-    /// Nothing is asked of this conversation any more.
+    /// Nothing is asked of the other person of this conversation any more.
     pub fn forget_late_of(&self, conversation: ConversationId) -> Result<(), Error> {
-        let forget = "DELETE FROM late_rows WHERE conversation = ?1";
+        let forget = "DELETE FROM late_rows WHERE conversation = ?1 AND NOT is_own";
         self.run(forget, [conversation.as_bytes()]).map(drop)
     }
 
@@ -80,16 +92,23 @@ impl Tx<'_> {
         .map(drop)
     }
 
-    /// Devices of which rows could not be read, and that were not asked for their keys since `asked_ms`.
-    pub fn late_devices(&self, asked_ms: u64) -> Result<Vec<(ConversationId, DeviceId)>, Error> {
+    /// Devices of which rows could not be read, and that are to be asked for their keys; whether they are this user's.
+    pub fn late_devices(
+        &self,
+        now_ms: u64,
+    ) -> Result<Vec<(ConversationId, DeviceId, bool)>, Error> {
         self.all(
-            "SELECT DISTINCT conversation, device FROM late_rows
-             WHERE content_key IS NULL AND coalesce(asked_ms, 0) <= ?1",
-            [N(asked_ms)],
+            &format!(
+                "SELECT DISTINCT conversation, device, is_own FROM late_rows
+                 WHERE content_key IS NULL AND {}",
+                is_due()
+            ),
+            [N(now_ms)],
             |row| {
                 Ok((
                     ConversationId::from_bytes(row.get(0)?),
                     DeviceId::from_bytes(row.get(1)?),
+                    row.get(2)?,
                 ))
             },
         )
@@ -99,19 +118,22 @@ impl Tx<'_> {
     pub fn ask_late(
         &self,
         conversation: ConversationId,
-        device: DeviceId,
-        (asked_before_ms, now_ms): (u64, u64),
+        (device, is_own): (DeviceId, bool),
+        now_ms: u64,
         limit: u32,
     ) -> Result<Vec<ClientMessageId>, Error> {
         let due: Vec<(u64, ClientMessageId)> = self.all(
-            "SELECT seq, client_message_id FROM late_rows
-             WHERE conversation = ?1 AND device = ?2 AND content_key IS NULL
-                 AND coalesce(asked_ms, 0) <= ?3
-             ORDER BY coalesce(asked_ms, 0), seq LIMIT ?4",
+            &format!(
+                "SELECT seq, client_message_id FROM late_rows
+                 WHERE conversation = ?2 AND device = ?3 AND is_own = ?4 AND content_key IS NULL AND {}
+                 ORDER BY coalesce(asked_ms, 0), seq LIMIT ?5",
+                is_due()
+            ),
             params![
+                N(now_ms),
                 conversation.as_bytes(),
                 device.as_bytes(),
-                N(asked_before_ms),
+                is_own,
                 limit,
             ],
             |row| {
@@ -131,10 +153,14 @@ impl Tx<'_> {
     }
 
     /// A device gives the key of a row. Whether it is one that this device has sent and that could not be read.
-    pub fn late_key_came(&self, entry: &Entry, from: DeviceId) -> Result<bool, Error> {
+    pub fn late_key_came(
+        &self,
+        entry: &Entry,
+        (from, is_own): (DeviceId, bool),
+    ) -> Result<bool, Error> {
         let noted = self.run(
             "UPDATE late_rows SET content_key = ?5
-             WHERE conversation = ?1 AND seq = ?2 AND device = ?3 AND EXISTS (
+             WHERE conversation = ?1 AND seq = ?2 AND device = ?3 AND is_own = ?6 AND EXISTS (
                  SELECT 1 FROM rows r WHERE r.conversation = ?1 AND r.seq = ?2 AND r.env_hash = ?4)",
             params![
                 entry.conversation.as_bytes(),
@@ -142,6 +168,7 @@ impl Tx<'_> {
                 from.as_bytes(),
                 entry.env_hash,
                 entry.content_key.expose().as_slice(),
+                is_own,
             ],
         )?;
         Ok(noted > 0)
@@ -168,7 +195,7 @@ impl Tx<'_> {
         seq: u64,
     ) -> Result<Option<(LateRow, Hash, Secret<32>)>, Error> {
         self.one(
-            "SELECT l.device, l.client_message_id, r.env_hash, l.content_key
+            "SELECT l.device, l.client_message_id, r.env_hash, l.content_key, l.is_own
              FROM late_rows l JOIN rows r USING (conversation, seq)
              WHERE conversation = ?1 AND seq = ?2
                  AND l.content_key IS NOT NULL AND r.env_hash IS NOT NULL",
@@ -178,6 +205,7 @@ impl Tx<'_> {
                     conversation,
                     seq,
                     device: DeviceId::from_bytes(row.get(0)?),
+                    is_own: row.get(4)?,
                     id: ClientMessageId::from_bytes(row.get(1)?),
                 };
                 Ok((late, row.get(2)?, Secret::copy_of(&row.get(3)?)))

@@ -9,6 +9,9 @@ use super::sql::N;
 use crate::error::Error;
 use crate::sync::{Arrival, arrival};
 
+/// The chain of a row that waits for a list: it is tried after those that wait for others of theirs.
+pub const WITHOUT_CHAIN: [u8; 32] = [0xff; 32];
+
 /// What became of a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowKind {
@@ -152,6 +155,16 @@ impl Tx<'_> {
                 ))
             },
         )
+    }
+
+    /// How many rows of a conversation wait for a list.
+    pub fn waits_for_list(&self, conversation: ConversationId) -> Result<u64, Error> {
+        let count = self.one(
+            "SELECT count(*) FROM rows WHERE conversation = ?1 AND pending IS NOT NULL AND chain = ?2",
+            params![conversation.as_bytes(), WITHOUT_CHAIN],
+            |row| row.get::<_, N>(0),
+        )?;
+        Ok(count.map_or(0, |count| count.0))
     }
 
     /// A row that is to be opened later, as it came.

@@ -36,6 +36,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0026_backup_anew.sql"),
     include_str!("../../migrations/0024_chains.sql"),
     include_str!("../../migrations/0027_meant.sql"),
+    include_str!("../../migrations/0028_own_late.sql"),
 ];
 
 /// The size of a page, SQLCipher's default.

@@ -3,18 +3,50 @@
 use prost::bytes::Bytes;
 use sordino_protocol::{UserId, pb};
 
-use super::{DAY, acquainted, backup::history, contacts, phone::Phone, relay::Relay};
+use super::{DAY, acquainted, backup::history, contacts, phone::Phone, relay::Relay, two};
 use crate::machine::{Happening, Taken};
 
 /// Bob takes Alice's newest row with a wrap that does not open.
 fn spoilt(relay: &Relay, alice: &mut Phone, bob: &mut Phone) -> Taken {
-    let conversation = alice.conversation(bob.user);
+    spoilt_with(relay, alice.user, bob)
+}
+
+/// A device takes the newest row of what is said with a person, with a wrap that does not open.
+fn spoilt_with(relay: &Relay, peer: UserId, reader: &mut Phone) -> Taken {
+    let conversation = reader.conversation(peer);
     let last = relay.last_seq(conversation);
-    let mut rows = relay.rows(conversation, (bob.user, bob.device), last, last);
+    let mut rows = relay.rows(conversation, (reader.user, reader.device), last, last);
     let mut wrap = rows[0].wrap.take().unwrap().to_vec();
     *wrap.last_mut().unwrap() ^= 1;
     rows[0].wrap = Some(wrap.into());
-    bob.take(relay, alice.user, &rows)
+    reader.take(relay, peer, &rows)
+}
+
+/// Alice has a tablet, and the two have sessions with each other.
+fn with_tablet() -> (Relay, Phone, Phone, Phone) {
+    let (mut relay, mut alice, bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    let mut tablet = alice.join(&mut relay);
+    tablet.upload(&mut relay);
+    contacts::look(&mut alice, &relay, a);
+    tablet.pull(&relay, b);
+    settle(&mut relay, &mut alice, &mut tablet);
+    (relay, alice, tablet, bob)
+}
+
+/// The two have nothing more to say to each other.
+fn settle(relay: &mut Relay, alice: &mut Phone, tablet: &mut Phone) {
+    let own = alice.user;
+    let conversation = alice.conversation(own);
+    for _ in 0..8 {
+        let before = relay.last_seq(conversation);
+        tablet.sync(relay, own);
+        alice.sync(relay, own);
+        if relay.last_seq(conversation) == before {
+            return;
+        }
+    }
+    panic!("they do not come to an end");
 }
 
 /// Everything that is to be read late.
@@ -35,6 +67,7 @@ fn read_late(relay: &Relay, phone: &mut Phone, peer: UserId) -> Vec<Happening> {
 fn asks(bob: &mut Phone, whom: &Phone, id: &[u8]) {
     let body = pb::content::Body::Retry(pb::Retry {
         client_message_ids: vec![Bytes::copy_from_slice(id)],
+        ..Default::default()
     });
     bob.control(whom.user, body);
 }
@@ -255,4 +288,127 @@ fn a_device_that_asks_without_end_waits_for_its_answers() {
         .store
         .read(|tx| tx.outbox_for(conversation, device));
     assert_eq!(waits.unwrap(), 4);
+}
+
+#[test]
+fn what_another_own_device_wrote_is_read_after_all() {
+    let (mut relay, mut alice, mut tablet, bob) = with_tablet();
+    let (a, b) = (alice.user, bob.user);
+    let waiting = tablet.machine().backlog().unwrap().waiting;
+    alice.send(b, "spoilt");
+    alice.sync(&mut relay, b);
+    let rows = relay.last_seq(alice.conversation(b));
+    let taken = spoilt_with(&relay, b, &mut tablet);
+    assert!(taken.tells_own);
+    assert_eq!(tablet.shown(b), ["! bad_ratchet"]);
+    settle(&mut relay, &mut alice, &mut tablet);
+    let told = read_late(&relay, &mut tablet, b);
+    assert!(
+        matches!(&told[..], [Happening::Gone(..), Happening::Added(_)]),
+        "{told:?}"
+    );
+    assert_eq!(tablet.shown(b), ["> spoilt"]);
+    assert_eq!(tablet.machine().backlog().unwrap().waiting, waiting + 1);
+    // The other person hears nothing of it.
+    assert_eq!(relay.last_seq(alice.conversation(b)), rows);
+    // Sessions are whole again.
+    alice.send(b, "whole");
+    alice.sync(&mut relay, b);
+    tablet.pull(&relay, b);
+    assert_eq!(tablet.shown(b), ["> spoilt", "> whole"]);
+    // Also of what the user writes to themselves.
+    alice.send(a, "a note");
+    alice.sync(&mut relay, a);
+    settle(&mut relay, &mut alice, &mut tablet);
+    alice.send(a, "another");
+    alice.sync(&mut relay, a);
+    spoilt_with(&relay, a, &mut tablet);
+    settle(&mut relay, &mut alice, &mut tablet);
+    read_late(&relay, &mut tablet, a);
+    assert_eq!(tablet.shown(a), ["> a note", "> another"]);
+}
+
+#[test]
+fn a_device_that_has_left_gets_nothing_of_its_own_user() {
+    let (mut relay, mut alice, mut tablet, bob) = with_tablet();
+    let (a, b) = (alice.user, bob.user);
+    alice.send(b, "meant for both");
+    alice.sync(&mut relay, b);
+    spoilt_with(&relay, b, &mut tablet);
+    let now = tablet.now;
+    tablet.prepare(&mut relay, a);
+    assert!(!tablet.machine().waiting().unwrap().is_empty(), "it asks");
+    // Before the question is there it is removed.
+    let list = alice.machine().own_list().unwrap();
+    let without = alice.machine().without_device(&list, tablet.device, now);
+    let without = without.unwrap().signed;
+    relay.takes_old = true;
+    tablet.flush(&mut relay, a);
+    relay.lists.get_mut(&a).unwrap().push(without.clone());
+    alice.machine().take_lists(a, vec![without], now).unwrap();
+    alice.sync(&mut relay, a);
+    let (conversation, device) = (alice.conversation(a), tablet.device);
+    let waits = alice
+        .machine()
+        .store
+        .read(|tx| tx.outbox_for(conversation, device));
+    assert_eq!(waits.unwrap(), 0);
+}
+
+#[test]
+fn what_nobody_answers_is_asked_for_less_and_less() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    alice.send(b, "spoilt");
+    alice.sync(&mut relay, b);
+    spoilt(&relay, &mut alice, &mut bob);
+    let conversation = alice.conversation(b);
+    let mut before = relay.last_seq(conversation);
+    let mut at = Vec::new();
+    for hour in 0..15 * 24 {
+        bob.sync(&mut relay, a);
+        let asked = relay.last_seq(conversation) > before;
+        before = relay.last_seq(conversation);
+        at.extend(asked.then_some(hour));
+        bob.now += DAY / 24;
+    }
+    assert_eq!(at, [0, 1, 2, 4, 8, 16, 32, 64, 128, 256]);
+    let late = bob.machine().store.read(|tx| tx.late_devices(1 << 60));
+    assert_eq!(late.unwrap(), []);
+}
+
+#[test]
+fn a_device_that_has_written_nothing_mends_sessions_of_those_whom_another_has_answered() {
+    let (mut relay, mut alice, mut tablet, mut bob) = with_tablet();
+    let (a, b) = (alice.user, bob.user);
+    // It knows that Bob was answered: by what it has seen of the phone.
+    alice.send(b, "hello again");
+    alice.sync(&mut relay, b);
+    tablet.pull(&relay, b);
+    contacts::look(&mut bob, &relay, a);
+    bob.sync(&mut relay, a);
+    bob.send(a, "spoilt");
+    bob.sync(&mut relay, a);
+    let taken = spoilt_with(&relay, b, &mut tablet);
+    assert!(taken.attention);
+    assert!(tablet.waiting().iter().any(|(_, peer)| *peer == b));
+    tablet.sync(&mut relay, b);
+    bob.sync(&mut relay, a);
+    tablet.sync(&mut relay, b);
+    read_late(&relay, &mut tablet, b);
+    assert_eq!(tablet.shown(b), ["> hello again", "< spoilt"]);
+}
+
+#[test]
+fn a_stranger_whose_message_does_not_open_hears_nothing() {
+    let (mut relay, mut alice, mut bob) = two();
+    let (a, b) = (alice.user, bob.user);
+    bob.send(a, "spoilt");
+    bob.sync(&mut relay, a);
+    let taken = spoilt_with(&relay, b, &mut alice);
+    assert!(!taken.attention && !taken.answers);
+    assert_eq!(alice.shown(b), ["! bad_handshake"]);
+    alice.sync(&mut relay, b);
+    assert_eq!(alice.waiting(), []);
+    assert_eq!(relay.last_seq(alice.conversation(b)), 1);
 }

@@ -325,3 +325,40 @@ fn messages_wait_while_the_person_has_no_prekeys() {
     bob.sync(&mut relay, a);
     assert_eq!(bob.shown(a), ["< early"]);
 }
+
+#[test]
+fn what_own_devices_say_is_never_given_up() {
+    let (mut relay, mut alice, bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    let mut tablet = alice.join(&mut relay);
+    tablet.upload(&mut relay);
+    super::contacts::look(&mut alice, &relay, a);
+    let now = alice.now;
+    alice.machine().block(b, true, now).unwrap();
+    alice.prepare(&mut relay, a);
+    let conversation = alice.conversation(a);
+    let refused = |alice: &mut Phone| {
+        let out = alice.machine().outgoing(conversation, 0, 1, usize::MAX);
+        let out = out.unwrap().remove(0);
+        let frame = pb::Refused {
+            conversation: conversation.to_pb(),
+            client_message_id: out.client_message_id.to_pb(),
+            counter: out.counter,
+            code: Code::TooLarge.as_str().to_owned(),
+            ..Default::default()
+        };
+        alice.machine().refused(&frame, now).unwrap()
+    };
+    for _ in 0..2 {
+        let (next, told) = refused(&mut alice);
+        assert!(matches!(next, AfterRefusal::Wait { .. }), "{next:?}");
+        assert!(
+            matches!(&told[..], [Happening::RelayMisbehaved { .. }]),
+            "{told:?}"
+        );
+    }
+    alice.flush(&mut relay, a);
+    tablet.sync(&mut relay, a);
+    let decided = tablet.machine().store.read(|tx| tx.decision(b));
+    assert!(decided.unwrap().blocked.what);
+}

@@ -429,7 +429,7 @@ impl Phone {
     pub(super) fn sync(&mut self, relay: &mut Relay, peer: UserId) -> Vec<Happening> {
         let mut happenings = self.pull(relay, peer).happenings;
         let now = self.now;
-        happenings.extend(self.machine().caught_up(now).unwrap());
+        happenings.extend(self.machine().caught_up(now).unwrap().happenings);
         self.upload(relay);
         happenings.extend(self.prepare(relay, peer));
         self.flush(relay, peer);

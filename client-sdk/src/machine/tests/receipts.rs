@@ -1,6 +1,6 @@
 //! Read receipts: who gets them, what they show, who else learns of them.
 
-use super::{NOW, Phone, acquainted, two};
+use super::{NOW, Phone, acquainted, contacts, two};
 
 fn read(phone: &mut Phone, peer: sordino_protocol::UserId) -> Vec<sordino_protocol::UserId> {
     let (conversation, now) = (phone.conversation(peer), phone.now);
@@ -97,6 +97,33 @@ fn own_devices_learn_what_was_read() {
     tablet.sync(&mut relay, b);
     assert_eq!(unread(&mut tablet), 0);
     assert_eq!(read(&mut tablet, b), [], "he was told");
+}
+
+#[test]
+fn what_is_read_on_a_device_that_has_written_nothing_is_told_as_well() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    let mut tablet = alice.join(&mut relay);
+    tablet.upload(&mut relay);
+    tablet.pull(&relay, b);
+    contacts::look(&mut alice, &relay, a);
+    // By this it knows whom the user writes to.
+    alice.send(b, "from the phone");
+    alice.sync(&mut relay, b);
+    tablet.pull(&relay, b);
+    bob.sync(&mut relay, a);
+    bob.send(a, "for both");
+    bob.sync(&mut relay, a);
+    tablet.sync(&mut relay, b);
+    alice.sync(&mut relay, b);
+    assert_eq!(unread(&mut alice), 2);
+    assert_eq!(read(&mut tablet, b), [b]);
+    tablet.sync(&mut relay, b);
+    bob.sync(&mut relay, a);
+    assert_eq!(bob.shown(a).last().unwrap(), "> for both (read)");
+    alice.sync(&mut relay, b);
+    assert_eq!(unread(&mut alice), 0);
+    assert_eq!(read(&mut alice, b), [], "he was told");
 }
 
 #[test]

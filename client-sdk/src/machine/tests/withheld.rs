@@ -468,3 +468,64 @@ fn own_devices_show_each_other_what_the_relay_keeps_back() {
     alice.sync(&mut relay, a);
     assert_eq!(told(&relay, &mut alice, a), before + 1);
 }
+
+/// What is asked for after a start, what the relay shows then, and what is read of it.
+#[test]
+fn a_list_that_was_denied_is_asked_for_again_after_a_start() {
+    let (mut relay, mut alice, mut bob) = kept_back();
+    let (a, b) = (alice.user, bob.user);
+    alice.send(b, "of a list that is denied");
+    alice.sync(&mut relay, b);
+    bob.pull(&relay, a);
+    let caught_up = |bob: &mut Phone| {
+        let now = bob.now;
+        bob.machine().caught_up(now).unwrap()
+    };
+    bob.crash();
+    assert_eq!(caught_up(&mut bob).needs, Some((a, 2)));
+    // Denied once more: it is not asked for without end.
+    let now = bob.now;
+    let denied = bob.machine().take_lists_of_row((a, 2), vec![], 1, now);
+    denied.unwrap();
+    assert_eq!(caught_up(&mut bob).needs, None);
+    bob.crash();
+    assert_eq!(caught_up(&mut bob).needs, Some((a, 2)));
+    let lists = relay.lists[&a].clone();
+    let shown = bob.machine().take_lists_of_row((a, 2), lists, 2, now);
+    shown.unwrap();
+    assert_eq!(caught_up(&mut bob).needs, None);
+    assert_eq!(bob.shown(a)[2..], ["< of a list that is denied"]);
+}
+
+/// A relay can make up rows; those of one conversation take no place from another's.
+#[test]
+fn rows_that_wait_for_a_list_are_bounded_in_each_conversation() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    let mut carol = Phone::new("carol", &mut relay);
+    let c = carol.user;
+    carol.send(b, "hello");
+    carol.sync(&mut relay, b);
+    bob.sync(&mut relay, c);
+    for phone in [&mut alice, &mut carol] {
+        let shown = relay.lists[&phone.user].len();
+        relay.keeps_back = Some((bob.device, phone.user, shown));
+        relay.takes_old = true;
+        another_list(&mut relay, phone);
+        let many = if phone.user == a { 70 } else { 1 };
+        for n in 0..many {
+            phone.send(b, &n.to_string());
+        }
+        phone.sync(&mut relay, b);
+        bob.pull(&relay, phone.user);
+    }
+    let waits = |bob: &mut Phone, peer| {
+        let conversation = bob.conversation(peer);
+        let count = bob
+            .machine()
+            .store
+            .read(|tx| tx.waits_for_list(conversation));
+        count.unwrap()
+    };
+    assert_eq!((waits(&mut bob, a), waits(&mut bob, c)), (64, 1));
+}
