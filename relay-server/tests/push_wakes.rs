@@ -18,7 +18,7 @@ use fcm_support::{Fcm as Server, Say};
 use sordino_protocol::{Class, hash::conversation_id, http::PushProvider};
 use sordino_relay::{
     chat,
-    notify::{Notifier, Providers, Retry, Settings, fcm::Fcm},
+    notify::{Hints, Notifier, Providers, Retry, Settings, fcm::Fcm},
     user::PushTarget,
 };
 use tempfile::TempDir;
@@ -39,6 +39,7 @@ fn settings() -> Settings {
             first: Duration::from_millis(100),
             ..Retry::default()
         },
+        resets: Duration::from_millis(100),
         ..Settings::default()
     }
 }
@@ -50,13 +51,23 @@ async fn start(dir: &Path, fcm: &Server, settings: Settings) -> (Relay, Notifier
         options.hints = Some(queue);
     });
     let relay = relay.await;
+    let notifier = notifier(&relay, dir, fcm, settings, hints);
+    (relay, notifier)
+}
+
+fn notifier(
+    relay: &Relay,
+    dir: &Path,
+    fcm: &Server,
+    settings: Settings,
+    hints: Arc<Hints>,
+) -> Notifier {
     let account = dir.join("account.json");
     fcm.write_account(&account);
     let client = Fcm::open(&account, &fcm.endpoint()).unwrap();
     let providers = Providers::default().with(PushProvider::Fcm, Arc::new(client));
     let (users, history) = (relay.api.users.clone(), relay.api.history.clone());
-    let notifier = Notifier::embedded(settings, hints, users, history, providers);
-    (relay, notifier)
+    Notifier::embedded(settings, hints, users, history, providers)
 }
 
 impl World {
@@ -485,6 +496,144 @@ async fn a_blocked_person_wakes_nobody_also_where_the_relay_looks_for_who_is_beh
     a.send(Draft::new((&alice, 1), (&bob, &[2]), 2).frame())
         .await;
     fcm.wait_for("token-2-2", 1).await;
+    notifier.stop().await;
+    relay.shutdown().await;
+}
+
+/// Somebody who has nothing but the login of a person asks for another identity.
+async fn ask_reset(world: &World, person: &Person) {
+    assert_eq!(world.relay.ask_reset(person, 9).await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_device_is_woken_for_a_reset_that_waits_as_for_a_message() {
+    let world = World::new(settings()).await;
+    let (alice, bob, carol) = (
+        world.person(1, &[1, 2]).await,
+        world.person(2, &[2]).await,
+        world.person(3, &[3]).await,
+    );
+    // One of them is connected, which may be dead.
+    let mut a = world.relay.connect(&alice, 1).await;
+    ask_reset(&world, &alice).await;
+    for device in [1, 2] {
+        world.fcm.wait_for(&token(1, device), 1).await;
+    }
+    // Asked again it is the same one, and who looks again finds nothing new in it.
+    ask_reset(&world, &alice).await;
+    ask_reset(&world, &bob).await;
+    world.fcm.wait_for("token-2-2", 1).await;
+    let mut draft = Draft::new((&alice, 1), (&carol, &[3]), 1);
+    draft.header.sender_list = 2;
+    draft.targets.push((alice.user, device_id(2)));
+    a.send(draft.frame()).await;
+    world.fcm.wait_for("token-3-3", 1).await;
+    let seen = world.fcm.seen();
+    assert_eq!(seen.len(), 4);
+    let wake = |seen: &fcm_support::Seen| seen.body.replace(&seen.token, "");
+    for one in &seen {
+        assert_eq!(wake(one), wake(&seen[3]));
+    }
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_woken_for_a_reset_that_was_refused() {
+    let world = World::new(settings()).await;
+    let (alice, bob, carol, dave) = (
+        world.person(1, &[1]).await,
+        world.person(2, &[2]).await,
+        world.person(3, &[3]).await,
+        world.person(4, &[4]).await,
+    );
+    // Nobody looks.
+    let World {
+        relay,
+        notifier: stopped,
+        fcm,
+        dir,
+    } = world;
+    stopped.stop().await;
+    assert_eq!(relay.ask_reset(&alice, 9).await, 200);
+    assert_eq!(relay.refuse_reset(&alice, 1).await, 204);
+    assert_eq!(relay.ask_reset(&bob, 9).await, 200);
+    let settings = settings();
+    let hints = settings.hints();
+    let world = World {
+        notifier: notifier(&relay, dir.path(), &fcm, settings, hints),
+        relay,
+        fcm,
+        dir,
+    };
+    world.fcm.wait_for("token-2-2", 1).await;
+    // Put off, and refused meanwhile; another's is put off for longer, and comes.
+    for (person, device, seconds) in [(&carol, 3, 3), (&dave, 4, 4)] {
+        let later = Say::Unavailable(Some(seconds));
+        let token = token(device, device);
+        world.fcm.script(&token, [later]);
+        ask_reset(&world, person).await;
+        world.fcm.wait_for(&token, 1).await;
+    }
+    assert_eq!(world.relay.refuse_reset(&carol, 3).await, 204);
+    world.fcm.wait_for("token-4-4", 2).await;
+    assert_eq!(world.fcm.said("token-3-3").len(), 1);
+    assert_eq!(world.fcm.said("token-1-1"), []);
+    // Who asks anew after that is told of at once.
+    ask_reset(&world, &carol).await;
+    world.fcm.wait_for("token-3-3", 2).await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wake_for_a_reset_that_failed_is_tried_again_and_one_that_was_sent_is_not() {
+    let world = World::new(Settings {
+        give_up: Duration::from_secs(2),
+        ..settings()
+    })
+    .await;
+    let (alice, bob, carol) = (
+        world.person(1, &[1, 2]).await,
+        world.person(2, &[2]).await,
+        world.person(3, &[3]).await,
+    );
+    world.fcm.script("token-1-2", [Say::Unregistered]);
+    ask_reset(&world, &alice).await;
+    for device in [1, 2] {
+        world.fcm.wait_for(&token(1, device), 1).await;
+    }
+    until(async || world.tokens(&alice).await == ["token-1-1"]).await;
+    world.fcm.script("token-2-2", [Say::Mismatch]);
+    ask_reset(&world, &bob).await;
+    world.fcm.wait_for("token-2-2", 2).await;
+    // Whatever was due with that or before it is through when somebody is woken for whom is asked now.
+    ask_reset(&world, &carol).await;
+    world.fcm.wait_for("token-3-3", 1).await;
+    assert_eq!(world.fcm.said("token-2-2"), [Say::Mismatch, Say::Sent]);
+    assert_eq!(world.fcm.said("token-1-1"), [Say::Sent]);
+    assert_eq!(world.fcm.said("token-1-2"), [Say::Unregistered]);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_starts_wakes_for_a_reset_that_nobody_was_woken_for() {
+    let world = World::new(settings()).await;
+    let alice = world.person(1, &[1]).await;
+    let World {
+        relay,
+        notifier,
+        fcm,
+        dir,
+    } = world;
+    notifier.stop().await;
+    assert_eq!(relay.ask_reset(&alice, 9).await, 200);
+    relay.shutdown().await;
+    // Only at its start.
+    let rarely = Settings {
+        resets: Duration::from_secs(3600),
+        ..settings()
+    };
+    let (relay, notifier) = start(dir.path(), &fcm, rarely).await;
+    fcm.wait_for("token-1-1", 1).await;
     notifier.stop().await;
     relay.shutdown().await;
 }

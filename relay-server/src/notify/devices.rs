@@ -37,6 +37,16 @@ pub(super) struct Tries {
     pub(super) failed: u32,
 }
 
+impl Tries {
+    /// Of which none has failed yet.
+    pub(super) fn first(now: Instant) -> Self {
+        Self {
+            first: now,
+            failed: 0,
+        }
+    }
+}
+
 /// Devices woken lately.
 pub(super) struct Devices {
     window: Duration,
@@ -81,10 +91,7 @@ impl Devices {
         }
         let tries = match seen {
             Some(Known::Later { tries, .. }) => tries,
-            _ => Tries {
-                first: now,
-                failed: 0,
-            },
+            _ => Tries::first(now),
         };
         if known.len() >= self.capacity {
             known.retain(|_, known| self.counts(known, now));

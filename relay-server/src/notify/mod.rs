@@ -3,6 +3,8 @@
 //! A device is woken when it has not acknowledged a message some seconds after it was stored, whether it is connected or not: a
 //! connection that brings no acknowledgement may be dead. The wake says nothing, so one stands for all that a device lacks. Nothing
 //! here is on a message's way: what delivery hands over is a hint in a bounded queue, and all the rest is read from the stores.
+//!
+//! All devices of an account are woken, too, when somebody wants another identity key for it who has nothing but the login.
 
 #[cfg(feature = "cluster")]
 pub(crate) mod cluster;
@@ -10,6 +12,7 @@ mod devices;
 pub mod fcm;
 mod hints;
 mod provider;
+mod resets;
 mod retry;
 mod scan;
 mod watch;
@@ -41,7 +44,7 @@ pub struct Settings {
     pub window: Duration,
     /// Conversations that may wait to be looked after.
     pub capacity: usize,
-    /// How many are looked after at a time: requests to the provider at a time, too.
+    /// How many are looked after at a time: requests to the provider at a time, too. As many accounts at each look for resets.
     pub at_a_time: usize,
     /// Devices of which is remembered when they were woken.
     pub devices: usize,
@@ -49,6 +52,8 @@ pub struct Settings {
     pub retry: Retry,
     /// When a wake that the provider does not take is given up.
     pub give_up: Duration,
+    /// How often is looked for accounts whose devices are to be woken for a reset that waits.
+    pub resets: Duration,
 }
 
 impl Default for Settings {
@@ -61,6 +66,7 @@ impl Default for Settings {
             devices: 65_536,
             retry: Retry::default(),
             give_up: Duration::from_secs(3600),
+            resets: Duration::from_secs(60),
         }
     }
 }
@@ -131,6 +137,7 @@ impl Notifier {
     fn looking(watch: Arc<Watch>) -> Self {
         let stop = CancellationToken::new();
         let mut tasks = JoinSet::new();
+        tasks.spawn(resets::run(Arc::clone(&watch), stop.clone()));
         tasks.spawn(watch::run(watch, stop.clone()));
         Self {
             tasks,

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use sordino_protocol::{Class, Header};
+use sordino_protocol::{Class, Header, UserId};
 use tokio::{sync::Semaphore, task::JoinSet, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +31,18 @@ const PAGES: usize = 4;
 #[async_trait]
 pub(super) trait Decided: Send + Sync + 'static {
     async fn decided(&self, whom: Whom, at: At) -> Result<bool, HistoryError>;
+}
+
+/// What became of a try to wake a device.
+pub(super) enum Ended {
+    /// The provider took it.
+    Sent,
+    /// The token is gone for good.
+    Dead,
+    /// The provider refused it, or did not take it for too long.
+    GivenUp,
+    /// The provider would not take it yet.
+    Later { wait: Duration, tries: Tries },
 }
 
 /// A store does not answer; the text is for the operator.
@@ -81,10 +93,7 @@ pub(super) async fn run(watch: Arc<Watch>, stop: CancellationToken) {
 impl Watch {
     async fn look_after(&self, mut hint: Hint) {
         let again = self.look(&mut hint).await.unwrap_or_else(|error| {
-            let error = error.to_string();
-            if self.said.first(&error) {
-                tracing::warn!("sleeping devices are not woken: {error}; trying again");
-            }
+            self.is_in_the_way(&error);
             Some(SOON)
         });
         match again {
@@ -206,44 +215,42 @@ impl Watch {
         let Some(tries) = self.devices.begin(device, seen, Instant::now()) else {
             return Ok(Some(self.hints.delay()));
         };
-        let outcome = self.providers.wake(target).await;
-        let dead = outcome == Outcome::Dead;
-        let (known, again) = self.after(outcome, whom, seq, tries);
+        let ended = self.send(target, tries).await;
+        let at = Instant::now();
+        let known = match ended {
+            Ended::Sent => Some(Known::Woken {
+                at,
+                conversation,
+                seq,
+            }),
+            Ended::Dead => None,
+            Ended::GivenUp => Some(Known::Refused {
+                until: at + self.settings.window,
+            }),
+            Ended::Later { wait, tries } => Some(Known::Later {
+                until: at + wait,
+                tries,
+            }),
+        };
         self.devices.end(device, known);
-        if dead {
-            // Only this token: the app may have brought another one meanwhile.
-            self.users
-                .remove_push(user, target.device, Some(target))
-                .await?;
+        match ended {
+            Ended::Dead => self.forget(user, target).await?,
+            Ended::Later { wait, .. } => return Ok(Some(wait)),
+            Ended::Sent | Ended::GivenUp => {}
         }
-        Ok(again)
+        Ok(None)
     }
 
-    /// What is remembered after a wake, and how soon is looked again.
-    fn after(
-        &self,
-        outcome: Outcome,
-        (conversation, _): Whom,
-        seq: u64,
-        tries: Tries,
-    ) -> (Option<Known>, Option<Duration>) {
-        let now = Instant::now();
-        let refused = Known::Refused {
-            until: now + self.settings.window,
-        };
-        match outcome {
+    /// Tries to wake a device, and says in the log and the metrics what became of it.
+    pub(super) async fn send(&self, target: &PushTarget, tries: Tries) -> Ended {
+        match self.providers.wake(target).await {
             Outcome::Sent => {
                 metrics::counter!("sordino_push_sent_total").increment(1);
-                let woken = Known::Woken {
-                    at: now,
-                    conversation,
-                    seq,
-                };
-                (Some(woken), None)
+                Ended::Sent
             }
             Outcome::Dead => {
                 metrics::counter!("sordino_push_dead_total").increment(1);
-                (None, None)
+                Ended::Dead
             }
             Outcome::Refused(why) => {
                 metrics::counter!("sordino_push_failed_total", "why" => "refused").increment(1);
@@ -252,11 +259,11 @@ impl Watch {
                         "sleeping devices are not woken, the push provider refuses: {why}; see docs/operations.md, Notification"
                     );
                 }
-                (Some(refused), None)
+                Ended::GivenUp
             }
             Outcome::Later(_) if tries.first.elapsed() >= self.settings.give_up => {
                 metrics::counter!("sordino_push_failed_total", "why" => "unavailable").increment(1);
-                (Some(refused), None)
+                Ended::GivenUp
             }
             Outcome::Later(after) => {
                 metrics::counter!("sordino_push_retried_total").increment(1);
@@ -265,19 +272,32 @@ impl Watch {
                         "the push provider is away, slow or asks for time: wakes are put off"
                     );
                 }
-                let wait = self
-                    .settings
-                    .retry
-                    .wait(after, tries.failed, rand::random());
-                let later = Known::Later {
-                    until: now + wait,
+                Ended::Later {
+                    wait: self
+                        .settings
+                        .retry
+                        .wait(after, tries.failed, rand::random()),
                     tries: Tries {
                         failed: tries.failed.saturating_add(1),
                         ..tries
                     },
-                };
-                (Some(later), Some(wait))
+                }
             }
+        }
+    }
+
+    /// The provider says that a token is gone. Only this one: the app may have brought another meanwhile.
+    pub(super) async fn forget(&self, user: UserId, target: &PushTarget) -> Result<(), UserError> {
+        self.users
+            .remove_push(user, target.device, Some(target))
+            .await
+    }
+
+    /// A store did not answer.
+    pub(super) fn is_in_the_way(&self, error: &dyn std::error::Error) {
+        let error = error.to_string();
+        if self.said.first(&error) {
+            tracing::warn!("sleeping devices are not woken: {error}; trying again");
         }
     }
 }

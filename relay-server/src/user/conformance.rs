@@ -45,6 +45,8 @@ pub(super) async fn all(users: Arc<dyn Users>) {
     blocks::the_later_decision_counts(&*users).await;
     blocks::so_many_are_kept_and_what_was_lifted_makes_room(&*users).await;
     resets::one_waits_until_it_is_withdrawn_or_done(&*users).await;
+    resets::whoever_looks_first_wakes(&users).await;
+    resets::nobody_is_woken_for_what_does_not_wait(&*users).await;
     an_account_is_deleted_whole_and_for_ever(&users).await;
     emails::an_address_is_one_persons_until_they_let_go_of_it(&*users).await;
     emails::a_taken_address_is_told_to_who_may_come_in_and_uses_nothing(&*users).await;

@@ -359,6 +359,21 @@ pub trait Users: Send + Sync + 'static {
     async fn reset(&self, user: UserId) -> Result<Option<u64>, UserError>;
     /// Forgets the reset that was noted, if one was.
     async fn withdraw_reset(&self, user: UserId) -> Result<(), UserError>;
+    /// At most so many users whose devices are to be woken by now for a reset that waits, and who are not disabled; who has been due for
+    /// longest comes first. Each is given to one of those who ask, and to nobody else before `again_ms`, unless the reset is asked for anew.
+    async fn claim_reset_wakes(
+        &self,
+        now_ms: u64,
+        again_ms: u64,
+        limit: usize,
+    ) -> Result<Vec<UserId>, UserError>;
+    /// Puts off to `to_ms` what was claimed until `from_ms`, and was neither claimed nor asked for anew since.
+    async fn put_off_reset_wake(
+        &self,
+        user: UserId,
+        from_ms: u64,
+        to_ms: u64,
+    ) -> Result<(), UserError>;
     /// A user's password, by the user's name.
     async fn password(&self, username: &str) -> Result<Option<PasswordRecord>, UserError>;
     /// How many passwords were made with other secrets than these.

@@ -274,6 +274,28 @@ impl Users for PostgresUsers {
         self.within(resets::withdraw(&self.inner.pool, user)).await
     }
 
+    async fn claim_reset_wakes(
+        &self,
+        now_ms: u64,
+        again_ms: u64,
+        limit: usize,
+    ) -> Result<Vec<UserId>, UserError> {
+        let pool = &self.inner.pool;
+        self.within(resets::claim_wakes(pool, now_ms, again_ms, limit))
+            .await
+    }
+
+    async fn put_off_reset_wake(
+        &self,
+        user: UserId,
+        from_ms: u64,
+        to_ms: u64,
+    ) -> Result<(), UserError> {
+        let pool = &self.inner.pool;
+        self.within(resets::put_off_wake(pool, user, from_ms, to_ms))
+            .await
+    }
+
     async fn password(&self, username: &str) -> Result<Option<PasswordRecord>, UserError> {
         self.within(credentials::password(&self.inner.pool, username))
             .await

@@ -3,7 +3,10 @@
 use sordino_protocol::UserId;
 use sqlx::{Sqlite, SqlitePool, Transaction};
 
-use super::{Credentials, Identity, UserError, rows::stored_ms};
+use super::{
+    Credentials, Identity, UserError,
+    rows::{self, stored_ms},
+};
 
 /// Notes a reset, unless one that is not stale waits. From when on it may be done.
 pub(super) async fn ask(
@@ -13,7 +16,8 @@ pub(super) async fn ask(
     stale_ms: u64,
 ) -> Result<u64, UserError> {
     let asked: Option<i64> = sqlx::query_scalar(
-        "UPDATE users SET reset_ms = CASE WHEN reset_ms > ?1 THEN reset_ms ELSE ?2 END \
+        "UPDATE users SET reset_ms = CASE WHEN reset_ms > ?1 THEN reset_ms ELSE ?2 END, \
+         reset_wake_ms = CASE WHEN reset_ms > ?1 THEN reset_wake_ms END \
          WHERE id = ?3 AND deleted_ms IS NULL RETURNING reset_ms",
     )
     .bind(stored_ms(stale_ms))
@@ -41,6 +45,43 @@ pub(super) async fn withdraw(
     sqlx::query("UPDATE users SET reset_ms = NULL WHERE id = ?")
         .bind(user.as_bytes().as_slice())
         .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Whose devices are to be woken by now for one that waits. They are so again from `again_ms` on.
+pub(super) async fn claim_wakes(
+    writer: &SqlitePool,
+    now_ms: u64,
+    again_ms: u64,
+    limit: usize,
+) -> Result<Vec<UserId>, UserError> {
+    let ids: Vec<Vec<u8>> = sqlx::query_scalar(
+        "UPDATE users SET reset_wake_ms = ?2 WHERE id IN \
+         (SELECT id FROM users WHERE reset_ms > ?1 AND (reset_wake_ms IS NULL OR reset_wake_ms <= ?1) \
+         AND id NOT IN (SELECT user_id FROM disabled_users) ORDER BY reset_wake_ms NULLS FIRST LIMIT ?3) \
+         RETURNING id",
+    )
+    .bind(stored_ms(now_ms))
+    .bind(stored_ms(again_ms))
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    .fetch_all(writer)
+    .await?;
+    ids.iter().map(|id| rows::user_id(id)).collect()
+}
+
+/// Puts off what was claimed until `from_ms`.
+pub(super) async fn put_off_wake(
+    writer: &SqlitePool,
+    user: UserId,
+    from_ms: u64,
+    to_ms: u64,
+) -> Result<(), UserError> {
+    sqlx::query("UPDATE users SET reset_wake_ms = ? WHERE id = ? AND reset_wake_ms = ?")
+        .bind(stored_ms(to_ms))
+        .bind(user.as_bytes().as_slice())
+        .bind(stored_ms(from_ms))
+        .execute(writer)
         .await?;
     Ok(())
 }

@@ -314,6 +314,24 @@ impl Users for SqliteUsers {
         .await
     }
 
+    async fn claim_reset_wakes(
+        &self,
+        now_ms: u64,
+        again_ms: u64,
+        limit: usize,
+    ) -> Result<Vec<UserId>, UserError> {
+        resets::claim_wakes(&self.inner.writer, now_ms, again_ms, limit).await
+    }
+
+    async fn put_off_reset_wake(
+        &self,
+        user: UserId,
+        from_ms: u64,
+        to_ms: u64,
+    ) -> Result<(), UserError> {
+        resets::put_off_wake(&self.inner.writer, user, from_ms, to_ms).await
+    }
+
     async fn password(&self, username: &str) -> Result<Option<PasswordRecord>, UserError> {
         credentials::password(&self.inner.readers, username).await
     }
