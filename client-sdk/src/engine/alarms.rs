@@ -21,6 +21,7 @@ impl Session<'_> {
         let in_ms = flights
             .chain(self.pulls.wakes_at_ms())
             .chain(self.overdue_at_ms())
+            .chain(self.flights.values().filter_map(Flight::look_at_ms))
             .chain(self.slow_at_ms().filter(|at| *at > now))
             .min();
         let pauses = in_ms.map(|at| Instant::now() + Duration::from_millis(at.saturating_sub(now)));
@@ -55,13 +56,17 @@ impl Session<'_> {
     }
 
     /// Does what is due.
-    pub(super) fn alarm_rang(&mut self) -> Result<(), End> {
+    pub(super) async fn alarm_rang(&mut self) -> Result<(), End> {
         let (now, clock) = (Instant::now(), now_ms());
         if self.overdue_at_ms().is_some_and(|at| at <= clock) {
             tracing::warn!("the relay does not answer");
             return Err(End::LOST);
         }
         self.pulls.wake(clock);
+        let due = self.flights.iter();
+        let due = due.filter(|(_, flight)| flight.look_at_ms().is_some_and(|at| at <= clock));
+        let due = due.map(|(conversation, _)| *conversation).collect();
+        self.look_at_places(due).await?;
         for (conversation, flight) in &mut self.flights {
             if flight.wake(clock) {
                 self.to_send.insert(*conversation);

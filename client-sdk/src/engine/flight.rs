@@ -1,4 +1,5 @@
-//! What is on its way to the relay in one conversation: a window, answered in order, restarted after a refusal.
+//! What is on its way to the relay in one conversation: a window, answered in order, restarted after a refusal, and where a message was
+//! accepted and its row does not come.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -22,6 +23,18 @@ pub(super) struct Flight {
     setbacks: u32,
     /// What the relay last refused a message with, if that was its own trouble and none was accepted since.
     trouble: Option<Code>,
+    /// The last one that was accepted.
+    accepted_upto: u64,
+    unplaced: Option<Unplaced>,
+}
+
+/// An accepted message whose row has not come yet, as far as was looked.
+struct Unplaced {
+    counter: u64,
+    /// Since it was accepted, or everything from it on was sent again.
+    since_ms: u64,
+    /// How often it was.
+    again: u32,
 }
 
 struct Sent {
@@ -35,6 +48,11 @@ struct Sent {
 const FREE_SETBACKS: u32 = 3;
 const SETBACK: Duration = Duration::from_millis(250);
 const SETBACK_CAP: Duration = Duration::from_secs(60);
+
+/// An accepted message is on the relay's disk, and its row comes at once; where servers behind it are away, when they are back. For so
+/// long it may be missing at first, then for twice as long each time.
+const PLACE_MS: u64 = 15_000;
+const PLACE_DOUBLED: u32 = 8;
 
 /// Whether it says that the relay cannot do what it is asked for, and not that it must not be asked for that.
 pub(super) fn is_trouble(code: Code) -> bool {
@@ -55,7 +73,7 @@ pub(super) enum Answer {
 impl Flight {
     /// How many more may be sent, and after which counter; `None` while paused or full.
     pub(super) fn window(&self) -> Option<(u64, usize)> {
-        if self.paused_until_ms.is_some() {
+        if self.is_paused() {
             return None;
         }
         let room = limits::IN_FLIGHT.saturating_sub(self.sent.len());
@@ -89,9 +107,50 @@ impl Flight {
     }
 
     /// The relay has taken a message.
-    pub(super) fn accepted(&mut self) {
+    pub(super) fn accepted(&mut self, counter: u64, now_ms: u64) {
         self.setbacks = 0;
         self.trouble = None;
+        self.accepted_upto = counter.max(self.accepted_upto);
+        self.unplaced.get_or_insert(Unplaced {
+            counter,
+            since_ms: now_ms,
+            again: 0,
+        });
+    }
+
+    /// When is to be looked whether rows of accepted messages have come.
+    pub(super) fn look_at_ms(&self) -> Option<u64> {
+        let unplaced = self.unplaced.as_ref()?;
+        let wait = PLACE_MS << unplaced.again.min(PLACE_DOUBLED);
+        Some(unplaced.since_ms.saturating_add(wait))
+    }
+
+    /// Whether a row was missing when that was looked at.
+    pub(super) fn misses_row(&self) -> bool {
+        self.unplaced
+            .as_ref()
+            .is_some_and(|unplaced| unplaced.again > 0)
+    }
+
+    /// `first` is the first counter whose row is missing. From where on everything is to be sent again, if that is due.
+    pub(super) fn looked(&mut self, first: Option<u64>, now_ms: u64) -> Option<u64> {
+        let is_due = self.look_at_ms().is_some_and(|at| at <= now_ms);
+        let before = self.unplaced.take()?;
+        let first = first.filter(|first| *first <= self.accepted_upto)?;
+        let same = first <= before.counter;
+        self.unplaced = Some(Unplaced {
+            counter: first,
+            since_ms: if same && !is_due {
+                before.since_ms
+            } else {
+                now_ms
+            },
+            again: match same {
+                true => before.again + u32::from(is_due),
+                false => 0,
+            },
+        });
+        (same && is_due).then_some(first)
     }
 
     /// It refused one, with this code.
@@ -106,9 +165,10 @@ impl Flight {
         }
     }
 
-    /// Why the relay does not take what is sent, where that is its own trouble.
-    pub(super) const fn trouble(&self) -> Option<Code> {
+    /// Why the relay does not take what is sent, or pass it on, where that is its own trouble.
+    pub(super) fn trouble(&self) -> Option<Code> {
         self.trouble
+            .or_else(|| self.misses_row().then_some(Code::Timeout))
     }
 
     /// Whether sending again did not help.
@@ -159,6 +219,11 @@ impl Flight {
             self.paused_until_ms = None;
         }
         over
+    }
+
+    /// Whether nothing is sent now.
+    pub(super) const fn is_paused(&self) -> bool {
+        self.paused_until_ms.is_some()
     }
 
     /// When the pause ends, if it ends by itself.
@@ -227,7 +292,7 @@ mod tests {
         assert_eq!(waits[..3], [None; 3]);
         let longest = waits.iter().flatten().max();
         assert!(longest.is_some_and(|at| (5_000..=61_000).contains(at)));
-        flight.accepted();
+        flight.accepted(1, 0);
         flight.restart(1, Duration::ZERO, u64::MAX / 3, 1_000);
         assert_eq!(flight.wakes_at_ms(), None);
     }
@@ -240,6 +305,50 @@ mod tests {
         assert_eq!(flight.waits_since_ms(), Some(4));
         flight.answered(4);
         assert_eq!(flight.waits_since_ms(), None);
+    }
+
+    #[test]
+    fn what_was_accepted_and_does_not_come_is_sent_again_ever_more_seldom() {
+        let mut flight = filled(1..=3);
+        assert_eq!(flight.look_at_ms(), None);
+        for counter in 1..=2 {
+            flight.answered(counter);
+            flight.accepted(counter, 1_000);
+        }
+        assert_eq!(flight.look_at_ms(), Some(16_000));
+        // Before it is due nothing follows, whatever has come.
+        assert_eq!(flight.looked(Some(1), 15_999), None);
+        assert_eq!(flight.look_at_ms(), Some(16_000));
+        assert_eq!(flight.trouble(), None);
+        assert_eq!(flight.looked(Some(1), 16_000), Some(1));
+        assert_eq!(flight.trouble(), Some(Code::Timeout));
+        assert_eq!(flight.look_at_ms(), Some(16_000 + 30_000));
+        // Accepted once more: that says nothing new.
+        flight.accepted(1, 40_000);
+        assert_eq!(flight.look_at_ms(), Some(46_000));
+        assert_eq!(flight.looked(Some(1), 46_000), Some(1));
+        assert_eq!(flight.look_at_ms(), Some(46_000 + 60_000));
+        // The first one's row has come: the second has its own time.
+        assert_eq!(flight.looked(Some(2), 100_000), None);
+        assert_eq!(flight.trouble(), None);
+        assert_eq!(flight.look_at_ms(), Some(115_000));
+        // What was never accepted has no row.
+        assert_eq!(flight.looked(Some(3), 130_000), None);
+        assert_eq!(flight.look_at_ms(), None);
+        assert_eq!(flight.looked(None, 140_000), None);
+    }
+
+    #[test]
+    fn it_is_asked_for_at_least_about_once_an_hour() {
+        let mut flight = filled(1..=1);
+        flight.accepted(1, 0);
+        let mut at = 0;
+        for _ in 0..40 {
+            let next = flight.look_at_ms().unwrap();
+            assert!((1..=64 * 60_000).contains(&(next - at)), "{}", next - at);
+            at = next;
+            assert_eq!(flight.looked(Some(1), at), Some(1));
+        }
     }
 
     #[test]

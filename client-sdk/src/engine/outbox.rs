@@ -124,7 +124,7 @@ impl Session<'_> {
         let counter = accepted.counter;
         self.answered(conversation, counter)?;
         if let Some(flight) = self.flights.get_mut(&conversation) {
-            flight.accepted();
+            flight.accepted(counter, now_ms());
         }
         self.to_send.insert(conversation);
         self.change(move |machine| machine.accepted(conversation, id, counter))
@@ -183,6 +183,28 @@ impl Session<'_> {
                 flight.hold(counter);
             }
             AfterRefusal::Nothing => restart(0, UNKNOWN_WAIT),
+        }
+        Ok(())
+    }
+
+    /// Sends again what was accepted, and whose row does not come.
+    pub(super) async fn look_at_places(
+        &mut self,
+        conversations: Vec<ConversationId>,
+    ) -> Result<(), End> {
+        for conversation in conversations {
+            let first =
+                self.work(move |machine| Ok((machine.first_waiting(conversation)?, Vec::new())));
+            let first = first.await?;
+            let flight = self.flights.entry(conversation).or_default();
+            // What holds it up otherwise ends first.
+            if let Some(from) = flight.looked(first, now_ms())
+                && !flight.is_paused()
+            {
+                tracing::warn!("the relay has accepted a message that it does not pass on");
+                flight.restart(from, Duration::ZERO, rand::random(), now_ms());
+                self.to_send.insert(conversation);
+            }
         }
         Ok(())
     }

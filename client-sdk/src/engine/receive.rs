@@ -9,6 +9,7 @@ use sordino_protocol::{
 };
 
 use super::{
+    flight::Flight,
     now_ms,
     pulls::Next,
     session::{Errand, Listing, Session},
@@ -305,6 +306,13 @@ impl Session<'_> {
         self.follow_up(&taken);
         // An own row makes room for another message.
         self.to_send.insert(conversation);
+        if self
+            .flights
+            .get(&conversation)
+            .is_some_and(Flight::misses_row)
+        {
+            self.look_at_places(vec![conversation]).await?;
+        }
         Ok((before, taken))
     }
 

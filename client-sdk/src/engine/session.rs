@@ -281,7 +281,7 @@ impl Session<'_> {
                 }
                 () = self.core.something_waits.notified() => self.look_at_waiting(),
                 () = sleep_until(alarm.unwrap_or_else(Instant::now)), if alarm.is_some() => {
-                    self.alarm_rang()?;
+                    self.alarm_rang().await?;
                 }
                 () = sleep(NO_ROOM), if !self.to_send.is_empty() && self.may_send() => {}
                 () = not_online(wish) => return Err(End::LOST),

@@ -24,7 +24,7 @@ use super::written::{Written, written};
 use super::{Happening, Machine, registered};
 use crate::error::Error;
 use crate::store::{
-    Conversation, Durability, ItemKind, LateRow, OwnKey, RowKind, StoredAccount, Tx,
+    Conversation, Durability, ItemKind, LateRow, Meant, OwnKey, RowKind, StoredAccount, Tx,
 };
 
 /// How long it is asked for, and answered.
@@ -60,20 +60,27 @@ pub(super) fn note(
     tx.put_late(&row, receiver.now_ms)
 }
 
-/// The other person's devices that an own message was encrypted for.
+/// The devices that an own message was encrypted for.
 pub(super) fn meant(
     tx: &Tx<'_>,
     receiver: &Receiver<'_>,
+    header: &Header,
     env_hash: &Hash,
-) -> Result<Vec<DeviceId>, Error> {
+) -> Result<Meant, Error> {
     let sent = tx.envelope(receiver.conversation, env_hash)?;
     let sent = sent.and_then(|sent| pb::Send::decode(sent.as_slice()).ok());
     let wraps = sent.map(|sent| sent.wraps).unwrap_or_default();
-    let of_peer = wraps
-        .iter()
-        .filter(|wrap| wrap.user.as_ref() == receiver.peer.as_bytes());
-    let devices = of_peer.filter_map(|wrap| DeviceId::from_slice(&wrap.device).ok());
-    Ok(devices.collect())
+    let of = |user: UserId| {
+        let wraps = wraps.iter();
+        let wraps = wraps.filter(|wrap| wrap.user.as_ref() == user.as_bytes());
+        let devices = wraps.filter_map(|wrap| DeviceId::from_slice(&wrap.device).ok());
+        devices.collect()
+    };
+    Ok(Meant {
+        recipient_list: header.recipient_list,
+        of_peer: of(receiver.peer),
+        own: of(receiver.me.user),
+    })
 }
 
 /// Asks all devices with which there is a session for the keys of what they have sent and this one could not read, where that is due:
@@ -169,20 +176,20 @@ pub(super) fn asked(
     }
     // A device that joined later was never meant, nor one that was held back.
     let was_meant = |own: &OwnKey| {
-        let then = tx.list(peer, own.recipient_list)?;
+        let then = tx.list(peer, own.meant.recipient_list)?;
         let had_these_keys = then.is_some_and(|list| {
             list.device(device).is_some_and(|then| {
                 (then.signing_key, then.identity_key) == (now.signing_key, now.identity_key)
             })
         });
-        Ok(had_these_keys && own.meant.contains(&device))
+        Ok(had_these_keys && own.meant.of_peer.contains(&device))
     };
     let to = (device, false);
     answer(receiver, tx, receiver.conversation, to, retry, was_meant)
 }
 
-/// The same of another device of this user, which is on the account's list. It has all keys that the account has, or gets them from the
-/// backup.
+/// The same of another device of this user, which is on the account's list. One that was put there later by whoever has stolen the key for
+/// that gets nothing.
 pub(super) fn asked_by_own(
     receiver: &Receiver<'_>,
     tx: &Tx<'_>,
@@ -192,8 +199,16 @@ pub(super) fn asked_by_own(
     let Ok(conversation) = ConversationId::from_slice(&retry.conversation) else {
         return Ok(false);
     };
+    let lists = tx.lists_after(receiver.me.user, 0)?;
+    let mut keys = lists.iter().filter_map(|(list, _)| {
+        let listed = list.device(device)?;
+        Some((listed.signing_key, listed.identity_key))
+    });
+    let first = keys.next();
+    let is_the_same = keys.all(|keys| Some(keys) == first);
+    let was_meant = |own: &OwnKey| Ok(is_the_same && own.meant.own.contains(&device));
     let to = (device, true);
-    answer(receiver, tx, conversation, to, retry, |_| Ok(true))
+    answer(receiver, tx, conversation, to, retry, was_meant)
 }
 
 fn answer(

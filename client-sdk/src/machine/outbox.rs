@@ -116,6 +116,14 @@ impl Machine {
         })
     }
 
+    /// The first counter of this device in a conversation that has no row yet.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn first_waiting(&self, conversation: ConversationId) -> Result<Option<u64>, Error> {
+        self.store.read(|tx| tx.first_counter(conversation))
+    }
+
     /// The relay has accepted a message. It stays in the outbox until its row comes.
     ///
     /// # Errors

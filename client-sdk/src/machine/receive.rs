@@ -26,7 +26,7 @@ use super::written::{Written, written};
 use super::{Happening, Machine, registered};
 use crate::error::Error;
 use crate::store::{
-    Durability, ItemKind, Row, RowKind, StoredAccount, StoredItem, Tx, WITHOUT_CHAIN,
+    Durability, ItemKind, Meant, Row, RowKind, StoredAccount, StoredItem, Tx, WITHOUT_CHAIN,
 };
 use crate::sync::{Arrival, arrival};
 
@@ -245,7 +245,7 @@ impl Receiver<'_> {
         self.keep_session(tx, &found)?;
         self.alarms(tx, &found.alarms, taken)?;
         let (bytes, own_key);
-        let mut meant = Vec::new();
+        let mut meant = Meant::default();
         let mut stored = Row {
             seq: row.seq,
             kind: RowKind::Undecryptable,
@@ -258,7 +258,7 @@ impl Receiver<'_> {
                 stored.kind = RowKind::Own;
                 if let Some(header) = header {
                     own_key = tx.envelope_key(self.conversation, &found.env_hash)?;
-                    meant = late::meant(tx, self, &found.env_hash)?;
+                    meant = late::meant(tx, self, header, &found.env_hash)?;
                     if own_row(self, tx, row.seq, header, found.env_hash, taken)? {
                         stored.content_key = own_key.as_ref();
                     }
@@ -303,10 +303,8 @@ impl Receiver<'_> {
             }
         }
         tx.record_row(self.conversation, &stored)?;
-        if let (Outcome::Own, Some(header), Some(_)) = (&found.outcome, header, stored.content_key)
-        {
-            let version = header.recipient_list;
-            tx.note_meant(self.conversation, row.seq, version, &meant)?;
+        if let (Outcome::Own, Some(_)) = (&found.outcome, stored.content_key) {
+            tx.note_meant(self.conversation, row.seq, &meant)?;
         }
         Ok(())
     }

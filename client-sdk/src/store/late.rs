@@ -32,16 +32,30 @@ pub struct LateRow {
     pub id: ClientMessageId,
 }
 
+/// For whom an own message was encrypted.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Meant {
+    /// The version of the other person's device list.
+    pub recipient_list: u32,
+    /// Their devices.
+    pub of_peer: Vec<DeviceId>,
+    /// This user's other ones.
+    pub own: Vec<DeviceId>,
+}
+
 /// What opens an own message, and whom it was for.
 pub struct OwnKey {
     /// Its place and key.
     pub entry: Entry,
-    /// The version of the other person's device list.
-    pub recipient_list: u32,
-    /// Their devices that it was encrypted for.
-    pub meant: Vec<DeviceId>,
+    /// The devices that it was encrypted for.
+    pub meant: Meant,
     /// When it was written.
     pub at_ms: u64,
+}
+
+fn devices(bytes: &[u8]) -> Vec<DeviceId> {
+    let ids = bytes.chunks_exact(16);
+    ids.filter_map(|id| DeviceId::from_slice(id).ok()).collect()
 }
 
 impl Tx<'_> {
@@ -218,13 +232,21 @@ impl Tx<'_> {
         &self,
         conversation: ConversationId,
         seq: u64,
-        version: u32,
-        devices: &[DeviceId],
+        meant: &Meant,
     ) -> Result<(), Error> {
-        let devices: Vec<u8> = devices.iter().flat_map(|id| *id.as_bytes()).collect();
+        let bytes = |devices: &[DeviceId]| -> Vec<u8> {
+            devices.iter().flat_map(|id| *id.as_bytes()).collect()
+        };
         self.run(
-            "UPDATE rows SET recipient_list = ?3, meant = ?4 WHERE conversation = ?1 AND seq = ?2",
-            params![conversation.as_bytes(), N(seq), version, devices],
+            "UPDATE rows SET recipient_list = ?3, meant = ?4, meant_own = ?5
+             WHERE conversation = ?1 AND seq = ?2",
+            params![
+                conversation.as_bytes(),
+                N(seq),
+                meant.recipient_list,
+                bytes(&meant.of_peer),
+                bytes(&meant.own),
+            ],
         )
         .map(drop)
     }
@@ -242,7 +264,8 @@ impl Tx<'_> {
                  UNION ALL
                  SELECT place, at_ms FROM changes JOIN account ON author = user AND author_device = device
                  WHERE conversation = ?1 AND client_message_id = ?2)
-             SELECT r.seq, r.env_hash, r.content_key, r.recipient_list, at_ms, r.meant
+             SELECT r.seq, r.env_hash, r.content_key, r.recipient_list, at_ms, r.meant,
+                 coalesce(r.meant_own, x'')
              FROM sent JOIN rows r ON r.conversation = ?1 AND r.seq = place
              WHERE r.content_key IS NOT NULL AND r.env_hash IS NOT NULL AND r.recipient_list IS NOT NULL AND r.meant IS NOT NULL",
             params![conversation.as_bytes(), id.as_bytes()],
@@ -254,13 +277,12 @@ impl Tx<'_> {
                         env_hash: row.get(1)?,
                         content_key: Secret::copy_of(&row.get(2)?),
                     },
-                    recipient_list: row.get(3)?,
                     at_ms: row.get::<_, N>(4)?.0,
-                    meant: row
-                        .get::<_, Vec<u8>>(5)?
-                        .chunks_exact(16)
-                        .filter_map(|id| DeviceId::from_slice(id).ok())
-                        .collect(),
+                    meant: Meant {
+                        recipient_list: row.get(3)?,
+                        of_peer: devices(&row.get::<_, Vec<u8>>(5)?),
+                        own: devices(&row.get::<_, Vec<u8>>(6)?),
+                    },
                 })
             },
         )

@@ -36,7 +36,7 @@ pub use changes::{Change, ChangeKind};
 pub use contacts::{Decided, Decision, Seen};
 pub use conversations::Conversation;
 pub use key::{FileKey, FixedKey, KeyStore, StoreKey};
-pub use late::{LateRow, OwnKey};
+pub use late::{LateRow, Meant, OwnKey};
 pub use links::Linked;
 pub use lists::ChainSent;
 pub use log::{Row, RowKind, WITHOUT_CHAIN};

@@ -1,6 +1,6 @@
 //! What a relay says of conversations: how far they go, who has what, and that it has taken a message.
 
-use sordino::{SendState, TimelineItem};
+use sordino::{Code, ConnectionState, SendState, TimelineItem};
 use sordino_protocol::{
     Class, Header,
     pb::{self, client_frame, relay_frame},
@@ -30,10 +30,16 @@ async fn a_message_that_is_only_said_to_be_taken() {
     let relay = relay().await;
     let lie = "accepted, and never passed on";
     let mut two = Two::acquainted(&relay.url(), lie, 0).await;
-    two.liar.hears(|frame| {
+    // What was sent first is dropped, all of it.
+    let mut drops = 2;
+    two.liar.hears(move |frame| {
         let client_frame::Frame::Send(send) = &frame else {
             return vec![Frame::Relay(frame)];
         };
+        if drops == 0 {
+            return vec![Frame::Relay(frame)];
+        }
+        drops -= 1;
         let header = Header::parse(&send.header).expect("a header");
         vec![Frame::Client(relay_frame::Frame::Accepted(pb::Accepted {
             conversation: header.conversation.to_pb(),
@@ -50,10 +56,13 @@ async fn a_message_that_is_only_said_to_be_taken() {
         message.is_some_and(|m| m.text == "two" && m.state == SendState::Accepted)
     };
     shown.until(|items| items.iter().any(is_accepted)).await;
-    // Without its place it is sent again, on every connection.
-    two.repents().await;
+    // Without its place it is sent again, on the same connection, which is not shown as whole meanwhile.
+    let why = Code::Timeout;
+    let degraded = ConnectionState::Degraded { why };
+    two.fooled.until(&degraded).await;
     two.until_honest_sees(&["> hello", "< hi", "< one", "< two"])
         .await;
+    two.fooled.until_live().await;
     two.goes_on(
         &["< hello", "> hi", "> one", "> two"],
         &["> hello", "< hi", "< one", "< two"],

@@ -412,3 +412,32 @@ fn a_stranger_whose_message_does_not_open_hears_nothing() {
     assert_eq!(alice.waiting(), []);
     assert_eq!(relay.last_seq(alice.conversation(b)), 1);
 }
+
+#[test]
+fn a_device_that_was_put_on_the_list_later_gets_nothing_of_its_own_user() {
+    let (mut relay, mut alice, bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    alice.send(b, "before");
+    alice.sync(&mut relay, b);
+    let id = alice.named(b, "before");
+    let mut later = alice.join(&mut relay);
+    later.upload(&mut relay);
+    contacts::look(&mut alice, &relay, a);
+    settle(&mut relay, &mut alice, &mut later);
+    alice.send(b, "after");
+    alice.sync(&mut relay, b);
+    let after = alice.named(b, "after");
+    let (conversation, device) = (alice.conversation(b), later.device);
+    for (id, answers) in [(id, 0), (after, 1)] {
+        let body = pb::content::Body::Retry(pb::Retry {
+            client_message_ids: vec![id.to_pb()],
+            conversation: conversation.to_pb(),
+        });
+        later.control(a, body);
+        later.sync(&mut relay, a);
+        alice.pull(&relay, a);
+        let own = alice.conversation(a);
+        let waits = alice.machine().store.read(|tx| tx.outbox_for(own, device));
+        assert_eq!(waits.unwrap(), answers);
+    }
+}
