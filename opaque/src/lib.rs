@@ -6,6 +6,7 @@
 
 mod client;
 mod derived;
+pub mod noted;
 mod server;
 mod suite;
 #[cfg(test)]
@@ -37,6 +38,7 @@ pub fn is_confirmed(
     signing_key: &[u8; 32],
     given: &[u8],
 ) -> bool {
+    noted::step("is_confirmed");
     confirmation(session_key, device, signing_key)
         .ct_eq(given)
         .into()

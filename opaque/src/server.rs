@@ -2,19 +2,28 @@
 
 use opaque_ke::{
     CredentialFinalization, CredentialRequest, RegistrationRequest, RegistrationUpload,
-    ServerLogin, ServerLoginParameters, ServerRegistration, ServerSetup,
+    Ristretto255, ServerLogin, ServerLoginParameters, ServerRegistration, ServerSetup,
+    key_exchange::group::Group,
 };
-use rand_core_of_opaque::OsRng;
+use rand_core_of_opaque::{OsRng, RngCore};
 use zeroize::Zeroizing;
 
 use crate::{
     Key, Malformed, Realm,
     derived::Derived,
+    noted,
     suite::{Suite, key},
 };
 
+/// Bytes of the key in a record that masks the rest of an answer, and of its envelope.
+const MASKING_KEY: usize = 64;
+const ENVELOPE: usize = 96;
+
 /// The relay's secrets: the seed of every user's OPRF key, and its own key. Who loses them ends every login by password.
-pub struct Server(ServerSetup<Suite>);
+pub struct Server {
+    setup: ServerSetup<Suite>,
+    decoy: Zeroizing<Vec<u8>>,
+}
 
 /// A login that waits for its last message.
 pub struct Attempt(ServerLogin<Suite>);
@@ -22,7 +31,17 @@ pub struct Attempt(ServerLogin<Suite>);
 impl Server {
     /// All of them follow from one random key, the same whenever it is asked: what an operator keeps is 32 bytes.
     pub fn from_key(key: &[u8; 32]) -> Self {
-        Self(ServerSetup::new(&mut Derived::new(key)))
+        let mut derived = Derived::new(key);
+        let setup = ServerSetup::new(&mut derived);
+        // Last: what is drawn before it is what records hang on.
+        let decoy = decoy(&mut derived);
+        Self { setup, decoy }
+    }
+
+    /// The record of nobody (RFC 9807, 6.3.2.2), for whoever has none: public key and masking key are drawn, the envelope is zeros, which
+    /// no password opens. The same at every start and on all nodes, so that what one of them begins another judges alike.
+    pub fn decoy(&self) -> &[u8] {
+        &self.decoy
     }
 
     /// Answers the first message of a registration, or of a change of password.
@@ -31,30 +50,32 @@ impl Server {
     /// It is none.
     pub fn register(&self, realm: Realm<'_>, request: &[u8]) -> Result<Vec<u8>, Malformed> {
         let request = RegistrationRequest::deserialize(request).map_err(|_| Malformed)?;
-        let started = ServerRegistration::start(&self.0, request, realm.username.as_bytes());
+        let started = ServerRegistration::start(&self.setup, request, realm.username.as_bytes());
         let started = started.map_err(|_| Malformed)?;
         Ok(started.message.serialize().to_vec())
     }
 
     /// Whether these bytes are a record that may be kept.
     pub fn is_record(record: &[u8]) -> bool {
+        noted::step("is_record");
         RegistrationUpload::<Suite>::deserialize(record).is_ok()
     }
 
-    /// Answers the first message of a login (KE1). Without a record, that is for a user who does not exist, it answers as if
-    /// there were one: the same bytes in length, and the same for the same name whenever it is asked.
+    /// Answers the first message of a login (KE1). For a user who does not exist or has no record, give it [`Self::decoy`]: it does the same
+    /// and answers alike. The library's own stand-in is not used, for it takes less work to begin with than a record that is read.
     ///
     /// # Errors
-    /// The message is none, or the record is damaged.
+    /// The message is none, or the record is.
     pub fn log_in(
         &self,
         realm: Realm<'_>,
-        record: Option<&[u8]>,
+        record: &[u8],
         request: &[u8],
     ) -> Result<(Attempt, Vec<u8>), Malformed> {
+        // OPRF and key exchange.
+        noted::step("log_in");
         let request = CredentialRequest::deserialize(request).map_err(|_| Malformed)?;
-        let record = record.map(ServerRegistration::<Suite>::deserialize);
-        let record = record.transpose().map_err(|_| Malformed)?;
+        let record = ServerRegistration::<Suite>::deserialize(record).map_err(|_| Malformed)?;
         let context = realm.context();
         let parameters = ServerLoginParameters {
             context: Some(&context),
@@ -62,8 +83,8 @@ impl Server {
         };
         let started = ServerLogin::start(
             &mut OsRng,
-            &self.0,
-            record,
+            &self.setup,
+            Some(record),
             request,
             realm.username.as_bytes(),
             parameters,
@@ -91,6 +112,8 @@ impl Attempt {
 
     /// Takes the last message (KE3). The key is shared with who knew the password; `None`: they did not.
     pub fn finish(self, realm: Realm<'_>, finalization: &[u8]) -> Option<Key> {
+        // The MAC.
+        noted::step("finish");
         let finalization = CredentialFinalization::deserialize(finalization).ok()?;
         let context = realm.context();
         let parameters = ServerLoginParameters {
@@ -100,4 +123,14 @@ impl Attempt {
         let finished = self.0.finish(finalization, parameters).ok()?;
         Some(key(&finished.session_key))
     }
+}
+
+fn decoy(derived: &mut Derived) -> Zeroizing<Vec<u8>> {
+    let key = Ristretto255::random_sk(derived);
+    let mut masking_key = Zeroizing::new([0; MASKING_KEY]);
+    derived.fill_bytes(masking_key.as_mut_slice());
+    let key = Ristretto255::serialize_pk(&Ristretto255::public_key(&key));
+    [key.as_slice(), masking_key.as_slice(), &[0; ENVELOPE]]
+        .concat()
+        .into()
 }

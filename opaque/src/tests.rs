@@ -23,7 +23,7 @@ fn registered(server: &Server) -> Registered {
 /// What the client and the server come to.
 fn log_in(
     server: &Server,
-    record: Option<&[u8]>,
+    record: &[u8],
     password: &[u8],
     at_server: Realm<'_>,
     at_client: Realm<'_>,
@@ -48,7 +48,7 @@ fn the_right_password_yields_the_same_keys_on_both_sides_and_each_time() {
     let server = server_of(1);
     let mut sessions = Vec::new();
     for _ in 0..2 {
-        let (client, key) = log_in(&server, Some(&registered.record), PASSWORD, ALICE, ALICE);
+        let (client, key) = log_in(&server, &registered.record, PASSWORD, ALICE, ALICE);
         let client = client.unwrap();
         assert_eq!(*client.export_key, *registered.export_key);
         assert_eq!(*client.session_key, *key.unwrap());
@@ -70,11 +70,11 @@ fn a_wrong_password_an_unknown_user_and_another_relay_look_the_same() {
         ..ALICE
     };
     for (record, password, at_server, at_client) in [
-        (Some(record.as_slice()), b"wrong".as_slice(), ALICE, ALICE),
-        (None, PASSWORD, ALICE, ALICE),
-        (Some(&record), PASSWORD, other, ALICE),
-        (Some(&record), PASSWORD, ALICE, other),
-        (Some(&record), PASSWORD, bob, bob),
+        (record.as_slice(), b"wrong".as_slice(), ALICE, ALICE),
+        (server.decoy(), PASSWORD, ALICE, ALICE),
+        (&record, PASSWORD, other, ALICE),
+        (&record, PASSWORD, ALICE, other),
+        (&record, PASSWORD, bob, bob),
     ] {
         let (client, key) = log_in(&server, record, password, at_server, at_client);
         assert_eq!(client.err(), Some(LoginError::Refused));
@@ -87,21 +87,21 @@ fn answers_to_known_and_unknown_users_are_equally_long_and_steady() {
     let server = server_of(1);
     let record = registered(&server).record;
     let (_, ke1) = Login::start(PASSWORD).unwrap();
-    let answer = |record| server.log_in(ALICE, record, &ke1).unwrap().1;
-    let (known, unknown) = (answer(Some(record.as_slice())), answer(None));
+    let answer = |record: &[u8]| server.log_in(ALICE, record, &ke1).unwrap().1;
+    let (known, unknown) = (answer(&record), answer(server.decoy()));
     assert_eq!(known.len(), unknown.len());
     // The OPRF's part, which a prober could compare, is a function of name and request alone.
     assert_eq!(known[..32], unknown[..32]);
-    assert_eq!(unknown[..32], answer(None)[..32]);
+    assert_eq!(unknown[..32], answer(server.decoy())[..32]);
 }
 
 #[test]
 fn a_finalization_of_another_login_is_refused() {
     let server = server_of(1);
     let record = registered(&server).record;
-    let (first, _) = log_in(&server, Some(&record), PASSWORD, ALICE, ALICE);
+    let (first, _) = log_in(&server, &record, PASSWORD, ALICE, ALICE);
     let (_, ke1) = Login::start(PASSWORD).unwrap();
-    let (attempt, _) = server.log_in(ALICE, Some(&record), &ke1).unwrap();
+    let (attempt, _) = server.log_in(ALICE, &record, &ke1).unwrap();
     assert!(
         attempt
             .finish(ALICE, &first.unwrap().finalization)
@@ -112,22 +112,33 @@ fn a_finalization_of_another_login_is_refused() {
 #[test]
 fn a_relay_that_lost_its_seed_lets_nobody_in() {
     let record = registered(&server_of(1)).record;
-    let (client, _) = log_in(&server_of(2), Some(&record), PASSWORD, ALICE, ALICE);
+    let (client, _) = log_in(&server_of(2), &record, PASSWORD, ALICE, ALICE);
     assert_eq!(client.err(), Some(LoginError::Refused));
 }
 
 #[test]
 fn nonsense_is_refused_whatever_it_stands_for() {
     let server = server_of(1);
+    let (_, ke1) = Login::start(PASSWORD).unwrap();
     for bytes in [&[][..], &[0; 32], &[0xFF; 96], &[0; 192], &[7; 320]] {
         assert!(server.register(ALICE, bytes).is_err());
-        assert!(server.log_in(ALICE, None, bytes).is_err());
+        assert!(server.log_in(ALICE, server.decoy(), bytes).is_err());
         assert!(!Server::is_record(bytes));
+        assert!(server.log_in(ALICE, bytes, &ke1).is_err());
         let (login, _) = Login::start(PASSWORD).unwrap();
         assert!(login.finish(ALICE, bytes).is_err());
         let (registration, _) = Registration::start(PASSWORD).unwrap();
         assert!(registration.finish(ALICE, bytes).is_err());
     }
+}
+
+#[test]
+fn the_record_of_nobody_is_one_like_any_other_and_the_same_on_all_nodes() {
+    let (server, again, other) = (server_of(1), server_of(1), server_of(2));
+    assert!(Server::is_record(server.decoy()));
+    assert_eq!(server.decoy().len(), registered(&server).record.len());
+    assert_eq!(server.decoy(), again.decoy());
+    assert_ne!(server.decoy(), other.decoy());
 }
 
 /// Another version of the library may draw in another order: every password would be lost without a word.

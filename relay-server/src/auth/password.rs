@@ -8,7 +8,7 @@ use aes_gcm::{
     Aes256Gcm,
     aead::{Aead, KeyInit, Payload},
 };
-use sordino_opaque::{Attempt, Key, Malformed, Realm, Server};
+use sordino_opaque::{Attempt, Key, Malformed, Realm, Server, noted};
 use sordino_protocol::{UserId, hash};
 use zeroize::Zeroizing;
 
@@ -80,7 +80,7 @@ impl Passwords {
         self.server.register(self.realm(username), request)
     }
 
-    /// Answers KE1: the attempt, sealed, and KE2. Without a record of these secrets, as if there were one.
+    /// Answers KE1: the attempt, sealed, and KE2. Without a record of these secrets as if there were one, and by the same work.
     ///
     /// # Errors
     /// KE1 is none.
@@ -91,36 +91,50 @@ impl Passwords {
         nonce: &[u8; 32],
         request: &[u8],
     ) -> Result<(Vec<u8>, Vec<u8>), Malformed> {
-        let record = record.filter(|record| self.is_record(record));
-        let bytes = record.map(|record| record.record.as_slice());
-        let (attempt, response) = self.server.log_in(self.realm(username), bytes, request)?;
+        let (record, _) = self.judged(record);
+        let (attempt, response) = self.server.log_in(self.realm(username), record, request)?;
         let drawn: [u8; NONCE] = rand::random();
         let (state, aad) = (attempt.to_bytes(), aad(nonce, record, username));
         let payload = Payload {
             msg: &state,
             aad: &aad,
         };
+        noted::step("seal");
         let sealed = self.sealing.encrypt(&drawn.into(), payload);
         let sealed = sealed.map_err(|_| Malformed)?;
         Ok(([drawn.as_slice(), &sealed].concat(), response))
     }
 
     /// The session key that the relay shares with whoever made the attempt with this nonce, if they knew the password, which is
-    /// still the one of this record.
+    /// still the one of this record. Without a record of these secrets there is none, after the same work.
     pub fn finish(
         &self,
         username: &str,
-        record: &PasswordRecord,
+        record: Option<&PasswordRecord>,
         nonce: &[u8; 32],
         attempt: &[u8],
         finalization: &[u8],
     ) -> Option<Key> {
         let (drawn, msg) = attempt.split_first_chunk::<NONCE>()?;
-        let aad = aad(nonce, Some(record), username);
+        let (record, is_theirs) = self.judged(record);
+        let aad = aad(nonce, record, username);
         let payload = Payload { msg, aad: &aad };
+        noted::step("open");
         let state = self.sealing.decrypt(drawn.into(), payload).ok()?;
         let attempt = Attempt::from_bytes(&Zeroizing::new(state)).ok()?;
-        attempt.finish(self.realm(username), finalization)
+        let session = attempt.finish(self.realm(username), finalization)?;
+        is_theirs.then_some(session)
+    }
+
+    /// The record that an attempt is judged by, and whether it is of whom it is asked for. What stands in for none goes through all that one
+    /// goes through: how long an answer takes must not tell who has one.
+    fn judged<'a>(&'a self, record: Option<&'a PasswordRecord>) -> (&'a [u8], bool) {
+        let theirs = record.filter(|record| record.seed == self.seed);
+        let bytes = theirs.map_or(self.server.decoy(), |record| record.record.as_slice());
+        match Server::is_record(bytes) {
+            true => (bytes, theirs.is_some()),
+            false => (self.server.decoy(), false),
+        }
     }
 
     fn realm<'a>(&'a self, username: &'a str) -> Realm<'a> {
@@ -139,9 +153,9 @@ pub fn name_id(username: &str) -> UserId {
     UserId::from_bytes(id)
 }
 
-/// nonce 32 ‖ hash of the record 32, or zeros ‖ name.
-fn aad(nonce: &[u8; 32], record: Option<&PasswordRecord>, username: &str) -> Vec<u8> {
-    let record = record.map_or([0; 32], |record| hash::sha256(&record.record));
+/// nonce 32 ‖ hash of the record 32 ‖ name.
+fn aad(nonce: &[u8; 32], record: &[u8], username: &str) -> Vec<u8> {
+    let record = hash::sha256(record);
     [nonce.as_slice(), &record, username.as_bytes()].concat()
 }
 
@@ -195,7 +209,7 @@ mod tests {
             .finalization;
         let finish = |name, record: &PasswordRecord, nonce, attempt: &[u8], ke3: &[u8]| {
             passwords
-                .finish(name, record, nonce, attempt, ke3)
+                .finish(name, Some(record), nonce, attempt, ke3)
                 .is_some()
         };
         assert!(finish("alice", &record, &NONCE, &attempt, &ke3));
@@ -205,6 +219,12 @@ mod tests {
         // Another password was set since.
         let other = self::record(&passwords);
         assert!(!finish("alice", &other, &NONCE, &attempt, &ke3));
+        // The same bytes, of other secrets.
+        let renamed = PasswordRecord {
+            seed: "0011223344556677".to_owned(),
+            ..record.clone()
+        };
+        assert!(!finish("alice", &renamed, &NONCE, &attempt, &ke3));
         for bit in [0, 8 * NONCE.len() + 3, 8 * attempt.len() - 1] {
             let mut changed = attempt.clone();
             changed[bit / 8] ^= 1 << (bit % 8);
@@ -224,5 +244,24 @@ mod tests {
             .expect("answered as if there were none");
         let refused = login.finish(realm("alice"), &ke2).err();
         assert_eq!(refused, Some(LoginError::Refused));
+    }
+
+    /// What is stored, and what nodes of two versions must agree on. Computed by another program.
+    #[test]
+    fn what_follows_from_the_key_and_from_a_name_is_frozen() {
+        let key = PasswordKey::from_hex(&"0f".repeat(32)).expect("a key");
+        // With every record: another name for the same key would make all of them records of another.
+        let passwords = Passwords::new("relay.example", &key);
+        assert_eq!(passwords.seed(), "0a7f4d516e66f83c");
+        let sealing = key_file::derive(key.bytes(), ATTEMPTS);
+        assert_eq!(
+            hex::encode(sealing.as_slice()),
+            "be58acb5b430320ad3ed0ef835659932e8b9e9c2985919f3043a6927cb6c9a89"
+        );
+        let name = name_id("alice");
+        assert_eq!(
+            hex::encode(name.as_bytes()),
+            "07e43dba50374642efb7b63b45b3d8b6"
+        );
     }
 }

@@ -240,6 +240,25 @@ mod tests {
         prop::collection::vec((kind, payload), 0..6)
     }
 
+    /// A backup outlives the program that wrote it. Computed by another program.
+    #[test]
+    fn the_bytes_of_a_backup_are_frozen() {
+        let frames = [
+            (Kind::Entries, b"a".to_vec()),
+            (Kind::Users, b"bc".to_vec()),
+            (Kind::TokenKey, b"def".to_vec()),
+            (Kind::PasswordKey, vec![]),
+        ];
+        let hash: [u8; 32] = Sha256::digest(written(&frames)).into();
+        assert_eq!(
+            hex::encode(hash),
+            "73b7ab8137b9cf25f82358d7bbc90f5086b0fc5fbdc4ecce34b0bc6b9a8fea6b"
+        );
+        let mut entry = Vec::new();
+        put_entry(&mut entry, 3, b"key", b"value").expect("short");
+        assert_eq!(hex::encode(entry), "030003000000056b657976616c7565");
+    }
+
     proptest! {
         #[test]
         fn every_change_of_a_bit_and_every_cut_is_noticed(

@@ -110,6 +110,21 @@ mod tests {
     }
 
     #[test]
+    fn the_bytes_of_a_record_are_frozen() {
+        let record = record();
+        let header = &record.header_bytes;
+        // Fields 1, 2 and 3, each with its length; that of the header is below 128 and 16 384.
+        let [low, high] = [header.len() % 128 + 128, header.len() / 128].map(|n| n as u8);
+        let expected = [
+            &[0x0a, low, high],
+            header.as_ref(),
+            b"\x12\x07content",
+            b"\x1a\x05wraps",
+        ];
+        assert_eq!(encode(&record), expected.concat());
+    }
+
+    #[test]
     fn a_field_of_a_later_version_is_passed_over() {
         let mut bytes = encode(&record());
         bytes.extend_from_slice(&[0x7a, 2, 1, 1]);

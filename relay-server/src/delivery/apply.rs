@@ -250,6 +250,30 @@ mod tests {
         );
         assert_eq!(apply(&mut state, at(2, 0), sender(0), 3), Outcome::Replayed);
     }
+
+    /// Computed by another program.
+    #[test]
+    fn the_bytes_of_a_state_are_frozen() {
+        let sender = |n: u8| {
+            let device = DeviceId::from_bytes([n + 0x10; 16]);
+            (UserId::from_bytes([n; 16]), device)
+        };
+        let state = State {
+            last_seq: 5,
+            at: Some(Position {
+                epoch: 3,
+                offset: 9,
+            }),
+            counters: BTreeMap::from([(sender(2), 8), (sender(1), 7)]),
+        };
+        let expected = "0200000000000000050100000000000000030000000000000009\
+             01010101010101010101010101010101111111111111111111111111111111110000000000000007\
+             02020202020202020202020202020202121212121212121212121212121212120000000000000008";
+        assert_eq!(hex::encode(state.encode()), expected);
+        let none = hex::encode(State::default().encode());
+        assert_eq!(none, format!("02{}", "00".repeat(25)));
+    }
+
     #[test]
     fn a_state_of_another_version_is_refused() {
         let bytes = State::default().encode();

@@ -77,7 +77,7 @@ pub(super) async fn register(
     }))
 }
 
-/// `POST /v1/auth/password`. Answered for anyone: it does not say who is registered.
+/// `POST /v1/auth/password`. Answered for anyone: it does not say who is registered, nor does the work that it takes.
 pub(super) async fn begin(
     State(api): State<Arc<Api>>,
     extensions: Extensions,
@@ -120,8 +120,8 @@ pub(super) async fn finish(
     }
     let (attempt, finalization) = (&finish.attempt.0, &finish.finalization.0);
     let record = api.users.password(name).await?;
-    let record = record.ok_or(Code::WrongPassword)?;
-    let session = (api.passwords).finish(name, &record, &nonce, attempt, finalization);
+    // Also without a record: who has one must not be told by the time that this takes.
+    let session = (api.passwords).finish(name, record.as_ref(), &nonce, attempt, finalization);
     let given = &finish.confirmation.0;
     let confirmed = |session| is_confirmed(&session, device.as_bytes(), &signing_key, given);
     if !session.is_some_and(confirmed) {

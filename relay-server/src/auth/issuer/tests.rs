@@ -26,6 +26,8 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use super::*;
 
+mod stored;
+
 pub(crate) const ISSUER: &str = "https://app.example";
 pub(crate) const AUDIENCE: &str = "chat.example";
 const NOW_S: u64 = 1_700_000_000;
@@ -207,9 +209,6 @@ async fn a_token_of_each_algorithm_says_who_somebody_is() {
         }
     }
     assert_eq!(seen, [subject(ISSUER, "alice"); 3]);
-    assert_ne!(seen[0], subject(ISSUER, "alic"));
-    // The length of the issuer is part of it.
-    assert_ne!(subject("ab", "c"), subject("a", "bc"));
     assert_eq!(published.asked(), 1);
 }
 

@@ -105,4 +105,27 @@ mod tests {
         assert!(decode_register(&[0; 23]).is_err());
         assert!(decode_number(&[0; 9]).is_err());
     }
+
+    /// Computed by another program.
+    #[test]
+    fn the_bytes_of_rows_and_registers_are_frozen() {
+        let mut row = StoredRow {
+            seq: 9,
+            message_id: MessageId(77),
+            header: Bytes::from_static(b"header"),
+            content_hash: [5; 32],
+            content: Some(Bytes::from_static(b"abc")),
+            wraps: None,
+        };
+        let fixed = format!("000000000000004d{}0006686561646572", "05".repeat(32));
+        let encoded = |row: &StoredRow| hex::encode(encode_row(row).unwrap());
+        assert_eq!(encoded(&row), format!("{fixed}01616263"));
+        row.content = None;
+        assert_eq!(encoded(&row), format!("{fixed}00"));
+        let register = encode_register(UserId::from_bytes([3; 16]), 4);
+        assert_eq!(
+            hex::encode(register),
+            format!("{}0000000000000004", "03".repeat(16))
+        );
+    }
 }

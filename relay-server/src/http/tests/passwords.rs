@@ -3,12 +3,15 @@
 use std::num::NonZeroU32;
 
 use sordino_opaque::{
-    LoggedIn, Login as PasswordLogin, LoginError, Realm, Registration, confirmation,
+    LoggedIn, Login as PasswordLogin, LoginError, Realm, Registration, confirmation, noted,
 };
 use sordino_protocol::pb;
 
 use super::*;
-use crate::config;
+use crate::{
+    config,
+    user::{Credentials, PasswordRecord},
+};
 
 const PASSWORD: &[u8] = b"correct horse battery staple";
 const ALICE: Realm<'static> = Realm {
@@ -110,6 +113,29 @@ impl Relay {
     pub(super) async fn try_wrong_password(&self, person: &Person) {
         let tried = self.try_password(person, 2, b"none of it").await;
         assert!(tried.is_err(), "{tried:?}");
+    }
+
+    /// What the relay does for a guess with this name, in both steps.
+    async fn steps_of_a_guess(&self, name: &str) -> [Vec<&'static str>; 2] {
+        let (_, ke1) = PasswordLogin::start(b"a guess").expect("started");
+        let body = json!({ "username": name, "device": device_id(2), "request": base64(ke1) });
+        noted::begin();
+        let (status, asked) = self.post("/v1/auth/password", body).await;
+        let begun = noted::begin();
+        assert_eq!(status, StatusCode::OK, "{asked}");
+        let body = json!({
+            "username": name,
+            "device": device_id(2),
+            "signing_key": base64([3; 32]),
+            "nonce": asked["nonce"],
+            "attempt": asked["attempt"],
+            "finalization": base64([0; 64]),
+            "confirmation": base64([0; 32]),
+        });
+        let answer = self.post("/v1/auth/password/finish", body).await;
+        let finished = noted::begin();
+        refused(answer, 401, "wrong_password");
+        [begun, finished]
     }
 
     pub(super) async fn password_token<'a>(&'a self, person: &'a Person, device: u8) -> Login<'a> {
@@ -369,6 +395,41 @@ async fn a_wrong_password_and_an_unknown_user_look_the_same_and_are_bounded() {
     refused(change().await, 429, "rate_limited");
     let none = relay.new_password("alice", Some("none")).await;
     refused(none, 401, "not_authenticated");
+}
+
+#[tokio::test]
+async fn whoever_a_guess_is_for_the_relay_does_the_same() {
+    let relay = Relay::new().await;
+    let [alice, bob, carol, dave, erin] = [1, 2, 3, 4, 5].map(Person::new);
+    for (name, person) in [("alice", &alice), ("carol", &carol), ("deleted", &dave)] {
+        let list = person.list_with_vault(None, &[(1, 1)], 1);
+        relay.sign_up(name, &list).await;
+    }
+    relay.register("nopassword", &bob.list(None, &[1])).await;
+    relay.set_disabled(&carol, true).await;
+    let deleted = relay.api.users.delete(dave.user, NOW_MS).await;
+    deleted.expect("deleted");
+    // The relay has lost the key that the password was set with.
+    let alices = relay.api.users.password("alice").await.expect("read");
+    let other_seed = PasswordRecord {
+        seed: "0011223344556677".to_owned(),
+        record: alices.expect("a password").record,
+    };
+    let with = Credentials {
+        password: Some(other_seed),
+        ..Credentials::NONE
+    };
+    let list = erin.list(None, &[1]);
+    let created = relay.api.users.create("lost", &list, &with);
+    created.await.expect("created");
+
+    let known = relay.steps_of_a_guess("alice").await;
+    let [begun, finished] = &known;
+    assert_eq!(*begun, ["is_record", "log_in", "seal"]);
+    assert_eq!(*finished, ["is_record", "open", "finish"]);
+    for name in ["nobody", "carol", "deleted", "nopassword", "lost"] {
+        assert_eq!(relay.steps_of_a_guess(name).await, known, "{name}");
+    }
 }
 
 #[tokio::test]
