@@ -10,6 +10,7 @@ use crate::{
     error::Error,
     store::{
         Durability, Entry, FixedKey, ItemKind, Progress, Row, RowKind, Store, StoreKey, StoredItem,
+        Tx,
     },
     words::Terms,
 };
@@ -201,6 +202,20 @@ impl Bare {
         write(&mut self.store, self.next, &self.text, true)
     }
 
+    /// So many messages that are sent, in one commit that is synced to the disk.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn send_together(&mut self, count: usize) -> Result<(), Error> {
+        let (next, said) = (&mut self.next, &self.text);
+        self.store.transaction(Durability::Synced, |tx| {
+            (0..count).try_for_each(|_| {
+                *next += 1;
+                put(tx, *next, said, true)
+            })
+        })
+    }
+
     /// One message that has come: row, cursor and timeline.
     ///
     /// # Errors
@@ -283,40 +298,42 @@ fn fill(store: &mut Store) -> Result<u64, Error> {
 
 /// What a send and a receipt have to write besides ciphers: the row or the outbox, and the timeline.
 fn write(store: &mut Store, n: u64, said: &str, mine: bool) -> Result<(), Error> {
-    let item = item(n, said, mine);
     let durability = if mine {
         Durability::Synced
     } else {
         Durability::Relaxed
     };
-    store.transaction(durability, |tx| {
-        if mine {
-            tx.outbox_put(
-                item.conversation,
-                &Entry {
-                    counter: n,
-                    client_message_id: item
-                        .client_message_id
-                        .unwrap_or(ClientMessageId::from_bytes([0; 16])),
-                    class: 1,
-                    target: None,
-                    content: said.into(),
-                    given_up: false,
-                },
-            )?;
-        } else {
-            let cursor = tx.cursor(item.conversation)?;
-            let row = Row {
-                seq: cursor + 1,
-                kind: RowKind::Message,
-                env_hash: Some([1; 32]),
-                content_key: None,
-                pending: None,
-            };
-            tx.record_row(item.conversation, &row)?;
-        }
-        tx.add_item(&item)
-    })?;
+    store.transaction(durability, |tx| put(tx, n, said, mine))
+}
+
+fn put(tx: &Tx<'_>, n: u64, said: &str, mine: bool) -> Result<(), Error> {
+    let item = item(n, said, mine);
+    if mine {
+        tx.outbox_put(
+            item.conversation,
+            &Entry {
+                counter: n,
+                client_message_id: item
+                    .client_message_id
+                    .unwrap_or(ClientMessageId::from_bytes([0; 16])),
+                class: 1,
+                target: None,
+                content: said.into(),
+                given_up: false,
+            },
+        )?;
+    } else {
+        let cursor = tx.cursor(item.conversation)?;
+        let row = Row {
+            seq: cursor + 1,
+            kind: RowKind::Message,
+            env_hash: Some([1; 32]),
+            content_key: None,
+            pending: None,
+        };
+        tx.record_row(item.conversation, &row)?;
+    }
+    tx.add_item(&item)?;
     Ok(())
 }
 
