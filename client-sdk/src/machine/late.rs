@@ -10,6 +10,7 @@ use sordino_protocol::{
     Class, ClientMessageId, ConversationId, DeviceId, Header, UserId,
     hash::Hash,
     http::HistoryRow,
+    list::DeviceList,
     pb::{self, content::Body},
 };
 
@@ -70,16 +71,14 @@ pub(super) fn meant(
     let sent = tx.envelope(receiver.conversation, env_hash)?;
     let sent = sent.and_then(|sent| pb::Send::decode(sent.as_slice()).ok());
     let wraps = sent.map(|sent| sent.wraps).unwrap_or_default();
-    let of = |user: UserId| {
-        let wraps = wraps.iter();
-        let wraps = wraps.filter(|wrap| wrap.user.as_ref() == user.as_bytes());
-        let devices = wraps.filter_map(|wrap| DeviceId::from_slice(&wrap.device).ok());
-        devices.collect()
-    };
+    let of_peer = wraps
+        .iter()
+        .filter(|wrap| wrap.user.as_ref() == receiver.peer.as_bytes());
+    let devices = of_peer.filter_map(|wrap| DeviceId::from_slice(&wrap.device).ok());
     Ok(Meant {
         recipient_list: header.recipient_list,
-        of_peer: of(receiver.peer),
-        own: of(receiver.me.user),
+        devices: devices.collect(),
+        sender_list: header.sender_list,
     })
 }
 
@@ -162,10 +161,6 @@ pub(super) fn asked(
     retry: &pb::Retry,
 ) -> Result<bool, Error> {
     let peer = receiver.peer;
-    let newest = receiver.notes.newest_list(tx, peer)?;
-    let Some(now) = newest.as_ref().and_then(|list| list.device(device)) else {
-        return Ok(false);
-    };
     let Trust {
         identity_changed,
         withheld,
@@ -176,13 +171,8 @@ pub(super) fn asked(
     }
     // A device that joined later was never meant, nor one that was held back.
     let was_meant = |own: &OwnKey| {
-        let then = tx.list(peer, own.meant.recipient_list)?;
-        let had_these_keys = then.is_some_and(|list| {
-            list.device(device).is_some_and(|then| {
-                (then.signing_key, then.identity_key) == (now.signing_key, now.identity_key)
-            })
-        });
-        Ok(had_these_keys && own.meant.of_peer.contains(&device))
+        let then = (peer, own.meant.recipient_list);
+        Ok(own.meant.devices.contains(&device) && receiver.was_listed(tx, then, device)?)
     };
     let to = (device, false);
     answer(receiver, tx, receiver.conversation, to, retry, was_meant)
@@ -199,16 +189,29 @@ pub(super) fn asked_by_own(
     let Ok(conversation) = ConversationId::from_slice(&retry.conversation) else {
         return Ok(false);
     };
-    let lists = tx.lists_after(receiver.me.user, 0)?;
-    let mut keys = lists.iter().filter_map(|(list, _)| {
-        let listed = list.device(device)?;
-        Some((listed.signing_key, listed.identity_key))
-    });
-    let first = keys.next();
-    let is_the_same = keys.all(|keys| Some(keys) == first);
-    let was_meant = |own: &OwnKey| Ok(is_the_same && own.meant.own.contains(&device));
+    let me = receiver.me.user;
+    let was_meant = |own: &OwnKey| receiver.was_listed(tx, (me, own.meant.sender_list), device);
     let to = (device, true);
     answer(receiver, tx, conversation, to, retry, was_meant)
+}
+
+impl Receiver<'_> {
+    /// Whether a device of the newest list of a person was on this one, with the keys that it has now.
+    pub(super) fn was_listed(
+        &self,
+        tx: &Tx<'_>,
+        (user, version): (UserId, u32),
+        device: DeviceId,
+    ) -> Result<bool, Error> {
+        let keys = |list: &DeviceList| {
+            let listed = list.device(device)?;
+            Some((listed.signing_key, listed.identity_key))
+        };
+        let now = self.notes.newest_list(tx, user)?;
+        let now = now.and_then(|list| keys(&list));
+        let then = tx.list(user, version)?.and_then(|list| keys(&list));
+        Ok(now.is_some() && now == then)
+    }
 }
 
 fn answer(
@@ -334,6 +337,34 @@ impl Machine {
     }
 }
 
+/// What is read takes the place of what stood for it.
+fn no_placeholder(
+    tx: &Tx<'_>,
+    conversation: ConversationId,
+    seq: u64,
+    author: UserId,
+    happenings: &mut Vec<Happening>,
+) -> Result<(), Error> {
+    let placeholder = tx.written_at(conversation, seq, author)?;
+    if let Some(item) = placeholder.filter(|item| item.kind == ItemKind::Undecryptable) {
+        tx.delete_item(item.item)?;
+        happenings.push(Happening::Gone(conversation, Position::of(&item)));
+    }
+    Ok(())
+}
+
+/// The key of a row that could not be read was in the backup, or another own device has given it with all others.
+pub(super) fn restored(
+    tx: &Tx<'_>,
+    conversation: ConversationId,
+    seq: u64,
+    author: UserId,
+    happenings: &mut Vec<Happening>,
+) -> Result<(), Error> {
+    no_placeholder(tx, conversation, seq, author, happenings)?;
+    tx.forget_late(conversation, seq)
+}
+
 fn open(
     tx: &Tx<'_>,
     me: &StoredAccount,
@@ -357,11 +388,7 @@ fn open(
     if !is_it {
         return Ok(Opened::Nothing);
     }
-    let placeholder = tx.written_at(held.id, row.seq, author)?;
-    if let Some(item) = placeholder.filter(|item| item.kind == ItemKind::Undecryptable) {
-        tx.delete_item(item.item)?;
-        happenings.push(Happening::Gone(held.id, Position::of(&item)));
-    }
+    no_placeholder(tx, held.id, row.seq, author, happenings)?;
     let kept = (content.timer_s == 0).then_some(key);
     tx.settle_pending(held.id, row.seq, RowKind::Message, kept)?;
     let shown = written(

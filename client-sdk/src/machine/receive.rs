@@ -264,7 +264,16 @@ impl Receiver<'_> {
                     }
                 }
             }
-            Outcome::NotForMe => stored.kind = RowKind::NotForMe,
+            Outcome::NotForMe => {
+                stored.kind = RowKind::NotForMe;
+                if let Some(header) = header
+                    && self.is_left_out(tx, header)?
+                {
+                    stored.kind = RowKind::Undecryptable;
+                    late::note(self, tx, row.seq, header)?;
+                    self.unreadable(tx, row.seq, Some(header), "left_out", taken)?;
+                }
+            }
             Outcome::NoContent => self.unreadable(tx, row.seq, header, "no_content", taken)?,
             Outcome::Pending(position) => {
                 stored.kind = RowKind::Pending;
@@ -307,6 +316,16 @@ impl Receiver<'_> {
             tx.note_meant(self.conversation, row.seq, &meant)?;
         }
         Ok(())
+    }
+
+    /// Whether another own device has sent something, and left this one out: it had no prekeys when that met it, as it was away for long.
+    /// Of what other people leave out nothing is said: they may hold the device back, or are blocked.
+    fn is_left_out(&self, tx: &Tx<'_>, header: &Header) -> Result<bool, Error> {
+        let me = self.me;
+        Ok(header.sender == me.user
+            && header.class == Class::Message
+            && !self.is_among_devices(tx)?
+            && self.was_listed(tx, (me.user, header.sender_list), me.device)?)
     }
 
     /// The key that goes into the backup, and to devices that are linked: not of what devices say to each other, nor of what does not

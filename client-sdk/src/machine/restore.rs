@@ -12,6 +12,7 @@ use sordino_protocol::{
     pb,
 };
 
+use super::late;
 use super::own_devices::among_own;
 use super::records::restored;
 use super::written::{Written, written};
@@ -294,7 +295,8 @@ pub(super) fn opened(
     Ok((parsed, opened.map_err(|_| Opened::Nothing)?))
 }
 
-/// Opens a row of before with its key, where this device has seen that row pass and could not read it.
+/// Opens a row of before with its key, where this device has seen that row pass, and it was not for it, or could not be read and is asked
+/// for.
 fn open_row(
     tx: &Tx<'_>,
     me: &StoredAccount,
@@ -313,13 +315,17 @@ fn open_row(
         }
         return Ok(Opened::Nothing);
     }
-    if kind != Some(RowKind::NotForMe) {
+    let is_late = kind == Some(RowKind::Undecryptable) && tx.is_late(conversation, seq)?;
+    if kind != Some(RowKind::NotForMe) && !is_late {
         return Ok(Opened::Nothing);
     }
     let (parsed, opened) = match opened(row, &entry.env_hash, &entry.content_key) {
         Ok(opened) => opened,
         Err(why) => return Ok(why),
     };
+    if is_late {
+        late::restored(tx, conversation, seq, parsed.sender, happenings)?;
+    }
     tx.row_restored(conversation, seq, &entry.content_key)?;
     let from = Written {
         conversation,

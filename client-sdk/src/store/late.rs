@@ -38,9 +38,9 @@ pub struct Meant {
     /// The version of the other person's device list.
     pub recipient_list: u32,
     /// Their devices.
-    pub of_peer: Vec<DeviceId>,
-    /// This user's other ones.
-    pub own: Vec<DeviceId>,
+    pub devices: Vec<DeviceId>,
+    /// The version of this user's own list: all other devices of it.
+    pub sender_list: u32,
 }
 
 /// What opens an own message, and whom it was for.
@@ -51,11 +51,6 @@ pub struct OwnKey {
     pub meant: Meant,
     /// When it was written.
     pub at_ms: u64,
-}
-
-fn devices(bytes: &[u8]) -> Vec<DeviceId> {
-    let ids = bytes.chunks_exact(16);
-    ids.filter_map(|id| DeviceId::from_slice(id).ok()).collect()
 }
 
 impl Tx<'_> {
@@ -74,6 +69,16 @@ impl Tx<'_> {
             ],
         )?;
         Ok(())
+    }
+
+    /// Whether a row could not be read, and its key is waited for.
+    pub fn is_late(&self, conversation: ConversationId, seq: u64) -> Result<bool, Error> {
+        let noted = self.one(
+            "SELECT 1 FROM late_rows WHERE conversation = ?1 AND seq = ?2",
+            params![conversation.as_bytes(), N(seq)],
+            |_| Ok(()),
+        )?;
+        Ok(noted.is_some())
     }
 
     /// Forgets rows that came before this.
@@ -234,18 +239,17 @@ impl Tx<'_> {
         seq: u64,
         meant: &Meant,
     ) -> Result<(), Error> {
-        let bytes = |devices: &[DeviceId]| -> Vec<u8> {
-            devices.iter().flat_map(|id| *id.as_bytes()).collect()
-        };
+        let devices = meant.devices.iter();
+        let devices: Vec<u8> = devices.flat_map(|id| *id.as_bytes()).collect();
         self.run(
-            "UPDATE rows SET recipient_list = ?3, meant = ?4, meant_own = ?5
+            "UPDATE rows SET recipient_list = ?3, meant = ?4, sender_list = ?5
              WHERE conversation = ?1 AND seq = ?2",
             params![
                 conversation.as_bytes(),
                 N(seq),
                 meant.recipient_list,
-                bytes(&meant.of_peer),
-                bytes(&meant.own),
+                devices,
+                meant.sender_list,
             ],
         )
         .map(drop)
@@ -265,7 +269,7 @@ impl Tx<'_> {
                  SELECT place, at_ms FROM changes JOIN account ON author = user AND author_device = device
                  WHERE conversation = ?1 AND client_message_id = ?2)
              SELECT r.seq, r.env_hash, r.content_key, r.recipient_list, at_ms, r.meant,
-                 coalesce(r.meant_own, x'')
+                 coalesce(r.sender_list, 0)
              FROM sent JOIN rows r ON r.conversation = ?1 AND r.seq = place
              WHERE r.content_key IS NOT NULL AND r.env_hash IS NOT NULL AND r.recipient_list IS NOT NULL AND r.meant IS NOT NULL",
             params![conversation.as_bytes(), id.as_bytes()],
@@ -280,8 +284,12 @@ impl Tx<'_> {
                     at_ms: row.get::<_, N>(4)?.0,
                     meant: Meant {
                         recipient_list: row.get(3)?,
-                        of_peer: devices(&row.get::<_, Vec<u8>>(5)?),
-                        own: devices(&row.get::<_, Vec<u8>>(6)?),
+                        devices: row
+                            .get::<_, Vec<u8>>(5)?
+                            .chunks_exact(16)
+                            .filter_map(|id| DeviceId::from_slice(id).ok())
+                            .collect(),
+                        sender_list: row.get(6)?,
                     },
                 })
             },

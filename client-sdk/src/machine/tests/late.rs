@@ -441,3 +441,26 @@ fn a_device_that_was_put_on_the_list_later_gets_nothing_of_its_own_user() {
         assert_eq!(waits.unwrap(), answers);
     }
 }
+
+#[test]
+fn what_an_own_device_left_this_one_out_of_is_asked_for_too() {
+    let (mut relay, mut alice, bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    // Nobody reaches it: it has no prekeys.
+    let mut tablet = alice.join(&mut relay);
+    contacts::look(&mut alice, &relay, a);
+    tablet.pull(&relay, b);
+    assert_eq!(tablet.shown(b), [] as [&str; 0], "what was before it");
+    alice.send(b, "left out");
+    alice.sync(&mut relay, b);
+    tablet.pull(&relay, b);
+    assert_eq!(tablet.shown(b), ["! left_out"]);
+    tablet.upload(&mut relay);
+    alice.now += DAY;
+    tablet.now += DAY;
+    settle(&mut relay, &mut alice, &mut tablet);
+    read_late(&relay, &mut tablet, b);
+    assert_eq!(tablet.shown(b), ["> left out"]);
+    // What they say to each other is no message of anybody's.
+    assert_eq!(tablet.shown(a), [] as [&str; 0]);
+}
