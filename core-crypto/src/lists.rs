@@ -225,6 +225,40 @@ impl Pin {
     }
 }
 
+impl Pin {
+    /// Goes over to a list that contradicts the pinned one, `before`: where the user wants it, for it may undo what the pinned one says.
+    /// Every device with other keys than there is loud.
+    ///
+    /// # Errors
+    /// `RetiredIdentity`.
+    pub fn replaced(
+        &self,
+        before: &DeviceList,
+        list: &DeviceList,
+        known_loud: &[DeviceId],
+    ) -> Result<Moved, PinError> {
+        if self.retired.contains(&list.identity_key) {
+            return Err(PinError::RetiredIdentity(list.version));
+        }
+        let identity_reset = list.identity_key != self.identity_key;
+        let mut pin = Self::first(list);
+        pin.retired.clone_from(&self.retired);
+        if identity_reset {
+            pin.retired.push(self.identity_key);
+        }
+        let added = missing_from(before, list);
+        let is_loud = |device: &DeviceId| added.contains(device) || known_loud.contains(device);
+        let devices = list.devices.iter().map(|device| device.device);
+        Ok(Moved {
+            loud: devices.filter(is_loud).collect(),
+            removed: missing_from(list, before),
+            added,
+            pin,
+            identity_reset,
+        })
+    }
+}
+
 fn note_new(
     before: &DeviceList,
     next: &DeviceList,

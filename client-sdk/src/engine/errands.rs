@@ -7,7 +7,7 @@ use sordino_protocol::{Code, DeviceId, UserId, http::PutBlock};
 use super::{Core, now_ms};
 use crate::{
     error::Error,
-    machine::{Machine, Need},
+    machine::{Happening, Machine, Need},
     net::calls::FetchedLists,
 };
 
@@ -115,20 +115,21 @@ pub(crate) async fn newest_lists(core: &Arc<Core>, user: UserId) -> Result<(), E
         fetched => fetched?,
     };
     if let Some(held) = from.filter(|held| newest < *held) {
+        let noted = move |machine: &mut Machine| Ok(((), machine.lists_went_back(user)?));
+        core.shared.change(noted).await?;
         let detail = format!("its newest device list is {newest}, and version {held} exists");
         return Err(Error::new(Code::RelayMisbehaved, detail));
     }
-    core.shared
-        .change(move |machine| {
-            let mut happenings = machine.take_newer_lists((user, from), lists, now_ms())?;
-            machine.newest_list_is(user, newest)?;
-            happenings.extend(match deleted {
-                true => machine.account_deleted(user, now_ms())?,
-                false => machine.account_is_there(user)?,
-            });
-            Ok(((), happenings))
-        })
-        .await?;
+    let taken = core.shared.change(move |machine| {
+        let mut happenings = machine.take_newer_lists((user, from), lists, now_ms())?;
+        machine.newest_list_is(user, newest)?;
+        happenings.extend(match deleted {
+            true => machine.account_deleted(user, now_ms())?,
+            false => machine.account_is_there(user)?,
+        });
+        Ok(((), happenings))
+    });
+    judged(core, user, taken.await).await?;
     told_own_devices(core, user).await
 }
 
@@ -148,6 +149,19 @@ async fn told_own_devices(core: &Arc<Core>, user: UserId) -> Result<(), Error> {
         Some(account) if account.registered => noted(core, user).await,
         _ => Ok(()),
     }
+}
+
+/// Lists that do not verify may contradict others: then the person's conversation says so.
+async fn judged(core: &Arc<Core>, user: UserId, taken: Result<(), Error>) -> Result<(), Error> {
+    if let Err(error) = &taken
+        && error.code() == Code::BadKeys
+    {
+        let told = core
+            .shared
+            .change(move |_| Ok(((), vec![Happening::TrustChanged(user)])));
+        told.await?;
+    }
+    taken
 }
 
 /// Fetches lists of a user for a row of version `version`, as many as go at a time: the row is judged again then.
@@ -177,12 +191,11 @@ pub(super) async fn lists_of_row(
         let wanted = usize::try_from(upto.saturating_sub(from)).unwrap_or(usize::MAX);
         lists.truncate(wanted.saturating_add(1));
     }
-    core.shared
-        .change(move |machine| {
-            let happenings = machine.take_lists_of_row((user, version), lists, newest, now_ms())?;
-            Ok(((), happenings))
-        })
-        .await?;
+    let taken = core.shared.change(move |machine| {
+        let happenings = machine.take_lists_of_row((user, version), lists, newest, now_ms())?;
+        Ok(((), happenings))
+    });
+    judged(core, user, taken.await).await?;
     told_own_devices(core, user).await
 }
 

@@ -175,7 +175,8 @@ pub(super) fn came(
         happenings,
     ) {
         Ok(Lists::Taken) => {}
-        Ok(Lists::Gap) => return Ok(false),
+        Ok(Lists::Replaced) => receiver.notes.forget_lists(),
+        Ok(Lists::Gap | Lists::Contradict(_)) => return Ok(false),
         // Nothing was changed, and it is not the relay that lies.
         Err(error) if error.code() == Code::BadKeys => {
             tracing::debug!("a device shows lists that do not verify");

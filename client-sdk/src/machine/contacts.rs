@@ -35,6 +35,9 @@ pub struct Trust {
     pub withheld: Vec<DeviceId>,
     /// What they write is not shown.
     pub blocked: bool,
+    /// The relay shows device lists of theirs that contradict those that were seen before: nothing reaches them until the user has compared
+    /// the safety number (again).
+    pub lists_contradict: bool,
     /// Their account is gone, by the relay's word: nothing reaches them any more.
     pub deleted: bool,
 }
@@ -84,13 +87,14 @@ impl Machine {
         identity_key: [u8; 32],
         now_ms: u64,
     ) -> Result<Vec<Happening>, Error> {
-        self.decide(user, now_ms, |tx, decision| {
+        let decided = self.decide(user, now_ms, |tx, decision| {
             let Some((pin, _)) = tx.pin(user)? else {
                 return Err(Error::new(Code::NoDevices, ""));
             };
             if pin.identity_key != identity_key {
                 return Err(Error::new(Code::IdentityChanged, ""));
             }
+            tx.contradiction_compared(user)?;
             let before = decision.verified.what;
             decision.verified.decide(Some(identity_key), now_ms);
             // The number says nothing of devices: one that came since it was last compared goes on waiting.
@@ -101,7 +105,11 @@ impl Machine {
                 }
                 _ => Ok(Vec::new()),
             }
-        })
+        })?;
+        if self.store.read(|tx| tx.contradiction(user))?.is_some() {
+            self.notes.stale_lists.insert(user);
+        }
+        Ok(decided)
     }
 
     /// The user goes on without having compared: whatever waits goes out.
@@ -196,6 +204,7 @@ pub(super) fn trust(tx: &Tx<'_>, user: UserId) -> Result<Trust, Error> {
     let mut trust = Trust {
         blocked: blocked.what,
         deleted: tx.is_deleted(user)?,
+        lists_contradict: tx.contradiction(user)? == Some(false),
         ..Trust::default()
     };
     let (Some(verified), Some((pin, loud))) = (verified.what, tx.pin(user)?) else {

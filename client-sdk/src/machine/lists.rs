@@ -25,8 +25,12 @@ const WAY_BACK: u32 = 1_000;
 /// Whether lists could be joined to those that are held.
 pub(super) enum Lists {
     Taken,
+    /// They have taken the place of those that they contradict.
+    Replaced,
     /// Versions between are missing.
     Gap,
+    /// They contradict what is held of a person, which is noted.
+    Contradict(u32),
 }
 
 impl Machine {
@@ -54,11 +58,15 @@ impl Machine {
             )
         });
         match taken {
-            Ok(Lists::Taken) => {
+            Ok(taken @ (Lists::Taken | Lists::Replaced)) => {
+                if matches!(taken, Lists::Replaced) {
+                    self.notes.forget_lists();
+                }
                 self.notes.stale_lists.remove(&user);
                 self.notes.absent_lists.remove(&user);
                 Ok(happenings)
             }
+            Ok(Lists::Contradict(version)) => Err(refused(&PinError::Fork(version))),
             Ok(Lists::Gap) => Err(bad("versions between are missing")),
             Err(error) => {
                 self.notes.forget_lists();
@@ -92,10 +100,22 @@ impl Machine {
     /// # Errors
     /// Those of the store.
     pub fn pinned_version(&self, user: UserId) -> Result<Option<u32>, Error> {
-        Ok(self
-            .store
-            .read(|tx| tx.pin(user))?
-            .map(|(pin, _)| pin.version))
+        let pin = self.store.read(|tx| pin_to_join(tx, user))?;
+        Ok(pin.map(|pin| pin.version))
+    }
+
+    /// The relay says that there is no version of a person's list as new as the one that is held.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn lists_went_back(&mut self, user: UserId) -> Result<Vec<Happening>, Error> {
+        let me = registered(self.account.as_ref())?.user;
+        if user == me {
+            return Ok(Vec::new());
+        }
+        let noted = |tx: &Tx<'_>| tx.note_contradiction(user);
+        self.store.transaction(Durability::Relaxed, noted)?;
+        Ok(vec![Happening::TrustChanged(user)])
     }
 
     /// The versions to fetch for a row that names `version`, first and last; of a long way back only the part next to what is
@@ -105,7 +125,7 @@ impl Machine {
     /// Those of the store.
     pub fn list_range(&self, user: UserId, version: u32) -> Result<(u32, u32), Error> {
         self.store.read(|tx| {
-            let Some((pin, _)) = tx.pin(user)? else {
+            let Some(pin) = pin_to_join(tx, user)? else {
                 return Ok((version, version));
             };
             if version >= pin.version {
@@ -203,6 +223,16 @@ pub(super) fn take(
         tx.put_pin(&pin, &loud)?;
         return Ok(Lists::Taken);
     };
+    if let Some(true) = tx.contradiction(user)? {
+        return replaced(
+            tx,
+            (me, my_device),
+            (&pin, &loud),
+            &parsed,
+            now_ms,
+            happenings,
+        );
+    }
     let oldest = tx.oldest_list(user)?.unwrap_or(pin.version);
     if first.version > pin.version.saturating_add(1) || last.version < oldest.saturating_sub(1) {
         return Ok(Lists::Gap);
@@ -212,10 +242,14 @@ pub(super) fn take(
         if let Some(held) = tx.list(user, list.version)?
             && held.hash != list.hash
         {
-            return Err(refused(&PinError::Fork(list.version)));
+            return contradict(tx, me, user, list.version);
         }
     }
+    if first.version == pin.version.saturating_add(1) && first.prev_hash != pin.hash {
+        return contradict(tx, me, user, pin.version);
+    }
     let pin = take_older(tx, pin, &parsed, oldest, now_ms)?;
+    let newest = last.version;
     let mut chain: Vec<DeviceList> = Vec::new();
     chain.extend(tx.list(user, pin.version)?);
     chain.extend(parsed.into_iter().filter(|l| l.version > pin.version));
@@ -224,6 +258,9 @@ pub(super) fn take(
         .map_err(|error| refused(&error))?;
     let moved = match advance {
         Advance::Same => {
+            if newest == pin.version {
+                tx.forget_contradiction(user)?;
+            }
             tx.put_pin(&pin, &loud)?;
             return Ok(Lists::Taken);
         }
@@ -232,22 +269,79 @@ pub(super) fn take(
     for list in chain.iter().skip(1) {
         tx.put_list(list, now_ms)?;
     }
+    moved_to(tx, (me, my_device), &chain, &moved, now_ms, happenings)?;
+    Ok(Lists::Taken)
+}
+
+/// What is held of a user, unless it is to be replaced by what the relay shows next.
+fn pin_to_join(tx: &Tx<'_>, user: UserId) -> Result<Option<Pin>, Error> {
+    if let Some(true) = tx.contradiction(user)? {
+        return Ok(None);
+    }
+    Ok(tx.pin(user)?.map(|(pin, _)| pin))
+}
+
+/// Of a person it is noted: if the user compares the safety number, the lists are taken all the same. Of oneself the devices know.
+fn contradict(tx: &Tx<'_>, me: UserId, user: UserId, version: u32) -> Result<Lists, Error> {
+    if user == me {
+        return Err(refused(&PinError::Fork(version)));
+    }
+    tx.note_contradiction(user)?;
+    Ok(Lists::Contradict(version))
+}
+
+/// Takes lists in place of those that they contradict: a relay that lost its newest data, or lied before, has no others. Who is in both with
+/// the same keys is known; whoever else is in these is as loud as if nobody vouched for them.
+fn replaced(
+    tx: &Tx<'_>,
+    of_me: (UserId, DeviceId),
+    (pin, loud): (&Pin, &[DeviceId]),
+    lists: &[DeviceList],
+    now_ms: u64,
+    happenings: &mut Vec<Happening>,
+) -> Result<Lists, Error> {
+    let before = tx
+        .list(pin.user, pin.version)?
+        .ok_or_else(|| Error::new(Code::StoreDamaged, "a device list"))?;
+    let Some(last) = lists.last() else {
+        return Err(bad("no list"));
+    };
+    let moved = pin.replaced(&before, last, loud);
+    let moved = moved.map_err(|error| refused(&error))?;
+    tx.forget_lists(pin.user)?;
+    for list in lists {
+        tx.put_list(list, now_ms)?;
+    }
+    moved_to(tx, of_me, lists, &moved, now_ms, happenings)?;
+    Ok(Lists::Replaced)
+}
+
+/// What follows from another newest list.
+fn moved_to(
+    tx: &Tx<'_>,
+    (me, my_device): (UserId, DeviceId),
+    chain: &[DeviceList],
+    moved: &Moved,
+    now_ms: u64,
+    happenings: &mut Vec<Happening>,
+) -> Result<(), Error> {
+    let user = moved.pin.user;
+    tx.forget_contradiction(user)?;
     tx.put_pin(&moved.pin, &moved.loud)?;
     let_in(tx, user)?;
     for device in &moved.removed {
         stop_sending(tx, user, *device, now_ms)?;
     }
     if user == me {
-        lists_moved(tx, &chain, moved.identity_reset, now_ms, happenings)?;
+        lists_moved(tx, chain, moved.identity_reset, now_ms, happenings)?;
         // After a reset every device is another, also the one that made it.
-        if moved.removed.contains(&my_device) && !still_listed(&chain, my_device) {
+        if moved.removed.contains(&my_device) && !still_listed(chain, my_device) {
             happenings.push(Happening::OwnDeviceRemoved);
         }
     } else if let (Some(account), Some(newest)) = (tx.account()?, chain.last()) {
         note_devices(tx, &account, newest, &moved.added, now_ms)?;
     }
-    tell(tx, me, user, &moved, now_ms, happenings)?;
-    Ok(Lists::Taken)
+    tell(tx, me, user, moved, now_ms, happenings)
 }
 
 /// Keeps versions before the oldest that is held. What they replaced is retired, too.

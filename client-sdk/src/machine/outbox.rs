@@ -206,8 +206,7 @@ impl Machine {
                             evidence: "it refuses a message again and again for device lists, and shows no other ones".to_owned(),
                         });
                     }
-                    // Also where it shows another list each time: no honest relay has so many.
-                    if encryptions < ENCRYPTIONS {
+                    if encryptions < ENCRYPTIONS || moved {
                         next
                     } else {
                         AfterRefusal::Wait {
@@ -370,8 +369,12 @@ fn take_both(
             }
             None => Lists::Gap,
         };
-        if matches!(taken, Lists::Gap) {
-            notes.stale_lists.insert(user);
+        match taken {
+            Lists::Taken => {}
+            Lists::Replaced => notes.forget_lists(),
+            Lists::Gap | Lists::Contradict(_) => {
+                notes.stale_lists.insert(user);
+            }
         }
     }
     Ok(())

@@ -28,6 +28,7 @@ impl Machine {
         self.store.transaction(Durability::Relaxed, |tx| {
             try_pending(tx, me, with, now_ms, &mut taken)
         })?;
+        self.were_tried(&taken);
         Ok(taken)
     }
 
@@ -55,7 +56,15 @@ impl Machine {
             }
             Ok(())
         })?;
+        self.were_tried(&taken);
         Ok(taken)
+    }
+
+    /// What the relay denied counted for the rows that were just tried: for others it is asked again.
+    fn were_tried(&mut self, taken: &Taken) {
+        if taken.needs.is_none() {
+            self.notes.absent_lists.clear();
+        }
     }
 }
 

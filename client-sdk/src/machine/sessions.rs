@@ -44,7 +44,9 @@ impl Machine {
                 &mut happenings,
             )? {
                 Lists::Taken => {}
-                Lists::Gap => {
+                Lists::Replaced => notes.forget_lists(),
+                // What is held may be of no use to the relay; the next fetch says so.
+                Lists::Gap | Lists::Contradict(_) => {
                     notes.stale_lists.insert(user);
                     return Ok(());
                 }

@@ -98,6 +98,54 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// The relay shows lists of a person that contradict those that are held.
+    pub fn note_contradiction(&self, user: UserId) -> Result<(), Error> {
+        self.run(
+            "INSERT OR IGNORE INTO contradictions VALUES (?1, 0)",
+            [user.as_bytes()],
+        )
+        .map(drop)
+    }
+
+    /// Whether it does, and whether the safety number was compared since.
+    pub fn contradiction(&self, user: UserId) -> Result<Option<bool>, Error> {
+        self.one(
+            "SELECT is_compared FROM contradictions WHERE user = ?1",
+            [user.as_bytes()],
+            |row| row.get(0),
+        )
+    }
+
+    /// The number was compared.
+    pub fn contradiction_compared(&self, user: UserId) -> Result<(), Error> {
+        self.run(
+            "UPDATE contradictions SET is_compared = 1 WHERE user = ?1",
+            [user.as_bytes()],
+        )
+        .map(drop)
+    }
+
+    /// The relay shows what is held, or that was replaced.
+    pub fn forget_contradiction(&self, user: UserId) -> Result<(), Error> {
+        self.run(
+            "DELETE FROM contradictions WHERE user = ?1",
+            [user.as_bytes()],
+        )
+        .map(drop)
+    }
+
+    /// No list of this person is held any more, nor which devices of those lists were accepted.
+    pub fn forget_lists(&self, user: UserId) -> Result<(), Error> {
+        let tables = ["lists", "accepted_devices"];
+        for table in tables {
+            self.run(
+                &format!("DELETE FROM {table} WHERE user = ?1"),
+                [user.as_bytes()],
+            )?;
+        }
+        Ok(())
+    }
+
     /// The versions after `version` with when they were first held, ascending.
     pub fn lists_after(&self, user: UserId, version: u32) -> Result<Vec<(DeviceList, u64)>, Error> {
         let found: Vec<(Vec<u8>, N)> = self.all(

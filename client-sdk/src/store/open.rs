@@ -37,6 +37,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0024_chains.sql"),
     include_str!("../../migrations/0027_meant.sql"),
     include_str!("../../migrations/0028_own_late.sql"),
+    include_str!("../../migrations/0029_contradictions.sql"),
 ];
 
 /// The size of a page, SQLCipher's default.

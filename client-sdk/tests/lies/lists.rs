@@ -16,6 +16,7 @@ use crate::support::{
     liar::{Answer, Frame, Liar},
     open,
     phones::written_down,
+    until,
 };
 
 /// Another device list of this person, which names the same devices.
@@ -307,6 +308,15 @@ async fn two_lists_of_one_version() {
         shown(&two.honest, &two.fooled).await,
         ["> hello", "< hi", "< one", "> two"]
     );
+    // Only she can know which is right.
+    let bob = two.fooled.client.contact(two.honest.user.id);
+    until(async || bob.trust().await.expect("trust").lists_contradict).await;
+    let number = bob.safety_number().await.expect("a number");
+    bob.verify(&number).await.expect("compared");
+    let honest = ["> hello", "< hi", "< one", "> two", "< three"];
+    two.until_honest_sees(&honest).await;
+    two.goes_on(&["< hello", "> hi", "> one", "< two", "> three"], &honest)
+        .await;
 }
 
 /// Somebody who speaks the protocol and sends rubbish: what others write comes all the same.

@@ -362,3 +362,96 @@ fn what_own_devices_say_is_never_given_up() {
     let decided = tablet.machine().store.read(|tx| tx.decision(b));
     assert!(decided.unwrap().blocked.what);
 }
+
+/// Alice's second list twice: one that Bob is shown, and one that the relay goes on with, to a third that names a tablet.
+fn contradicted() -> (Relay, Phone, Phone, Phone) {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let a = alice.user;
+    super::chains::add_nothing(&mut alice, &mut relay);
+    let shown = relay.lists.get_mut(&a).unwrap().pop().unwrap();
+    let now = bob.now;
+    bob.machine().take_lists(a, vec![shown], now).unwrap();
+    alice.now += 1;
+    super::chains::add_nothing(&mut alice, &mut relay);
+    super::contacts::look(&mut alice, &relay, a);
+    let mut tablet = alice.join(&mut relay);
+    tablet.upload(&mut relay);
+    super::contacts::look(&mut alice, &relay, a);
+    (relay, alice, tablet, bob)
+}
+
+#[test]
+fn lists_that_contradict_those_of_before_are_taken_once_the_number_is_compared() {
+    let (mut relay, mut alice, mut tablet, mut bob) = contradicted();
+    let (a, b) = (alice.user, bob.user);
+    let lists = relay.lists[&a].clone();
+    let (trust, now) = (|bob: &mut Phone| bob.machine().trust(a).unwrap(), bob.now);
+    for lists in [lists.clone(), lists[1..].to_vec(), lists[2..].to_vec()] {
+        let error = bob.machine().take_lists(a, lists, now).unwrap_err();
+        assert_eq!(error.code(), Code::BadKeys);
+        assert!(trust(&mut bob).lists_contradict);
+    }
+    // Nothing goes by what is held, and nothing else is taken.
+    bob.send(a, "waits");
+    bob.crash();
+    assert!(trust(&mut bob).lists_contradict);
+    let error = bob.machine().take_lists(a, lists, now).unwrap_err();
+    assert_eq!(error.code(), Code::BadKeys);
+    assert_eq!(bob.machine().pinned_version(a).unwrap(), Some(2));
+
+    super::contacts::verified(&mut bob, a);
+    assert!(!trust(&mut bob).lists_contradict);
+    bob.sync(&mut relay, a);
+    assert_eq!(bob.machine().pinned_version(a).unwrap(), Some(3));
+    assert_eq!(trust(&mut bob).withheld, [tablet.device]);
+    assert!(trust(&mut bob).verified);
+    alice.sync(&mut relay, b);
+    tablet.pull(&relay, b);
+    assert_eq!(alice.shown(b)[2..], ["< waits"]);
+    assert_eq!(tablet.shown(b), [] as [&str; 0]);
+    let (device, now) = (tablet.device, bob.now);
+    let accepted = bob.machine().accept_devices(a, &[device], now);
+    accepted.unwrap();
+    bob.send(a, "for both");
+    bob.sync(&mut relay, a);
+    tablet.pull(&relay, b);
+    assert_eq!(tablet.shown(b), ["< for both"]);
+}
+
+#[test]
+fn what_was_accepted_of_lists_says_nothing_of_those_that_contradict_them() {
+    let (mut relay, mut alice, _, mut bob) = contradicted();
+    let a = alice.user;
+    super::contacts::verified(&mut bob, a);
+    let (device, now) = (alice.device, bob.now);
+    let accepted = bob.machine().accept_devices(a, &[device], now);
+    accepted.unwrap();
+    // The device that was accepted has other keys there.
+    replace_keys(&mut alice, &mut relay);
+    let lists = relay.lists[&a].clone();
+    bob.machine().take_lists(a, lists.clone(), now).unwrap_err();
+    super::contacts::verified(&mut bob, a);
+    bob.machine().take_lists(a, lists, now).unwrap();
+    let trust = bob.machine().trust(a).unwrap();
+    assert!(trust.withheld.contains(&device), "{trust:?}");
+}
+
+#[test]
+fn another_identity_key_in_lists_that_contradict_holds_everything_back() {
+    let (mut relay, mut alice, _, mut bob) = contradicted();
+    let (a, b) = (alice.user, bob.user);
+    let now = bob.now;
+    let lists = relay.lists[&a].clone();
+    bob.machine().take_lists(a, lists, now).unwrap_err();
+    super::contacts::verified(&mut bob, a);
+    super::contacts::reset(&mut alice, &mut relay);
+    let lists = relay.lists[&a].clone();
+    let told = bob.machine().take_lists(a, lists, now).unwrap();
+    assert!(told.contains(&Happening::IdentityChanged(a)), "{told:?}");
+    let trust = bob.machine().trust(a).unwrap();
+    assert!(trust.identity_changed && !trust.verified);
+    bob.send(a, "waits");
+    bob.sync(&mut relay, a);
+    alice.sync(&mut relay, b);
+    assert_eq!(bob.shown(a).last().unwrap(), "> waits (pending)");
+}

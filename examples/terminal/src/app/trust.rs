@@ -44,7 +44,9 @@ impl App {
         let is_there = matches!(shown.number, Some(Ok(_)));
         let decision = match key.code {
             KeyCode::Esc => return Vec::new(),
-            KeyCode::Char('v') if is_there && !trust.verified => Some(Decision::Verified),
+            KeyCode::Char('v') if is_there && (!trust.verified || trust.lists_contradict) => {
+                Some(Decision::Verified)
+            }
             KeyCode::Char('u') if trust.verified || trust.identity_changed => {
                 Some(Decision::NotVerified)
             }

@@ -23,6 +23,8 @@ const GROUPS: usize = 4;
 pub(super) fn short(trust: &Trust) -> (&'static str, Style) {
     if trust.identity_changed {
         ("  other keys than verified: F3", theme::ERROR)
+    } else if trust.lists_contradict {
+        ("  the relay contradicts itself: F3", theme::ERROR)
     } else if trust.blocked {
         ("  blocked", theme::ERROR)
     } else if !trust.withheld.is_empty() {
@@ -41,6 +43,12 @@ fn long(trust: &Trust) -> Vec<Line<'static>> {
             "These are other keys than those that you have verified: a new start of theirs, or somebody in between. What you write waits.",
             theme::ERROR,
             "Compare anew. v: the same. u: go on without.",
+        )
+    } else if trust.lists_contradict {
+        (
+            "The relay now shows other devices of theirs than before, as if those had never been. It may have lost data, or it lies. What you write waits.",
+            theme::ERROR,
+            "Compare anew. v: the same; their devices then come as new ones.",
         )
     } else if !trust.withheld.is_empty() {
         (
