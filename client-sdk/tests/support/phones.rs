@@ -7,6 +7,8 @@ use sordino::{
     RecoveryKey, TimelineItem, Unlock, User, VaultPolicy,
 };
 
+use tempfile::TempDir;
+
 use super::{Person, Reading, builder, open, until, within};
 
 pub const PASSWORD: &str = "gravel-otter-lantern-nine";
@@ -27,6 +29,17 @@ pub async fn with_password_too(url: &str, directory: &Path) -> Client {
 pub async fn registered(url: &str, name: &str) -> (Person, String) {
     let directory = tempfile::tempdir().expect("a directory");
     let client = open(url, directory.path()).await.expect("opened");
+    made(client, directory, name).await
+}
+
+/// The same where the password opens the vault, too.
+pub async fn registered_with_password_too(url: &str, name: &str) -> (Person, String) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let client = with_password_too(url, directory.path()).await;
+    made(client, directory, name).await
+}
+
+async fn made(client: Client, directory: TempDir, name: &str) -> (Person, String) {
     let password = Password::new(PASSWORD);
     let user = client.register(name, Some(&password)).await;
     let user = user.expect("registered");
