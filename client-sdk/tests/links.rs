@@ -26,7 +26,8 @@ use support::{
     losing::{Lost, losing},
     open,
     phones::{
-        PASSWORD, code, locked, registered, typed, until_backed_up, until_restored, until_shown,
+        PASSWORD, code, locked, registered, typed, until_backed_up, until_restored,
+        until_restored_forward, until_shown,
     },
     texts, until, within,
 };
@@ -106,7 +107,7 @@ async fn a_linked_phone_reads_what_was_before_and_is_one_like_the_others() {
     };
     let mut events = tablet.client.events();
     tablet.client.connect();
-    assert_eq!(until_restored(&mut events).await, 451);
+    until_restored_forward(&mut events, 451, 451).await;
     let read = all(&tablet.with(&bob)).await;
     assert_eq!(texts(&read), texts(&all(&phone.with(&bob)).await));
     assert_eq!(texts(&all(&tablet.with(&carol)).await), ["hello"]);
