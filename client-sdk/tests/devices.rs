@@ -12,16 +12,18 @@ mod support;
 
 use sordino::{
     Client, Code, ConnectionState, ConversationRow, Device, DeviceId, Event, Events, LoginStep,
-    Message, Password, RecoveryKey, SendState, Unlock, VaultSecret,
+    Message, Password, RecoveryKey, Restoring, SendState, Unlock, VaultSecret,
 };
 use sordino_testing::TestRelay;
 use support::{
     Person, all, builder,
+    liar::Liar,
     losing::{Lost, losing},
     open,
     phones::{
         PASSWORD, code, joining, locked, registered, second_phone, shown_row, typed,
-        until_backed_up, until_restored, until_shown, with_password_too, written_down,
+        until_backed_up, until_restored, until_restored_forward, until_shown, with_password_too,
+        written_down,
     },
     texts, until, within,
 };
@@ -231,7 +233,7 @@ async fn a_new_phone_reads_what_was_before_it() {
     until_backed_up(&phone).await;
 
     let (tablet, mut events) = joining(&url, "alice", &typed(&written), None).await;
-    assert_eq!(until_restored(&mut events).await, 601);
+    until_restored_forward(&mut events, 2, 601).await;
     let read = all(&tablet.with(&bob)).await;
     let on_phone = all(&phone.with(&bob)).await;
     assert_eq!(texts(&read), texts(&on_phone), "in the same order");
@@ -305,14 +307,26 @@ async fn a_restore_that_breaks_off_goes_on_at_the_next_start() {
     }
     until_shown(&phone, &bob.user, &["38", "39"]).await;
     until_backed_up(&phone).await;
-    let (mut tablet, mut events) = joining(&url, "alice", &typed(&written), None).await;
-    within(async {
-        while !matches!(events.next().await.expect("an event"), Event::Restoring(_)) {}
-    })
-    .await;
+    // Cut off when it has the keys of all messages, and asks for the first of those.
+    let liar = Liar::before(&url).await;
+    liar.counts(|said| said.contains("/messages?"));
+    liar.cuts_at(1, Lost::Request);
+    let (mut tablet, _) = joining(&liar.url, "alice", &typed(&written), None).await;
+    liar.cut().await;
+    let so_far = Restoring {
+        read: 1,
+        total: 1,
+        messages: 0,
+    };
+    let restoring = async |at: &Client| at.backup().await.expect("read").restoring;
+    assert_eq!(restoring(&tablet.client).await, Some(so_far));
     tablet.reopen(&url).await;
+    assert_eq!(restoring(&tablet.client).await, Some(so_far));
+    let mut events = tablet.client.events();
     online(&tablet).await;
-    until(async || all(&tablet.with(&bob)).await.len() >= 40).await;
+    assert_eq!(until_restored(&mut events).await, 40);
+    assert_eq!(all(&tablet.with(&bob)).await.len(), 40);
+    assert_eq!(restoring(&tablet.client).await, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -8,21 +8,27 @@
     reason = "tests"
 )]
 
+#[path = "support/plenty.rs"]
+mod plenty;
 mod support;
 
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use sordino::{
-    Client, Code, Device, DeviceId, Event, LinkRequest, Linking, LoginStep, Password, RecoveryKey,
-    SendState, VaultSecret,
+    Client, Code, ConnectionState, Device, DeviceId, Event, LinkRequest, Linking, LoginStep,
+    Password, RecoveryKey, SendState, VaultSecret,
 };
+use sordino_protocol::limits;
 use sordino_testing::TestRelay;
 use support::{
     Person, all,
     losing::{Lost, losing},
     open,
-    phones::{PASSWORD, code, locked, registered, until_backed_up, until_restored, until_shown},
+    phones::{
+        PASSWORD, code, locked, registered, typed, until_backed_up, until_restored,
+        until_restored_forward, until_shown,
+    },
     texts, until, within,
 };
 use tempfile::TempDir;
@@ -101,7 +107,7 @@ async fn a_linked_phone_reads_what_was_before_and_is_one_like_the_others() {
     };
     let mut events = tablet.client.events();
     tablet.client.connect();
-    assert_eq!(until_restored(&mut events).await, 451);
+    until_restored_forward(&mut events, 451, 451).await;
     let read = all(&tablet.with(&bob)).await;
     assert_eq!(texts(&read), texts(&all(&phone.with(&bob)).await));
     assert_eq!(texts(&all(&tablet.with(&carol)).await), ["hello"]);
@@ -341,4 +347,103 @@ async fn a_link_goes_on_where_the_store_failed_in_between() {
     joined.expect("joined");
     confirmed.expect("confirmed");
     assert_eq!(devices(&client).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_there_are_ten_devices_another_comes_only_when_one_goes() {
+    let relay = plenty::relay().await;
+    let url = relay.url();
+    let (phone, written) = registered(&url, "alice").await;
+    phone.client.connect();
+    phone.until_live().await;
+    let bob = Person::online(&url, "bob").await;
+    let key = typed(&written);
+    let joined = async || {
+        let directory = tempfile::tempdir().expect("a directory");
+        let client = open(&url, directory.path()).await.expect("opened");
+        let login = locked(&client, "alice").await;
+        login.unlock(&key, None).await.expect("joined");
+        (directory, client)
+    };
+    let mut others = Vec::new();
+    for _ in 1..limits::DEVICES {
+        others.push(joined().await);
+    }
+
+    // By the recovery key, in the place of one that the person chooses.
+    let directory = tempfile::tempdir().expect("a directory");
+    let client = open(&url, directory.path()).await.expect("opened");
+    let login = locked(&client, "alice").await;
+    let refused = login.unlock(&key, None).await;
+    assert_eq!(code(refused), Some(Code::DeviceLimit));
+    assert_eq!(client.me(), None);
+    let choice = login.devices();
+    assert_eq!(choice.len(), limits::DEVICES);
+    let (_, lost) = &others[4];
+    let leaves = choice[5].id;
+    let is_lost = |device: &Device| device.is_this && device.id == leaves;
+    assert!(devices(lost).await.iter().any(is_lost));
+    let mut told = lost.events();
+    lost.connect();
+    let user = login.unlock(&key, Some(leaves)).await.expect("joined");
+    assert_eq!(user, phone.user);
+    within(async {
+        while !matches!(
+            told.next().await.expect("an event"),
+            Event::SignedOut | Event::Connection(ConnectionState::Stopped { .. })
+        ) {}
+    })
+    .await;
+    client.connect();
+    let next = Person {
+        client,
+        user,
+        directory,
+    };
+    next.until_live().await;
+    bob.with(&phone).send("to all").await.expect("sent");
+    for at in [&phone, &next] {
+        until_shown(at, &bob.user, &["to all"]).await;
+        let listed = devices(&at.client).await;
+        assert_eq!(listed.len(), limits::DEVICES);
+        assert!(listed.iter().all(|device| device.id != leaves));
+    }
+
+    // By a link both are told before they meet.
+    let (_directory, client, linking) = shown(&url, "alice").await;
+    let asked = phone.client.link(linking.code());
+    let (asked, met_there) = within(async { tokio::join!(asked, linking.met()) }).await;
+    assert_eq!(code(asked), Some(Code::DeviceLimit));
+    assert_eq!(code(met_there), Some(Code::DeviceLimit));
+    assert_eq!(client.me(), None);
+    let listed = devices(&phone.client).await;
+    assert_eq!(listed.len(), limits::DEVICES);
+    // Of whoever came last and was never online this one has no keys.
+    let secret = RecoveryKey::parse(&written).expect("a key");
+    let secret = VaultSecret::RecoveryKey(secret);
+    let remove = async |device: &Device| {
+        let removed = phone.client.remove_device(device.id, Some(&secret)).await;
+        removed.expect("removed");
+    };
+    remove(&listed[1]).await;
+
+    // Or when the person confirms, where the tenth has come in between.
+    let (_directory, client, linking) = shown(&url, "alice").await;
+    let request = met(&phone.client, &linking).await;
+    others.push(joined().await);
+    let both = async { tokio::join!(request.confirm(), linking.join(request.digits())) };
+    let (confirmed, ended) = within(both).await;
+    assert_eq!(code(confirmed), Some(Code::DeviceLimit));
+    assert_eq!(code(ended), Some(Code::NotAuthenticated));
+    assert_eq!(client.me(), None);
+    remove(&listed[2]).await;
+    let LoginStep::Locked(login) = client
+        .login("alice", &Password::new(PASSWORD))
+        .await
+        .expect("logged in")
+    else {
+        panic!("not locked");
+    };
+    link(&phone.client, &login.link()).await;
+    assert_eq!(devices(&client).await.len(), limits::DEVICES);
 }

@@ -2,7 +2,7 @@
 
 use sordino::{Client, Code};
 
-use super::{at_every_step, members::join, news, person, started, this, until_end_of};
+use super::{CLOSED, at_every_step, members::join, news, person, started, this, until_end_of};
 use crate::plenty::relay;
 use crate::support::{
     Person, all,
@@ -18,7 +18,7 @@ async fn the_key_backup_filled_and_read() {
     phone.client.close().await;
     let bob = Person::online(&url, "bob").await;
     let of_backup = |said: &str| said.contains("/backups/") || said.contains("/messages?");
-    at_every_step(1, async |step| {
+    at_every_step(CLOSED, 1, async |step| {
         let text = news();
         bob.with(&phone).send(&text).await.expect("sent");
         let fill = async |client: &Client| {
@@ -32,7 +32,7 @@ async fn the_key_backup_filled_and_read() {
             Ok(())
         };
         let home = phone.directory.path();
-        let done = until_end_of(&url, home, step, of_backup, &fill).await;
+        let done = until_end_of(started, &url, home, step, of_backup, &fill).await;
         let client = started(&url, home).await;
         fill(&client).await.expect("filled");
         client.close().await;
@@ -42,7 +42,7 @@ async fn the_key_backup_filled_and_read() {
     let phone = person(&url, phone.directory).await;
     let said = all(&phone.with(&bob)).await;
     let user = phone.user.clone();
-    at_every_step(3, async |step| {
+    at_every_step(CLOSED, 3, async |step| {
         let home = tempfile::tempdir().expect("a directory");
         let client = started(&url, home.path()).await;
         let joined = join(&client, "alice", &typed(&written), None).await;
@@ -58,7 +58,7 @@ async fn the_key_backup_filled_and_read() {
             until(async || is_back(client).await).await;
             Ok(())
         };
-        let done = until_end_of(&url, home.path(), step, of_backup, &read).await;
+        let done = until_end_of(started, &url, home.path(), step, of_backup, &read).await;
         let client = started(&url, home.path()).await;
         read(&client).await.expect("read");
         assert_eq!(client.me(), Some(user.clone()));

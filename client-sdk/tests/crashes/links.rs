@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use sordino::{Client, Error, LoginStep, Password};
 use tokio::time::timeout;
 
-use super::{Step, person, started, talk, until_agreed, until_end};
+use super::{Ending, Step, person, started, talk, until_agreed, until_end};
 use crate::plenty::relay;
 use crate::support::{
     Person,
@@ -74,7 +74,11 @@ async fn a_link_of_either_side() {
         for what in [Lost::Request, Lost::Answer] {
             // Several at a time: most of it is waiting.
             for first in (1..).step_by(AT_A_TIME) {
-                let steps = (first..first + AT_A_TIME).map(|number| Step { number, what });
+                let steps = (first..first + AT_A_TIME).map(|number| Step {
+                    number,
+                    what,
+                    ending: Ending::Closed,
+                });
                 let steps = steps.map(|step| linked(&url, &bob, step, is_old));
                 if !join_all(steps).await.into_iter().all(|reached| reached) {
                     let enough = first > AT_A_TIME || what == Lost::Answer;

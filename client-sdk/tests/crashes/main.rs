@@ -19,6 +19,7 @@ mod secrets;
 mod support;
 
 use std::{
+    fs,
     path::Path,
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -35,21 +36,41 @@ use support::{
 };
 use tempfile::TempDir;
 
+/// How a program ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// It closes, as far as it still can.
+    Closed,
+    /// The process is gone: what is in its files at that moment is all there is.
+    Killed,
+}
+
+const CLOSED: &[Ending] = &[Ending::Closed];
+const EITHER_WAY: &[Ending] = &[Ending::Closed, Ending::Killed];
+
 /// Where a program ends.
 #[derive(Debug, Clone, Copy)]
 struct Step {
     number: usize,
     what: Lost,
+    ending: Ending,
 }
 
 /// Each step in turn, until one is not reached any more. `run` says whether it was; `least`: so many there are at least.
-async fn at_every_step(least: usize, run: impl AsyncFn(Step) -> bool) {
-    for what in [Lost::Request, Lost::Answer] {
-        for number in 1.. {
-            if !run(Step { number, what }).await {
-                let enough = number > least || what == Lost::Answer;
-                assert!(enough, "too few steps: {number}");
-                break;
+async fn at_every_step(endings: &[Ending], least: usize, run: impl AsyncFn(Step) -> bool) {
+    for ending in endings.iter().copied() {
+        for what in [Lost::Request, Lost::Answer] {
+            for number in 1.. {
+                let step = Step {
+                    number,
+                    what,
+                    ending,
+                };
+                if !run(step).await {
+                    let enough = number > least || what == Lost::Answer;
+                    assert!(enough, "too few steps: {number}");
+                    break;
+                }
             }
         }
     }
@@ -67,11 +88,12 @@ async fn until_end<T>(
     step: Step,
     ask: impl AsyncFn(&Client) -> Result<T, Error>,
 ) -> Option<T> {
-    until_end_of(relay, directory, step, |_| true, ask).await
+    until_end_of(started, relay, directory, step, |_| true, ask).await
 }
 
-/// The same where only requests like these are steps.
+/// The same of a program that is started so, where only requests like these are steps.
 async fn until_end_of<T>(
+    start: impl AsyncFn(&str, &Path) -> Client,
     relay: &str,
     directory: &Path,
     step: Step,
@@ -82,13 +104,44 @@ async fn until_end_of<T>(
     let answers = step.what == Lost::Answer;
     liar.counts(move |said| counts(said) && (changes(said) || !answers));
     liar.cuts_at(step.number, step.what);
-    let client = open(&liar.url, directory).await.expect("opened");
+    // The tasks of who is killed live on here, and close its files at some time: it has its own, which nobody reads any more.
+    let doomed = tempfile::tempdir().expect("a directory");
+    let home = match step.ending {
+        Ending::Closed => directory,
+        Ending::Killed => {
+            copy_store(directory, doomed.path());
+            doomed.path()
+        }
+    };
+    let client = start(&liar.url, home).await;
     let done = tokio::select! {
         done = ask(&client) => Some(done.unwrap_or_else(|error| panic!("{step:?}: {error}"))),
         () = liar.cut() => None,
     };
-    client.close().await;
+    match step.ending {
+        Ending::Closed => client.close().await,
+        Ending::Killed => copy_store(home, directory),
+    }
     done
+}
+
+/// The files of a store as they are, the write-ahead log included. Nobody writes to them but who waits for an answer.
+fn copy_store(from: &Path, to: &Path) {
+    let store = to.join("store");
+    let _ = fs::remove_dir_all(&store);
+    let Ok(files) = fs::read_dir(from.join("store")) else {
+        return;
+    };
+    fs::create_dir(&store).expect("made");
+    for file in files {
+        let file = file.expect("a file");
+        let name = file.file_name();
+        // What the process has in memory of the log.
+        if !name.to_string_lossy().ends_with("-shm") {
+            fs::copy(file.path(), store.join(name)).expect("copied");
+        }
+    }
+    fs::copy(from.join("key"), to.join("key")).expect("copied");
 }
 
 /// The program of this store, started anew.
@@ -97,7 +150,10 @@ async fn started(relay: &str, directory: &Path) -> Client {
 }
 
 async fn person(relay: &str, directory: TempDir) -> Person {
-    let client = started(relay, directory.path()).await;
+    online(started(relay, directory.path()).await, directory).await
+}
+
+async fn online(client: Client, directory: TempDir) -> Person {
     let user = client.me().expect("an account");
     client.connect();
     let person = Person {
@@ -164,8 +220,9 @@ async fn a_registration() {
     let url = relay.url();
     let bob = Person::online(&url, "bob").await;
     let password = Password::new(PASSWORD);
-    at_every_step(6, async |step| {
-        let name = format!("alice-{}-{}", step.number, step.what as u8);
+    at_every_step(EITHER_WAY, 6, async |step| {
+        let (what, ending) = (step.what as u8, step.ending as u8);
+        let name = format!("alice-{}-{what}-{ending}", step.number);
         let directory = tempfile::tempdir().expect("a directory");
         let register = async |client: &Client| client.register(&name, Some(&password)).await;
         let done = until_end(&url, directory.path(), step, &register).await;
@@ -190,7 +247,7 @@ async fn the_end_of_an_account() {
     let relay = relay().await;
     let url = relay.url();
     let bob = Person::online(&url, "bob").await;
-    at_every_step(3, async |step| {
+    at_every_step(CLOSED, 3, async |step| {
         let name = format!("alice-{}-{}", step.number, step.what as u8);
         let alice = Person::register(&url, &name).await;
         let secret = recovery_key(&written_down(&alice.client).await);

@@ -2,14 +2,20 @@
 
 use std::cell::RefCell;
 
-use sordino::{Client, ConnectionState, DeviceId, Error, Event, LoginStep, Password, Unlock, User};
+use sordino::{
+    Client, ConnectionState, DeviceId, Error, Event, LoginStep, Password, Unlock, User, VaultSecret,
+};
 
-use super::{at_every_step, person, recovery_key, started, talk, this, until_agreed, until_end};
+use super::{
+    CLOSED, EITHER_WAY, Ending, at_every_step, person, recovery_key, started, talk, this,
+    until_agreed, until_end,
+};
 use crate::plenty::relay;
 use crate::support::{
     Person, all,
     phones::{
-        PASSWORD, joining, registered, typed, until_backed_up, until_restored, with_password_too,
+        PASSWORD, joining, registered, registered_with_password_too, typed, until_backed_up,
+        until_restored,
     },
     until, within,
 };
@@ -32,16 +38,20 @@ pub async fn join(
 }
 
 /// A guest comes and goes, again and again; at the end whoever was in the way of the removal has gone once.
-async fn guests(url: &str, name: &str, by_vault: bool) {
-    let (phone, written) = registered(url, name).await;
+async fn guests(
+    url: &str,
+    phone: Person,
+    unlock: &Unlock,
+    secret: Option<&VaultSecret>,
+    endings: &[Ending],
+) {
+    let name = phone.user.username.as_str();
     phone.client.close().await;
     let bob = Person::online(url, &format!("friend-of-{name}")).await;
-    let secret = by_vault.then(|| recovery_key(&written));
     let phone = RefCell::new(Some(phone.directory));
-    at_every_step(7, async |step| {
+    at_every_step(endings, 7, async |step| {
         let home = tempfile::tempdir().expect("a directory");
-        let unlock = typed(&written);
-        let joins = async |client: &Client| join(client, name, &unlock, None).await;
+        let joins = async |client: &Client| join(client, name, unlock, None).await;
         let joined = until_end(url, home.path(), step, &joins).await;
         let client = started(url, home.path()).await;
         if client.me().is_none() {
@@ -61,7 +71,7 @@ async fn guests(url: &str, name: &str, by_vault: bool) {
             client, directory, ..
         } = first;
         client.close().await;
-        let leaves = async |client: &Client| client.remove_device(id, secret.as_ref()).await;
+        let leaves = async |client: &Client| client.remove_device(id, secret).await;
         let removed = until_end(url, directory.path(), step, &leaves).await;
         let first = person(url, directory).await;
         talk(&bob, &[&first]).await;
@@ -89,7 +99,7 @@ async fn guests(url: &str, name: &str, by_vault: bool) {
         until_backed_up(&first).await;
         all(&first.with(&bob)).await.len()
     };
-    let (last, mut events) = joining(url, name, &typed(&written), None).await;
+    let (last, mut events) = joining(url, name, unlock, None).await;
     until_restored(&mut events).await;
     assert_eq!(all(&last.with(&bob)).await.len(), said);
 }
@@ -97,28 +107,38 @@ async fn guests(url: &str, name: &str, by_vault: bool) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_and_a_removal() {
     let relay = relay().await;
-    guests(&relay.url(), "alice", false).await;
+    let url = relay.url();
+    let (phone, written) = registered(&url, "alice").await;
+    guests(&url, phone, &typed(&written), None, EITHER_WAY).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_and_a_removal_with_new_keys() {
     let relay = relay().await;
-    guests(&relay.url(), "alice", true).await;
+    let url = relay.url();
+    let (phone, written) = registered(&url, "alice").await;
+    let secret = recovery_key(&written);
+    guests(&url, phone, &typed(&written), Some(&secret), CLOSED).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_and_a_removal_with_new_keys_by_the_password() {
+    let relay = relay().await;
+    let url = relay.url();
+    let (phone, _) = registered_with_password_too(&url, "alice").await;
+    let secret = VaultSecret::Password(Password::new(PASSWORD));
+    guests(&url, phone, &Unlock::Password, Some(&secret), CLOSED).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_by_password_alone_in_the_place_of_another_device() {
     let relay = relay().await;
     let url = relay.url();
-    let home = tempfile::tempdir().expect("a directory");
-    let client = with_password_too(&url, home.path()).await;
-    let password = Password::new(PASSWORD);
-    let made = client.register("alice", Some(&password)).await;
-    made.expect("registered");
-    client.close().await;
+    let (phone, _) = registered_with_password_too(&url, "alice").await;
+    phone.client.close().await;
     let bob = Person::online(&url, "bob").await;
-    let before = RefCell::new(Some(person(&url, home).await));
-    at_every_step(7, async |step| {
+    let before = RefCell::new(Some(person(&url, phone.directory).await));
+    at_every_step(CLOSED, 7, async |step| {
         let lost = before.take().expect("a phone");
         let id = this(&lost.client).await;
         let home = tempfile::tempdir().expect("a directory");

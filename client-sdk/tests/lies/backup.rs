@@ -5,22 +5,24 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use sordino::{Code, RecoveryKey, VaultSecret};
+use bytes::Bytes;
+use sordino::{BackupPolicy, Code, DeviceId, RecoveryKey, VaultSecret};
 use sordino_protocol::{
-    DeviceId,
-    http::{BackupHeads, Batches, HistoryPage, Lists},
+    batch::batch_hash,
+    http::{BackupHeads, Base64, Batches, ErrorBody, HistoryPage, Lists, PutBatch},
 };
 
 use super::{flip, said, shown, until_said};
 use crate::plenty::relay;
 use crate::support::{
-    Person,
+    Person, builder,
     liar::{Answer, Liar},
     open,
     phones::{
         code, joining, locked, registered, second_phone, typed, until_backed_up, until_restored,
         until_shown,
     },
+    until,
 };
 
 /// What an honest relay answers, by what was asked.
@@ -44,6 +46,9 @@ struct Known {
     phone: DeviceId,
     tablet: DeviceId,
     honest: Answers,
+    /// Batches of the tablet's that the relay was to have after the vault said where its chain ends: one that takes the place of the
+    /// last one, and one that follows it.
+    late: Vec<Base64>,
 }
 
 struct Lie {
@@ -51,7 +56,8 @@ struct Lie {
     tells: fn(&Known, asked: &str, answer: Answer) -> Answer,
     /// What the SDK says of it; empty: nothing.
     says: &'static str,
-    /// Which of the messages of before come back: "one" the phone alone has in the backup, "both" the tablet, too.
+    /// Which of the messages of before come back: "one" the phone alone has in the backup, "both" the tablet, too; "late" is in the late
+    /// batches of the tablet's.
     back: &'static [&'static str],
 }
 
@@ -161,48 +167,193 @@ async fn a_backup_that_is_not_what_was_put_into_it() {
         until_shown(device, &bob.user, &["both"]).await;
         until_backed_up(device).await;
     }
-    let this = async |person: &Person| {
-        let devices = person.client.devices().await.expect("read");
-        devices
-            .iter()
-            .find(|device| device.is_this)
-            .expect("this")
-            .id
-    };
-    let (honest, answers) = witness(&url).await;
-    let (first, mut events) = joining(&honest.url, "alice", &typed(&written), None).await;
-    until_restored(&mut events).await;
-    assert_eq!(before(&first, &bob).await, ["one", "both"]);
-    first.client.close().await;
-    let known = Arc::new(Known {
+    let known = Known {
         phone: this(&phone).await,
         tablet: this(&tablet).await,
-        honest: answers.lock().expect("no panic").clone(),
+        honest: honest_answers(&url, &written, &bob).await,
+        late: Vec::new(),
+    };
+    lied_to(&url, &written, LIES, known, &bob, &[&phone, &tablet]).await;
+}
+
+/// What a removed device adds to the version of the backup that was closed when it was removed.
+const LATE: &[Lie] = &[
+    Lie {
+        lie: "a closed chain that is said to be longer",
+        tells: |known, asked, answer| match is_heads(asked) {
+            true => answer.but(|heads: &mut BackupHeads| {
+                let mut heads = heads.heads.iter_mut();
+                if let Some(tablet) = heads.find(|head| head.device == known.tablet) {
+                    tablet.number += 1;
+                    tablet.hash = batch_hash(&known.late[1].0).to_vec().into();
+                }
+            }),
+            false if is_batches(asked, known.tablet) && asked.ends_with("upto=2") => {
+                answer.but(|batches: &mut Batches| {
+                    batches.batches.insert(0, known.late[1].clone());
+                })
+            }
+            false => answer,
+        },
+        says: "",
+        back: &["one", "both"],
+    },
+    Lie {
+        lie: "another batch in the place of the last",
+        tells: |known, asked, answer| match is_batches(asked, known.tablet) {
+            true => answer.but(|batches: &mut Batches| {
+                batches.batches[0] = known.late[0].clone();
+            }),
+            false => answer,
+        },
+        says: WITHHOLDS,
+        back: &["one", "both"],
+    },
+    Lie {
+        lie: "a batch after the last",
+        tells: |known, asked, answer| match is_batches(asked, known.tablet) {
+            true => answer.but(|batches: &mut Batches| {
+                batches.batches.insert(0, known.late[1].clone());
+            }),
+            false => answer,
+        },
+        says: WITHHOLDS,
+        back: &["one", "both"],
+    },
+    Lie {
+        lie: "a batch that nobody asked for",
+        tells: |known, asked, answer| match is_batches(asked, known.tablet) {
+            true => answer.but(|batches: &mut Batches| {
+                batches.batches.push(known.late[1].clone());
+            }),
+            false => answer,
+        },
+        says: "",
+        back: &["one", "both"],
+    },
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_to_which_a_removed_device_adds() {
+    let relay = relay().await;
+    let url = relay.url();
+    let thief = Liar::before(&url).await;
+    let (mut phone, written) = registered(&url, "alice").await;
+    phone.client.connect();
+    phone.until_live().await;
+    let bob = Person::online(&url, "bob").await;
+    bob.with(&phone).send("one").await.expect("sent");
+    until_shown(&phone, &bob.user, &["one"]).await;
+    let tablet = second_phone(&thief.url, "alice", &typed(&written)).await;
+    bob.with(&phone).send("both").await.expect("sent");
+    for device in [&phone, &tablet] {
+        until_shown(device, &bob.user, &["both"]).await;
+        until_backed_up(device).await;
+    }
+    // From here on only the tablet puts into the backup what comes.
+    phone.client.close().await;
+    let off = builder(&url, phone.directory.path()).backup(BackupPolicy::Off);
+    phone.client = off.open().await.expect("opened");
+    phone.client.connect();
+    // Its batches are kept for later. It goes on after the last one of which it is told that the relay has it.
+    let late = Arc::new(Mutex::new(Vec::new()));
+    let kept = late.clone();
+    let is_batch = |asked: &str| asked.starts_with("PUT") && asked.contains("/backups/");
+    thief.asks(move |asked, body| {
+        if is_batch(asked) {
+            let put: PutBatch = serde_json::from_slice(body).expect("a batch");
+            kept.lock().expect("no panic").push(put.batch);
+        }
+        !is_batch(asked)
     });
-    for (number, lie) in LIES.iter().enumerate() {
-        let liar = Liar::before(&url).await;
+    thief.answers(move |asked, answer| match is_batch(asked) {
+        true => conflict(),
+        false => answer,
+    });
+    bob.with(&phone).send("late").await.expect("sent");
+    for device in [&phone, &tablet] {
+        until_shown(device, &bob.user, &["both", "late"]).await;
+    }
+    until(async || late.lock().expect("no panic").len() > 1).await;
+    let (phone_id, tablet_id) = (this(&phone).await, this(&tablet).await);
+    tablet.client.close().await;
+    let key = RecoveryKey::parse(&written).expect("a key");
+    let secret = VaultSecret::RecoveryKey(key);
+    let removed = phone.client.remove_device(tablet_id, Some(&secret)).await;
+    removed.expect("removed");
+    let known = Known {
+        phone: phone_id,
+        tablet: tablet_id,
+        honest: honest_answers(&url, &written, &bob).await,
+        late: late.lock().expect("no panic").clone(),
+    };
+    lied_to(&url, &written, LATE, known, &bob, &[&phone]).await;
+}
+
+fn conflict() -> Answer {
+    let honest = Answer {
+        status: 409,
+        body: Bytes::new(),
+    };
+    honest.with(&ErrorBody {
+        code: Code::BackupConflict.as_str().to_owned(),
+        detail: String::new(),
+        retry_after_ms: None,
+    })
+}
+
+async fn this(person: &Person) -> DeviceId {
+    let devices = person.client.devices().await.expect("read");
+    let mut devices = devices.iter();
+    devices.find(|device| device.is_this).expect("this").id
+}
+
+/// What a device that comes is answered where nobody lies; it reads everything.
+async fn honest_answers(url: &str, written: &str, bob: &Person) -> Answers {
+    let (honest, answers) = witness(url).await;
+    let (first, mut events) = joining(&honest.url, "alice", &typed(written), None).await;
+    until_restored(&mut events).await;
+    assert_eq!(before(&first, bob).await, ["one", "both"]);
+    first.client.close().await;
+    let answers = answers.lock().expect("no panic");
+    answers.clone()
+}
+
+/// A device that comes is told a lie, each of them in turn; `others`: those of its person that are there.
+async fn lied_to(
+    url: &str,
+    written: &str,
+    lies: &[Lie],
+    known: Known,
+    bob: &Person,
+    others: &[&Person],
+) {
+    let known = Arc::new(known);
+    for (number, lie) in lies.iter().enumerate() {
+        let liar = Liar::before(url).await;
         let (tells, knows) = (lie.tells, known.clone());
         liar.answers(move |asked, answer| match answer.is_good() {
             true => tells(&knows, asked, answer),
             false => answer,
         });
-        let (next, mut events) = joining(&liar.url, "alice", &typed(&written), None).await;
+        let (next, mut events) = joining(&liar.url, "alice", &typed(written), None).await;
         let mut told = next.client.events();
         until_restored(&mut events).await;
         match lie.says {
             "" => assert_eq!(said(&mut events), [""; 0], "{}", lie.lie),
             says => until_said(lie.lie, &mut told, says).await,
         }
-        assert_eq!(before(&next, &bob).await, lie.back, "{}", lie.lie);
+        assert_eq!(before(&next, bob).await, lie.back, "{}", lie.lie);
         liar.repents();
         // What is missing is looked for a minute later, and ten (the machine's own tests). All else goes on.
         let text = format!("after {number}");
         bob.with(&next).send(&text).await.expect("sent");
         until_shown(&next, &bob.user, &[&text]).await;
         let text = format!("answer {number}");
-        next.with(&bob).send(&text).await.expect("sent");
-        for (at, with) in [(&bob, &phone), (&phone, &bob), (&tablet, &bob)] {
-            until_shown(at, &with.user, &[&text]).await;
+        next.with(bob).send(&text).await.expect("sent");
+        until_shown(bob, &next.user, &[&text]).await;
+        for other in others {
+            until_shown(other, &bob.user, &[&text]).await;
         }
         next.client.close().await;
     }
@@ -212,7 +363,7 @@ async fn a_backup_that_is_not_what_was_put_into_it() {
 async fn before(at: &Person, bob: &Person) -> Vec<String> {
     let shown = shown(at, bob).await;
     let texts = shown.iter().filter_map(|shown| shown.strip_prefix("< "));
-    let texts = texts.filter(|text| ["one", "both"].contains(text));
+    let texts = texts.filter(|text| ["one", "both", "late"].contains(text));
     texts.map(str::to_owned).collect()
 }
 

@@ -142,7 +142,8 @@ impl Liar {
         *lock(&self.shared.of_client) = Box::new(lie);
     }
 
-    /// Whether a request like `PUT /v1/users/…/list`, with this body, comes to the relay.
+    /// Whether a request like `PUT /v1/users/…/list`, with this body, comes to the relay. If not, the answer is 502, of which
+    /// [`Self::answers`] may make another.
     pub fn asks(&self, lie: impl FnMut(&str, &[u8]) -> bool + Send + 'static) {
         *lock(&self.shared.asks) = Box::new(lie);
     }
@@ -228,26 +229,32 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
         return silence().await;
     }
     let body = to_bytes(body, 1 << 20).await.expect("a body");
-    if !(lock(&shared.asks))(&asked, &body) {
-        return StatusCode::BAD_GATEWAY.into_response();
+    let comes = (lock(&shared.asks))(&asked, &body);
+    let answer = match comes {
+        true => answer_of(&shared, parts, body).await,
+        false => None,
+    };
+    let answer = answer.unwrap_or(Answer {
+        status: StatusCode::BAD_GATEWAY.as_u16(),
+        body: Bytes::new(),
+    });
+    if !shared.goes_on() {
+        return silence().await;
     }
+    let Answer { status, body } = (lock(&shared.answers))(&asked, answer);
+    let status = StatusCode::from_u16(status).expect("a status");
+    (status, body).into_response()
+}
+
+async fn answer_of(shared: &Shared, parts: Parts, body: Bytes) -> Option<Answer> {
     let url = format!("{}{}", shared.relay, parts.uri);
     let mut headers = parts.headers;
     headers.remove(header::HOST);
     let sent = shared.http.request(parts.method, url).headers(headers);
-    let Ok(answer) = sent.body(body).send().await else {
-        return StatusCode::BAD_GATEWAY.into_response();
-    };
+    let answer = sent.body(body).send().await.ok()?;
     let status = answer.status().as_u16();
-    let Ok(body) = answer.bytes().await else {
-        return StatusCode::BAD_GATEWAY.into_response();
-    };
-    if !shared.goes_on() {
-        return silence().await;
-    }
-    let Answer { status, body } = (lock(&shared.answers))(&asked, Answer { status, body });
-    let status = StatusCode::from_u16(status).expect("a status");
-    (status, body).into_response()
+    let body = answer.bytes().await.ok()?;
+    Some(Answer { status, body })
 }
 
 type OfRelaySocket =

@@ -4,8 +4,10 @@ use std::path::Path;
 
 use sordino::{
     Client, Code, ConversationRow, DeviceId, Event, Events, Login, LoginStep, Password,
-    RecoveryKey, TimelineItem, Unlock, User, VaultPolicy,
+    RecoveryKey, Restoring, TimelineItem, Unlock, User, VaultPolicy,
 };
+
+use tempfile::TempDir;
 
 use super::{Person, Reading, builder, open, until, within};
 
@@ -27,6 +29,17 @@ pub async fn with_password_too(url: &str, directory: &Path) -> Client {
 pub async fn registered(url: &str, name: &str) -> (Person, String) {
     let directory = tempfile::tempdir().expect("a directory");
     let client = open(url, directory.path()).await.expect("opened");
+    made(client, directory, name).await
+}
+
+/// The same where the password opens the vault, too.
+pub async fn registered_with_password_too(url: &str, name: &str) -> (Person, String) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let client = with_password_too(url, directory.path()).await;
+    made(client, directory, name).await
+}
+
+async fn made(client: Client, directory: TempDir, name: &str) -> (Person, String) {
     let password = Password::new(PASSWORD);
     let user = client.register(name, Some(&password)).await;
     let user = user.expect("registered");
@@ -110,14 +123,41 @@ pub async fn shown_row(at: &Person, with: &User) -> ConversationRow {
 
 /// Until a new device has read the backup, or what another gave it; how many messages came back.
 pub async fn until_restored(events: &mut Events) -> u64 {
+    restored(events).await.1
+}
+
+async fn restored(events: &mut Events) -> (Vec<Restoring>, u64) {
+    let mut told = Vec::new();
     within(async {
         loop {
-            if let Event::Restored { messages } = events.next().await.expect("an event") {
-                return messages;
+            match events.next().await.expect("an event") {
+                Event::Restoring(progress) => told.push(progress),
+                Event::Restored { messages } => return (told, messages),
+                _ => {}
             }
         }
     })
     .await
+}
+
+/// The same of a device that tells how far it is: forward, until `all` is read and so many messages are back.
+pub async fn until_restored_forward(events: &mut Events, all: u64, messages: u64) {
+    let (told, restored) = restored(events).await;
+    assert_eq!(restored, messages);
+    for (before, one) in told.iter().zip(told.iter().skip(1)) {
+        let forward =
+            before.read <= one.read && before.total <= one.total && before.messages <= one.messages;
+        assert!(forward, "{told:?}");
+    }
+    for one in &told {
+        assert!(one.read <= one.total, "{told:?}");
+    }
+    let end = Restoring {
+        read: all,
+        total: all,
+        messages,
+    };
+    assert_eq!(told.last(), Some(&end), "{told:?}");
 }
 
 /// Until a client has put everything into the backup.

@@ -13,7 +13,7 @@ use sordino_crypto::{
     link::{HELLO, Hello, Invitation, LinkError, NewDevice as Invited, OldDevice, Pipe},
     lists::{listed, parse},
 };
-use sordino_protocol::{ChannelId, Code, DeviceId, UserId, frame, list::DeviceList, pb};
+use sordino_protocol::{ChannelId, Code, DeviceId, UserId, frame, limits, list::DeviceList, pb};
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep},
@@ -97,6 +97,14 @@ impl Line {
     }
 }
 
+/// Whether an account may have one device more.
+fn must_have_room(list: &DeviceList) -> Result<(), Error> {
+    match list.devices.len() < limits::DEVICES {
+        true => Ok(()),
+        false => Err(Error::new(Code::DeviceLimit, "")),
+    }
+}
+
 /// The new device.
 pub(crate) struct Joining {
     locked: Arc<Locked>,
@@ -149,6 +157,8 @@ impl Joining {
 
     /// Waits until the code was read.
     pub(crate) async fn met(&self) -> Result<(), Error> {
+        // If one leaves meanwhile, the login is over, as with any change of the list.
+        must_have_room(&self.locked.list)?;
         let mut state = self.state.lock().await;
         if matches!(*state, State::Invited) {
             let key = self
@@ -333,6 +343,8 @@ impl Linking {
             let detail = format!("the code is of a device at the relay {relay:?}");
             return Err(Error::new(Code::BadRequest, detail));
         }
+        // Before the two meet: refused later, the new device would wait in vain for what it is to be granted.
+        must_have_room(&Here::find(core).await?.list)?;
         let line = Line {
             user: me.user,
             channel: ChannelId::from_bytes(invitation.channel),
