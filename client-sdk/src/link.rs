@@ -23,7 +23,7 @@ impl Linking {
     /// Waits until the other device has read the code. It shows six digits then: ask for them here.
     ///
     /// # Errors
-    /// `LinkEnded` when nobody read the code in time; `NotAuthenticated` where the login has ended: log in again; `RelayMisbehaved`
+    /// `LinkEnded` when nobody read the code in time; `DeviceLimit` where there are ten devices: remove one, and log in again; `NotAuthenticated` where the login has ended: log in again; `RelayMisbehaved`
     /// where somebody stands in between; `Unreachable`, `RateLimited`.
     pub async fn met(&self) -> Result<(), Error> {
         self.0.met().await

@@ -77,12 +77,12 @@ pub struct BackupState {
     pub restoring: Option<Restoring>,
 }
 
-/// How far a new device has read the key backup.
+/// How far a new device has read the key backup, or the keys that the device which linked it gives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Restoring {
-    /// Batches that are read.
+    /// Batches that are read; of a device that was linked, keys.
     pub read: u64,
-    /// All batches; 0 until the relay has said how many there are.
+    /// All of them; 0 until it is known how many there are.
     pub total: u64,
     /// Messages that have come back.
     pub messages: u64,

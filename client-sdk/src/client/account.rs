@@ -269,8 +269,9 @@ impl Client {
     /// device has answered.
     ///
     /// # Errors
-    /// `BadRequest` for what is no such code, or one of another relay or account; `LinkEnded` when the device did not answer in time;
-    /// `RelayMisbehaved` where somebody stands in between; `NotRegistered`, `Unreachable`, `RateLimited`.
+    /// `BadRequest` for what is no such code, or one of another relay or account; `DeviceLimit` where there are ten devices: remove one;
+    /// `LinkEnded` when the device did not answer in time; `RelayMisbehaved` where somebody stands in between; `NotRegistered`, `Unreachable`,
+    /// `RateLimited`, `BadKeys`.
     pub async fn link(&self, code: &str) -> Result<LinkRequest, Error> {
         let linking = engine::Linking::begin(&self.inner.core, code).await?;
         Ok(LinkRequest::new(linking))
