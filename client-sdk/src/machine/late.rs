@@ -196,6 +196,16 @@ pub(super) fn asked_by_own(
 }
 
 impl Receiver<'_> {
+    /// Whether another own device has sent something, and left this one out: it had no prekeys when that met it, as it was away for long.
+    /// Of what other people leave out nothing is said: they may hold the device back, or are blocked.
+    pub(super) fn is_left_out(&self, tx: &Tx<'_>, header: &Header) -> Result<bool, Error> {
+        let me = self.me;
+        Ok(header.sender == me.user
+            && header.class == Class::Message
+            && !self.is_among_devices(tx)?
+            && self.was_listed(tx, (me.user, header.sender_list), me.device)?)
+    }
+
     /// Whether a device of the newest list of a person was on this one, with the keys that it has now.
     pub(super) fn was_listed(
         &self,

@@ -318,16 +318,6 @@ impl Receiver<'_> {
         Ok(())
     }
 
-    /// Whether another own device has sent something, and left this one out: it had no prekeys when that met it, as it was away for long.
-    /// Of what other people leave out nothing is said: they may hold the device back, or are blocked.
-    fn is_left_out(&self, tx: &Tx<'_>, header: &Header) -> Result<bool, Error> {
-        let me = self.me;
-        Ok(header.sender == me.user
-            && header.class == Class::Message
-            && !self.is_among_devices(tx)?
-            && self.was_listed(tx, (me.user, header.sender_list), me.device)?)
-    }
-
     /// The key that goes into the backup, and to devices that are linked: not of what devices say to each other, nor of what does not
     /// last, nor of what is not shown or does not count, for there it would.
     pub(super) fn kept_key<'a>(
