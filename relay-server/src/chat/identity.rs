@@ -1,8 +1,19 @@
 //! Whose connection it is.
 
-use sordino_protocol::{DeviceId, UserId, list::DeviceList};
+use std::sync::Arc;
 
-use crate::http::caller::Caller;
+use sordino_protocol::{
+    DeviceId, UserId,
+    list::{self, DeviceList},
+};
+
+use crate::{
+    http::caller::Caller,
+    user::{UserError, Users, verify::verify},
+};
+
+/// Versions that a list may be ahead of the one in memory: those of a few milliseconds.
+const LATER: usize = 100;
 
 /// A device, as its token named it. By key as well as by id: a device listed anew has to connect anew.
 pub(super) struct Identity {
@@ -32,5 +43,26 @@ impl From<&Caller> for Identity {
             device: caller.device,
             signing_key: *caller.signing_key(),
         }
+    }
+}
+
+/// The list that the store has now. The word that it is another, or that the account is gone, is said once, and may be here
+/// before this node forgets the list that it keeps in memory.
+pub(super) async fn changed_list(
+    users: &dyn Users,
+    user: UserId,
+) -> Result<Option<Arc<DeviceList>>, UserError> {
+    let Some(kept) = users.newest_list(user).await? else {
+        return Ok(None);
+    };
+    let later = users.lists(user, kept.version.saturating_add(1), LATER);
+    let (later, deleted) = tokio::try_join!(later, users.deleted(user))?;
+    match later.last() {
+        _ if deleted.is_some() => Ok(None),
+        None => Ok(Some(kept)),
+        Some(signed) => match list::parse(signed, verify) {
+            Ok(list) => Ok(Some(Arc::new(list))),
+            Err(error) => Err(UserError::Failed(error.to_string())),
+        },
     }
 }

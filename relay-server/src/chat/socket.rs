@@ -1,6 +1,6 @@
 //! One connection: a single task that reads, tells, answers and keeps time.
 
-use std::{pin::pin, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket};
 use futures_util::{FutureExt, SinkExt};
@@ -8,6 +8,7 @@ use prost::bytes::Bytes;
 use sordino_protocol::{
     Code, ConversationId,
     frame::{FrameError, encode_relay},
+    list::DeviceList,
     pb::{self, relay_frame::Frame},
 };
 use tokio::time::{Instant, sleep_until, timeout};
@@ -17,7 +18,7 @@ use super::{
     ack::Acks,
     close::Close,
     connections::Seat,
-    identity::Identity,
+    identity::{Identity, changed_list},
     mailbox::Next,
     pipeline::Pipeline,
     push,
@@ -29,6 +30,7 @@ use crate::{
     http::caller::{Caller, no_device},
     ops::rates::Wait,
     session::{self, Event},
+    user::UserError,
 };
 
 /// How long a device has to answer the last frame.
@@ -175,7 +177,9 @@ impl Connection<'_> {
                 Next::Close(close) => return Err(close.into()),
                 Next::Moving => self.write(Frame::Moving(pb::Moving {})).await?,
                 Next::ListChanged => {
-                    self.must_be_listed().await?;
+                    let users = &*self.chat.api.users;
+                    let list = changed_list(users, self.identity.user).await;
+                    self.must_be_on(list).await?;
                     self.tell_of_reset().await?;
                 }
                 Next::Sync => self.write(Frame::Sync(pb::Sync {})).await?,
@@ -232,12 +236,20 @@ impl Connection<'_> {
         self.held = paid.err().map(|Wait(wait)| now + wait);
     }
 
-    /// Ends the connection of a device that its owner removed, or whose account is gone or disabled.
     async fn must_be_listed(&mut self) -> Result<(), End> {
+        let list = self.chat.api.users.newest_list(self.identity.user).await;
+        self.must_be_on(list).await
+    }
+
+    /// Ends the connection of a device that its owner removed, or whose account is gone or disabled.
+    async fn must_be_on(
+        &mut self,
+        list: Result<Option<Arc<DeviceList>>, UserError>,
+    ) -> Result<(), End> {
         if self.chat.api.disabled.is(self.identity.user) {
             return Err(Close::Disabled.into());
         }
-        match self.chat.api.users.newest_list(self.identity.user).await {
+        match list {
             Ok(Some(list)) if self.identity.is_on(&list) => Ok(()),
             Ok(Some(_)) => Err(Close::Stop.into()),
             Ok(None) => {

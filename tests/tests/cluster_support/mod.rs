@@ -1,5 +1,7 @@
 //! Nodes on the real servers of a cluster.
 
+pub mod pair;
+
 use std::{env, net::SocketAddr};
 
 use sordino_relay::{
