@@ -3,6 +3,7 @@
 mod app;
 mod args;
 mod clock;
+mod drafts;
 #[cfg(test)]
 mod fixture;
 mod input;
@@ -63,7 +64,11 @@ async fn chat(args: &Args) -> Result<(), Box<dyn Error>> {
     let ended = run::run(&mut app, &mut screen, &session, &mut news).await;
     drop(screen);
     // The store is safe at every moment: a relay that keeps silent must not keep the user.
-    let _ = timeout(LEAVING, client.close()).await;
+    let leave = async {
+        session.end().await;
+        client.close().await;
+    };
+    let _ = timeout(LEAVING, leave).await;
     Ok(ended?)
 }
 

@@ -14,6 +14,7 @@ use tokio::{
 
 use crate::{
     clock,
+    drafts::Drafts,
     model::{
         Change, Command, Connection, Decision, DeviceId, Diff, Event, Lost, Peer, Typed, UserId,
     },
@@ -30,6 +31,7 @@ pub(crate) struct Session {
     news: Sender<Event>,
     /// One after the other: messages keep the order in which they were typed.
     sends: UnboundedSender<(UserId, Draft)>,
+    drafts: Drafts,
     /// Brings the news of the open conversation.
     open: Mutex<Option<AbortHandle>>,
     /// An account whose password was right, and which is still closed.
@@ -89,6 +91,15 @@ impl Session {
         tokio::spawn(follow_events(client.clone(), client.events(), news.clone()));
         let (sends, queue) = mpsc::unbounded_channel();
         tokio::spawn(send_all(client.clone(), queue, news.clone()));
+        let (saves, told) = (client.clone(), news.clone());
+        let drafts = Drafts::start(move |peer, text| {
+            let (client, news) = (saves.clone(), told.clone());
+            async move {
+                if let Err(error) = client.conversation(peer).save_draft(text).await {
+                    let _ = news.try_send(Event::Notice(words::error(&error)));
+                }
+            }
+        });
         if client.me().is_some() {
             client.connect();
             tell(news.clone(), recovery_key(client.clone()));
@@ -97,6 +108,7 @@ impl Session {
             client,
             news,
             sends,
+            drafts,
             open: Mutex::new(None),
             login: Arc::default(),
             link: Link::default(),
@@ -104,6 +116,11 @@ impl Session {
             number: Arc::default(),
             sign_up,
         }
+    }
+
+    /// The user goes: what they were typing is kept.
+    pub(crate) async fn end(self) {
+        self.drafts.end().await;
     }
 
     /// Does it in the background; what comes of it is told as an event.
@@ -305,9 +322,7 @@ impl Session {
             Command::SetTimer(peer, timer) => self.about(peer, move |conversation| async move {
                 conversation.set_timer(timer).await
             }),
-            Command::SaveDraft(peer, text) => self.about(peer, move |conversation| async move {
-                conversation.save_draft(text).await
-            }),
+            Command::SaveDraft(peer, text) => self.drafts.save(peer, text),
             Command::LoadOlder(peer) => tell(news, async move {
                 let more = client.conversation(peer).load_older(PAGE).await;
                 let more = more.map(|count| count > 0);
