@@ -164,6 +164,7 @@ pub(super) fn came(
     let Ok(count @ 1..) = u32::try_from(newer.len()) else {
         return Ok(false);
     };
+    let contradicted = tx.contradiction(user)?;
     let happenings = &mut taken.happenings;
     match take(
         tx,
@@ -176,7 +177,14 @@ pub(super) fn came(
     ) {
         Ok(Lists::Taken) => {}
         Ok(Lists::Replaced) => receiver.notes.forget_lists(),
-        Ok(Lists::Gap | Lists::Contradict(_)) => return Ok(false),
+        Ok(Lists::Gap) => return Ok(false),
+        Ok(Lists::Contradict(_)) => {
+            // Nor that it contradicts itself.
+            if contradicted.is_none() {
+                tx.forget_contradiction(user)?;
+            }
+            return Ok(false);
+        }
         // Nothing was changed, and it is not the relay that lies.
         Err(error) if error.code() == Code::BadKeys => {
             tracing::debug!("a device shows lists that do not verify");

@@ -334,7 +334,20 @@ fn a_chain_that_is_not_one_changes_nothing() {
         let said = shows(&mut relay, &mut alice, &mut bob, &lists);
         assert_eq!(said, [DENIED], "{case}");
         assert_eq!(pinned(&mut bob, a), Some(1), "{case}");
+        let trust = bob.machine().trust(a).unwrap();
+        assert!(!trust.lists_contradict, "{case}");
     }
+    // Bob holds the second one: another of its version is no word of the relay's either.
+    let now = bob.now;
+    bob.machine()
+        .take_lists(a, lists[..2].to_vec(), now)
+        .unwrap();
+    let other = forked(&mut alice, &lists[0]);
+    let third = forked(&mut alice, &other);
+    shows(&mut relay, &mut alice, &mut bob, &encoded(&[third]));
+    let trust = bob.machine().trust(a).unwrap();
+    assert!(!trust.lists_contradict);
+    assert_eq!(pinned(&mut bob, a), Some(2));
     // Of another class it is nothing either.
     let chain = pb::ListChain {
         lists: encoded(&lists[1..]),
@@ -342,7 +355,7 @@ fn a_chain_that_is_not_one_changes_nothing() {
     alice.write(b, Class::Message, Body::ListChain(chain));
     alice.sync(&mut relay, b);
     bob.pull(&relay, a);
-    assert_eq!(pinned(&mut bob, a), Some(1));
+    assert_eq!(pinned(&mut bob, a), Some(2));
     let said = shows(&mut relay, &mut alice, &mut bob, &encoded(&lists[1..]));
     assert_eq!(said, [WITHHELD.replace('2', "3")]);
     assert_eq!(pinned(&mut bob, a), Some(3));
