@@ -70,7 +70,7 @@ impl Contact {
         let name = shared
             .run(move |machine| machine.display_name(user))
             .await?;
-        Ok(shown_name(name))
+        Ok(shown_name(&name))
     }
 
     /// Whether they are there, as far as it is known now; of people whom the app watches ([`Client::watch`](crate::Client::watch)).

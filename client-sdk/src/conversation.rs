@@ -123,7 +123,11 @@ impl Conversation {
         let peer = self.peer;
         let seconds = match timer.map(|timer| u32::try_from(timer.as_secs())) {
             None => 0,
-            Some(Ok(seconds)) if seconds > 0 => seconds,
+            Some(Ok(seconds))
+                if seconds > 0 && timer.is_some_and(|timer| timer.subsec_nanos() == 0) =>
+            {
+                seconds
+            }
             Some(_) => return Err(Error::new(Code::BadTimer, "")),
         };
         self.say(move |machine, _, now_ms| Ok(((), machine.set_timer(peer, seconds, now_ms)?)))

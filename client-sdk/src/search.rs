@@ -92,7 +92,7 @@ impl Hit {
             peer: Peer {
                 id: found.peer,
                 username: found.username,
-                display_name: shown_name(found.display_name),
+                display_name: shown_name(&found.display_name),
             },
             ranges: found.ranges,
             key: found.key,

@@ -101,8 +101,10 @@ pub struct Peer {
 }
 
 /// Empty is none.
-pub(crate) fn shown_name(name: String) -> Option<String> {
-    (!name.is_empty()).then_some(name)
+pub(crate) fn shown_name(name: &str) -> Option<String> {
+    // Runs of spaces would set parts of it off, as if they were not the person's.
+    let words: Vec<_> = name.split_whitespace().collect();
+    (!words.is_empty()).then(|| words.join(" "))
 }
 
 /// A conversation, as a list of conversations shows it.
@@ -402,7 +404,7 @@ impl From<machine::ConversationRow> for ConversationRow {
             peer: Peer {
                 id: row.peer,
                 username: row.username,
-                display_name: shown_name(row.display_name),
+                display_name: shown_name(&row.display_name),
             },
             last: row.last.map(Into::into),
             unread: row.unread,

@@ -161,6 +161,12 @@ async fn a_relay_that_waits_for_what_it_has_stored_is_left_for_a_new_connection(
     assert!(!play.until_closed().await.iter().any(sent));
     let mut play = script.accept().await;
     play.begin(vec![mark(alice.user.id, 1)]).await;
+    // A relay that has lost rows goes on so: other conversations have use for the connection, and another one helps nobody.
+    for _ in 0..6 {
+        let send = next_send(&mut play).await;
+        assert_eq!(send, second);
+        play.say(refused(&send, "counter_gap", 0)).await;
+    }
     let send = next_send(&mut play).await;
     assert_eq!(send, second);
     play.say(accepted(&send)).await;

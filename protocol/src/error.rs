@@ -137,7 +137,7 @@ codes! {
     HistoryOwed = "history_owed", 0, Caller, Retry::Never, "A new device still waits for older messages from this one: removed now, they stay missing there. Wait, or remove it all the same.";
     StoreLocked = "store_locked", 0, Caller, after_ms(200), "The store is open already, in this program or another; close it there first.";
     StoreWrongKey = "store_wrong_key", 0, Caller, Retry::Never, "The store cannot be decrypted: the key is wrong or the file is not a Sordino store.";
-    StoreDamaged = "store_damaged", 0, Us, Retry::Never, "The store file is damaged and cannot be opened; register anew in another directory.";
+    StoreDamaged = "store_damaged", 0, Us, Retry::Never, "The store file is damaged and cannot be opened; log in with the recovery key in another directory.";
     StoreFailed = "store_failed", 0, Us, after_ms(1_000), "The store cannot be written (disk full, permissions); nothing was changed.";
     StoreNewer = "store_newer", 0, Caller, Retry::Never, "The store was written by a later version of the app; update the app.";
     CipherMissing = "cipher_missing", 0, Us, Retry::Never, "This build has no SQLCipher: the store would not be encrypted, so it is not opened.";

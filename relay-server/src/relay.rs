@@ -4,6 +4,7 @@ use std::{
     fs::{self, File, TryLockError},
     io,
     net::SocketAddr,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -264,8 +265,18 @@ pub async fn migrate(config: &Config) -> Result<PathBuf, StartError> {
 
 /// Takes the data directory, and makes it where there is none.
 pub(crate) fn lock(data: &Path) -> Result<File, StartError> {
-    fs::create_dir_all(data)?;
-    let lock = File::create(data.join(LOCK))?;
+    let named = |error: io::Error| {
+        let what = format!(
+            "store.data, {}: {error}; name a directory that the relay may make and write to",
+            data.display()
+        );
+        io::Error::new(error.kind(), what)
+    };
+    // Of accounts and who writes to whom nobody else on the machine shall read.
+    let mut private = fs::DirBuilder::new();
+    private.recursive(true).mode(0o700);
+    private.create(data).map_err(named)?;
+    let lock = File::create(data.join(LOCK)).map_err(named)?;
     lock.try_lock().map_err(|error| match error {
         TryLockError::WouldBlock => StartError::Locked(data.to_owned()),
         TryLockError::Error(error) => error.into(),
@@ -358,4 +369,22 @@ pub(crate) fn now_ms() -> u64 {
     since.map_or(0, |since| {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_data_directory_that_is_made_is_its_users_alone() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let data = dir.path().join("of/relay");
+        let _lock = lock(&data).expect("locked");
+        let mode = data.metadata().expect("made").permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        let error = lock(&data.join(LOCK)).err().expect("a file").to_string();
+        assert!(error.contains("of/relay"), "{error}");
+    }
 }

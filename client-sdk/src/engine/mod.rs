@@ -31,7 +31,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use sordino_protocol::UserId;
+use sordino_protocol::{ConversationId, UserId};
 use tokio::sync::{Notify, watch};
 
 use crate::{
@@ -95,6 +95,8 @@ pub(crate) struct Core {
     errands: tokio::sync::Semaphore,
     /// Every conversation has caught up since the process started: what waits may be sent.
     caught_up: AtomicBool,
+    /// Conversations for whose sake a connection was ended, until something of them is accepted.
+    begun_anew: Mutex<HashSet<ConversationId>>,
     /// People for whom something waits.
     waiting: Mutex<HashSet<UserId>>,
     something_waits: Notify,
@@ -135,6 +137,7 @@ impl Core {
             online: tokio::sync::Mutex::new(()),
             errands: tokio::sync::Semaphore::new(ERRANDS),
             caught_up: AtomicBool::new(false),
+            begun_anew: Mutex::default(),
             waiting: Mutex::default(),
             something_waits: Notify::new(),
             read: AtomicBool::new(false),
@@ -142,6 +145,24 @@ impl Core {
             life: Mutex::default(),
             begun: Instant::now(),
         }))
+    }
+
+    /// Whether a new connection may help this conversation: one was not begun for it already.
+    fn may_begin_anew(&self, conversation: ConversationId) -> bool {
+        let mut begun = self
+            .begun_anew
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        begun.insert(conversation)
+    }
+
+    /// The relay takes what this conversation sends.
+    fn goes_on(&self, conversation: ConversationId) {
+        let mut begun = self
+            .begun_anew
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        begun.remove(&conversation);
     }
 
     /// Something waits for these people.

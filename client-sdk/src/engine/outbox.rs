@@ -126,6 +126,7 @@ impl Session<'_> {
         if let Some(flight) = self.flights.get_mut(&conversation) {
             flight.accepted(counter, now_ms());
         }
+        self.core.goes_on(conversation);
         self.to_send.insert(conversation);
         self.change(move |machine| machine.accepted(conversation, id, counter))
             .await
@@ -159,10 +160,11 @@ impl Session<'_> {
         let flight = self.flights.entry(conversation).or_default();
         flight.refused(code);
         // The relay waits for an earlier one whose outcome it did not know. It was stored, its row came, and it is never sent
-        // again. A new connection has forgotten it.
+        // again. A new connection has forgotten it. One that has not is of a relay that lost rows: no other will help.
         if gap
             && after == (AfterRefusal::Resend { from: counter })
             && flight.is_refused_repeatedly()
+            && self.core.may_begin_anew(conversation)
         {
             return Err(End::LOST);
         }

@@ -58,7 +58,7 @@ impl Machine {
                 }
                 let trust = trust(tx, held.peer)?;
                 rows.push(ConversationRow {
-                    request: last.is_some() && !row.answered && !trust.verified,
+                    request: last.is_some() && !row.answered && !trust.verified && !trust.blocked,
                     id: held.id,
                     peer: held.peer,
                     username: row.username,

@@ -21,7 +21,9 @@ const GROUPS: usize = 4;
 
 /// Beside the name.
 pub(super) fn short(trust: &Trust) -> (&'static str, Style) {
-    if trust.identity_changed {
+    if trust.deleted {
+        ("  account deleted", theme::ERROR)
+    } else if trust.identity_changed {
         ("  other keys than verified: F3", theme::ERROR)
     } else if trust.lists_contradict {
         ("  the relay contradicts itself: F3", theme::ERROR)
