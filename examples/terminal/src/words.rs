@@ -122,7 +122,10 @@ pub(crate) fn lasting(time: Duration) -> String {
     }
 }
 
-/// The same as somebody types it: 30s, 5m, 8h, 1d, 2w; `off`: for ever.
+/// No message lasts longer.
+const YEAR_S: u64 = 365 * 24 * 3600;
+
+/// The same as somebody types it: 30s, 5m, 8h, 1d, 2w, up to a year; `off`: for ever.
 pub(crate) fn typed_time(typed: &str) -> Option<Option<Duration>> {
     let typed = typed.trim().to_lowercase();
     if typed == "off" || typed == "0" {
@@ -131,7 +134,8 @@ pub(crate) fn typed_time(typed: &str) -> Option<Option<Duration>> {
     let unit = typed.chars().last()?;
     let (seconds, ..) = UNITS.iter().find(|(.., letter)| *letter == unit)?;
     let count = typed.strip_suffix(unit)?.trim().parse::<u64>().ok()?;
-    let seconds = count.checked_mul(*seconds).filter(|seconds| *seconds > 0)?;
+    let seconds = count.checked_mul(*seconds)?;
+    let seconds = Some(seconds).filter(|seconds| (1..=YEAR_S).contains(seconds))?;
     Some(Some(Duration::from_secs(seconds)))
 }
 

@@ -223,7 +223,9 @@ impl App {
             Ask::DisplayName => (None, Some(Command::Set(Setting::DisplayName(typed)))),
             Ask::Timer => {
                 let (Some(timer), Some(open)) = (typed_time(&typed), &self.open) else {
-                    form.error = Some(Clean::line("Such as 30s, 5m, 8h, 1d, 2w; or off."));
+                    form.error = Some(Clean::line(
+                        "Such as 30s, 5m, 8h, 1d, 2w, up to a year; or off.",
+                    ));
                     return Vec::new();
                 };
                 let command = Command::SetTimer(open.peer.id, timer);

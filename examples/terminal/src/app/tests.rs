@@ -169,6 +169,9 @@ fn how_long_messages_last_is_typed() {
     let mut app = with_bob(80, 24, vec![]);
     press(&mut app, "<enter><f5>soon<enter>");
     assert!(screen(&app).contains("Such as 30s"));
+    // What is typed next is no message.
+    assert_eq!(press(&mut app, "<C-u>400d<enter>"), []);
+    assert!(screen(&app).contains("up to a year"));
     let day = Some(std::time::Duration::from_secs(24 * 3600));
     let typed = press(&mut app, "<C-u>1d<enter>");
     assert_eq!(typed, [Command::SetTimer(user(1), day)]);
