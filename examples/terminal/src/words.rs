@@ -3,7 +3,7 @@
 use std::{ops::Range, time::Duration};
 
 use sordino::{
-    Code, ConversationRow, Device, Error, Event as Told, Hit, Message, SendState, Settings,
+    Code, ConversationRow, Device, Error, Event as Told, Hit, Message, Retry, SendState, Settings,
     TimelineItem,
 };
 
@@ -26,8 +26,20 @@ pub(crate) fn error(error: &Error) -> Clean {
         Code::BadRequest | Code::WeakPassword if !error.detail().is_empty() => {
             Clean::line(&format!("That will not do: {}.", error.detail()))
         }
+        Code::RateLimited | Code::ClaimQuota => match error.retry() {
+            Retry::After(wait) => Clean::line(&too_often(wait)),
+            _ => code(error.code()),
+        },
         found => code(found),
     }
+}
+
+/// The relay says when: names and passwords have some tries an hour.
+fn too_often(wait: Duration) -> String {
+    let seconds = wait.as_secs_f64().ceil().max(1.0);
+    let unit = if seconds < 60.0 { 1.0 } else { 60.0 };
+    let wait = Duration::from_secs_f64((seconds / unit).ceil() * unit);
+    format!("That was too often; try again in {}.", lasting(wait))
 }
 
 /// The same where a name was asked for.
@@ -388,6 +400,14 @@ pub(crate) fn event(event: &Told) -> Option<Event> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn how_long_to_wait_is_what_the_relay_says() {
+        let said = |ms| too_often(Duration::from_millis(ms));
+        assert_eq!(said(1), "That was too often; try again in 1 second.");
+        assert_eq!(said(59_000), "That was too often; try again in 59 seconds.");
+        assert_eq!(said(299_001), "That was too often; try again in 5 minutes.");
+    }
 
     #[test]
     fn a_hit_begins_a_little_before_what_was_found() {
