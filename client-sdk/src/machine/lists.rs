@@ -306,6 +306,13 @@ fn replaced(
     let Some(last) = lists.last() else {
         return Err(bad("no list"));
     };
+    // Below it the relay could go on to lists of before, which vouch for whoever was removed since.
+    if last.version < pin.version {
+        return Err(refused(&PinError::Rollback {
+            pinned: pin.version,
+            offered: last.version,
+        }));
+    }
     let moved = pin.replaced(&before, last, loud);
     let moved = moved.map_err(|error| refused(&error))?;
     tx.forget_lists(pin.user)?;

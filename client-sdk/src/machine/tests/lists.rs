@@ -455,3 +455,25 @@ fn another_identity_key_in_lists_that_contradict_holds_everything_back() {
     alice.sync(&mut relay, b);
     assert_eq!(bob.shown(a).last().unwrap(), "> waits (pending)");
 }
+
+#[test]
+fn who_compares_does_not_go_back_below_what_was_seen() {
+    let (relay, _, _, mut bob) = contradicted();
+    let a = relay
+        .lists
+        .keys()
+        .copied()
+        .find(|user| *user != bob.user)
+        .unwrap();
+    let (lists, now) = (relay.lists[&a].clone(), bob.now);
+    bob.machine().take_lists(a, lists.clone(), now).unwrap_err();
+    super::contacts::verified(&mut bob, a);
+    // The first one alone: what follows it may vouch for a device that has left since.
+    let error = bob
+        .machine()
+        .take_lists(a, lists[..1].to_vec(), now)
+        .unwrap_err();
+    assert_eq!(error.code(), Code::BadKeys);
+    assert_eq!(bob.machine().trust(a).unwrap().withheld, []);
+    bob.machine().take_lists(a, lists, now).unwrap();
+}
