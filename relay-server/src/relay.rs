@@ -384,7 +384,7 @@ mod tests {
         let _lock = lock(&data).expect("locked");
         let mode = data.metadata().expect("made").permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
-        let error = lock(&data.join(LOCK)).err().expect("a file").to_string();
+        let error = lock(&data.join(LOCK)).expect_err("a file").to_string();
         assert!(error.contains("of/relay"), "{error}");
     }
 }
