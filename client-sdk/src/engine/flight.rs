@@ -137,20 +137,18 @@ impl Flight {
         let is_due = self.look_at_ms().is_some_and(|at| at <= now_ms);
         let before = self.unplaced.take()?;
         let first = first.filter(|first| *first <= self.accepted_upto)?;
-        let same = first <= before.counter;
+        let is_same = first <= before.counter;
+        let (since_ms, again) = match (is_same, is_due) {
+            (true, true) => (now_ms, before.again + 1),
+            (true, false) => (before.since_ms, before.again),
+            (false, _) => (now_ms, 0),
+        };
         self.unplaced = Some(Unplaced {
             counter: first,
-            since_ms: if same && !is_due {
-                before.since_ms
-            } else {
-                now_ms
-            },
-            again: match same {
-                true => before.again + u32::from(is_due),
-                false => 0,
-            },
+            since_ms,
+            again,
         });
-        (same && is_due).then_some(first)
+        (is_same && is_due).then_some(first)
     }
 
     /// It refused one, with this code.

@@ -16,7 +16,7 @@ use sordino_protocol::{
 };
 
 use super::contacts::trust;
-use super::lists::{Lists, take};
+use super::lists::take;
 use super::receive::{Receiver, Taken};
 use super::send::may_encrypt;
 use super::sessions::put_control;
@@ -175,10 +175,8 @@ pub(super) fn came(
         receiver.now_ms,
         happenings,
     ) {
-        Ok(Lists::Taken) => {}
-        Ok(Lists::Replaced) => receiver.notes.forget_lists(),
-        Ok(Lists::Gap) => return Ok(false),
-        Ok(Lists::Contradict(_)) => {
+        Ok(taken) if taken.are_held(receiver.notes) => {}
+        Ok(_) => {
             // Nor that it contradicts itself.
             if contradicted.is_none() {
                 tx.forget_contradiction(user)?;

@@ -20,13 +20,11 @@ use super::own_devices::{among_own, tell};
 use super::receive::Receiver;
 use super::restore::{Opened, opened};
 use super::sessions::{live_session, put_control};
-use super::timeline::Position;
+use super::timeline::no_placeholder;
 use super::written::{Written, written};
 use super::{Happening, Machine, registered};
 use crate::error::Error;
-use crate::store::{
-    Conversation, Durability, ItemKind, LateRow, Meant, OwnKey, RowKind, StoredAccount, Tx,
-};
+use crate::store::{Conversation, Durability, LateRow, Meant, OwnKey, RowKind, StoredAccount, Tx};
 
 /// How long it is asked for, and answered.
 const KEPT_MS: u64 = 14 * 24 * 60 * 60 * 1000;
@@ -219,7 +217,8 @@ impl Receiver<'_> {
         };
         let now = self.notes.newest_list(tx, user)?;
         let now = now.and_then(|list| keys(&list));
-        let then = tx.list(user, version)?.and_then(|list| keys(&list));
+        let then = self.notes.list(tx, user, version)?;
+        let then = then.and_then(|list| keys(&list));
         Ok(now.is_some() && now == then)
     }
 }
@@ -347,34 +346,6 @@ impl Machine {
     }
 }
 
-/// What is read takes the place of what stood for it.
-fn no_placeholder(
-    tx: &Tx<'_>,
-    conversation: ConversationId,
-    seq: u64,
-    author: UserId,
-    happenings: &mut Vec<Happening>,
-) -> Result<(), Error> {
-    let placeholder = tx.written_at(conversation, seq, author)?;
-    if let Some(item) = placeholder.filter(|item| item.kind == ItemKind::Undecryptable) {
-        tx.delete_item(item.item)?;
-        happenings.push(Happening::Gone(conversation, Position::of(&item)));
-    }
-    Ok(())
-}
-
-/// The key of a row that could not be read was in the backup, or another own device has given it with all others.
-pub(super) fn restored(
-    tx: &Tx<'_>,
-    conversation: ConversationId,
-    seq: u64,
-    author: UserId,
-    happenings: &mut Vec<Happening>,
-) -> Result<(), Error> {
-    no_placeholder(tx, conversation, seq, author, happenings)?;
-    tx.forget_late(conversation, seq)
-}
-
 fn open(
     tx: &Tx<'_>,
     me: &StoredAccount,
@@ -398,7 +369,7 @@ fn open(
     if !is_it {
         return Ok(Opened::Nothing);
     }
-    no_placeholder(tx, held.id, row.seq, author, happenings)?;
+    no_placeholder(tx, held.id, row.seq, happenings)?;
     let kept = (content.timer_s == 0).then_some(key);
     tx.settle_pending(held.id, row.seq, RowKind::Message, kept)?;
     let shown = written(
@@ -413,11 +384,6 @@ fn open(
             mine: late.is_own,
         },
     )?;
-    let told = match late.is_own {
-        true => Happening::Added,
-        false => Happening::Received,
-    };
-    happenings.extend(shown.added.map(told));
-    happenings.extend(shown.updated.into_iter().map(Happening::Updated));
+    happenings.extend(shown.told(late.is_own));
     Ok(Opened::Shown)
 }

@@ -35,9 +35,7 @@ impl Machine {
         now_ms: u64,
     ) -> Result<(DeviceList, pb::LinkGrant), Error> {
         let me = registered(self.account.as_ref())?;
-        if list.devices.len() >= limits::DEVICES {
-            return Err(Error::new(Code::DeviceLimit, ""));
-        }
+        must_have_room(list)?;
         let device = DeviceId::from_slice(&entry.device)
             .map_err(|error| Error::new(Code::BadKeys, error.to_string()))?;
         self.store.transaction(Durability::Synced, |tx| {
@@ -107,6 +105,17 @@ impl Machine {
     pub fn owes_history(&self) -> Result<bool, Error> {
         let linked = self.store.read(|tx| tx.linked())?;
         Ok(linked.iter().any(|linked| linked.noted > 0))
+    }
+}
+
+/// Whether an account may have one device more.
+///
+/// # Errors
+/// `DeviceLimit`.
+pub(crate) fn must_have_room(list: &DeviceList) -> Result<(), Error> {
+    match list.devices.len() < limits::DEVICES {
+        true => Ok(()),
+        false => Err(Error::new(Code::DeviceLimit, "")),
     }
 }
 

@@ -11,6 +11,7 @@ use sordino_protocol::{
 };
 
 use super::contacts::{first_pin, let_in};
+use super::notes::Notes;
 use super::own_devices::lists_moved;
 use super::sessions::stop_sending;
 use super::timeline::key_changed;
@@ -31,6 +32,16 @@ pub(super) enum Lists {
     Gap,
     /// They contradict what is held of a person, which is noted.
     Contradict(u32),
+}
+
+impl Lists {
+    /// Whether they are held now.
+    pub(super) fn are_held(&self, notes: &Notes) -> bool {
+        if matches!(self, Self::Replaced) {
+            notes.forget_lists();
+        }
+        matches!(self, Self::Taken | Self::Replaced)
+    }
 }
 
 impl Machine {
@@ -58,16 +69,13 @@ impl Machine {
             )
         });
         match taken {
-            Ok(taken @ (Lists::Taken | Lists::Replaced)) => {
-                if matches!(taken, Lists::Replaced) {
-                    self.notes.forget_lists();
-                }
+            Ok(taken) if taken.are_held(&self.notes) => {
                 self.notes.stale_lists.remove(&user);
                 self.notes.absent_lists.remove(&user);
                 Ok(happenings)
             }
             Ok(Lists::Contradict(version)) => Err(refused(&PinError::Fork(version))),
-            Ok(Lists::Gap) => Err(bad("versions between are missing")),
+            Ok(_) => Err(bad("versions between are missing")),
             Err(error) => {
                 self.notes.forget_lists();
                 Err(error)

@@ -57,7 +57,7 @@ pub use conversations::ConversationRow;
 pub use encrypt::Need;
 pub use greetings::check_device_name;
 pub use happening::Happening;
-pub(crate) use linking::granted;
+pub(crate) use linking::{granted, must_have_room};
 pub use outbox::AfterRefusal;
 pub(crate) use own_devices::{refused, removing};
 pub use receive::Taken;

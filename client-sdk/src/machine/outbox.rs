@@ -369,12 +369,8 @@ fn take_both(
             }
             None => Lists::Gap,
         };
-        match taken {
-            Lists::Taken => {}
-            Lists::Replaced => notes.forget_lists(),
-            Lists::Gap | Lists::Contradict(_) => {
-                notes.stale_lists.insert(user);
-            }
+        if !taken.are_held(notes) {
+            notes.stale_lists.insert(user);
         }
     }
     Ok(())

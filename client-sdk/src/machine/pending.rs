@@ -11,8 +11,8 @@ use super::own_devices::ask_for_keys;
 use super::receive::{Receiver, Taken};
 use super::records::note_all;
 use super::settings::Defaults;
-use super::timeline::Position;
-use super::{Happening, Machine, registered};
+use super::timeline::no_placeholder;
+use super::{Machine, registered};
 use crate::error::Error;
 use crate::store::{Durability, RollbackState, RowKind, StoredAccount, Tx};
 
@@ -110,11 +110,7 @@ impl Receiver<'_> {
         if matches!(found.outcome, Outcome::Bad(Bad::NoSuchList)) {
             return Ok(());
         }
-        for item in tx.unreadable_at(self.conversation, seq)? {
-            tx.delete_item(item.item)?;
-            let gone = Happening::Gone(self.conversation, Position::of(&item));
-            taken.happenings.push(gone);
-        }
+        no_placeholder(tx, self.conversation, seq, &mut taken.happenings)?;
         let header = found.header.as_ref();
         self.keep_counters(tx, header, &found)?;
         self.keep_session(tx, &found)?;

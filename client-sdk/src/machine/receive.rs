@@ -370,15 +370,7 @@ impl Receiver<'_> {
                 removed_sender: found.removed_sender,
                 mine,
             };
-            let shown = written(tx, &from)?;
-            // Written on another device of this user: nobody is to be told of it.
-            let told = match mine {
-                true => Happening::Added,
-                false => Happening::Received,
-            };
-            taken.happenings.extend(shown.added.map(told));
-            let updated = shown.updated.into_iter().map(Happening::Updated);
-            taken.happenings.extend(updated);
+            taken.happenings.extend(written(tx, &from)?.told(mine));
         }
         if let (Class::Control, Some(pb::content::Body::ReadReceipt(receipt))) =
             (header.class, &content.body)

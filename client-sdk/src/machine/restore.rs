@@ -12,9 +12,9 @@ use sordino_protocol::{
     pb,
 };
 
-use super::late;
 use super::own_devices::among_own;
 use super::records::restored;
+use super::timeline::no_placeholder;
 use super::written::{Written, written};
 use super::{Happening, Machine, registered};
 use crate::error::Error;
@@ -324,7 +324,9 @@ fn open_row(
         Err(why) => return Ok(why),
     };
     if is_late {
-        late::restored(tx, conversation, seq, parsed.sender, happenings)?;
+        // Or another own device has given it with all others.
+        no_placeholder(tx, conversation, seq, happenings)?;
+        tx.forget_late(conversation, seq)?;
     }
     tx.row_restored(conversation, seq, &entry.content_key)?;
     let from = Written {

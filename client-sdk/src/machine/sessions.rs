@@ -11,7 +11,7 @@ use sordino_protocol::{Class, ClientMessageId, Code, DeviceId, SessionId, UserId
 
 use super::encrypt::{missing_sessions, renewals_due};
 use super::late;
-use super::lists::{Lists, take};
+use super::lists::take;
 use super::send::content;
 use super::{Happening, Machine, registered};
 use crate::error::Error;
@@ -34,7 +34,7 @@ impl Machine {
         let mut happenings = Vec::new();
         let list = claimed.list.into();
         let result = self.store.transaction(Durability::Relaxed, |tx| {
-            match take(
+            let taken = take(
                 tx,
                 me.user,
                 me.device,
@@ -42,14 +42,11 @@ impl Machine {
                 &[list],
                 now_ms,
                 &mut happenings,
-            )? {
-                Lists::Taken => {}
-                Lists::Replaced => notes.forget_lists(),
+            )?;
+            if !taken.are_held(notes) {
                 // What is held may be of no use to the relay; the next fetch says so.
-                Lists::Gap | Lists::Contradict(_) => {
-                    notes.stale_lists.insert(user);
-                    return Ok(());
-                }
+                notes.stale_lists.insert(user);
+                return Ok(());
             }
             let own = notes.newest_list(tx, me.user)?;
             let me_peer = own

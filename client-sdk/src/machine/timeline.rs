@@ -2,8 +2,8 @@
 
 use sordino_protocol::{ClientMessageId, Code, ConversationId, DeviceId, UserId};
 
-use super::Machine;
 use super::written::reactions;
+use super::{Happening, Machine};
 use crate::error::Error;
 use crate::store::{Conversation, ItemKind, MessageRef, Progress, StoredItem, Tx, UNPLACED};
 
@@ -332,4 +332,18 @@ impl Machine {
             items.collect()
         })
     }
+}
+
+/// What is read takes the place of what stood for it.
+pub(super) fn no_placeholder(
+    tx: &Tx<'_>,
+    conversation: ConversationId,
+    seq: u64,
+    happenings: &mut Vec<Happening>,
+) -> Result<(), Error> {
+    for item in tx.unreadable_at(conversation, seq)? {
+        tx.delete_item(item.item)?;
+        happenings.push(Happening::Gone(conversation, Position::of(&item)));
+    }
+    Ok(())
 }

@@ -9,6 +9,7 @@ use sordino_protocol::{
     pb::{self, content::Body},
 };
 
+use super::Happening;
 use super::changes::check_text;
 use super::records::is_record;
 use super::settings::is_display_name;
@@ -42,6 +43,18 @@ pub(super) struct Shown {
     pub(super) added: Option<TimelineItem>,
     /// Items that look otherwise now.
     pub(super) updated: Vec<TimelineItem>,
+}
+
+impl Shown {
+    /// What happened. Of what the user wrote on another device nobody is to be told.
+    pub(super) fn told(self, mine: bool) -> impl Iterator<Item = Happening> {
+        let told = match mine {
+            true => Happening::Added,
+            false => Happening::Received,
+        };
+        let updated = self.updated.into_iter().map(Happening::Updated);
+        self.added.map(told).into_iter().chain(updated)
+    }
 }
 
 /// Short, and one word: where it came from is no matter.

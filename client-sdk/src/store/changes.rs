@@ -299,10 +299,7 @@ impl Tx<'_> {
             "UPDATE rows SET content_key = NULL WHERE conversation = ?1 AND seq = ?2",
             params![conversation.as_bytes(), N(seq)],
         )?;
-        self.run(
-            "DELETE FROM late_rows WHERE conversation = ?1 AND seq = ?2",
-            params![conversation.as_bytes(), N(seq)],
-        )?;
+        self.forget_late(conversation, seq)?;
         self.run(
             "DELETE FROM restored_keys WHERE conversation = ?1 AND seq = ?2",
             params![conversation.as_bytes(), N(seq)],

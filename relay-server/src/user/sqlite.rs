@@ -1,10 +1,11 @@
 //! The embedded store of users: one SQLite file.
 
 mod file;
+mod open;
 #[cfg(test)]
 mod tests;
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,31 +16,16 @@ use sordino_protocol::{
     list::{self, DeviceList},
     pb,
 };
-use sqlx::{
-    Row, Sqlite, SqlitePool, Transaction,
-    migrate::Migrator,
-    sqlite::{SqlitePoolOptions, SqliteRow},
-};
+use sqlx::{Row, Sqlite, SqlitePool, Transaction, sqlite::SqliteRow};
 
 #[cfg(feature = "cluster")]
 pub(super) use self::file::open_to_read;
 pub(crate) use self::file::{check_whole, copy};
-use self::file::{options, refused, writer};
 use super::{
     Batch, Block, BlockTag, ChainHead, Credentials, Email, Invite, PasswordRecord, Prekey,
     PushTarget, UserError, Users, admission, backups, blocks, cache::Cache, credentials, deletion,
     disabled, emails, lists, prekeys, push, resets, rows, verify::verify,
 };
-
-/// Users whose list is kept in memory, about 4 KiB each.
-const CACHED_LISTS: usize = 16_384;
-/// Devices whose SPK expiry is kept in memory.
-const CACHED_EXPIRIES: usize = 65_536;
-/// Users of whom is kept in memory whom they have blocked: mostly nobody, 8 KiB at most.
-const CACHED_BLOCKS: usize = 16_384;
-const READERS: u32 = 4;
-
-static MIGRATOR: Migrator = sqlx::migrate!("../migrations/sqlite");
 
 /// Users in SQLite. Cheap to clone.
 #[derive(Clone)]
@@ -57,47 +43,6 @@ struct Inner {
 }
 
 impl SqliteUsers {
-    /// Opens the file, creates it where there is none, and brings its tables up to date.
-    pub async fn open(file: &Path) -> Result<Self, UserError> {
-        let writer = writer(&options(file).create_if_missing(true)).await?;
-        MIGRATOR
-            .run(&writer)
-            .await
-            .map_err(|error| refused(file, &error))?;
-        Self::with(file, writer).await
-    }
-
-    /// Opens the file of a relay that runs: its tables stay as they are, and have to be of this version.
-    pub(crate) async fn open_beside(file: &Path) -> Result<Self, UserError> {
-        let writer = writer(&options(file)).await?;
-        let found: i64 = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations")
-            .fetch_one(&writer)
-            .await?;
-        if MIGRATOR.iter().map(|step| step.version).max() != Some(found) {
-            return Err(UserError::Failed(format!(
-                "the relay that runs on {} is of another version: use its program, or stop it first",
-                file.display()
-            )));
-        }
-        Self::with(file, writer).await
-    }
-
-    async fn with(file: &Path, writer: SqlitePool) -> Result<Self, UserError> {
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .connect_with(options(file).read_only(true))
-            .await?;
-        Ok(Self {
-            inner: Arc::new(Inner {
-                writer,
-                readers,
-                lists: Cache::new(CACHED_LISTS),
-                expiries: Cache::new(CACHED_EXPIRIES),
-                blocks: Cache::new(CACHED_BLOCKS),
-            }),
-        })
-    }
-
     /// Waits for writes under way and closes the file.
     pub async fn close(&self) {
         self.inner.readers.close().await;

@@ -13,7 +13,7 @@ use sordino_crypto::{
     link::{HELLO, Hello, Invitation, LinkError, NewDevice as Invited, OldDevice, Pipe},
     lists::{listed, parse},
 };
-use sordino_protocol::{ChannelId, Code, DeviceId, UserId, frame, limits, list::DeviceList, pb};
+use sordino_protocol::{ChannelId, Code, DeviceId, UserId, frame, list::DeviceList, pb};
 use tokio::{
     sync::Mutex,
     time::{Instant, sleep},
@@ -30,7 +30,7 @@ use crate::{
     Retry,
     engine::{Core, now_ms},
     error::Error,
-    machine::{NewDevice, granted},
+    machine::{NewDevice, granted, must_have_room},
     net::{Http, calls::LinkSide},
     store::StoredAccount,
     types::User,
@@ -94,14 +94,6 @@ impl Line {
         }
         sleep(wait).await;
         Ok(())
-    }
-}
-
-/// Whether an account may have one device more.
-fn must_have_room(list: &DeviceList) -> Result<(), Error> {
-    match list.devices.len() < limits::DEVICES {
-        true => Ok(()),
-        false => Err(Error::new(Code::DeviceLimit, "")),
     }
 }
 

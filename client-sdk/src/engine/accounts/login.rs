@@ -22,7 +22,7 @@ use super::{
 use crate::{
     engine::{Core, now_ms},
     error::{Error, NO_NAME},
-    machine::NewDevice,
+    machine::{NewDevice, must_have_room},
     net::{Http, Signer, auth::AccessToken},
     password::Password,
     sign_up::{ExternalToken, SignUp},
@@ -362,8 +362,8 @@ impl Locked {
         backup: Backup,
         instead_of: Option<DeviceId>,
     ) -> Result<Renewed, Error> {
-        if instead_of.is_none() && self.list.devices.len() >= limits::DEVICES {
-            return Err(Error::new(Code::DeviceLimit, ""));
+        if instead_of.is_none() {
+            must_have_room(&self.list)?;
         }
         let now = now_ms();
         let NewKeys { device: id, keys } = &self.signer.new;

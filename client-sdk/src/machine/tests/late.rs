@@ -1,7 +1,7 @@
 //! Messages that could not be read are read after all, by who was meant and by nobody else.
 
 use prost::bytes::Bytes;
-use sordino_protocol::{UserId, pb};
+use sordino_protocol::{ConversationId, DeviceId, UserId, pb};
 
 use super::{DAY, acquainted, backup::history, contacts, phone::Phone, relay::Relay, two};
 use crate::machine::{Happening, Taken};
@@ -61,6 +61,15 @@ fn read_late(relay: &Relay, phone: &mut Phone, peer: UserId) -> Vec<Happening> {
         happenings.extend(told.unwrap());
     }
     panic!("it does not end");
+}
+
+/// Messages that wait to be sent to one device.
+fn waiting_for(phone: &mut Phone, conversation: ConversationId, device: DeviceId) -> u64 {
+    let waits = phone
+        .machine()
+        .store
+        .read(|tx| tx.outbox_for(conversation, device));
+    waits.unwrap()
 }
 
 /// What Bob's device sends that cannot be of another one.
@@ -229,15 +238,8 @@ fn a_device_that_was_held_back_then_gets_nothing_now() {
     asks(&mut tablet, &alice, id.as_bytes());
     tablet.sync(&mut relay, a);
     let conversation = alice.conversation(b);
-    let waits = |alice: &mut Phone| {
-        let waits = alice
-            .machine()
-            .store
-            .read(|tx| tx.outbox_for(conversation, device));
-        waits.unwrap()
-    };
     alice.pull(&relay, b);
-    assert_eq!(waits(&mut alice), 0);
+    assert_eq!(waiting_for(&mut alice, conversation, device), 0);
     // What is for it, it gets.
     alice.send(b, "for both");
     alice.sync(&mut relay, b);
@@ -245,7 +247,7 @@ fn a_device_that_was_held_back_then_gets_nothing_now() {
     asks(&mut tablet, &alice, id.as_bytes());
     tablet.sync(&mut relay, a);
     alice.pull(&relay, b);
-    assert_eq!(waits(&mut alice), 1);
+    assert_eq!(waiting_for(&mut alice, conversation, device), 1);
 }
 
 #[test]
@@ -262,11 +264,7 @@ fn who_is_blocked_is_not_asked() {
     assert_eq!(bob.machine().ask_late(now).unwrap(), []);
     let conversation = bob.conversation(a);
     let device = alice.device;
-    let waits = bob
-        .machine()
-        .store
-        .read(|tx| tx.outbox_for(conversation, device));
-    assert_eq!(waits.unwrap(), 0);
+    assert_eq!(waiting_for(&mut bob, conversation, device), 0);
 }
 
 #[test]
@@ -283,11 +281,7 @@ fn a_device_that_asks_without_end_waits_for_its_answers() {
     let conversation = alice.conversation(b);
     alice.pull(&relay, b);
     let device = bob.device;
-    let waits = alice
-        .machine()
-        .store
-        .read(|tx| tx.outbox_for(conversation, device));
-    assert_eq!(waits.unwrap(), 4);
+    assert_eq!(waiting_for(&mut alice, conversation, device), 4);
 }
 
 #[test]
@@ -348,11 +342,7 @@ fn a_device_that_has_left_gets_nothing_of_its_own_user() {
     alice.machine().take_lists(a, vec![without], now).unwrap();
     alice.sync(&mut relay, a);
     let (conversation, device) = (alice.conversation(a), tablet.device);
-    let waits = alice
-        .machine()
-        .store
-        .read(|tx| tx.outbox_for(conversation, device));
-    assert_eq!(waits.unwrap(), 0);
+    assert_eq!(waiting_for(&mut alice, conversation, device), 0);
 }
 
 #[test]
@@ -437,8 +427,7 @@ fn a_device_that_was_put_on_the_list_later_gets_nothing_of_its_own_user() {
         later.sync(&mut relay, a);
         alice.pull(&relay, a);
         let own = alice.conversation(a);
-        let waits = alice.machine().store.read(|tx| tx.outbox_for(own, device));
-        assert_eq!(waits.unwrap(), answers);
+        assert_eq!(waiting_for(&mut alice, own, device), answers);
     }
 }
 
