@@ -88,8 +88,12 @@ impl Contact {
         let read = move |machine: &mut Machine| machine.safety_number(user);
         let mut found = core.shared.run(read).await?;
         if found.is_none() {
-            engine::newest_lists(core, user).await?;
+            let fetched = engine::newest_lists(core, user).await;
             found = core.shared.run(read).await?;
+            // What was seen elsewhere can be compared.
+            if found.is_none() {
+                fetched?;
+            }
         }
         let (number, identity_key) = found.ok_or_else(|| Error::new(Code::UserNotFound, ""))?;
         Ok(SafetyNumber {

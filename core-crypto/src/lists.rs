@@ -98,6 +98,9 @@ pub struct Pin {
     pub hash: Hash,
     /// Identity keys that were replaced. They never return.
     pub retired: Vec<[u8; 32]>,
+    /// Up to this version nobody vouches for anybody: the newest of lists whose place those of the pin took ([`Self::replaced`]). Who
+    /// goes on to lists of before could otherwise be led by genuine ones to a device that has left since. 0: none.
+    pub floor: u32,
 }
 
 /// What newer lists mean for a [`Pin`].
@@ -161,6 +164,7 @@ impl Pin {
             version: list.version,
             hash: list.hash,
             retired: Vec::new(),
+            floor: 0,
         }
     }
 
@@ -204,7 +208,7 @@ impl Pin {
                 pin.identity_key = next.identity_key;
                 identity_reset = true;
             }
-            note_new(before, next, &mut added, &mut loud);
+            note_new(before, next, self.floor, &mut added, &mut loud);
             pin.version = next.version;
             pin.hash = next.hash;
         }
@@ -226,8 +230,8 @@ impl Pin {
 }
 
 impl Pin {
-    /// Goes over to a list that contradicts the pinned one, `before`: where the user wants it, for it may undo what the pinned one says.
-    /// Every device with other keys than there is loud.
+    /// Goes over to a list that contradicts the pinned one, `before`, or is older: where the user wants it, for it may undo what the
+    /// pinned one says. Every device with other keys than there is loud, and so is whoever comes up to that version.
     ///
     /// # Errors
     /// `RetiredIdentity`.
@@ -243,6 +247,7 @@ impl Pin {
         let identity_reset = list.identity_key != self.identity_key;
         let mut pin = Self::first(list);
         pin.retired.clone_from(&self.retired);
+        pin.floor = self.floor.max(self.version);
         if identity_reset {
             pin.retired.push(self.identity_key);
         }
@@ -262,6 +267,7 @@ impl Pin {
 fn note_new(
     before: &DeviceList,
     next: &DeviceList,
+    floor: u32,
     added: &mut HashSet<DeviceId>,
     loud: &mut HashSet<DeviceId>,
 ) {
@@ -276,6 +282,7 @@ fn note_new(
         // `check_successor` verifies co-signatures of new ids only: an old id with new keys has none that counts. And
         // whoever is not trusted cannot vouch for another.
         let vouched = !reset
+            && next.version > floor
             && before.device(device.device).is_none()
             && device.co_signer.is_some_and(|by| !known_loud.contains(&by));
         if vouched {

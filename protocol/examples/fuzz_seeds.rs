@@ -278,7 +278,13 @@ fn main() {
                         seen_version: 3,
                         verified_key: vec![2; 32].into(),
                         verified_ms: 4,
-                        accepted_devices: vec![vec![5; 16].into(); 2],
+                        accepted_devices: vec![
+                            pb::AcceptedDevice {
+                                device: vec![5; 16].into(),
+                                signing_key: vec![6; 32].into(),
+                            };
+                            2
+                        ],
                         ..Default::default()
                     };
                     2

@@ -206,17 +206,18 @@ static DEVICE_HELLO: Shape = Shape(&[
     field(4, 0),
     field(5, 0),
 ]);
-static TRUST: Shape = Shape(&[messages(1, limits::TRUST_DECISIONS, 512, &TRUST_DECISION)]);
+static TRUST: Shape = Shape(&[messages(1, limits::TRUST_DECISIONS, 768, &TRUST_DECISION)]);
 static TRUST_DECISION: Shape = Shape(&[
     field(1, ID),
     field(2, 32),
     field(3, 0),
     field(4, 32),
     field(5, 0),
-    repeated(7, limits::DEVICES, ID),
     field(8, 0),
     field(9, 0),
+    messages(10, limits::DEVICES, 64, &ACCEPTED_DEVICE),
 ]);
+static ACCEPTED_DEVICE: Shape = Shape(&[field(1, ID), field(2, 32)]);
 static SETTINGS: Shape = Shape(&[
     field(1, 0),
     field(2, 0),

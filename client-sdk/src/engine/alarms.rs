@@ -18,10 +18,12 @@ impl Session<'_> {
     pub(super) fn alarm(&self) -> Option<Instant> {
         let now = now_ms();
         let flights = self.flights.values().filter_map(Flight::wakes_at_ms);
+        let looks = self.flights.values();
+        let looks = looks.filter_map(|flight| flight.look_at_ms(now));
         let in_ms = flights
             .chain(self.pulls.wakes_at_ms())
             .chain(self.overdue_at_ms())
-            .chain(self.flights.values().filter_map(Flight::look_at_ms))
+            .chain(looks)
             .chain(self.slow_at_ms().filter(|at| *at > now))
             .min();
         let pauses = in_ms.map(|at| Instant::now() + Duration::from_millis(at.saturating_sub(now)));
@@ -64,7 +66,7 @@ impl Session<'_> {
         }
         self.pulls.wake(clock);
         let due = self.flights.iter();
-        let due = due.filter(|(_, flight)| flight.look_at_ms().is_some_and(|at| at <= clock));
+        let due = due.filter(|(_, flight)| flight.look_at_ms(clock).is_some_and(|at| at <= clock));
         let due = due.map(|(conversation, _)| *conversation).collect();
         self.look_at_places(due).await?;
         for (conversation, flight) in &mut self.flights {

@@ -72,6 +72,10 @@ pub(super) async fn prepare(core: &Arc<Core>, peer: UserId) -> Result<(), Error>
                     core.shared
                         .change(move |machine| Ok(((), machine.bundles(user, claimed, now_ms())?)))
                         .await?;
+                    // What is said to a device as a session with it begins stands in the conversation with its user.
+                    if user != peer {
+                        core.wake([user]);
+                    }
                 }
             }
             // It goes on when the person has decided.
@@ -104,7 +108,7 @@ async fn noted(core: &Arc<Core>, peer: UserId) -> Result<(), Error> {
 pub(crate) async fn newest_lists(core: &Arc<Core>, user: UserId) -> Result<(), Error> {
     let from = core
         .shared
-        .run(move |machine| machine.pinned_version(user))
+        .run(move |machine| machine.newest_from(user))
         .await?;
     let FetchedLists {
         lists,
@@ -156,9 +160,11 @@ async fn judged(core: &Arc<Core>, user: UserId, taken: Result<(), Error>) -> Res
     if let Err(error) = &taken
         && error.code() == Code::BadKeys
     {
-        let told = core
-            .shared
-            .change(move |_| Ok(((), vec![Happening::TrustChanged(user)])));
+        let told = core.shared.change(move |machine| {
+            let contradict = machine.trust(user)?.lists_contradict;
+            let told = contradict.then_some(Happening::TrustChanged(user));
+            Ok(((), told.into_iter().collect()))
+        });
         told.await?;
     }
     taken

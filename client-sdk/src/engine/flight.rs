@@ -118,11 +118,24 @@ impl Flight {
         });
     }
 
-    /// When is to be looked whether rows of accepted messages have come.
-    pub(super) fn look_at_ms(&self) -> Option<u64> {
+    /// When is to be looked whether rows of accepted messages have come; now, where the clock was set back.
+    pub(super) fn look_at_ms(&self, now_ms: u64) -> Option<u64> {
         let unplaced = self.unplaced.as_ref()?;
         let wait = PLACE_MS << unplaced.again.min(PLACE_DOUBLED);
-        Some(unplaced.since_ms.saturating_add(wait))
+        let at = unplaced.since_ms.saturating_add(wait);
+        Some(if unplaced.since_ms > now_ms {
+            now_ms
+        } else {
+            at
+        })
+    }
+
+    /// Rows are still on their way here: what is missing among them is known later.
+    pub(super) fn look_later(&mut self, now_ms: u64) {
+        if let Some(unplaced) = &mut self.unplaced {
+            unplaced.since_ms = now_ms;
+            unplaced.again = 0;
+        }
     }
 
     /// Whether a row was missing when that was looked at.
@@ -134,7 +147,7 @@ impl Flight {
 
     /// `first` is the first counter whose row is missing. From where on everything is to be sent again, if that is due.
     pub(super) fn looked(&mut self, first: Option<u64>, now_ms: u64) -> Option<u64> {
-        let is_due = self.look_at_ms().is_some_and(|at| at <= now_ms);
+        let is_due = self.look_at_ms(now_ms).is_some_and(|at| at <= now_ms);
         let before = self.unplaced.take()?;
         let first = first.filter(|first| *first <= self.accepted_upto)?;
         let is_same = first <= before.counter;
@@ -163,10 +176,10 @@ impl Flight {
         }
     }
 
-    /// Why the relay does not take what is sent, or pass it on, where that is its own trouble.
-    pub(super) fn trouble(&self) -> Option<Code> {
-        self.trouble
-            .or_else(|| self.misses_row().then_some(Code::Timeout))
+    /// Why the relay does not take what is sent, or pass it on, where that is its own trouble. While rows `is_behind`, none is missing.
+    pub(super) fn trouble(&self, is_behind: bool) -> Option<Code> {
+        let misses = self.misses_row() && !is_behind;
+        self.trouble.or_else(|| misses.then_some(Code::Timeout))
     }
 
     /// Whether sending again did not help.
@@ -308,32 +321,55 @@ mod tests {
     #[test]
     fn what_was_accepted_and_does_not_come_is_sent_again_ever_more_seldom() {
         let mut flight = filled(1..=3);
-        assert_eq!(flight.look_at_ms(), None);
+        assert_eq!(flight.look_at_ms(0), None);
         for counter in 1..=2 {
             flight.answered(counter);
             flight.accepted(counter, 1_000);
         }
-        assert_eq!(flight.look_at_ms(), Some(16_000));
+        assert_eq!(flight.look_at_ms(1_000), Some(16_000));
         // Before it is due nothing follows, whatever has come.
         assert_eq!(flight.looked(Some(1), 15_999), None);
-        assert_eq!(flight.look_at_ms(), Some(16_000));
-        assert_eq!(flight.trouble(), None);
+        assert_eq!(flight.look_at_ms(15_999), Some(16_000));
+        assert_eq!(flight.trouble(false), None);
         assert_eq!(flight.looked(Some(1), 16_000), Some(1));
-        assert_eq!(flight.trouble(), Some(Code::Timeout));
-        assert_eq!(flight.look_at_ms(), Some(16_000 + 30_000));
+        assert_eq!(flight.trouble(false), Some(Code::Timeout));
+        assert_eq!(flight.look_at_ms(16_000), Some(16_000 + 30_000));
         // Accepted once more: that says nothing new.
         flight.accepted(1, 40_000);
-        assert_eq!(flight.look_at_ms(), Some(46_000));
+        assert_eq!(flight.look_at_ms(40_000), Some(46_000));
         assert_eq!(flight.looked(Some(1), 46_000), Some(1));
-        assert_eq!(flight.look_at_ms(), Some(46_000 + 60_000));
+        assert_eq!(flight.look_at_ms(46_000), Some(46_000 + 60_000));
         // The first one's row has come: the second has its own time.
         assert_eq!(flight.looked(Some(2), 100_000), None);
-        assert_eq!(flight.trouble(), None);
-        assert_eq!(flight.look_at_ms(), Some(115_000));
+        assert_eq!(flight.trouble(false), None);
+        assert_eq!(flight.look_at_ms(100_000), Some(115_000));
         // What was never accepted has no row.
         assert_eq!(flight.looked(Some(3), 130_000), None);
-        assert_eq!(flight.look_at_ms(), None);
+        assert_eq!(flight.look_at_ms(130_000), None);
         assert_eq!(flight.looked(None, 140_000), None);
+    }
+
+    #[test]
+    fn while_rows_are_on_their_way_none_is_missing() {
+        let mut flight = filled(1..=1);
+        flight.accepted(1, 0);
+        assert_eq!(flight.looked(Some(1), 15_000), Some(1));
+        assert_eq!(flight.trouble(false), Some(Code::Timeout));
+        assert_eq!(flight.trouble(true), None);
+        flight.look_later(20_000);
+        assert_eq!(flight.trouble(false), None);
+        assert_eq!(flight.look_at_ms(20_000), Some(35_000));
+        flight.refused(Some(Code::Busy));
+        assert_eq!(flight.trouble(true), Some(Code::Busy));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_puts_nothing_off() {
+        let mut flight = filled(1..=1);
+        flight.accepted(1, 1_000_000);
+        assert_eq!(flight.look_at_ms(5_000), Some(5_000));
+        assert_eq!(flight.looked(Some(1), 5_000), Some(1));
+        assert_eq!(flight.look_at_ms(5_000), Some(35_000));
     }
 
     #[test]
@@ -342,7 +378,7 @@ mod tests {
         flight.accepted(1, 0);
         let mut at = 0;
         for _ in 0..40 {
-            let next = flight.look_at_ms().unwrap();
+            let next = flight.look_at_ms(at).unwrap();
             assert!((1..=64 * 60_000).contains(&(next - at)), "{}", next - at);
             at = next;
             assert_eq!(flight.looked(Some(1), at), Some(1));

@@ -195,6 +195,11 @@ impl Session<'_> {
         conversations: Vec<ConversationId>,
     ) -> Result<(), End> {
         for conversation in conversations {
+            if self.pulls.is_behind(conversation) {
+                let flight = self.flights.entry(conversation).or_default();
+                flight.look_later(now_ms());
+                continue;
+            }
             let first =
                 self.work(move |machine| Ok((machine.first_waiting(conversation)?, Vec::new())));
             let first = first.await?;

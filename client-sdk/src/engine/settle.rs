@@ -5,7 +5,7 @@ use std::time::Duration;
 use sordino_protocol::{Code, ConversationId, UserId};
 
 use super::{
-    flight::{Flight, is_trouble},
+    flight::is_trouble,
     now_ms,
     session::{Errand, Session},
 };
@@ -34,7 +34,10 @@ impl Session<'_> {
             let awaited = matches!(errand, Errand::Prepare(_) | Errand::Lists(..));
             (awaited && is_trouble(*code)).then_some(*code)
         });
-        let flights = self.flights.values().filter_map(Flight::trouble);
+        let flights = self.flights.iter().filter_map(|(conversation, flight)| {
+            let is_behind = self.pulls.is_behind(*conversation);
+            flight.trouble(is_behind)
+        });
         let slow = self.is_slow().then_some(Code::Timeout);
         self.unanswered
             .into_iter()

@@ -164,7 +164,6 @@ pub(super) fn came(
     let Ok(count @ 1..) = u32::try_from(newer.len()) else {
         return Ok(false);
     };
-    let contradicted = tx.contradiction(user)?;
     let happenings = &mut taken.happenings;
     match take(
         tx,
@@ -176,14 +175,8 @@ pub(super) fn came(
         happenings,
     ) {
         Ok(taken) if taken.are_held(receiver.notes) => {}
-        Ok(_) => {
-            // Nor that it contradicts itself.
-            if contradicted.is_none() {
-                tx.forget_contradiction(user)?;
-            }
-            return Ok(false);
-        }
         // Nothing was changed, and it is not the relay that lies.
+        Ok(_) => return Ok(false),
         Err(error) if error.code() == Code::BadKeys => {
             tracing::debug!("a device shows lists that do not verify");
             return Ok(false);

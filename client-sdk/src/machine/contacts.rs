@@ -7,16 +7,19 @@
 //! somebody else under every name.
 
 use sordino_crypto::{
-    lists::Pin,
+    lists::{Pin, PinError},
     safety::{Person, SafetyNumber, Scanned},
 };
-use sordino_protocol::{Code, DeviceId, UserId, hash, list::DeviceList};
+use sordino_protocol::{
+    Code, DeviceId, UserId, hash,
+    list::{Device, DeviceList},
+};
 
 use super::timeline::key_changed;
 use super::trust_news::tell_others;
 use super::{Happening, Machine, registered};
 use crate::error::Error;
-use crate::store::{Decision, Durability, Tx};
+use crate::store::{Accepted, Decision, Durability, Tx};
 
 /// Lists that are looked through for one device: each costs the verification of all its signatures.
 const LOOK_BACK: u32 = 256;
@@ -51,29 +54,28 @@ impl Machine {
         self.store.read(|tx| trust(tx, user))
     }
 
-    /// The safety number with a person, and their identity key in it; `None` until a list of theirs is held.
+    /// The safety number with a person, and their identity key in it; `None` until a list of theirs is held, or the relay shows none but
+    /// older ones than another own device has seen.
     ///
     /// # Errors
     /// `NotRegistered`; those of the store.
     pub fn safety_number(&self, user: UserId) -> Result<Option<(SafetyNumber, [u8; 32])>, Error> {
         let me = registered(self.account.as_ref())?;
         self.store.read(|tx| {
-            let (Some((own, _)), Some((theirs, _))) = (tx.pin(me.user)?, tx.pin(user)?) else {
+            let (Some((own, _)), Some(theirs)) = (tx.pin(me.user)?, to_compare(tx, user)?) else {
                 return Ok(None);
             };
-            let person = |pin: &Pin| (pin.user, pin.identity_key);
-            let (own, theirs) = (person(&own), person(&theirs));
             let number = SafetyNumber::of(
                 Person {
-                    user: own.0,
-                    identity_key: &own.1,
+                    user: me.user,
+                    identity_key: &own.identity_key,
                 },
                 Person {
-                    user: theirs.0,
-                    identity_key: &theirs.1,
+                    user,
+                    identity_key: &theirs,
                 },
             );
-            Ok(Some((number, theirs.1)))
+            Ok(Some((number, theirs)))
         })
     }
 
@@ -88,22 +90,17 @@ impl Machine {
         now_ms: u64,
     ) -> Result<Vec<Happening>, Error> {
         let decided = self.decide(user, now_ms, |tx, decision| {
-            let Some((pin, _)) = tx.pin(user)? else {
-                return Err(Error::new(Code::NoDevices, ""));
-            };
-            if pin.identity_key != identity_key {
+            let held = to_compare(tx, user)?.ok_or_else(|| Error::new(Code::NoDevices, ""))?;
+            if held != identity_key {
                 return Err(Error::new(Code::IdentityChanged, ""));
             }
             tx.contradiction_compared(user)?;
             let before = decision.verified.what;
             decision.verified.decide(Some(identity_key), now_ms);
             // The number says nothing of devices: one that came since it was last compared goes on waiting.
-            match tx.list(user, pin.version)? {
-                Some(list) if before != Some(identity_key) => {
-                    let devices = list.devices.iter().map(|device| device.device);
-                    accept(tx, &pin, devices.collect())
-                }
-                _ => Ok(Vec::new()),
+            match before != Some(identity_key) {
+                true => accept(tx, user, |_| true),
+                false => Ok(Vec::new()),
             }
         })?;
         if self.store.read(|tx| tx.contradiction(user))?.is_some() {
@@ -133,9 +130,8 @@ impl Machine {
         devices: &[DeviceId],
         now_ms: u64,
     ) -> Result<Vec<Happening>, Error> {
-        self.decide(user, now_ms, |tx, _| match tx.pin(user)? {
-            Some((pin, _)) => accept(tx, &pin, devices.to_vec()),
-            None => Ok(Vec::new()),
+        self.decide(user, now_ms, |tx, _| {
+            accept(tx, user, |device| devices.contains(&device.device))
         })
     }
 
@@ -182,7 +178,7 @@ impl Machine {
         &mut self,
         user: UserId,
         now_ms: u64,
-        change: impl FnOnce(&Tx<'_>, &mut Decision) -> Result<Vec<DeviceId>, Error>,
+        change: impl FnOnce(&Tx<'_>, &mut Decision) -> Result<Vec<Accepted>, Error>,
     ) -> Result<Vec<Happening>, Error> {
         let me = registered(self.account.as_ref())?;
         if user == me.user {
@@ -229,35 +225,51 @@ pub(crate) fn compare(number: &SafetyNumber, scanned: &str) -> Option<bool> {
     }
 }
 
+/// The identity key that the user can compare: of the newest list that is held, or of which another own device has seen, while the relay
+/// shows only older ones.
+fn to_compare(tx: &Tx<'_>, user: UserId) -> Result<Option<[u8; 32]>, Error> {
+    if let Some((pin, _)) = tx.pin(user)? {
+        return Ok(Some(pin.identity_key));
+    }
+    match tx.contradiction(user)? {
+        Some(_) => Ok(tx.seen(user)?.map(|seen| seen.identity_key)),
+        None => Ok(None),
+    }
+}
+
 /// The first list of a person that this device sees: what its owner's other devices have seen of them goes before it.
+///
+/// # Errors
+/// `Err` inside: an older one than they have seen, and the user has not compared the safety number for it.
 pub(super) fn first_pin(
     tx: &Tx<'_>,
     me: UserId,
     list: &DeviceList,
     now_ms: u64,
     happenings: &mut Vec<Happening>,
-) -> Result<(Pin, Vec<DeviceId>), Error> {
+) -> Result<Result<(Pin, Vec<DeviceId>), PinError>, Error> {
     let mut pin = Pin::first(list);
+    if let Some(seen) = tx.seen(list.user)? {
+        if list.version < seen.version {
+            if tx.contradiction(list.user)? != Some(true) {
+                return Ok(Err(PinError::Rollback {
+                    pinned: seen.version,
+                    offered: list.version,
+                }));
+            }
+            pin.floor = seen.version;
+        }
+        if list.identity_key != seen.identity_key {
+            pin.retired.push(seen.identity_key);
+            other_identity(tx, me, list.user, now_ms, happenings)?;
+        }
+    }
     // Of a person whom the user has verified, no device is let in that was not let in elsewhere.
     let loud = match tx.decision(list.user)?.verified.what == Some(list.identity_key) {
-        true => not_accepted(tx, list)?,
+        true => not_accepted(tx, &pin, list)?,
         false => Vec::new(),
     };
-    let Some(seen) = tx.seen(list.user)? else {
-        return Ok((pin, loud));
-    };
-    if list.version < seen.version {
-        let detail = format!(
-            "the newest list offered is version {}, but another device has seen version {}",
-            list.version, seen.version
-        );
-        return Err(Error::new(Code::BadKeys, detail));
-    }
-    if list.identity_key != seen.identity_key {
-        pin.retired.push(seen.identity_key);
-        other_identity(tx, me, list.user, now_ms, happenings)?;
-    }
-    Ok((pin, loud))
+    Ok(Ok((pin, loud)))
 }
 
 /// A person has shown two identity keys, to this device or to another own one.
@@ -275,19 +287,48 @@ pub(super) fn other_identity(
     Ok(())
 }
 
-/// The devices of a list that were accepted nowhere.
-pub(super) fn not_accepted(tx: &Tx<'_>, list: &DeviceList) -> Result<Vec<DeviceId>, Error> {
-    let accepted = tx.accepted_devices(list.user)?;
+/// The devices of the newest list that were accepted, with the keys that they have there.
+fn accepted(tx: &Tx<'_>, pin: &Pin, list: &DeviceList) -> Result<Vec<Accepted>, Error> {
+    let mut accepted = tx.accepted_devices(pin.user)?;
+    accepted.retain(|accepted| {
+        // Up to there it is said of lists that are not held any more.
+        accepted.list_version > pin.floor
+            && list
+                .device(accepted.device)
+                .is_some_and(|device| device.signing_key == accepted.signing_key)
+    });
+    Ok(accepted)
+}
+
+/// The devices of the newest list that were accepted nowhere.
+pub(super) fn not_accepted(
+    tx: &Tx<'_>,
+    pin: &Pin,
+    list: &DeviceList,
+) -> Result<Vec<DeviceId>, Error> {
+    let accepted = accepted(tx, pin, list)?;
     let devices = list.devices.iter().map(|device| device.device);
-    let is_accepted = |device: &DeviceId| accepted.iter().any(|(id, _)| id == device);
+    let is_accepted = |device: &DeviceId| accepted.iter().any(|known| known.device == *device);
     Ok(devices.filter(|device| !is_accepted(device)).collect())
 }
 
-/// The user accepts devices of the newest list.
-fn accept(tx: &Tx<'_>, pin: &Pin, devices: Vec<DeviceId>) -> Result<Vec<DeviceId>, Error> {
-    tx.put_accepted(pin.user, &devices, pin.version)?;
-    let_in(tx, pin.user)?;
-    Ok(devices)
+/// The user accepts these devices of the newest list.
+fn accept(
+    tx: &Tx<'_>,
+    user: UserId,
+    is_meant: impl Fn(&Device) -> bool,
+) -> Result<Vec<Accepted>, Error> {
+    let Some((pin, mut loud)) = tx.pin(user)? else {
+        return Ok(Vec::new());
+    };
+    let list = tx.list(user, pin.version)?;
+    let list = list.ok_or_else(|| Error::new(Code::StoreDamaged, "a pinned list is not held"))?;
+    let devices = list.devices.iter().filter(|device| is_meant(device));
+    let accepted: Vec<_> = devices.map(|device| Accepted::of(&list, device)).collect();
+    tx.put_accepted(user, &accepted)?;
+    loud.retain(|device| accepted.iter().all(|known| known.device != *device));
+    tx.put_pin(&pin, &loud)?;
+    Ok(accepted)
 }
 
 /// What was accepted waits no more. Whatever came first, the list or the word of another own device: after either.
@@ -295,15 +336,17 @@ pub(super) fn let_in(tx: &Tx<'_>, user: UserId) -> Result<(), Error> {
     let Some((pin, loud)) = tx.pin(user)? else {
         return Ok(());
     };
-    if loud.is_empty() {
-        return Ok(());
-    }
-    let accepted = tx.accepted_devices(user)?;
+    let list = match loud.is_empty() {
+        true => None,
+        false => tx.list(user, pin.version)?,
+    };
+    let Some(list) = list else { return Ok(()) };
+    let accepted = accepted(tx, &pin, &list)?;
     let mut waits = Vec::new();
     for device in &loud {
-        let by_list = accepted.iter().find(|(id, _)| id == device);
-        let is_in = match by_list {
-            Some((_, version)) => is_there_since(tx, &pin, *device, *version)?,
+        let known = accepted.iter().find(|known| known.device == *device);
+        let is_in = match known {
+            Some(known) => is_there_since(tx, &pin, *device, known.list_version)?,
             None => false,
         };
         if !is_in {

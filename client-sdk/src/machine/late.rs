@@ -5,7 +5,10 @@
 
 use prost::Message as _;
 use prost::bytes::Bytes;
-use sordino_crypto::Secret;
+use sordino_crypto::{
+    Secret,
+    receive::{Decision, Outcome},
+};
 use sordino_protocol::{
     Class, ClientMessageId, ConversationId, DeviceId, Header, UserId,
     hash::Hash,
@@ -24,7 +27,9 @@ use super::timeline::no_placeholder;
 use super::written::{Written, written};
 use super::{Happening, Machine, registered};
 use crate::error::Error;
-use crate::store::{Conversation, Durability, LateRow, Meant, OwnKey, RowKind, StoredAccount, Tx};
+use crate::store::{
+    Conversation, Durability, LateRow, LateSender, Meant, OwnKey, RowKind, StoredAccount, Tx,
+};
 
 /// How long it is asked for, and answered.
 const KEPT_MS: u64 = 14 * 24 * 60 * 60 * 1000;
@@ -52,8 +57,10 @@ pub(super) fn note(
     let row = LateRow {
         conversation,
         seq,
-        device: header.sender_device,
-        is_own,
+        sender: LateSender {
+            device: header.sender_device,
+            is_own,
+        },
         id: header.client_message_id,
     };
     tx.put_late(&row, receiver.now_ms)
@@ -80,18 +87,24 @@ pub(super) fn meant(
     })
 }
 
-/// Asks all devices with which there is a session for the keys of what they have sent and this one could not read, where that is due:
-/// the people whose they are. What came too long ago is given up.
-pub(super) fn ask(tx: &Tx<'_>, me: &StoredAccount, now_ms: u64) -> Result<Vec<UserId>, Error> {
+/// Asks all devices with which there is a session, or this one, for the keys of what they have sent and this one could not read, where
+/// that is due: the people whose they are. What came too long ago is given up.
+pub(super) fn ask(
+    tx: &Tx<'_>,
+    me: &StoredAccount,
+    only: Option<(UserId, DeviceId)>,
+    now_ms: u64,
+) -> Result<Vec<UserId>, Error> {
     let mut asked = Vec::new();
     tx.forget_late_before(now_ms.saturating_sub(KEPT_MS))?;
-    for (id, device, is_own) in tx.late_devices(now_ms)? {
+    for (id, sender) in tx.late_senders(now_ms)? {
         let Some(held) = tx.conversation(id)? else {
             continue;
         };
-        let whose = if is_own { me.user } else { held.peer };
-        if live_session(tx, whose, device)?.is_some()
-            && ask_one(tx, me, &held, (device, is_own), now_ms)?
+        let whose = if sender.is_own { me.user } else { held.peer };
+        if only.is_none_or(|only| only == (whose, sender.device))
+            && live_session(tx, whose, sender.device)?.is_some()
+            && ask_one(tx, me, &held, sender, now_ms)?
         {
             asked.push(whose);
         }
@@ -103,36 +116,38 @@ fn ask_one(
     tx: &Tx<'_>,
     me: &StoredAccount,
     held: &Conversation,
-    (device, is_own): (DeviceId, bool),
+    sender: LateSender,
     now_ms: u64,
 ) -> Result<bool, Error> {
     // They would hear that somebody is there, or nobody would.
-    if !is_own && (tx.decision(held.peer)?.blocked.what || tx.is_deleted(held.peer)?) {
+    if !sender.is_own && (tx.decision(held.peer)?.blocked.what || tx.is_deleted(held.peer)?) {
         tx.forget_late_of(held.id)?;
         return Ok(false);
     }
-    let through = if is_own { among_own(me.user) } else { held.id };
-    if tx.outbox_for(through, device)? >= WAITING {
+    let through = match sender.is_own {
+        true => among_own(me.user),
+        false => held.id,
+    };
+    if tx.outbox_for(through, sender.device)? >= WAITING {
         return Ok(false);
     }
-    let ids = tx.ask_late(held.id, (device, is_own), now_ms, AT_ONCE)?;
+    let ids = tx.ask_late(held.id, sender, now_ms, AT_ONCE)?;
     if ids.is_empty() {
         return Ok(false);
     }
     let body = Body::Retry(pb::Retry {
         client_message_ids: ids.iter().map(|id| id.to_pb()).collect(),
-        conversation: named(held.id, is_own),
+        conversation: named(held.id, sender),
     });
-    say(tx, me, held, (device, is_own), body, now_ms)?;
+    say(tx, me, held, sender, body, now_ms)?;
     Ok(true)
 }
 
 /// Which conversation is meant, as a message says it that stands in that with oneself.
-fn named(conversation: ConversationId, is_own: bool) -> Bytes {
-    if is_own {
-        conversation.to_pb()
-    } else {
-        Bytes::default()
+fn named(conversation: ConversationId, with: LateSender) -> Bytes {
+    match with.is_own {
+        true => conversation.to_pb(),
+        false => Bytes::default(),
     }
 }
 
@@ -140,13 +155,14 @@ fn say(
     tx: &Tx<'_>,
     me: &StoredAccount,
     held: &Conversation,
-    (device, is_own): (DeviceId, bool),
+    to: LateSender,
     body: Body,
     now_ms: u64,
 ) -> Result<(), Error> {
-    match is_own {
-        true => tell(tx, me, Some(device), body, now_ms),
-        false => put_control(tx, me, held, Some(device), body, now_ms).map(drop),
+    let device = Some(to.device);
+    match to.is_own {
+        true => tell(tx, me, device, body, now_ms),
+        false => put_control(tx, me, held, device, body, now_ms).map(drop),
     }
 }
 
@@ -172,7 +188,10 @@ pub(super) fn asked(
         let then = (peer, own.meant.recipient_list);
         Ok(own.meant.devices.contains(&device) && receiver.was_listed(tx, then, device)?)
     };
-    let to = (device, false);
+    let to = LateSender {
+        device,
+        is_own: false,
+    };
     answer(receiver, tx, receiver.conversation, to, retry, was_meant)
 }
 
@@ -189,11 +208,35 @@ pub(super) fn asked_by_own(
     };
     let me = receiver.me.user;
     let was_meant = |own: &OwnKey| receiver.was_listed(tx, (me, own.meant.sender_list), device);
-    let to = (device, true);
+    let to = LateSender {
+        device,
+        is_own: true,
+    };
     answer(receiver, tx, conversation, to, retry, was_meant)
 }
 
 impl Receiver<'_> {
+    /// The own list that has to be there before a row without a wrap is judged: whether it leaves this device out, or is of a time before
+    /// it, or nothing that devices get, that list says. Those before the newest that is held are held since this device is there.
+    pub(super) fn judged_by(&self, tx: &Tx<'_>, decision: &Decision) -> Result<Option<u32>, Error> {
+        let me = self.me.user;
+        let header = match decision {
+            Decision::Row(found) if matches!(found.outcome, Outcome::NotForMe) => {
+                found.header.as_ref()
+            }
+            _ => None,
+        };
+        let is_meant = |header: &&Header| header.sender == me && header.class == Class::Message;
+        let Some(named) = header.filter(is_meant).map(|header| header.sender_list) else {
+            return Ok(None);
+        };
+        let held = self.notes.newest_list(tx, me)?;
+        let is_there = held.is_some_and(|held| named <= held.version);
+        let denied = self.notes.absent_lists.get(&me);
+        let denied = denied.is_some_and(|from| named >= *from);
+        Ok((!is_there && !denied && !self.is_among_devices(tx)?).then_some(named))
+    }
+
     /// Whether another own device has sent something, and left this one out: it had no prekeys when that met it, as it was away for long.
     /// Of what other people leave out nothing is said: they may hold the device back, or are blocked.
     pub(super) fn is_left_out(&self, tx: &Tx<'_>, header: &Header) -> Result<bool, Error> {
@@ -227,13 +270,13 @@ fn answer(
     receiver: &Receiver<'_>,
     tx: &Tx<'_>,
     conversation: ConversationId,
-    (device, is_own): (DeviceId, bool),
+    to: LateSender,
     retry: &pb::Retry,
     may_have: impl Fn(&OwnKey) -> Result<bool, Error>,
 ) -> Result<bool, Error> {
     let now_ms = receiver.now_ms;
     // Either way it is the conversation in which it was asked.
-    if tx.outbox_for(receiver.conversation, device)? >= WAITING {
+    if tx.outbox_for(receiver.conversation, to.device)? >= WAITING {
         return Ok(false);
     }
     let Some(held) = tx.conversation(conversation)? else {
@@ -254,9 +297,9 @@ fn answer(
     }
     let body = Body::Rewrap(pb::Rewrap {
         keys,
-        conversation: named(conversation, is_own),
+        conversation: named(conversation, to),
     });
-    say(tx, receiver.me, &held, (device, is_own), body, now_ms)?;
+    say(tx, receiver.me, &held, to, body, now_ms)?;
     Ok(true)
 }
 
@@ -264,7 +307,7 @@ fn answer(
 pub(super) fn came(
     tx: &Tx<'_>,
     conversation: ConversationId,
-    from: (DeviceId, bool),
+    from: LateSender,
     rewrap: &pb::Rewrap,
 ) -> Result<bool, Error> {
     let mut any = false;
@@ -282,8 +325,12 @@ pub(super) fn came_from_own(
     device: DeviceId,
     rewrap: &pb::Rewrap,
 ) -> Result<bool, Error> {
+    let from = LateSender {
+        device,
+        is_own: true,
+    };
     match ConversationId::from_slice(&rewrap.conversation) {
-        Ok(conversation) => came(tx, conversation, (device, true), rewrap),
+        Ok(conversation) => came(tx, conversation, from, rewrap),
         Err(_) => Ok(false),
     }
 }
@@ -296,7 +343,7 @@ impl Machine {
     pub fn ask_late(&mut self, now_ms: u64) -> Result<Vec<UserId>, Error> {
         let me = registered(self.account.as_ref())?;
         self.store
-            .transaction(Durability::Synced, |tx| ask(tx, me, now_ms))
+            .transaction(Durability::Synced, |tx| ask(tx, me, None, now_ms))
     }
 
     /// A row whose key has come after all: to be fetched once more, for [`Self::take_late`].
@@ -327,7 +374,7 @@ impl Machine {
                 for row in rows {
                     let late = tx.late_row(conversation, row.seq)?;
                     let Some((late, env_hash, key)) =
-                        late.filter(|(late, ..)| late.is_own || !hides)
+                        late.filter(|(late, ..)| late.sender.is_own || !hides)
                     else {
                         continue;
                     };
@@ -362,9 +409,10 @@ fn open(
         Ok(opened) => opened,
         Err(why) => return Ok(why),
     };
-    let author = if late.is_own { me.user } else { held.peer };
+    let mine = late.sender.is_own;
+    let author = if mine { me.user } else { held.peer };
     let is_it = (header.class, header.sender, header.sender_device)
-        == (Class::Message, author, late.device)
+        == (Class::Message, author, late.sender.device)
         && (header.conversation, header.client_message_id) == (held.id, late.id);
     if !is_it {
         return Ok(Opened::Nothing);
@@ -381,9 +429,9 @@ fn open(
             content: &content,
             at_ms: now_ms,
             removed_sender: false,
-            mine: late.is_own,
+            mine,
         },
     )?;
-    happenings.extend(shown.told(late.is_own));
+    happenings.extend(shown.told(mine));
     Ok(Opened::Shown)
 }

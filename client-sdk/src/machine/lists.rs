@@ -30,8 +30,8 @@ pub(super) enum Lists {
     Replaced,
     /// Versions between are missing.
     Gap,
-    /// They contradict what is held of a person, which is noted.
-    Contradict(u32),
+    /// They contradict what is held of a person.
+    Contradict(PinError),
 }
 
 impl Lists {
@@ -42,13 +42,22 @@ impl Lists {
         }
         matches!(self, Self::Taken | Self::Replaced)
     }
+
+    /// What the relay shows contradicts what is held: if the user compares the safety number, it is taken all the same.
+    pub(super) fn note(&self, tx: &Tx<'_>, user: UserId) -> Result<(), Error> {
+        match self {
+            Self::Contradict(_) => tx.note_contradiction(user),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Machine {
     /// Takes versions of a user's list as the relay gave them, ascending and without a hole.
     ///
     /// # Errors
-    /// `BadKeys` if they do not verify, do not join what is held, or contradict it. Nothing is changed then.
+    /// `BadKeys` if they do not verify, do not join what is held, or contradict it. At most that is noted then, see
+    /// [`Machine::trust`].
     pub fn take_lists(
         &mut self,
         user: UserId,
@@ -58,7 +67,7 @@ impl Machine {
         let me = registered(self.account.as_ref())?;
         let mut happenings = Vec::new();
         let taken = self.store.transaction(Durability::Relaxed, |tx| {
-            take(
+            let taken = take(
                 tx,
                 me.user,
                 me.device,
@@ -66,7 +75,9 @@ impl Machine {
                 &lists,
                 now_ms,
                 &mut happenings,
-            )
+            )?;
+            taken.note(tx, user)?;
+            Ok(taken)
         });
         match taken {
             Ok(taken) if taken.are_held(&self.notes) => {
@@ -74,7 +85,7 @@ impl Machine {
                 self.notes.absent_lists.remove(&user);
                 Ok(happenings)
             }
-            Ok(Lists::Contradict(version)) => Err(refused(&PinError::Fork(version))),
+            Ok(Lists::Contradict(error)) => Err(refused(&error)),
             Ok(_) => Err(bad("versions between are missing")),
             Err(error) => {
                 self.notes.forget_lists();
@@ -103,7 +114,7 @@ impl Machine {
         self.take_lists(user, lists, now_ms)
     }
 
-    /// The version that a fetch of newer lists has to begin with, itself included. `None`: the newest one suffices.
+    /// The version of the newest list that is held, and that another one has to join.
     ///
     /// # Errors
     /// Those of the store.
@@ -112,7 +123,22 @@ impl Machine {
         Ok(pin.map(|pin| pin.version))
     }
 
-    /// The relay says that there is no version of a person's list as new as the one that is held.
+    /// The version that a fetch of newer lists has to begin with, itself included: one that this device or another own one has seen.
+    /// `None`: the newest one suffices.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn newest_from(&self, user: UserId) -> Result<Option<u32>, Error> {
+        self.store.read(|tx| {
+            Ok(match (tx.contradiction(user)?, tx.pin(user)?) {
+                (Some(true), _) => None,
+                (_, Some((pin, _))) => Some(pin.version),
+                (_, None) => tx.seen(user)?.map(|seen| seen.version),
+            })
+        })
+    }
+
+    /// The relay says that there is no version of a person's list as new as that of [`Self::newest_from`].
     ///
     /// # Errors
     /// Those of the store.
@@ -224,11 +250,15 @@ pub(super) fn take(
             .map_err(|error| bad(error.to_string()))?;
     }
     let Some((pin, loud)) = tx.pin(user)? else {
+        let (pin, loud) = match first_pin(tx, me, last, now_ms, happenings)? {
+            Ok(first) => first,
+            Err(error) => return Ok(Lists::Contradict(error)),
+        };
         for list in &parsed {
             tx.put_list(list, now_ms)?;
         }
-        let (pin, loud) = first_pin(tx, me, last, now_ms, happenings)?;
         tx.put_pin(&pin, &loud)?;
+        fits_again(tx, user, happenings)?;
         return Ok(Lists::Taken);
     };
     if let Some(true) = tx.contradiction(user)? {
@@ -250,11 +280,11 @@ pub(super) fn take(
         if let Some(held) = tx.list(user, list.version)?
             && held.hash != list.hash
         {
-            return contradict(tx, me, user, list.version);
+            return contradict(me, user, list.version);
         }
     }
     if first.version == pin.version.saturating_add(1) && first.prev_hash != pin.hash {
-        return contradict(tx, me, user, pin.version);
+        return contradict(me, user, pin.version);
     }
     let pin = take_older(tx, pin, &parsed, oldest, now_ms)?;
     let newest = last.version;
@@ -267,7 +297,7 @@ pub(super) fn take(
     let moved = match advance {
         Advance::Same => {
             if newest == pin.version {
-                tx.forget_contradiction(user)?;
+                fits_again(tx, user, happenings)?;
             }
             tx.put_pin(&pin, &loud)?;
             return Ok(Lists::Taken);
@@ -289,13 +319,21 @@ fn pin_to_join(tx: &Tx<'_>, user: UserId) -> Result<Option<Pin>, Error> {
     Ok(tx.pin(user)?.map(|(pin, _)| pin))
 }
 
-/// Of a person it is noted: if the user compares the safety number, the lists are taken all the same. Of oneself the devices know.
-fn contradict(tx: &Tx<'_>, me: UserId, user: UserId, version: u32) -> Result<Lists, Error> {
-    if user == me {
-        return Err(refused(&PinError::Fork(version)));
+/// Of oneself the devices know what they signed.
+fn contradict(me: UserId, user: UserId, version: u32) -> Result<Lists, Error> {
+    let fork = PinError::Fork(version);
+    match user == me {
+        true => Err(refused(&fork)),
+        false => Ok(Lists::Contradict(fork)),
     }
-    tx.note_contradiction(user)?;
-    Ok(Lists::Contradict(version))
+}
+
+/// The relay shows what is held, or that was replaced.
+fn fits_again(tx: &Tx<'_>, user: UserId, happenings: &mut Vec<Happening>) -> Result<(), Error> {
+    if tx.forget_contradiction(user)? {
+        happenings.push(Happening::TrustChanged(user));
+    }
+    Ok(())
 }
 
 /// Takes lists in place of those that they contradict: a relay that lost its newest data, or lied before, has no others. Who is in both with
@@ -314,18 +352,22 @@ fn replaced(
     let Some(last) = lists.last() else {
         return Err(bad("no list"));
     };
-    // Below it the relay could go on to lists of before, which vouch for whoever was removed since.
-    if last.version < pin.version {
-        return Err(refused(&PinError::Rollback {
-            pinned: pin.version,
-            offered: last.version,
-        }));
-    }
-    let moved = pin.replaced(&before, last, loud);
-    let moved = moved.map_err(|error| refused(&error))?;
-    tx.forget_lists(pin.user)?;
+    let moved = match pin.replaced(&before, last, loud) {
+        Ok(moved) => moved,
+        // What was compared is not this.
+        Err(error) => return Ok(Lists::Contradict(error)),
+    };
+    // Those that stay were seen when they were: that a device has left is told by it.
+    let mut seen = Vec::with_capacity(lists.len());
     for list in lists {
-        tx.put_list(list, now_ms)?;
+        let held = tx.list(pin.user, list.version)?;
+        let stays = held.is_some_and(|held| held.hash == list.hash);
+        let seen_ms = tx.list_seen_ms(pin.user, list.version)?;
+        seen.push(seen_ms.filter(|_| stays).unwrap_or(now_ms));
+    }
+    tx.forget_lists(pin.user)?;
+    for (list, seen_ms) in lists.iter().zip(seen) {
+        tx.put_list(list, seen_ms)?;
     }
     moved_to(tx, of_me, lists, &moved, now_ms, happenings)?;
     Ok(Lists::Replaced)
@@ -341,7 +383,7 @@ fn moved_to(
     happenings: &mut Vec<Happening>,
 ) -> Result<(), Error> {
     let user = moved.pin.user;
-    tx.forget_contradiction(user)?;
+    fits_again(tx, user, happenings)?;
     tx.put_pin(&moved.pin, &moved.loud)?;
     let_in(tx, user)?;
     for device in &moved.removed {

@@ -45,7 +45,7 @@ impl Machine {
             if let Some(list) = notes.newest_list(tx, me.user)? {
                 let _ = ask_for_keys(tx, me, &list, now_ms)?;
             }
-            let _ = late::ask(tx, me, now_ms)?;
+            let _ = late::ask(tx, me, None, now_ms)?;
             note_all(tx, notes, me, now_ms)?;
             let state = tx.rollback_state()?;
             if state.recovering {

@@ -26,7 +26,8 @@ use super::written::{Written, written};
 use super::{Happening, Machine, registered};
 use crate::error::Error;
 use crate::store::{
-    Durability, ItemKind, Meant, Row, RowKind, StoredAccount, StoredItem, Tx, WITHOUT_CHAIN,
+    Durability, ItemKind, LateSender, Meant, Row, RowKind, StoredAccount, StoredItem, Tx,
+    WITHOUT_CHAIN,
 };
 use crate::sync::{Arrival, arrival};
 
@@ -152,6 +153,10 @@ impl Receiver<'_> {
             let mut decision = self.judge(tx, row, pass)?;
             if chains::is_denied(&decision) && chains::came(self, tx, row, &mut taken)? {
                 decision = self.judge(tx, row, pass)?;
+            }
+            if let Some(version) = self.judged_by(tx, &decision)? {
+                taken.needs = Some((self.me.user, version));
+                break;
             }
             match decision {
                 Decision::NeedsList { user, version } => {
@@ -400,7 +405,10 @@ impl Receiver<'_> {
                 }
                 Some(pb::content::Body::Rewrap(rewrap)) => {
                     let conversation = self.conversation;
-                    let from = (header.sender_device, false);
+                    let from = LateSender {
+                        device: header.sender_device,
+                        is_own: false,
+                    };
                     taken.late |= late::came(tx, conversation, from, rewrap)?;
                 }
                 _ => {}

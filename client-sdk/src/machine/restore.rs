@@ -166,12 +166,13 @@ impl Machine {
                 let Some(entry) = tx.restored_key(conversation, row.seq)? else {
                     continue;
                 };
+                let was_late = tx.is_late(conversation, row.seq)?;
                 let opened = open_row(tx, me, &entry, row, now_ms, &mut happenings)?;
                 if opened != Opened::Otherwise {
                     tx.forget_restored_key(conversation, row.seq)?;
                 }
-                // Another device has shown it.
-                if opened == Opened::Shown && first_pass {
+                // Another device has shown it. What this one could not read came when it was there.
+                if opened == Opened::Shown && first_pass && !was_late {
                     tx.raise_read(conversation, row.seq)?;
                     // Whether the user has read it that device knows: nobody is told of it by this one.
                     tx.raise_receipt(conversation, row.seq)?;

@@ -43,6 +43,7 @@ impl Machine {
                 now_ms,
                 &mut happenings,
             )?;
+            taken.note(tx, user)?;
             if !taken.are_held(notes) {
                 // What is held may be of no use to the relay; the next fetch says so.
                 notes.stale_lists.insert(user);
@@ -150,7 +151,8 @@ fn begun_session(
         });
         put_control(tx, me, &conversation, Some(peer.device), body, now_ms)?;
     }
-    late::ask(tx, me, now_ms).map(drop)
+    let with = (peer.user, peer.device);
+    late::ask(tx, me, Some(with), now_ms).map(drop)
 }
 
 /// Puts a message between devices into the outbox, for one of them or for all; it is encrypted with what waits there.

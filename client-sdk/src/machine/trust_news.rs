@@ -7,18 +7,18 @@ use sordino_protocol::{
 };
 
 use super::Happening;
-use super::contacts::{let_in, not_accepted, other_identity};
+use super::contacts::{self, not_accepted, other_identity};
 use super::notes::Notes;
 use super::own_devices::tell;
 use super::records::put_record;
 use crate::error::Error;
-use crate::store::{Decided, Decision, Seen, StoredAccount, Tx};
+use crate::store::{Accepted, Decided, Decision, Seen, StoredAccount, Tx};
 
 /// A decision of one's own, to the other own devices, and to those that come when all are lost.
 pub(super) fn tell_others(
     tx: &Tx<'_>,
     me: &StoredAccount,
-    (user, decision, accepted): (UserId, &Decision, &[DeviceId]),
+    (user, decision, accepted): (UserId, &Decision, &[Accepted]),
     now_ms: u64,
 ) -> Result<(), Error> {
     let decisions = vec![noted(tx, user, decision, accepted)?];
@@ -58,10 +58,9 @@ pub(super) fn note_devices(
     if decision.verified.what != Some(pin.identity_key) || !added.iter().any(is_in) {
         return Ok(());
     }
-    let devices = list.devices.iter().map(|device| device.device);
-    let devices: Vec<_> = devices.filter(is_in).collect();
+    let devices = let_in(list, &loud);
     // Else another own device was sooner.
-    if tx.put_accepted(user, &devices, pin.version)? {
+    if tx.put_accepted(user, &devices)? {
         tell_others(tx, me, (user, &decision, &devices), now_ms)?;
     }
     Ok(())
@@ -72,7 +71,7 @@ fn noted(
     tx: &Tx<'_>,
     user: UserId,
     decision: &Decision,
-    accepted: &[DeviceId],
+    accepted: &[Accepted],
 ) -> Result<pb::TrustDecision, Error> {
     let seen = tx.pin(user)?.map(|(pin, _)| Seen {
         identity_key: pin.identity_key,
@@ -118,22 +117,26 @@ fn let_in_here(
     notes: &Notes,
     user: UserId,
     decision: &Decision,
-) -> Result<Vec<DeviceId>, Error> {
+) -> Result<Vec<Accepted>, Error> {
     if decision.verified.at_ms == 0 {
         return Ok(Vec::new());
     }
     let loud = tx.pin(user)?.map(|(_, loud)| loud).unwrap_or_default();
     let list = notes.newest_list(tx, user)?;
-    let devices = list.iter().flat_map(|list| &list.devices);
-    let devices = devices.map(|device| device.device);
-    Ok(devices.filter(|device| !loud.contains(device)).collect())
+    Ok(list.map_or_else(Vec::new, |list| let_in(&list, &loud)))
+}
+
+fn let_in(list: &DeviceList, loud: &[DeviceId]) -> Vec<Accepted> {
+    let devices = list.devices.iter();
+    let devices = devices.filter(|device| !loud.contains(&device.device));
+    devices.map(|device| Accepted::of(list, device)).collect()
 }
 
 fn said(
     user: UserId,
     seen: Option<Seen>,
     decision: &Decision,
-    accepted: &[DeviceId],
+    accepted: &[Accepted],
 ) -> pb::TrustDecision {
     let key = |key: [u8; 32]| key.to_vec().into();
     pb::TrustDecision {
@@ -144,7 +147,13 @@ fn said(
         verified_ms: decision.verified.at_ms,
         blocked: decision.blocked.what,
         blocked_ms: decision.blocked.at_ms,
-        accepted_devices: accepted.iter().map(|device| device.to_pb()).collect(),
+        accepted_devices: accepted
+            .iter()
+            .map(|accepted| pb::AcceptedDevice {
+                device: accepted.device.to_pb(),
+                signing_key: key(accepted.signing_key),
+            })
+            .collect(),
     }
 }
 
@@ -211,11 +220,15 @@ pub(super) fn heard(
         if verified || blocked {
             tx.decide(user, &decision)?;
         }
-        let devices = said.accepted_devices.iter();
-        let devices: Vec<_> = devices
-            .filter_map(|id| DeviceId::from_slice(id).ok())
-            .collect();
-        let accepted = tx.put_accepted(user, &devices, said.seen_version)?;
+        let devices = said.accepted_devices.iter().filter_map(|accepted| {
+            Some(Accepted {
+                device: DeviceId::from_slice(&accepted.device).ok()?,
+                signing_key: accepted.signing_key.as_ref().try_into().ok()?,
+                list_version: said.seen_version,
+            })
+        });
+        let devices: Vec<_> = devices.collect();
+        let accepted = tx.put_accepted(user, &devices)?;
         // One that is new and met the person before it heard what was known of them has let everybody in.
         if !devices.is_empty()
             && let Some((pin, loud)) = &held
@@ -225,13 +238,13 @@ pub(super) fn heard(
         {
             let mut waits = loud.clone();
             waits.extend(
-                not_accepted(tx, &list)?
+                not_accepted(tx, pin, &list)?
                     .into_iter()
                     .filter(|device| !loud.contains(device)),
             );
             tx.put_pin(pin, &waits)?;
         }
-        let_in(tx, user)?;
+        contacts::let_in(tx, user)?;
         if verified || blocked || accepted {
             happenings.push(Happening::TrustChanged(user));
         }

@@ -1,7 +1,10 @@
 //! What the person has decided about others.
 
 use rusqlite::{Row, params};
-use sordino_protocol::{DeviceId, UserId};
+use sordino_protocol::{
+    DeviceId, UserId,
+    list::{Device, DeviceList},
+};
 
 use super::{Tx, sql::N};
 use crate::error::Error;
@@ -55,6 +58,28 @@ pub struct Seen {
     pub identity_key: [u8; 32],
     /// Of the list.
     pub version: u32,
+}
+
+/// A device of a person that was accepted, here or on another own device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its id.
+    pub device: DeviceId,
+    /// The key that it had; its identity key is signed with it.
+    pub signing_key: [u8; 32],
+    /// The newest list of the person's where it was accepted.
+    pub list_version: u32,
+}
+
+impl Accepted {
+    /// A device of this list.
+    pub fn of(list: &DeviceList, device: &Device) -> Self {
+        Self {
+            device: device.device,
+            signing_key: device.signing_key,
+            list_version: list.version,
+        }
+    }
 }
 
 fn decision(row: &Row<'_>, from: usize) -> rusqlite::Result<Decision> {
@@ -233,29 +258,35 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// The devices of a person that were accepted, each by the list that was the newest where it was.
-    pub fn accepted_devices(&self, user: UserId) -> Result<Vec<(DeviceId, u32)>, Error> {
+    /// The devices of a person that were accepted.
+    pub fn accepted_devices(&self, user: UserId) -> Result<Vec<Accepted>, Error> {
         self.all(
-            "SELECT device, list_version FROM accepted_devices WHERE user = ?1",
+            "SELECT device, signing_key, list_version FROM accepted_devices WHERE user = ?1",
             [user.as_bytes()],
-            |row| Ok((DeviceId::from_bytes(row.get(0)?), row.get(1)?)),
+            |row| {
+                Ok(Accepted {
+                    device: DeviceId::from_bytes(row.get(0)?),
+                    signing_key: row.get(1)?,
+                    list_version: row.get(2)?,
+                })
+            },
         )
     }
 
-    /// Devices of a person were accepted where this list was the newest. Whether that is news.
-    pub fn put_accepted(
-        &self,
-        user: UserId,
-        devices: &[DeviceId],
-        list_version: u32,
-    ) -> Result<bool, Error> {
+    /// Devices of a person were accepted. Whether that is news.
+    pub fn put_accepted(&self, user: UserId, devices: &[Accepted]) -> Result<bool, Error> {
         let mut news = 0;
-        for device in devices {
+        for accepted in devices {
             news += self.run(
-                "INSERT INTO accepted_devices VALUES (?1, ?2, ?3)
+                "INSERT INTO accepted_devices (user, device, signing_key, list_version) VALUES (?1, ?2, ?3, ?4)
                  ON CONFLICT DO UPDATE SET list_version = excluded.list_version
                  WHERE list_version < excluded.list_version",
-                params![user.as_bytes(), device.as_bytes(), list_version],
+                params![
+                    user.as_bytes(),
+                    accepted.device.as_bytes(),
+                    accepted.signing_key,
+                    accepted.list_version,
+                ],
             )?;
         }
         Ok(news > 0)

@@ -12,9 +12,20 @@ use crate::error::Error;
 const ASK_AGAIN_MS: u64 = 60 * 60 * 1000;
 
 /// That a row is to be asked for, at the time that is the first parameter. What nobody has answered since it came is asked for again
-/// when twice as long has passed: most of it never will be.
+/// when twice as long has passed: most of it never will be. What was asked for later than now was so by a clock that has been set back.
 fn is_due() -> String {
-    format!("(asked_ms IS NULL OR ?1 - asked_ms >= max({ASK_AGAIN_MS}, asked_ms - came_ms))")
+    format!(
+        "(asked_ms IS NULL OR asked_ms > ?1 OR ?1 - asked_ms >= max({ASK_AGAIN_MS}, asked_ms - came_ms))"
+    )
+}
+
+/// A device that has sent what could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LateSender {
+    /// It.
+    pub device: DeviceId,
+    /// It is one of this user's, and not of the other person of the conversation.
+    pub is_own: bool,
 }
 
 /// A message that another device may still give the key of.
@@ -25,9 +36,7 @@ pub struct LateRow {
     /// Its place.
     pub seq: u64,
     /// The device that sent it.
-    pub device: DeviceId,
-    /// It is one of this user's.
-    pub is_own: bool,
+    pub sender: LateSender,
     /// What that device calls it.
     pub id: ClientMessageId,
 }
@@ -62,10 +71,10 @@ impl Tx<'_> {
             params![
                 row.conversation.as_bytes(),
                 N(row.seq),
-                row.device.as_bytes(),
+                row.sender.device.as_bytes(),
                 row.id.as_bytes(),
                 N(now_ms),
-                row.is_own,
+                row.sender.is_own,
             ],
         )?;
         Ok(())
@@ -111,11 +120,8 @@ impl Tx<'_> {
         .map(drop)
     }
 
-    /// Devices of which rows could not be read, and that are to be asked for their keys; whether they are this user's.
-    pub fn late_devices(
-        &self,
-        now_ms: u64,
-    ) -> Result<Vec<(ConversationId, DeviceId, bool)>, Error> {
+    /// Devices of which rows could not be read, and that are to be asked for their keys.
+    pub fn late_senders(&self, now_ms: u64) -> Result<Vec<(ConversationId, LateSender)>, Error> {
         self.all(
             &format!(
                 "SELECT DISTINCT conversation, device, is_own FROM late_rows
@@ -124,11 +130,11 @@ impl Tx<'_> {
             ),
             [N(now_ms)],
             |row| {
-                Ok((
-                    ConversationId::from_bytes(row.get(0)?),
-                    DeviceId::from_bytes(row.get(1)?),
-                    row.get(2)?,
-                ))
+                let sender = LateSender {
+                    device: DeviceId::from_bytes(row.get(1)?),
+                    is_own: row.get(2)?,
+                };
+                Ok((ConversationId::from_bytes(row.get(0)?), sender))
             },
         )
     }
@@ -137,7 +143,7 @@ impl Tx<'_> {
     pub fn ask_late(
         &self,
         conversation: ConversationId,
-        (device, is_own): (DeviceId, bool),
+        sender: LateSender,
         now_ms: u64,
         limit: u32,
     ) -> Result<Vec<ClientMessageId>, Error> {
@@ -151,8 +157,8 @@ impl Tx<'_> {
             params![
                 N(now_ms),
                 conversation.as_bytes(),
-                device.as_bytes(),
-                is_own,
+                sender.device.as_bytes(),
+                sender.is_own,
                 limit,
             ],
             |row| {
@@ -172,11 +178,7 @@ impl Tx<'_> {
     }
 
     /// A device gives the key of a row. Whether it is one that this device has sent and that could not be read.
-    pub fn late_key_came(
-        &self,
-        entry: &Entry,
-        (from, is_own): (DeviceId, bool),
-    ) -> Result<bool, Error> {
+    pub fn late_key_came(&self, entry: &Entry, from: LateSender) -> Result<bool, Error> {
         let noted = self.run(
             "UPDATE late_rows SET content_key = ?5
              WHERE conversation = ?1 AND seq = ?2 AND device = ?3 AND is_own = ?6 AND EXISTS (
@@ -184,10 +186,10 @@ impl Tx<'_> {
             params![
                 entry.conversation.as_bytes(),
                 N(entry.seq),
-                from.as_bytes(),
+                from.device.as_bytes(),
                 entry.env_hash,
                 entry.content_key.expose().as_slice(),
-                is_own,
+                from.is_own,
             ],
         )?;
         Ok(noted > 0)
@@ -223,8 +225,10 @@ impl Tx<'_> {
                 let late = LateRow {
                     conversation,
                     seq,
-                    device: DeviceId::from_bytes(row.get(0)?),
-                    is_own: row.get(4)?,
+                    sender: LateSender {
+                        device: DeviceId::from_bytes(row.get(0)?),
+                        is_own: row.get(4)?,
+                    },
                     id: ClientMessageId::from_bytes(row.get(1)?),
                 };
                 Ok((late, row.get(2)?, Secret::copy_of(&row.get(3)?)))

@@ -98,10 +98,10 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// The relay shows lists of a person that contradict those that are held.
+    /// The relay shows lists of a person that contradict those that are held, and the safety number was not compared since.
     pub fn note_contradiction(&self, user: UserId) -> Result<(), Error> {
         self.run(
-            "INSERT OR IGNORE INTO contradictions VALUES (?1, 0)",
+            "INSERT OR REPLACE INTO contradictions VALUES (?1, 0)",
             [user.as_bytes()],
         )
         .map(drop)
@@ -125,13 +125,13 @@ impl Tx<'_> {
         .map(drop)
     }
 
-    /// The relay shows what is held, or that was replaced.
-    pub fn forget_contradiction(&self, user: UserId) -> Result<(), Error> {
-        self.run(
+    /// The relay shows what is held, or that was replaced. Whether there was a contradiction.
+    pub fn forget_contradiction(&self, user: UserId) -> Result<bool, Error> {
+        let forgotten = self.run(
             "DELETE FROM contradictions WHERE user = ?1",
             [user.as_bytes()],
-        )
-        .map(drop)
+        )?;
+        Ok(forgotten > 0)
     }
 
     /// No list of this person is held any more, nor which devices of those lists were accepted.
@@ -162,7 +162,7 @@ impl Tx<'_> {
     /// What is remembered of a user's lists, and the devices that wait to be accepted.
     pub fn pin(&self, user: UserId) -> Result<Option<(Pin, Vec<DeviceId>)>, Error> {
         let found = self.one(
-            "SELECT identity_key, version, hash, retired, loud FROM pins WHERE user = ?1",
+            "SELECT identity_key, version, hash, retired, loud, floor FROM pins WHERE user = ?1",
             [user.as_bytes()],
             |row| {
                 Ok((
@@ -171,10 +171,11 @@ impl Tx<'_> {
                     row.get(2)?,
                     row.get::<_, Vec<u8>>(3)?,
                     row.get::<_, Vec<u8>>(4)?,
+                    row.get(5)?,
                 ))
             },
         )?;
-        let Some((identity_key, version, hash, retired, loud)) = found else {
+        let Some((identity_key, version, hash, retired, loud, floor)) = found else {
             return Ok(None);
         };
         let pin = Pin {
@@ -183,6 +184,7 @@ impl Tx<'_> {
             version,
             hash,
             retired: chunks(&retired)?,
+            floor,
         };
         let loud = chunks(&loud)?
             .into_iter()
@@ -195,7 +197,8 @@ impl Tx<'_> {
     pub fn put_pin(&self, pin: &Pin, loud: &[DeviceId]) -> Result<(), Error> {
         let loud: Vec<[u8; 16]> = loud.iter().map(|device| *device.as_bytes()).collect();
         self.run(
-            "INSERT OR REPLACE INTO pins VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT OR REPLACE INTO pins (user, identity_key, version, hash, retired, loud, floor)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             params![
                 pin.user.as_bytes(),
                 pin.identity_key,
@@ -203,6 +206,7 @@ impl Tx<'_> {
                 pin.hash,
                 pin.retired.concat(),
                 loud.concat(),
+                pin.floor,
             ],
         )?;
         Ok(())

@@ -38,6 +38,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../../migrations/0027_meant.sql"),
     include_str!("../../migrations/0028_own_late.sql"),
     include_str!("../../migrations/0029_contradictions.sql"),
+    include_str!("../../migrations/0030_accepted_keys.sql"),
 ];
 
 /// The size of a page, SQLCipher's default.

@@ -351,3 +351,80 @@ fn another_users_list_is_refused() {
         Err(PinError::List(ListError::User))
     );
 }
+
+/// Device 2 joined in the second list and has left in the third, by one chain; by another one the third adds a device that it vouches for.
+fn two_chains() -> [DeviceList; 4] {
+    let one = first();
+    let two = next(&one, &[(1, 1, None), (2, 2, Some(1))]);
+    let left = next(&two, &[(1, 1, None)]);
+    let stays = next(&two, &[(1, 1, None), (2, 2, Some(1)), (3, 3, Some(2))]);
+    [one, two, left, stays]
+}
+
+fn pinned(lists: &[DeviceList]) -> Pin {
+    let pin = Pin::first(&lists[0]);
+    moved(pin.advance(lists, &[])).pin
+}
+
+#[test]
+fn who_is_not_in_the_list_before_is_loud_in_the_one_that_replaces_it() {
+    let [one, two, left, stays] = two_chains();
+    let pin = pinned(&[one, two, left.clone()]);
+    let got = pin.replaced(&left, &stays, &[]).unwrap();
+    assert_eq!(got.loud, [id(2), id(3)]);
+    assert_eq!(got.added, [id(2), id(3)]);
+    assert_eq!((got.removed, got.identity_reset), (vec![], false));
+    assert_eq!((got.pin.version, got.pin.floor), (3, 3));
+    assert_eq!(got.pin.hash, stays.hash);
+    // Who was loud there is so here; who is missing here has left.
+    let back = pinned(&[first(), two_chains()[1].clone(), stays.clone()]);
+    let got = back.replaced(&stays, &left, &[id(1), id(3)]).unwrap();
+    assert_eq!((got.loud, got.removed), (vec![id(1)], vec![id(2), id(3)]));
+    assert_eq!(got.added, []);
+}
+
+#[test]
+fn nobody_vouches_for_anybody_up_to_the_version_that_was_replaced() {
+    let [one, two, left, stays] = two_chains();
+    let pin = pinned(&[one.clone(), two.clone(), left.clone()]);
+    let back = pin.replaced(&left, &one, &[]).unwrap();
+    assert_eq!((back.loud.len(), back.pin.floor), (0, 3));
+    // All of it genuine, with signatures by whom there is no doubt about.
+    let again = [one, two, stays.clone()];
+    let got = moved(back.pin.advance(&again, &back.loud));
+    assert_eq!(got.loud, [id(2), id(3)]);
+    // Not even in two steps.
+    let between = moved(back.pin.advance(&again[..2], &back.loud));
+    let got = moved(between.pin.advance(&again[1..], &between.loud));
+    assert_eq!(got.loud, [id(2), id(3)]);
+    // Beyond it they do, who are not loud themselves.
+    let mut devices = vec![(1, 1, None), (2, 2, Some(1)), (3, 3, Some(2))];
+    let four = next(&stays, &[&devices[..], &[(4, 4, Some(1))]].concat());
+    let got = moved(got.pin.advance(&[stays, four.clone()], &got.loud));
+    assert_eq!(got.loud, [id(2), id(3)]);
+    devices.extend([(4, 4, Some(1)), (5, 5, Some(2))]);
+    let five = next(&four, &devices);
+    let got = moved(got.pin.advance(&[four, five], &got.loud));
+    assert_eq!(got.loud, [id(2), id(3), id(5)]);
+    // It stays when there is another one of which less was seen.
+    let less = got.pin.replaced(&left, &two_chains()[0], &[]).unwrap();
+    assert_eq!(less.pin.floor, 5);
+}
+
+#[test]
+fn a_list_that_replaces_another_may_be_of_another_identity_but_of_no_retired_one() {
+    let [one, two, left, _] = two_chains();
+    let pin = pinned(&[one, two.clone(), left.clone()]);
+    let body = next_body(&two, &uik(51), &[(1, 1, Some(1))]);
+    let reset = parse(&sign_list(&body, &lsk(60))).unwrap();
+    let got = pin.replaced(&left, &reset, &[]).unwrap();
+    assert!(got.identity_reset);
+    assert_eq!(
+        (got.loud, got.removed, got.pin.retired.clone()),
+        (vec![id(1)], vec![id(1)], vec![uik(50).public()])
+    );
+    assert_eq!(
+        got.pin.replaced(&reset, &left, &[]),
+        Err(PinError::RetiredIdentity(3))
+    );
+}

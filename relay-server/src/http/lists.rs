@@ -60,9 +60,20 @@ pub(super) async fn read(
         // Nobody begins anything with them any more.
         (None, None) => return Err(Code::UserDeleted.into()),
     };
+    // A node may hear of the newest one after the store has it: what it gives is not beyond what it says there is.
+    let given = u32::try_from(lists.len()).unwrap_or(u32::MAX);
+    let last = range
+        .from
+        .unwrap_or(0)
+        .saturating_add(given)
+        .saturating_sub(1);
     Ok(Json(Lists {
+        newest: if given == 0 {
+            version
+        } else {
+            version.max(last)
+        },
         lists: lists.into_iter().map(Into::into).collect(),
-        newest: version,
         deleted,
     }))
 }

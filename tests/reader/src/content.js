@@ -31,8 +31,9 @@ const TrustDecision = {
   seenVersion: [3, u32],
   verifiedKey: [4, maybe(32)],
   blocked: [5, bool],
-  decidedMs: [6, u64],
-  acceptedDevices: [7, repeated(fixed(16))],
+  verifiedMs: [8, u64],
+  blockedMs: [9, u64],
+  acceptedDevices: [10, repeated(message({ device: [1, fixed(16)], signingKey: [2, fixed(32)] }))],
 };
 
 const MessageRef = { author: [1, fixed(16)], authorDevice: [2, fixed(16)], clientMessageId: [3, fixed(16)] };
@@ -47,8 +48,8 @@ const Content = {
   empty: [11, message({})],
   deadSessions: [12, message({ sessions: [1, repeated(fixed(8))] })],
   sessionReply: [13, message({ session: [1, fixed(8)] })],
-  retry: [14, message({ clientMessageIds: [1, repeated(fixed(16))] })],
-  rewrap: [15, message({ keys: [1, repeated(message(RewrappedKey))] })],
+  retry: [14, message({ clientMessageIds: [1, repeated(fixed(16))], conversation: [2, maybe(16)] })],
+  rewrap: [15, message({ keys: [1, repeated(message(RewrappedKey))], conversation: [2, maybe(16)] })],
   listChain: [16, message({ lists: [1, repeated(bytes)] })],
   readReceipt: [17, message({ uptoSeq: [1, u64] })],
   sharedKeys: [18, message(SharedKeys)],

@@ -342,6 +342,45 @@ fn what_comes_into_the_backup_later_is_found_in_a_later_pass() {
 }
 
 #[test]
+fn what_could_not_be_read_and_is_in_the_backup_makes_nothing_read_that_came_before_it() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    let (mut tablet, batch) = tablet(&mut relay, &mut alice, &bob);
+    tablet.upload(&mut relay);
+    let unread = |tablet: &mut Phone| tablet.machine().conversations().unwrap()[0].unread;
+    contacts::look(&mut alice, &relay, a);
+    // What another own device writes says that they are no stranger.
+    talk(&mut relay, &mut alice, &mut bob, &["mine"]);
+    tablet.pull(&relay, b);
+    bob.send(a, "unread");
+    bob.send(a, "spoilt");
+    bob.sync(&mut relay, a);
+    alice.pull(&relay, b);
+    let conversation = tablet.conversation(b);
+    let last = relay.last_seq(conversation);
+    let mut rows_of_bob = relay.rows(conversation, (a, tablet.device), last - 1, last);
+    let wrap = rows_of_bob[1].wrap.take().unwrap();
+    let mut wrap = wrap.to_vec();
+    *wrap.last_mut().unwrap() ^= 1;
+    rows_of_bob[1].wrap = Some(wrap.into());
+    tablet.take(&relay, b, &rows_of_bob);
+    assert_eq!(tablet.shown(b), ["> mine", "< unread", "! bad_ratchet"]);
+    assert_eq!(unread(&mut tablet), 1);
+    // The phone could read it, and has put it into the backup.
+    let fuller = stored(&mut alice);
+    assert_eq!(fuller.number, batch.number);
+    let chain = ends(&mut tablet, &[(alice.device, end(&fuller))]).unwrap();
+    assert!(!take(&mut tablet, &chain, &[&fuller]));
+    let all = history(&relay, &mut tablet, b, last + 1);
+    while let NextRestore::Rows(..) = next_restore(&mut tablet) {
+        rows(&mut tablet, &bob, &all);
+    }
+    let shown = [SHOWN[0], SHOWN[1], "> mine", "< unread", "< spoilt"];
+    assert_eq!(tablet.shown(b), shown);
+    assert_eq!(unread(&mut tablet), 2);
+}
+
+#[test]
 fn a_batch_that_is_withheld_once_is_asked_for_again() {
     let (mut relay, mut alice, bob) = acquainted();
     let (mut tablet, batch) = tablet(&mut relay, &mut alice, &bob);

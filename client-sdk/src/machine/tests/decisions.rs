@@ -32,7 +32,7 @@ fn look(phone: &mut Phone, relay: &Relay, at: UserId, upto: usize) {
     let _ = phone.machine().take_lists(at, lists, NOW);
 }
 
-fn hear(phone: &mut Phone, decision: &pb::TrustDecision) -> Vec<Happening> {
+pub(super) fn hear(phone: &mut Phone, decision: &pb::TrustDecision) -> Vec<Happening> {
     let (me, mut told) = (phone.user, Vec::new());
     let said = pb::Trust {
         decisions: vec![decision.clone()],
@@ -90,7 +90,7 @@ proptest! {
                 blocked_ms: *blocked_ms,
                 // Of the list that the sender has seen.
                 accepted_devices: accepted.iter().filter(|at| **at < *seen as usize)
-                    .map(|at| devices[*at].to_pb()).collect(),
+                    .map(|at| accepted_by(&own, devices[*at])).collect(),
                 ..Default::default()
             })
         });
@@ -178,16 +178,16 @@ fn what_was_decided_of_a_device_before_it_left_says_nothing_of_it_when_it_is_bac
     let tablet = add_device(&mut bob, &mut relay);
     look(&mut alice, &relay, b, usize::MAX);
     decide(&mut alice, b, NOW, true);
+    let list = sordino_crypto::lists::parse(&relay.lists[&b][1]).unwrap();
     let accepted = pb::TrustDecision {
         user: b.to_pb(),
         seen_version: 2,
-        accepted_devices: vec![tablet.to_pb()],
+        accepted_devices: vec![accepted_by(&list, tablet)],
         ..Default::default()
     };
     let withheld = |phone: &mut Phone| phone.machine().trust(b).unwrap().withheld;
     assert_eq!(withheld(&mut alice), [] as [DeviceId; 0]);
     put_list(&mut bob, &mut relay, |change| change.remove(tablet));
-    let list = sordino_crypto::lists::parse(&relay.lists[&b][1]).unwrap();
     let entry = listed(&list, tablet);
     put_list(&mut bob, &mut relay, |change| change.add_unvouched(entry));
     look(&mut alice, &relay, b, usize::MAX);
@@ -205,6 +205,54 @@ fn what_was_decided_of_a_device_before_it_left_says_nothing_of_it_when_it_is_bac
     assert_eq!(withheld(&mut alice), [] as [DeviceId; 0]);
 }
 
+/// Another own device says that it has accepted a device of the newest list of a person's.
+pub(super) fn hear_accepted(
+    phone: &mut Phone,
+    list: &sordino_protocol::list::DeviceList,
+    device: DeviceId,
+) {
+    let accepted = pb::TrustDecision {
+        user: list.user.to_pb(),
+        seen_version: list.version,
+        accepted_devices: vec![accepted_by(list, device)],
+        ..Default::default()
+    };
+    hear(phone, &accepted);
+}
+
+pub(super) fn accepted_by(
+    list: &sordino_protocol::list::DeviceList,
+    device: DeviceId,
+) -> pb::AcceptedDevice {
+    pb::AcceptedDevice {
+        device: device.to_pb(),
+        signing_key: list.device(device).unwrap().signing_key.to_vec().into(),
+    }
+}
+
+#[test]
+fn a_device_is_accepted_with_its_keys_and_not_by_its_id() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let b = bob.user;
+    look(&mut alice, &relay, b, usize::MAX);
+    decide(&mut alice, b, NOW, true);
+    // What the relay shows here has the id that another own device was shown, and other keys.
+    let genuine = relay.lists[&b].clone();
+    let tablet = add_device(&mut bob, &mut relay);
+    let shown = sordino_crypto::lists::parse(relay.lists[&b].last().unwrap()).unwrap();
+    relay.lists.insert(b, genuine);
+    let other = sordino_crypto::keys::DeviceKeys::generate(&mut rand::rng());
+    let entry = sordino_crypto::lists::listed(b, &shown.identity_key, tablet, &other, NOW);
+    put_list(&mut bob, &mut relay, |change| change.add_unvouched(entry));
+    look(&mut alice, &relay, b, usize::MAX);
+    let withheld = |phone: &mut Phone| phone.machine().trust(b).unwrap().withheld;
+    let list = sordino_crypto::lists::parse(relay.lists[&b].last().unwrap()).unwrap();
+    for (by, waits) in [(&shown, vec![tablet]), (&list, vec![])] {
+        hear_accepted(&mut alice, by, tablet);
+        assert_eq!(withheld(&mut alice), waits);
+    }
+}
+
 /// The entry of a device, as it stands on a list.
 fn listed(list: &sordino_protocol::list::DeviceList, device: DeviceId) -> pb::ListedDevice {
     use prost::Message;
@@ -215,7 +263,7 @@ fn listed(list: &sordino_protocol::list::DeviceList, device: DeviceId) -> pb::Li
         .unwrap()
 }
 
-fn put_list(
+pub(super) fn put_list(
     phone: &mut Phone,
     relay: &mut Relay,
     change: impl FnOnce(sordino_crypto::lists::Change<'_>) -> sordino_crypto::lists::Change<'_>,

@@ -12,7 +12,7 @@ fn spoilt(relay: &Relay, alice: &mut Phone, bob: &mut Phone) -> Taken {
 }
 
 /// A device takes the newest row of what is said with a person, with a wrap that does not open.
-fn spoilt_with(relay: &Relay, peer: UserId, reader: &mut Phone) -> Taken {
+pub(super) fn spoilt_with(relay: &Relay, peer: UserId, reader: &mut Phone) -> Taken {
     let conversation = reader.conversation(peer);
     let last = relay.last_seq(conversation);
     let mut rows = relay.rows(conversation, (reader.user, reader.device), last, last);
@@ -363,7 +363,7 @@ fn what_nobody_answers_is_asked_for_less_and_less() {
         bob.now += DAY / 24;
     }
     assert_eq!(at, [0, 1, 2, 4, 8, 16, 32, 64, 128, 256]);
-    let late = bob.machine().store.read(|tx| tx.late_devices(1 << 60));
+    let late = bob.machine().store.read(|tx| tx.late_senders(1 << 60));
     assert_eq!(late.unwrap(), []);
 }
 
@@ -452,4 +452,53 @@ fn what_an_own_device_left_this_one_out_of_is_asked_for_too() {
     assert_eq!(tablet.shown(b), ["> left out"]);
     // What they say to each other is no message of anybody's.
     assert_eq!(tablet.shown(a), [] as [&str; 0]);
+}
+
+#[test]
+fn a_device_is_left_out_by_one_that_it_has_not_heard_of_too() {
+    let (mut relay, mut alice, bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    let mut tablet = alice.join(&mut relay);
+    contacts::look(&mut alice, &relay, a);
+    tablet.pull(&relay, b);
+    let held = tablet.machine().pinned_version(a).unwrap().unwrap();
+    // While it was away another one has come, and meets no prekeys of it.
+    let mut laptop = alice.join(&mut relay);
+    laptop.upload(&mut relay);
+    laptop.pull(&relay, b);
+    laptop.send(b, "by the new one");
+    laptop.sync(&mut relay, b);
+    // What the list says is not known before the list.
+    let conversation = tablet.conversation(b);
+    let cursor = tablet.machine().cursor(conversation).unwrap();
+    let rows = relay.rows(conversation, (a, tablet.device), cursor + 1, u64::MAX);
+    let now = tablet.now;
+    let taken = tablet
+        .machine()
+        .take_rows(b, conversation, &rows, false, now);
+    assert_eq!(taken.unwrap().needs, Some((a, held + 1)));
+    assert_eq!(tablet.machine().cursor(conversation).unwrap(), cursor);
+    tablet.pull(&relay, b);
+    assert_eq!(tablet.shown(b), ["! left_out"]);
+}
+
+#[test]
+fn a_list_that_the_relay_denies_holds_up_no_row_without_a_wrap() {
+    let (mut relay, mut alice, bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    let mut tablet = alice.join(&mut relay);
+    contacts::look(&mut alice, &relay, a);
+    tablet.pull(&relay, b);
+    let before = relay.lists[&a].clone();
+    let mut laptop = alice.join(&mut relay);
+    laptop.upload(&mut relay);
+    laptop.pull(&relay, b);
+    laptop.send(b, "of a list that is not shown");
+    laptop.sync(&mut relay, b);
+    relay.lists.insert(a, before);
+    tablet.pull(&relay, b);
+    let conversation = tablet.conversation(b);
+    let cursor = tablet.machine().cursor(conversation).unwrap();
+    assert_eq!(cursor, relay.last_seq(conversation));
+    assert_eq!(tablet.shown(b), [] as [&str; 0]);
 }

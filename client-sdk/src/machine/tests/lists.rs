@@ -382,15 +382,21 @@ fn contradicted() -> (Relay, Phone, Phone, Phone) {
 
 #[test]
 fn lists_that_contradict_those_of_before_are_taken_once_the_number_is_compared() {
+    // From the first one on, from the version that is held, and what would follow that.
+    for from in 0..3 {
+        let (relay, alice, _, mut bob) = contradicted();
+        let (a, now) = (alice.user, bob.now);
+        let lists = relay.lists[&a][from..].to_vec();
+        let error = bob.machine().take_lists(a, lists, now).unwrap_err();
+        assert_eq!(error.code(), Code::BadKeys);
+        assert!(bob.machine().trust(a).unwrap().lists_contradict, "{from}");
+    }
     let (mut relay, mut alice, mut tablet, mut bob) = contradicted();
     let (a, b) = (alice.user, bob.user);
     let lists = relay.lists[&a].clone();
     let (trust, now) = (|bob: &mut Phone| bob.machine().trust(a).unwrap(), bob.now);
-    for lists in [lists.clone(), lists[1..].to_vec(), lists[2..].to_vec()] {
-        let error = bob.machine().take_lists(a, lists, now).unwrap_err();
-        assert_eq!(error.code(), Code::BadKeys);
-        assert!(trust(&mut bob).lists_contradict);
-    }
+    let refused = bob.machine().take_lists(a, lists.clone(), now);
+    refused.unwrap_err();
     // Nothing goes by what is held, and nothing else is taken.
     bob.send(a, "waits");
     bob.crash();
@@ -457,23 +463,115 @@ fn another_identity_key_in_lists_that_contradict_holds_everything_back() {
 }
 
 #[test]
-fn who_compares_does_not_go_back_below_what_was_seen() {
-    let (relay, _, _, mut bob) = contradicted();
-    let a = relay
-        .lists
-        .keys()
-        .copied()
-        .find(|user| *user != bob.user)
-        .unwrap();
-    let (lists, now) = (relay.lists[&a].clone(), bob.now);
-    bob.machine().take_lists(a, lists.clone(), now).unwrap_err();
+fn who_compares_may_go_back_but_older_lists_vouch_for_nobody() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, now) = (alice.user, bob.now);
+    super::contacts::look(&mut alice, &relay, a);
+    let tablet = alice.join(&mut relay).device;
+    super::contacts::look(&mut alice, &relay, a);
+    let joined = relay.lists[&a].clone();
+    super::decisions::put_list(&mut alice, &mut relay, |change| change.remove(tablet));
+    super::contacts::look(&mut bob, &relay, a);
     super::contacts::verified(&mut bob, a);
-    // The first one alone: what follows it may vouch for a device that has left since.
-    let error = bob
-        .machine()
-        .take_lists(a, lists[..1].to_vec(), now)
-        .unwrap_err();
+    let trust = |bob: &mut Phone| bob.machine().trust(a).unwrap();
+    assert_eq!(trust(&mut bob).withheld, []);
+
+    // The relay is an old copy, from before the removal.
+    let told = bob.machine().lists_went_back(a).unwrap();
+    assert_eq!(told, [Happening::TrustChanged(a)]);
+    assert!(trust(&mut bob).lists_contradict);
+    super::contacts::verified(&mut bob, a);
+    let told = bob.machine().take_lists(a, joined[..1].to_vec(), now);
+    assert!(told.unwrap().contains(&Happening::TrustChanged(a)));
+    assert_eq!(bob.machine().pinned_version(a).unwrap(), Some(1));
+    assert_eq!(trust(&mut bob).withheld, []);
+    bob.crash();
+    // It was genuine when it came, and vouched for.
+    bob.machine().take_lists(a, joined.clone(), now).unwrap();
+    assert_eq!(trust(&mut bob).withheld, [tablet]);
+    // What another own device had decided of it before it was removed says nothing.
+    let list = parse(&joined[1]).unwrap();
+    super::decisions::hear_accepted(&mut bob, &list, tablet);
+    assert_eq!(trust(&mut bob).withheld, [tablet]);
+    // What is decided now does.
+    let accepted = bob.machine().accept_devices(a, &[tablet], now);
+    accepted.unwrap();
+    assert_eq!(trust(&mut bob).withheld, []);
+}
+
+#[test]
+fn an_identity_key_of_before_is_not_taken_whatever_was_compared() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, now) = (alice.user, bob.now);
+    let before = relay.lists[&a].clone();
+    super::contacts::reset(&mut alice, &mut relay);
+    super::contacts::look(&mut bob, &relay, a);
+    bob.machine().lists_went_back(a).unwrap();
+    super::contacts::verified(&mut bob, a);
+    let error = bob.machine().take_lists(a, before, now).unwrap_err();
     assert_eq!(error.code(), Code::BadKeys);
-    assert_eq!(bob.machine().trust(a).unwrap().withheld, []);
-    bob.machine().take_lists(a, lists, now).unwrap();
+    // The user is asked again, and what is held stays.
+    assert!(bob.machine().trust(a).unwrap().lists_contradict);
+    assert_eq!(bob.machine().pinned_version(a).unwrap(), Some(2));
+}
+
+#[test]
+fn lists_that_fit_again_are_told() {
+    let (relay, alice, _, mut bob) = contradicted();
+    let (a, now) = (alice.user, bob.now);
+    let held = bob.machine().store.read(|tx| tx.list(a, 2)).unwrap();
+    let lists = relay.lists[&a].clone();
+    bob.machine().take_lists(a, lists.clone(), now).unwrap_err();
+    let held = vec![held.unwrap().signed];
+    let told = bob.machine().take_lists(a, held.clone(), now).unwrap();
+    assert_eq!(told, [Happening::TrustChanged(a)]);
+    assert!(!bob.machine().trust(a).unwrap().lists_contradict);
+    assert_eq!(bob.machine().take_lists(a, held, now).unwrap(), []);
+}
+
+#[test]
+fn a_device_that_is_new_has_a_way_out_of_older_lists_too() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let a = alice.user;
+    super::contacts::look(&mut alice, &relay, a);
+    let mut shown = relay.lists[&a].clone();
+    super::chains::add_nothing(&mut alice, &mut relay);
+    super::contacts::look(&mut bob, &relay, a);
+    super::contacts::verified(&mut bob, a);
+    let mut tablet = bob.join(&mut relay);
+    let known = bob.machine().store.read(|tx| tx.list(a, 2));
+    let known = known.unwrap().unwrap();
+    let said = pb::TrustDecision {
+        user: a.to_pb(),
+        seen_key: known.identity_key.to_vec().into(),
+        seen_version: 2,
+        verified_key: known.identity_key.to_vec().into(),
+        verified_ms: 1,
+        accepted_devices: vec![super::decisions::accepted_by(&known, alice.device)],
+        ..Default::default()
+    };
+    super::decisions::hear(&mut tablet, &said);
+    let trust = |tablet: &mut Phone| tablet.machine().trust(a).unwrap();
+    let now = tablet.now;
+    // It asks for what the other one has seen.
+    assert_eq!(tablet.machine().newest_from(a).unwrap(), Some(2));
+    let refused = tablet.machine().take_lists(a, shown.clone(), now);
+    assert_eq!(refused.unwrap_err().code(), Code::BadKeys);
+    assert!(trust(&mut tablet).lists_contradict);
+    // What the other has seen can be compared.
+    super::contacts::verified(&mut tablet, a);
+    assert!(!trust(&mut tablet).lists_contradict);
+    assert_eq!(tablet.machine().newest_from(a).unwrap(), None);
+    let told = tablet.machine().take_lists(a, shown.clone(), now).unwrap();
+    assert_eq!(told, [Happening::TrustChanged(a)]);
+    // Whose devices these lists name nobody has said.
+    assert!(trust(&mut tablet).verified);
+    assert_eq!(trust(&mut tablet).withheld, [alice.device]);
+    let accepted = tablet.machine().accept_devices(a, &[alice.device], now);
+    accepted.unwrap();
+    relay.lists.insert(a, shown.clone());
+    super::decisions::put_list(&mut alice, &mut relay, |change| change);
+    shown.clone_from(&relay.lists[&a]);
+    tablet.machine().take_lists(a, shown, now).unwrap();
+    assert_eq!(trust(&mut tablet).withheld, []);
 }
