@@ -41,12 +41,16 @@ impl Session<'_> {
             self.start(Errand::Blocks);
         }
         for peer in self.core.take_waiting() {
-            let conversation = hash::conversation_id(self.me, peer);
-            self.peers.insert(conversation, peer);
-            self.to_send.insert(conversation);
             self.learn_name(peer);
-            self.start(Errand::Prepare(peer));
+            self.prepare(hash::conversation_id(self.me, peer), peer);
         }
+    }
+
+    /// Encrypts and sends what there is for a person.
+    pub(super) fn prepare(&mut self, conversation: ConversationId, peer: UserId) {
+        self.peers.insert(conversation, peer);
+        self.to_send.insert(conversation);
+        self.start(Errand::Prepare(peer));
     }
 
     /// What waited for lists or sessions is encrypted.

@@ -54,8 +54,9 @@ impl Session<'_> {
             self.caught_up().await?;
         } else if up_to_date && std::mem::take(&mut self.lists_came) {
             // Not before: what an own device sent is opened in the order of its chain.
-            let waiting = self.try_pending(Machine::try_pending).await?;
-            self.prepare(waiting);
+            for (conversation, peer) in self.try_pending(Machine::try_pending).await? {
+                self.prepare(conversation, peer);
+            }
         }
         let views = self.core.shared.views();
         // A hole in a conversation that was up to date is no reason to show the whole connection as behind; nor is it that the
@@ -93,7 +94,9 @@ impl Session<'_> {
         self.core
             .caught_up
             .store(true, std::sync::atomic::Ordering::Release);
-        self.prepare(waiting);
+        for (conversation, peer) in waiting {
+            self.prepare(conversation, peer);
+        }
         Ok(())
     }
 
@@ -114,13 +117,5 @@ impl Session<'_> {
             self.start(Errand::Lists(user, version));
         }
         Ok(waiting)
-    }
-
-    fn prepare(&mut self, waiting: Vec<(ConversationId, UserId)>) {
-        for (conversation, peer) in waiting {
-            self.peers.insert(conversation, peer);
-            self.to_send.insert(conversation);
-            self.start(Errand::Prepare(peer));
-        }
     }
 }

@@ -19,7 +19,7 @@ use sordino_protocol::{
 
 use super::contacts::{Trust, trust};
 use super::linking::{entry, rewrapped};
-use super::own_devices::{among_own, tell};
+use super::own_devices::{ANSWERS, among_own, tell};
 use super::receive::Receiver;
 use super::restore::{Opened, opened};
 use super::sessions::{live_session, put_control};
@@ -35,8 +35,6 @@ use crate::store::{
 const KEPT_MS: u64 = 14 * 24 * 60 * 60 * 1000;
 /// Messages that are asked for at once.
 const AT_ONCE: u32 = 64;
-/// Messages to one device that may wait to be sent: it may ask as often as it likes.
-const WAITING: u64 = 4;
 
 /// A message that could not be read is noted, if its device is to be asked for it.
 pub(super) fn note(
@@ -128,7 +126,7 @@ fn ask_one(
         true => among_own(me.user),
         false => held.id,
     };
-    if tx.outbox_for(through, sender.device)? >= WAITING {
+    if tx.outbox_for(through, sender.device)? >= ANSWERS {
         return Ok(false);
     }
     let ids = tx.ask_late(held.id, sender, now_ms, AT_ONCE)?;
@@ -276,7 +274,7 @@ fn answer(
 ) -> Result<bool, Error> {
     let now_ms = receiver.now_ms;
     // Either way it is the conversation in which it was asked.
-    if tx.outbox_for(receiver.conversation, to.device)? >= WAITING {
+    if tx.outbox_for(receiver.conversation, to.device)? >= ANSWERS {
         return Ok(false);
     }
     let Some(held) = tx.conversation(conversation)? else {

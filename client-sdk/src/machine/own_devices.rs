@@ -34,7 +34,7 @@ use crate::store::{
 const ASK_AGAIN_MS: u64 = 60 * 60 * 1000;
 
 /// Answers to one device that may wait to be sent.
-const ANSWERS: u64 = 4;
+pub(super) const ANSWERS: u64 = 4;
 
 /// A device of the account.
 #[derive(Debug, Clone, PartialEq, Eq)]

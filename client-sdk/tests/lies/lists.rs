@@ -319,6 +319,51 @@ async fn two_lists_of_one_version() {
         .await;
 }
 
+/// As a relay that was put back to an old copy shows it, and one that wants a device of before on the list.
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_that_are_older_than_those_before() {
+    let relay = relay().await;
+    let lie = "older lists than before";
+    let mut two = Two::acquainted(&relay.url(), lie, 0).await;
+    let honest = two.honest.user.id;
+    let old = lists_of(&relay.url(), &two.honest, 0).await;
+    renews(&two.honest).await;
+    two.honest_sends("one").await;
+    two.until_fooled_sees(&["< hello", "> hi", "< one"]).await;
+    two.liar.answers(move |asked, answer| {
+        match asks_for_lists(asked, honest) && answer.is_good() {
+            true => answer.but(|lists: &mut Lists| {
+                // Nothing follows what was seen; asked for the newest, it gives that of before.
+                let from_the_start = !asked.contains("from=");
+                lists.lists = old.iter().filter(|_| from_the_start).cloned().collect();
+                lists.newest = 1;
+            }),
+            false => answer,
+        }
+    });
+    two.liar.says(|mut frame| {
+        if let relay_frame::Frame::Refused(refused) = &mut frame {
+            refused.recipient_list = None;
+        }
+        vec![frame]
+    });
+    renews(&two.honest).await;
+    two.fooled_sends("two").await;
+    let bob = two.fooled.client.contact(honest);
+    until(async || bob.trust().await.expect("trust").lists_contradict).await;
+    until_said(lie, &mut two.told, "version 2 exists").await;
+    let number = bob.safety_number().await.expect("a number");
+    bob.verify(&number).await.expect("compared");
+    until(async || !bob.trust().await.expect("trust").lists_contradict).await;
+    two.repents().await;
+    let honest = ["> hello", "< hi", "> one", "< two"];
+    two.until_honest_sees(&honest).await;
+    let trust = bob.trust().await.expect("trust");
+    assert!(trust.verified && trust.withheld.is_empty(), "{trust:?}");
+    two.goes_on(&["< hello", "> hi", "< one", "> two"], &honest)
+        .await;
+}
+
 /// Somebody who speaks the protocol and sends rubbish: what others write comes all the same.
 #[tokio::test(flavor = "multi_thread")]
 async fn rubbish_of_a_contact_harms_their_own_conversation_only() {

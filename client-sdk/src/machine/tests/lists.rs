@@ -406,6 +406,7 @@ fn lists_that_contradict_those_of_before_are_taken_once_the_number_is_compared()
     assert_eq!(bob.machine().pinned_version(a).unwrap(), Some(2));
 
     super::contacts::verified(&mut bob, a);
+    bob.crash();
     assert!(!trust(&mut bob).lists_contradict);
     bob.sync(&mut relay, a);
     assert_eq!(bob.machine().pinned_version(a).unwrap(), Some(3));
