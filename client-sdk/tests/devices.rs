@@ -140,6 +140,8 @@ async fn any_phone_removes_another_also_after_the_keys_were_renewed() {
     let removed = phone.client.remove_device(stolen_id, Some(&secret));
     removed.await.expect("removed");
     until_signed_out(&mut events).await;
+    let due = async |phone: &Person| phone.client.renewal_is_due().await.expect("told");
+    assert!(!due(&phone).await);
     bob.with(&phone).send("to two").await.expect("sent");
     for device in [&phone, &tablet] {
         until_shown(device, &bob.user, &["to three", "to two"]).await;
@@ -158,15 +160,19 @@ async fn any_phone_removes_another_also_after_the_keys_were_renewed() {
     .await;
     until_signed_out(&mut events).await;
     until_devices(&phone.client, |devices| devices.len() == 2).await;
+    // Whoever has it knows what is in use.
+    assert!(due(&phone).await && due(&tablet).await);
+    tablet.client.renew_keys(&secret).await.expect("renewed");
+    assert!(!due(&tablet).await);
 
     // Itself, too; but the last one stays.
     let phone_id = id(&phone).await;
     let mut events = phone.client.events();
-    phone
-        .client
-        .remove_device(phone_id, None)
-        .await
-        .expect("removed");
+    until(async || {
+        let removed = phone.client.remove_device(phone_id, None).await;
+        code(removed) != Some(Code::KeysMissing)
+    })
+    .await;
     until_signed_out(&mut events).await;
     let tablet_id = id(&tablet).await;
     let last = tablet.client.remove_device(tablet_id, None).await;

@@ -172,6 +172,16 @@ impl Client {
         on_its_own(async move { engine::remove_device(&core, device, secret, anyway).await }).await
     }
 
+    /// Whether a device that was removed without a secret knows the account's keys still: whoever has it could, with a relay that helps, put
+    /// a device on the account. Offer [`Client::renew_keys`]. Only as far as this device has seen it.
+    ///
+    /// # Errors
+    /// `NotRegistered`; those of the store.
+    pub async fn renewal_is_due(&self) -> Result<bool, Error> {
+        let shared = &self.inner.core.shared;
+        shared.run(|machine| machine.renewal_is_due()).await
+    }
+
     /// Makes new keys of the account, where somebody may have learnt those that its devices keep.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use sordino_crypto::{
 };
 use sordino_protocol::{
     Class, Code, ConversationId, DeviceId, Header, UserId, hash,
-    list::{DeviceList, ListError},
+    list::{Device, DeviceList, ListError},
     pb::{self, content::Body},
 };
 
@@ -32,6 +32,9 @@ use crate::store::{
 
 /// Between two questions for the same keys.
 const ASK_AGAIN_MS: u64 = 60 * 60 * 1000;
+
+/// Own lists that are looked through for devices that have left: each costs the verification of all its signatures.
+const LOOK_BACK: u32 = 256;
 
 /// Answers to one device that may wait to be sent.
 pub(super) const ANSWERS: u64 = 4;
@@ -67,6 +70,26 @@ impl Machine {
                 })
             });
             devices.collect()
+        })
+    }
+
+    /// Whether a device that is on the account no more knows keys that are still in use: nobody opened the vault when it left.
+    ///
+    /// # Errors
+    /// `NotRegistered`; those of the store.
+    pub fn renewal_is_due(&self) -> Result<bool, Error> {
+        let me = registered(self.account.as_ref())?;
+        self.store.read(|tx| {
+            let newest = own_list(self, tx, me)?;
+            let is_there = |device: &Device| {
+                let mut keys = newest.devices.iter().map(|device| device.signing_key);
+                keys.any(|key| key == device.signing_key)
+            };
+            let from = newest.version.saturating_sub(LOOK_BACK);
+            let lists = tx.lists_after(me.user, from)?;
+            let knew = lists.iter().filter(|(list, _)| list.lsk == newest.lsk);
+            let mut knew = knew.flat_map(|(list, _)| &list.devices);
+            Ok(knew.any(|device| !is_there(device)))
         })
     }
 
