@@ -270,6 +270,8 @@ pub(crate) enum Event {
     Restored(Clean),
     /// Something to know until it was taken note of.
     Alarm(Clean),
+    /// Why nothing goes on here.
+    Ended(Clean),
 }
 
 /// A password or a key that somebody typed. Not printed.

@@ -380,7 +380,9 @@ pub(crate) fn event(event: &Told) -> Option<Event> {
         Told::ResetPending { ready_ms: Some(_) } => Some(Event::ResetPending(Some(Clean::line(
             "Somebody who knows your password wants a new identity for your account, and gets it in some days. If that is not you, F8 refuses. Esc closes this.",
         )))),
-        Told::SignedOut => alarm("This device was removed from your account. Esc closes this."),
+        Told::SignedOut => Some(Event::Ended(Clean::line(
+            "This device was removed from your account. Esc closes this.",
+        ))),
         Told::RelayMisbehaved { evidence, .. } => alarm(&format!(
             "The relay showed what it should not have: {evidence}. Esc closes this."
         )),

@@ -253,7 +253,7 @@ impl App {
 
     fn escape(&mut self) {
         // What it says of itself: it closes that, and nothing else.
-        if self.notice.take().is_some() {
+        if self.end.take().is_some() || self.notice.take().is_some() {
             return;
         }
         match self.open.take() {

@@ -88,6 +88,13 @@ pub(crate) enum Older {
     None,
 }
 
+/// Why nothing goes on here.
+pub(crate) struct End {
+    pub(crate) why: Clean,
+    /// A connection that is made after all takes it back.
+    by_relay: bool,
+}
+
 /// The conversation on the screen.
 pub(crate) struct Open {
     pub(crate) peer: Peer,
@@ -128,6 +135,8 @@ pub(crate) struct App {
     pub(crate) overlay: Option<Overlay>,
     /// What happened, and until when it is shown.
     pub(crate) notice: Option<(Clean, i64)>,
+    /// Why nothing goes on here, until it is closed: nothing that happened before or happens later takes its place.
+    pub(crate) end: Option<End>,
     pub(crate) input: Input,
     /// What was being typed in other conversations.
     drafts: HashMap<UserId, Input>,
@@ -155,6 +164,7 @@ impl App {
             focus: Focus::List,
             overlay,
             notice: None,
+            end: None,
             input: Input::new(TEXT_BYTES),
             drafts: HashMap::new(),
             attended: true,
@@ -258,14 +268,7 @@ impl App {
                 Vec::new()
             }
             Event::Connection(connection) => {
-                // The status line has no room for it. An alarm that stands there is the reason, or graver.
-                if let Connection::Stopped(why) = &connection
-                    && !self.stands()
-                {
-                    let why = Clean::line(&format!("{why} Esc closes this."));
-                    self.notice = Some((why, i64::MAX));
-                }
-                self.connection = connection;
+                self.connection_is(connection);
                 Vec::new()
             }
             Event::Rows(diff) => {
@@ -348,6 +351,13 @@ impl App {
                 self.notice = Some((text, i64::MAX));
                 Vec::new()
             }
+            Event::Ended(why) => {
+                self.end = Some(End {
+                    why,
+                    by_relay: false,
+                });
+                Vec::new()
+            }
         };
         commands.extend(self.mark_read());
         commands
@@ -386,6 +396,31 @@ impl App {
 
     fn chat_area(&self) -> Option<Chat> {
         self.areas()?.chat
+    }
+
+    /// Why the relay is not asked any more is told, for the status line has no room for it, unless the reason is known better; and told
+    /// no more once there is a connection.
+    fn connection_is(&mut self, connection: Connection) {
+        match &connection {
+            Connection::Stopped(why) => {
+                let why = Clean::line(&format!("{why} Esc closes this."));
+                self.end.get_or_insert(End {
+                    why,
+                    by_relay: true,
+                });
+            }
+            Connection::CatchingUp { .. } | Connection::Live | Connection::Degraded => {
+                self.end.take_if(|end| end.by_relay);
+            }
+            Connection::Offline | Connection::Connecting | Connection::Lost { .. } => {}
+        }
+        self.connection = connection;
+    }
+
+    /// What stands over the conversation.
+    pub(crate) fn notice(&self) -> Option<&Clean> {
+        let notice = self.notice.as_ref().map(|(notice, _)| notice);
+        self.end.as_ref().map(|end| &end.why).or(notice)
     }
 
     /// Shows it for a while, if nothing graver stands there.

@@ -554,9 +554,47 @@ fn why_it_stopped_is_told_until_it_is_closed_and_the_keys_stay() {
     assert_eq!(press(&mut app, "<enter>x<enter>"), []);
     assert!(screen(&app).contains("does not know you"), "told again");
 
-    app.update(Event::Alarm(Clean::line("You were signed out.")));
+    app.update(Event::Ended(Clean::line("You were signed out.")));
     let why = Clean::line("Over.");
     app.update(Event::Connection(Connection::Stopped(why)));
+    assert!(screen(&app).contains("You were signed out."));
+}
+
+#[test]
+fn why_nothing_goes_on_is_seen_before_what_happened_otherwise() {
+    let mut app = with_bob(80, 24, vec![]);
+    app.update(Event::Alarm(Clean::line("A new device.")));
+    app.update(Event::Connection(Connection::Stopped(Clean::line("Over."))));
+    assert!(screen(&app).contains("Over. Esc closes this."));
+    app.update(Event::Ended(Clean::line("You were signed out.")));
+    app.update(Event::Alarm(Clean::line("The relay lies.")));
+    // Also on a low screen that a question fills.
+    press(&mut app, "<C-n>");
+    app.update(Event::Resize(40, 8));
+    press(&mut app, "<esc><enter>");
+    assert!(screen(&app).contains("You were signed out."));
+    press(&mut app, "<C-n>");
+    assert!(screen(&app).contains("You were signed out."));
+    press(&mut app, "<esc>");
+    // What stood there is not lost.
+    press(&mut app, "<esc>");
+    assert!(screen(&app).contains("The relay lies."));
+    press(&mut app, "<esc>");
+    assert!(!screen(&app).contains("The relay lies."));
+}
+
+#[test]
+fn what_was_stopped_is_not_told_any_more_once_there_is_a_connection() {
+    let mut app = with_bob(80, 24, vec![]);
+    let stopped = |why| Event::Connection(Connection::Stopped(Clean::line(why)));
+    app.update(stopped("Disabled."));
+    app.update(Event::Connection(Connection::Connecting));
+    assert!(screen(&app).contains("Disabled."));
+    app.update(Event::Connection(Connection::CatchingUp { left: 1 }));
+    assert!(!screen(&app).contains("Disabled."));
+    // A device that was removed stays so, whatever the relay says.
+    app.update(Event::Ended(Clean::line("You were signed out.")));
+    app.update(Event::Connection(Connection::Live));
     assert!(screen(&app).contains("You were signed out."));
 }
 

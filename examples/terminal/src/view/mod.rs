@@ -52,8 +52,13 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) {
     }
     status::draw(frame, areas.status, app);
     let rest = areas.list.unwrap_or(areas.status);
-    status::notice(frame, areas.chat.map_or(rest, |chat| chat.timeline), app);
+    let notice = areas.chat.map_or(rest, |chat| chat.timeline);
+    status::notice(frame, notice, app);
     overlay::draw(frame, app);
+    // Whatever is asked, there is nobody any more to answer.
+    if app.end.is_some() {
+        status::notice(frame, notice, app);
+    }
 }
 
 fn header(frame: &mut Frame<'_>, area: Rect, open: &Open, app: &App) {
