@@ -60,6 +60,7 @@ fn code(code: Code) -> Clean {
         Code::Unreachable | Code::Timeout => {
             "The relay cannot be reached. Try again once there is a connection."
         }
+        Code::UserNotFound => "There is nobody of this name or id at this relay.",
         Code::UserDeleted => "This person's account is gone: nothing reaches them any more.",
         Code::AccountDeleted => "Your account was deleted. What is on this device stays.",
         Code::AccountDisabled => {
