@@ -100,7 +100,7 @@ codes! {
     BackupClosed = "backup_closed", 409, Caller, Retry::Now, "This version of the key backup is not the one that the newest device list names; seal for that one.";
     BackupConflict = "backup_conflict", 409, Caller, Retry::Now, "The batch does not follow the last one of its device's chain; ask where the chain ends.";
     BackupMoved = "backup_moved", 409, Caller, Retry::Now, "A device added to the key backup meanwhile; ask where its chains end, and close it anew.";
-    LinkEnded = "link_ended", 409, Caller, Retry::Never, "The link between the two devices is over: five minutes have passed, or another was begun; begin anew.";
+    LinkEnded = "link_ended", 409, Caller, Retry::Never, "The link between the two devices is over: five minutes have passed, the relay was restarted, or another was begun; begin anew.";
     RegistrationClosed = "registration_closed", 403, Caller, Retry::Never, "This relay takes no new accounts; whoever has one may log in.";
     InviteNeeded = "invite_needed", 403, Caller, Retry::Never, "This relay takes new accounts by invite alone; ask its operator for one.";
     InviteRefused = "invite_refused", 403, Caller, Retry::Never, "The invite is unknown, used up or expired; ask for another.";
