@@ -108,6 +108,9 @@ fn code(code: Code) -> Clean {
         Code::KeysMissing => {
             "This device waits for the account's newest keys. Try again once your other device is online, or give the recovery key."
         }
+        Code::StoreKeyLost => {
+            "The file `key` in it, without which nobody can read it, is gone. Nothing was changed: put the file back from a copy. If there is none, start with another --store and log in with your recovery key."
+        }
         Code::StoreLocked => "The store is open in another window; close it there first.",
         other => other.meaning(),
     })
