@@ -221,6 +221,9 @@ fn pieces(text: &str, found: &[Range<usize>]) -> Vec<(Clean, bool)> {
     });
     let mut pieces = Vec::new();
     let mut piece = |range: Range<usize>, is_found| {
+    if at > 0 {
+        pieces.push((Clean::line("…"), false));
+    }
         pieces.push((Clean::line(text.get(range).unwrap_or_default()), is_found));
     };
     for range in found {
@@ -431,10 +434,10 @@ mod tests {
             "one [two] [three]"
         );
         let long = "a long way to go before there is anything to be found here";
-        assert_eq!(said(long, &[(48, 53)]), "is anything to be [found] here");
+        assert_eq!(said(long, &[(48, 53)]), "…is anything to be [found] here");
         let cjk = "日".repeat(40);
         let (before, after) = ("日".repeat(21), "日".repeat(9));
-        assert_eq!(said(&cjk, &[(90, 93)]), format!("{before}[日]{after}"));
+        assert_eq!(said(&cjk, &[(90, 93)]), format!("…{before}[日]{after}"));
     }
 
     #[test]

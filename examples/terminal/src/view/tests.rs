@@ -257,6 +257,21 @@ fn life() {
         ..Trust::default()
     };
     let verified = Row {
+    // What fills the line to its end is not taken for all of it.
+    app.update(Event::Resize(90, 16));
+    let filling = "x".repeat(74 - 3 - "say ".len());
+    for (text, cut) in [(&filling[1..], false), (&filling[..], true)] {
+        let mut one = hit(1, 7, text);
+        one.pieces.truncate(2);
+        let mut other = one.clone();
+        other.pieces.push((Clean::line("!"), false));
+        for (hit, cut) in [(one, false), (other, cut)] {
+            app.update(Event::Hits("日本".to_owned(), Ok(vec![hit])));
+            let shown = screen(&app);
+            let line = shown.lines().find(|line| line.contains("say x"));
+            assert_eq!(line.map(|line| line.contains('…')), Some(cut), "{shown}");
+        }
+    }
         trust,
         ..row(1, "bob", 0)
     };
