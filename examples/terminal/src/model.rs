@@ -109,6 +109,23 @@ pub(crate) struct DeviceLine {
     pub(crate) name: Clean,
     pub(crate) added_ms: Option<i64>,
     pub(crate) is_this: bool,
+    /// Another is called the same.
+    pub(crate) has_twin: bool,
+}
+
+impl DeviceLine {
+    /// What tells it apart from another of its name: nothing, where there is none.
+    pub(crate) fn told_apart(&self) -> String {
+        match self.has_twin {
+            true => format!(" ({})", short(self.id)),
+            false => String::new(),
+        }
+    }
+}
+
+/// The beginning of a device's id.
+pub(crate) fn short(id: DeviceId) -> String {
+    id.to_string().chars().take(6).collect()
 }
 
 /// What the user has set.

@@ -10,6 +10,7 @@ use sordino::{
 use crate::{
     model::{
         Beside, Body, DeviceLine, Event, HitLine, Item, Last, Peer, Row, SettingsShown, State,
+        short,
     },
     text::Clean,
 };
@@ -220,10 +221,10 @@ fn pieces(text: &str, found: &[Range<usize>]) -> Vec<(Clean, bool)> {
         rest.find(' ').map_or(at, |space| at + space + 1)
     });
     let mut pieces = Vec::new();
-    let mut piece = |range: Range<usize>, is_found| {
     if at > 0 {
         pieces.push((Clean::line("…"), false));
     }
+    let mut piece = |range: Range<usize>, is_found| {
         pieces.push((Clean::line(text.get(range).unwrap_or_default()), is_found));
     };
     for range in found {
@@ -238,7 +239,7 @@ fn pieces(text: &str, found: &[Range<usize>]) -> Vec<(Clean, bool)> {
 /// A line of the list of devices.
 pub(crate) fn device(device: Device) -> DeviceLine {
     let name = match device.name.as_str() {
-        "" => format!("device {}", device.id.to_string().get(..6).unwrap_or("?")),
+        "" => format!("device {}", short(device.id)),
         name => name.to_owned(),
     };
     DeviceLine {
@@ -246,6 +247,7 @@ pub(crate) fn device(device: Device) -> DeviceLine {
         name: Clean::line(&name),
         added_ms: i64::try_from(device.added_ms).ok(),
         is_this: device.is_this,
+        has_twin: false,
     }
 }
 

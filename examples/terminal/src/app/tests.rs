@@ -276,6 +276,7 @@ fn device(id: u8, name: &str) -> DeviceLine {
         name: Clean::line(name),
         added_ms: Some(NOW),
         is_this: id == 1,
+        has_twin: false,
     }
 }
 

@@ -82,7 +82,12 @@ fn devices(frame: &mut Frame<'_>, list: &Devices, clock: &Clock) {
                 false => since,
             };
             let room = columns.saturating_sub(text::width(&since) + 3);
-            let name = text::fit(device.name.as_str(), room);
+            let apart = device.told_apart();
+            let name = text::fit(
+                device.name.as_str(),
+                room.saturating_sub(text::width(&apart)),
+            );
+            let name = format!("{name}{apart}");
             let pad = " ".repeat(room.saturating_sub(text::width(&name)) + 1);
             Line::from(vec![
                 Span::styled(mark, theme::NAME),

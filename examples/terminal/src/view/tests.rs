@@ -112,15 +112,17 @@ fn somebody_asks_to_write() {
 fn devices() {
     let mut app = full(90, 14);
     press(&mut app, "<f2>");
-    let line = |id, name, days| DeviceLine {
+    let line = |id, name: &str, days| DeviceLine {
         id: DeviceId::from_bytes([id; 16]),
         name: Clean::line(name),
         added_ms: Some(NOW - days * DAY),
         is_this: id == 2,
+        has_twin: false,
     };
     let lines = vec![
         line(1, "Phone", 400),
         line(2, "laptop", 1),
+        line(7, "laptop", 1),
         line(3, &"a name without end ".repeat(5), 0),
     ];
     app.update(Event::Devices(Ok(lines)));
@@ -128,6 +130,14 @@ fn devices() {
     assert_snapshot!("devices", screen(&app));
     press(&mut app, "d");
     assert_snapshot!("remove_device", screen(&app));
+    press(&mut app, "<esc><f2>");
+    app.update(Event::Devices(Ok(vec![
+        line(3, "one", 0),
+        line(4, "one", 0),
+    ])));
+    press(&mut app, "<down>d");
+    let asked = screen(&app);
+    assert!(asked.contains("one (040404) is logged out"), "{asked}");
 }
 
 #[test]
@@ -247,16 +257,6 @@ fn search() {
     assert_snapshot!("search_hits", screen(&app));
     app.update(Event::Resize(24, 8));
     assert_snapshot!("search_tiny", screen(&app));
-}
-
-#[test]
-fn life() {
-    let mut app = full(90, 14);
-    let trust = Trust {
-        verified: true,
-        ..Trust::default()
-    };
-    let verified = Row {
     // What fills the line to its end is not taken for all of it.
     app.update(Event::Resize(90, 16));
     let filling = "x".repeat(74 - 3 - "say ".len());
@@ -272,6 +272,16 @@ fn life() {
             assert_eq!(line.map(|line| line.contains('…')), Some(cut), "{shown}");
         }
     }
+}
+
+#[test]
+fn life() {
+    let mut app = full(90, 14);
+    let trust = Trust {
+        verified: true,
+        ..Trust::default()
+    };
+    let verified = Row {
         trust,
         ..row(1, "bob", 0)
     };
