@@ -21,6 +21,8 @@ use ratatui::{
     widgets::{Block, Borders, Paragraph},
 };
 
+pub(crate) use overlay::lines_below;
+
 use crate::{
     app::{App, Focus, Open, Writing, offers},
     model::Presence,
