@@ -6,7 +6,9 @@ use sordino::{PresencePolicy, Setting};
 
 use crate::text::Clean;
 
-pub(crate) use sordino::{DeviceId, MessageId, Position as Place, Presence, Trust, UserId};
+pub(crate) use sordino::{
+    ConversationId, DeviceId, MessageId, Position as Place, Presence, Trust, UserId,
+};
 
 /// The number of an entry of a timeline; it never changes.
 pub(crate) type ItemId = u64;
@@ -71,6 +73,8 @@ impl Peer {
 /// A line of the list of conversations.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
+    /// `None` before the first message.
+    pub(crate) id: Option<ConversationId>,
     pub(crate) peer: Peer,
     pub(crate) last: Option<Last>,
     pub(crate) unread: u64,
@@ -283,12 +287,24 @@ pub(crate) enum Event {
     Lagged,
     /// Something to know for a while.
     Notice(Clean),
+    /// The same of something that was done with this person.
+    NoticeAbout(UserId, Clean),
     /// Messages of before came back.
     Restored(Clean),
     /// Something to know until it was taken note of.
     Alarm(Clean),
+    /// The same of a person.
+    AlarmAbout(Whom, Clean),
     /// Why nothing goes on here.
     Ended(Clean),
+}
+
+/// A person, as the client knows them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whom {
+    User(UserId),
+    /// Whom this conversation is with.
+    With(ConversationId),
 }
 
 /// A password or a key that somebody typed. Not printed.

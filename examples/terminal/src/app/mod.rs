@@ -28,7 +28,7 @@ use crate::{
     input::Input,
     model::{
         Body, Command, Connection, Event, Item, ItemId, MessageId, Peer, Presence, Row, Trust,
-        UserId,
+        UserId, Whom,
     },
     text::Clean,
     view::{
@@ -309,7 +309,7 @@ impl App {
             }
             Event::Found { name, peer } => self.found(&name, peer),
             Event::SendFailed { peer, text, why } => {
-                self.tell(why);
+                self.tell_about(peer, why);
                 self.give_back(peer, &text);
                 Vec::new()
             }
@@ -337,6 +337,10 @@ impl App {
                 self.tell(text);
                 Vec::new()
             }
+            Event::NoticeAbout(peer, text) => {
+                self.tell_about(peer, text);
+                Vec::new()
+            }
             Event::Restored(text) => {
                 self.tell(text);
                 // Where there was nothing before, there may be something now.
@@ -348,6 +352,11 @@ impl App {
                 Vec::new()
             }
             Event::Alarm(text) => {
+                self.notice = Some((text, i64::MAX));
+                Vec::new()
+            }
+            Event::AlarmAbout(whom, text) => {
+                let text = Clean::line(&format!("{}: {text}", self.name_of(whom)));
                 self.notice = Some((text, i64::MAX));
                 Vec::new()
             }
@@ -372,6 +381,7 @@ impl App {
             && !entries.iter().any(|row| row.peer.id == open.peer.id)
         {
             let row = Row {
+                id: None,
                 peer: open.peer.clone(),
                 last: None,
                 unread: 0,
@@ -428,6 +438,24 @@ impl App {
         if !self.stands() {
             self.notice = Some((text, self.clock.now_ms() + NOTICE_MS));
         }
+    }
+
+    /// The same of something done with a person: whose conversation is on the screen needs no name.
+    fn tell_about(&mut self, peer: UserId, text: Clean) {
+        let is_open = self.open.as_ref().is_some_and(|open| open.peer.id == peer);
+        self.tell(match is_open {
+            true => text,
+            false => Clean::line(&format!("{}: {text}", self.name_of(Whom::User(peer)))),
+        });
+    }
+
+    fn name_of(&self, whom: Whom) -> String {
+        let is_it = |row: &&Row| match whom {
+            Whom::User(user) => row.peer.id == user,
+            Whom::With(conversation) => row.id == Some(conversation),
+        };
+        let row = self.rows.iter().find(is_it);
+        row.map_or_else(|| "somebody".to_owned(), |row| row.peer.name().to_owned())
     }
 
     /// Whether what is told stays until it is closed.

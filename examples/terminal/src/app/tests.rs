@@ -5,6 +5,7 @@ use crate::{
         with_bob,
     },
     model::{Change, Decision, DeviceId, DeviceLine, Diff, Presence, SettingsShown, State, Typed},
+    words,
 };
 
 use sordino::{PresencePolicy, Setting};
@@ -511,6 +512,43 @@ fn escape_closes_a_notice_and_nothing_else() {
     assert!(!screen(&app).contains("A new device"));
     let sent = press(&mut app, "<enter>");
     assert!(matches!(sent[..], [Command::Send { .. }]));
+}
+
+#[test]
+fn who_is_meant_is_named_where_it_could_be_somebody_else() {
+    let mut app = with_bob(100, 24, vec![]);
+    app.update(Event::Rows(Diff::Insert(1, row(2, "carol", 0))));
+    let why = || Clean::line("Gone.");
+    app.update(Event::NoticeAbout(user(1), why()));
+    assert_eq!(app.notice(), Some(&Clean::line("Gone.")));
+    app.update(Event::NoticeAbout(user(2), why()));
+    assert_eq!(app.notice(), Some(&Clean::line("carol: Gone.")));
+    let text = String::new();
+    app.update(Event::SendFailed {
+        peer: user(2),
+        text,
+        why: Clean::line("Full."),
+    });
+    assert_eq!(app.notice(), Some(&Clean::line("carol: Full.")));
+    let told = [
+        words::event(&sordino::Event::IdentityChanged(user(2))),
+        words::event(&sordino::Event::DeviceAdded {
+            user: user(2),
+            device: DeviceId::from_bytes([1; 16]),
+            loud: true,
+        }),
+        words::event(&sordino::Event::ViewsDiffer {
+            conversation: row(2, "carol", 0).id.expect("an id"),
+            seq: 1,
+        }),
+    ];
+    for told in told {
+        app.update(told.expect("told"));
+        let said = app.notice().expect("a notice").as_str();
+        assert!(said.starts_with("carol: "), "{said}");
+    }
+    app.update(Event::AlarmAbout(Whom::User(user(9)), why()));
+    assert_eq!(app.notice(), Some(&Clean::line("somebody: Gone.")));
 }
 
 #[test]
