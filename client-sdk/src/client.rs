@@ -126,7 +126,7 @@ impl ClientBuilder {
     /// Opens the store, making it if there is none. No network; must be called on a tokio runtime.
     ///
     /// # Errors
-    /// `BadRequest` for an address, authorities or a device's name that cannot be used, or a missing setting; `StoreLocked`, `StoreWrongKey`,
+    /// `BadRequest` for an address, authorities or a device's name that cannot be used, or a missing setting; `StoreLocked`, `StoreKeyLost`, `StoreWrongKey`,
     /// `StoreDamaged`, `StoreNewer`, `StoreFailed`, `CipherMissing`.
     pub async fn open(self) -> Result<Client, Error> {
         let missing = |what| Error::new(Code::BadRequest, format!("{what} is not set"));

@@ -23,7 +23,7 @@ impl Linking {
     /// Waits until the other device has read the code. It shows six digits then: ask for them here.
     ///
     /// # Errors
-    /// `LinkEnded` when nobody read the code in time; `DeviceLimit` where there are ten devices: remove one, and log in again; `NotAuthenticated` where the login has ended: log in again; `RelayMisbehaved`
+    /// `LinkEnded` when nobody read the code in time, or the relay was restarted; `DeviceLimit` where there are ten devices: remove one, and log in again; `NotAuthenticated` where the login has ended: log in again; `RelayMisbehaved`
     /// where somebody stands in between; `Unreachable`, `RateLimited`.
     pub async fn met(&self) -> Result<(), Error> {
         self.0.met().await
@@ -67,7 +67,7 @@ impl LinkRequest {
     /// said before, as long as this device is connected. Once: after an error begin anew, with another code.
     ///
     /// # Errors
-    /// `DeviceLimit` where there are ten devices: remove one; `KeysMissing`; `LinkEnded` when its time is over; `ListConflict` where
+    /// `DeviceLimit` where there are ten devices: remove one; `KeysMissing`; `LinkEnded` when its time is over, or the relay was restarted; `ListConflict` where
     /// another device changed the account meanwhile; `RelayMisbehaved`, `BadKeys`, `Unreachable`; those of the store.
     pub async fn confirm(&self) -> Result<DeviceId, Error> {
         let linking = self.0.clone();

@@ -273,6 +273,28 @@ async fn the_wrong_key_opens_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lost_key_is_not_made_anew_and_nothing_is_changed() {
+    let relay = TestRelay::start().await.expect("relay");
+    let alice = Person::register(&relay.url(), "alice").await;
+    alice.client.close().await;
+    let (key, away) = (
+        alice.directory.path().join("key"),
+        alice.directory.path().join("away"),
+    );
+    std::fs::rename(&key, &away).expect("moved");
+    for _ in 0..2 {
+        let opened = open(&relay.url(), alice.directory.path()).await;
+        let error = opened.err().expect("refused");
+        assert_eq!(error.code(), Code::StoreKeyLost);
+        assert!(error.detail().contains("key"), "{error}");
+        assert!(!key.exists());
+    }
+    std::fs::rename(&away, &key).expect("moved");
+    let opened = open(&relay.url(), alice.directory.path()).await;
+    assert_eq!(opened.expect("opened").me(), Some(alice.user));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_was_copied_back_heals() {
     let relay = TestRelay::start().await.expect("relay");
     let mut alice = Person::online(&relay.url(), "alice").await;

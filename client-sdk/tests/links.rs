@@ -330,6 +330,72 @@ async fn a_link_whose_other_side_is_slow_holds_up_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_relay_that_restarts_ends_a_link_within_seconds_and_not_one_that_nobody_has_read() {
+    const SECONDS: Duration = Duration::from_secs(30);
+    let mut relay = TestRelay::start().await.expect("relay");
+    let url = relay.url();
+    let (phone, _) = registered(&url, "alice").await;
+
+    // Nobody reads the code before the restart: it is as good after it.
+    let (_one, client, linking) = shown(&url, "alice").await;
+    let waiting = linking.met();
+    let reading = async {
+        relay.restart().await.expect("restarted");
+        phone.client.link(linking.code()).await
+    };
+    let (request, met_there) = within(async { tokio::join!(reading, waiting) }).await;
+    met_there.expect("met");
+    let request = request.expect("met");
+
+    // The two have met.
+    relay.restart().await.expect("restarted");
+    let both = async { tokio::join!(request.confirm(), linking.join(request.digits())) };
+    let (confirmed, joined) = timeout(SECONDS, both).await.expect("within seconds");
+    assert_eq!(code(confirmed), Some(Code::LinkEnded));
+    assert_eq!(code(joined), Some(Code::LinkEnded));
+    assert_eq!(client.me(), None);
+
+    // One waits for the other, which is told nothing of it.
+    let (_two, client, linking) = shown(&url, "alice").await;
+    let request = met(&phone.client, &linking).await;
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let confirming = async {
+        begun.send(()).expect("heard");
+        request.confirm().await
+    };
+    let restarting = async {
+        has_begun.await.expect("begun");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        relay.restart().await.expect("restarted");
+    };
+    let both = async { tokio::join!(confirming, restarting) };
+    let (confirmed, ()) = timeout(SECONDS, both).await.expect("within seconds");
+    assert_eq!(code(confirmed), Some(Code::LinkEnded));
+    let joined = timeout(SECONDS, linking.join(request.digits())).await;
+    assert_eq!(code(joined.expect("within seconds")), Some(Code::LinkEnded));
+    assert_eq!(client.me(), None);
+
+    // A relay that stays away.
+    let (_three, client, linking) = shown(&url, "alice").await;
+    relay.stop().await;
+    let met_there = timeout(SECONDS, linking.met()).await;
+    assert_eq!(
+        code(met_there.expect("within seconds")),
+        Some(Code::Unreachable)
+    );
+    relay.restart().await.expect("restarted");
+    let LoginStep::Locked(login) = client
+        .login("alice", &Password::new(PASSWORD))
+        .await
+        .expect("logged in")
+    else {
+        panic!("not locked");
+    };
+    link(&phone.client, &login.link()).await;
+    assert_eq!(devices(&phone.client).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_link_goes_on_where_the_store_failed_in_between() {
     let relay = TestRelay::start().await.expect("relay");
     let url = relay.url();

@@ -11,6 +11,7 @@
 mod support;
 
 use sordino::{Code, ConnectionState, Event, MessageId, Query, Retry, SendState, TimelineItem};
+use sordino_protocol::UserId;
 use sordino_testing::TestRelay;
 use support::{Person, Reading, all, received, texts, within};
 
@@ -93,6 +94,49 @@ async fn what_is_sent_offline_goes_out_with_the_connection() {
         .await;
     bob.client.connect();
     assert_eq!(received(&mut heard).await.text, "are you there?");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_to_nobody_is_given_up_and_may_be_tried_again() {
+    let relay = TestRelay::start().await.expect("relay");
+    let alice = Person::register(&relay.url(), "alice").await;
+    let nobody = alice.client.conversation(UserId::from_bytes([7; 16]));
+    let mut shown = Reading::new(nobody.timeline());
+    let mut told = alice.client.events();
+    // Until the relay was asked, nobody knows.
+    let mut id = nobody.send("hello?").await.expect("kept");
+    shown
+        .until(|items| last(items) == Some(SendState::Pending))
+        .await;
+    alice.client.connect();
+    let is_failed = |state: &SendState| matches!(state, SendState::Failed { code, .. } if *code == Code::UserNotFound);
+    for attempt in 0..2 {
+        if attempt > 0 {
+            id = nobody.retry(id).await.expect("taken");
+        }
+        within(async {
+            loop {
+                if let Event::StateChanged { id: of, state, .. } =
+                    told.next().await.expect("an event")
+                    && of == id
+                    && is_failed(&state)
+                {
+                    return;
+                }
+            }
+        })
+        .await;
+        shown
+            .until(|items| last(items).as_ref().is_some_and(is_failed))
+            .await;
+    }
+    // It keeps nothing else back.
+    let bob = Person::online(&relay.url(), "bob").await;
+    alice.with(&bob).send("hello").await.expect("sent");
+    let mut shown = Reading::new(alice.with(&bob).timeline());
+    shown
+        .until(|items| last(items) == Some(SendState::Delivered))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -100,7 +100,7 @@ codes! {
     BackupClosed = "backup_closed", 409, Caller, Retry::Now, "This version of the key backup is not the one that the newest device list names; seal for that one.";
     BackupConflict = "backup_conflict", 409, Caller, Retry::Now, "The batch does not follow the last one of its device's chain; ask where the chain ends.";
     BackupMoved = "backup_moved", 409, Caller, Retry::Now, "A device added to the key backup meanwhile; ask where its chains end, and close it anew.";
-    LinkEnded = "link_ended", 409, Caller, Retry::Never, "The link between the two devices is over: five minutes have passed, or another was begun; begin anew.";
+    LinkEnded = "link_ended", 409, Caller, Retry::Never, "The link between the two devices is over: five minutes have passed, the relay was restarted, or another was begun; begin anew.";
     RegistrationClosed = "registration_closed", 403, Caller, Retry::Never, "This relay takes no new accounts; whoever has one may log in.";
     InviteNeeded = "invite_needed", 403, Caller, Retry::Never, "This relay takes new accounts by invite alone; ask its operator for one.";
     InviteRefused = "invite_refused", 403, Caller, Retry::Never, "The invite is unknown, used up or expired; ask for another.";
@@ -136,6 +136,7 @@ codes! {
     DeviceLimit = "device_limit", 0, Caller, Retry::Never, "The account has as many devices as it may have; remove one of them with the same call.";
     HistoryOwed = "history_owed", 0, Caller, Retry::Never, "A new device still waits for older messages from this one: removed now, they stay missing there. Wait, or remove it all the same.";
     StoreLocked = "store_locked", 0, Caller, after_ms(200), "The store is open already, in this program or another; close it there first.";
+    StoreKeyLost = "store_key_lost", 0, Caller, Retry::Never, "The key that this store is encrypted with is gone, and no other was made: put it back from a copy. Without it nobody can read the store; log in with the recovery key in another directory.";
     StoreWrongKey = "store_wrong_key", 0, Caller, Retry::Never, "The store cannot be decrypted: the key is wrong or the file is not a Sordino store.";
     StoreDamaged = "store_damaged", 0, Us, Retry::Never, "The store file is damaged and cannot be opened; log in with the recovery key in another directory.";
     StoreFailed = "store_failed", 0, Us, after_ms(1_000), "The store cannot be written (disk full, permissions); nothing was changed.";

@@ -9,7 +9,7 @@ use crate::{
     config::Config,
     relay::{StartError, lock, now_ms},
     stores,
-    user::{Email, Invite, UserError, Users},
+    user::{Email, Invite, Listed, UserError, Users},
 };
 
 /// Why it was not done.
@@ -28,7 +28,9 @@ pub enum AccountsError {
     #[error("nobody has this address")]
     NoAddress,
     /// It does not look like an invite.
-    #[error("this is no invite: it has eight groups of four letters and digits")]
+    #[error(
+        "this is no invite: it has eight groups of four letters and digits; the name of one, as `invites` lists it, 16 hexadecimal digits"
+    )]
     NoInvite,
     /// The data directory.
     #[error(transparent)]
@@ -96,14 +98,98 @@ pub async fn invite(
     Ok(code)
 }
 
-/// Takes an invite back. Whether it could still be used.
+/// Takes an invite back, itself or by its name in the list. Whether it could still be used.
 ///
 /// # Errors
 /// It is none; or as [`invite`].
 pub async fn revoke_invite(config: &Config, typed: &str) -> Result<bool, AccountsError> {
-    let hash = invite_hash(typed).ok_or(AccountsError::NoInvite)?;
+    let (typed, named) = (invite_hash(typed), invite_named(typed));
+    if typed.is_none() && named.is_none() {
+        return Err(AccountsError::NoInvite);
+    }
     let accounts = Accounts::open(config).await?;
-    Ok(accounts.users.remove_invite(&hash, now_ms()).await?)
+    let users = &accounts.users;
+    let hash = match (typed, named) {
+        (Some(hash), _) => Some(hash),
+        (None, Some(name)) => {
+            let next = users.invites_after(&name, 1, now_ms()).await?;
+            let hash = next.first().map(|invite| invite.hash);
+            hash.filter(|hash| hash.starts_with(&name))
+        }
+        (None, None) => None,
+    };
+    match hash {
+        Some(hash) => Ok(users.remove_invite(&hash, now_ms()).await?),
+        None => Ok(false),
+    }
+}
+
+/// Bytes of an invite's hash by which the operator knows it: the invite itself is not kept.
+const INVITE_NAME: usize = 8;
+
+/// An invite that still makes accounts, as the operator's list has it.
+pub struct ListedInvite {
+    /// Its name: who has that can take it back, and make no account with it.
+    pub name: String,
+    /// How many accounts it still makes.
+    pub uses: u32,
+    /// For how long.
+    pub left: Duration,
+}
+
+fn invite_named(typed: &str) -> Option<[u8; INVITE_NAME]> {
+    let mut name = [0; INVITE_NAME];
+    hex::decode_to_slice(typed, &mut name).ok()?;
+    Some(name)
+}
+
+/// Invites that still make accounts, in the order of their names after `after`, at most so many; and whether there are more.
+///
+/// # Errors
+/// `after` is no name of an invite; or as [`invite`].
+pub async fn invites(
+    config: &Config,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<(Vec<ListedInvite>, bool), AccountsError> {
+    // Behind whichever bears this name.
+    let after = match after {
+        Some(after) => {
+            let name = invite_named(after).ok_or(AccountsError::NoInvite)?;
+            [&name[..], &[0xff; 32 - INVITE_NAME]].concat()
+        }
+        None => Vec::new(),
+    };
+    let (accounts, now_ms) = (Accounts::open(config).await?, now_ms());
+    let found = accounts
+        .users
+        .invites_after(&after, limit.saturating_add(1), now_ms)
+        .await?;
+    let listed = |invite: &Invite| ListedInvite {
+        name: hex::encode(invite.hash.get(..INVITE_NAME).unwrap_or_default()),
+        uses: invite.uses,
+        left: Duration::from_millis(invite.expires_ms.saturating_sub(now_ms)),
+    };
+    let shown = found.iter().take(limit).map(listed).collect();
+    Ok((shown, found.len() > limit))
+}
+
+/// Users by name after `after`, at most so many; and whether there are more.
+///
+/// # Errors
+/// As [`invite`].
+pub async fn users(
+    config: &Config,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<(Vec<Listed>, bool), AccountsError> {
+    let accounts = Accounts::open(config).await?;
+    let after = after.unwrap_or_default();
+    let found = accounts.users.named_after(after, limit.saturating_add(1));
+    let mut found = found.await?;
+    let more = found.len() > limit;
+    found.truncate(limit);
+    Ok((found, more))
 }
 
 /// Deletes an account for ever, as its owner could.

@@ -64,9 +64,24 @@ pub(crate) enum Command {
         /// How long it holds: minutes (30m), hours (12h) or days (7d).
         #[arg(long, default_value = "7d", value_parser = duration)]
         valid: Duration,
-        /// Take this invite back instead.
+        /// Take this invite back instead: itself, or its name as `invites` lists it.
         #[arg(long, value_name = "INVITE", conflicts_with_all = ["uses", "valid"])]
         revoke: Option<String>,
+    },
+    /// List the invites that still make accounts: name, accounts, time left. The invites themselves are not kept. The relay may run
+    /// meanwhile.
+    Invites {
+        #[command(flatten)]
+        settings: Settings,
+        #[command(flatten)]
+        page: Page,
+    },
+    /// List the accounts: user name, id, and whether it is disabled. The relay may run meanwhile.
+    Users {
+        #[command(flatten)]
+        settings: Settings,
+        #[command(flatten)]
+        page: Page,
     },
     /// Delete an account for ever, as its owner could. Of a relay with embedded stores while it is stopped.
     DeleteUser {
@@ -74,6 +89,9 @@ pub(crate) enum Command {
         settings: Settings,
         /// Whose.
         username: String,
+        /// Do not ask. Needed where there is no terminal.
+        #[arg(long)]
+        yes: bool,
     },
     /// Disable an account until it is enabled again: its devices are logged out within seconds and get nothing, and what others
     /// write to it waits. The relay may run meanwhile.
@@ -140,6 +158,17 @@ pub(crate) enum Show {
         #[command(flatten)]
         settings: Settings,
     },
+}
+
+/// A part of a list, in the order of the names.
+#[derive(Args)]
+pub(crate) struct Page {
+    /// Begin after this name: the last one of the part before.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) after: Option<String>,
+    /// At most so many.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) limit: u16,
 }
 
 /// Flags go before `SORDINO__SECTION__KEY` in the environment, and that before the file.

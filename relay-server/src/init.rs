@@ -45,7 +45,7 @@ pub struct Made {
 /// # Errors
 /// One of the files exists, or cannot be made.
 pub fn init(dir: &Path) -> Result<Made, InitError> {
-    // As the file says by default: a relay that is started in `dir` finds it.
+    // As the file says by default: a relay that is given it finds the directory beside it.
     let data = dir.join(Config::default().store.data);
     let made = Made {
         config: dir.join("relay.toml"),

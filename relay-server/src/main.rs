@@ -5,7 +5,7 @@ mod cli;
 use std::{
     fs,
     future::pending,
-    io,
+    io::{self, IsTerminal, Write},
     path::Path,
     process::ExitCode,
     time::{Duration, Instant},
@@ -19,6 +19,7 @@ use sordino_relay::{
     init, inspect,
     ops::files::raise_limit,
     relay::{self, Relay, start},
+    user::Listed,
 };
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -28,7 +29,7 @@ use tokio::{
 #[cfg(feature = "cluster")]
 use sordino_relay::stores::cluster::ClusterError;
 
-use crate::cli::{Cli, Command, Show};
+use crate::cli::{Cli, Command, Page, Show};
 
 /// A quarter less CPU than the system's, and what a burst took goes back; its settings are in `.cargo/config.toml`.
 #[global_allocator]
@@ -88,13 +89,20 @@ async fn run() -> ExitCode {
             Ok(config) => invite(&config, uses, valid, revoke.as_deref()).await,
             Err(error) => Err(error),
         },
-        Command::DeleteUser { settings, username } => match settings.load() {
-            Ok(config) => {
-                let deleted = accounts::delete_user(&config, &username).await;
-                deleted
-                    .map(|()| println!("{username} is gone"))
-                    .map_err(Into::into)
-            }
+        Command::Invites { settings, page } => match settings.load() {
+            Ok(config) => invites(&config, &page).await,
+            Err(error) => Err(error),
+        },
+        Command::Users { settings, page } => match settings.load() {
+            Ok(config) => users(&config, &page).await,
+            Err(error) => Err(error),
+        },
+        Command::DeleteUser {
+            settings,
+            username,
+            yes,
+        } => match settings.load() {
+            Ok(config) => delete_user(&config, &username, yes).await,
             Err(error) => Err(error),
         },
         Command::DisableUser { settings, username } => match settings.load() {
@@ -293,6 +301,78 @@ async fn invite(
         eprintln!("registration.policy is not \"invite\" here: nobody is asked for one");
     }
     Ok(())
+}
+
+async fn invites(config: &Config, page: &Page) -> Result<(), Failure> {
+    let limit = usize::from(page.limit);
+    let (found, more) = accounts::invites(config, page.after.as_deref(), limit).await?;
+    let mut out = io::stdout().lock();
+    for invite in &found {
+        let accounts = if invite.uses == 1 {
+            "account"
+        } else {
+            "accounts"
+        };
+        writeln!(
+            out,
+            "{} {} {accounts}, {}",
+            invite.name,
+            invite.uses,
+            left(invite.left)
+        )?;
+    }
+    say_more(more, found.last().map(|invite| invite.name.as_str()));
+    Ok(())
+}
+
+async fn users(config: &Config, page: &Page) -> Result<(), Failure> {
+    let limit = usize::from(page.limit);
+    let (found, more) = accounts::users(config, page.after.as_deref(), limit).await?;
+    let mut out = io::stdout().lock();
+    for Listed { user, disabled } in &found {
+        let disabled = if *disabled { " disabled" } else { "" };
+        writeln!(out, "{} {}{disabled}", user.username, user.user)?;
+    }
+    say_more(more, found.last().map(|listed| &*listed.user.username));
+    Ok(())
+}
+
+fn say_more(more: bool, last: Option<&str>) {
+    if let (true, Some(last)) = (more, last) {
+        eprintln!("there are more: --after {last}");
+    }
+}
+
+/// Rounded up, as `--valid` takes it.
+fn left(time: Duration) -> String {
+    let minutes = time.as_secs().div_ceil(60);
+    match minutes {
+        0..60 => format!("{minutes}m left"),
+        60..2880 => format!("{}h left", minutes.div_ceil(60)),
+        _ => format!("{}d left", minutes.div_ceil(24 * 60)),
+    }
+}
+
+async fn delete_user(config: &Config, username: &str, yes: bool) -> Result<(), Failure> {
+    if !yes && !asked(username)? {
+        return Err("nothing was deleted".into());
+    }
+    accounts::delete_user(config, username).await?;
+    println!("{username} is gone");
+    Ok(())
+}
+
+/// Whether whoever sits at the terminal wants it.
+fn asked(username: &str) -> Result<bool, Failure> {
+    if !io::stdin().is_terminal() {
+        return Err("an account is deleted for ever, and here is no terminal to ask on: confirm it with --yes".into());
+    }
+    eprint!(
+        "Delete the account {username} for ever? Its devices are logged out, its key backup is gone, and nobody gets the name again. [y/N] "
+    );
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 async fn set_disabled(config: &Config, username: &str, disabled: bool) -> Result<(), Failure> {

@@ -53,7 +53,12 @@ pub(super) async fn prepare(core: &Arc<Core>, peer: UserId) -> Result<(), Error>
             }
             Need::Lists(users) => {
                 for user in users {
-                    newest_lists(core, user).await?;
+                    match newest_lists(core, user).await {
+                        Err(error) if error.code() == Code::UserNotFound && user == peer => {
+                            return is_nobody(core, peer, error).await;
+                        }
+                        fetched => fetched?,
+                    }
                 }
             }
             Need::Sessions(devices) => {
@@ -141,6 +146,18 @@ pub(crate) async fn newest_lists(core: &Arc<Core>, user: UserId) -> Result<(), E
 pub(crate) async fn is_deleted(core: &Arc<Core>, user: UserId) -> Result<(), Error> {
     let deleted = move |machine: &mut Machine| Ok(((), machine.account_deleted(user, now_ms())?));
     core.shared.change(deleted).await
+}
+
+/// The relay says that nobody has this id. It is an error where there was somebody before.
+async fn is_nobody(core: &Arc<Core>, user: UserId, error: Error) -> Result<(), Error> {
+    let noted = core.shared.change(move |machine| {
+        let told = machine.nobody_is_there(user)?;
+        Ok((told.is_some(), told.unwrap_or_default()))
+    });
+    match noted.await? {
+        true => Ok(()),
+        false => Err(error),
+    }
 }
 
 /// With newer lists something may wait for the other own devices: of one's own, new keys; of others, new devices that are let in.

@@ -7,7 +7,7 @@ use super::outbox::give_up;
 use super::send::changed;
 use super::{Happening, Machine, registered};
 use crate::error::Error;
-use crate::store::{Durability, Progress, StoredAccount, Tx, UNPLACED};
+use crate::store::{Conversation, Durability, Progress, StoredAccount, Tx, UNPLACED};
 
 /// Messages of one look.
 const BATCH: u32 = 256;
@@ -23,6 +23,26 @@ impl Machine {
             let mut happenings = Vec::new();
             deleted(tx, me, user, now_ms, &mut happenings)?;
             Ok(happenings)
+        })
+    }
+
+    /// Nobody has this id: what waits for them is given up, and whoever writes once more asks once more. `None` where their lists were
+    /// seen before: then it waits on, for a relay that lost its data may get them back.
+    ///
+    /// # Errors
+    /// `NotRegistered`; those of the store.
+    pub fn nobody_is_there(&mut self, user: UserId) -> Result<Option<Vec<Happening>>, Error> {
+        let me = registered(self.account.as_ref())?;
+        self.store.transaction(Durability::Synced, |tx| {
+            if tx.pin(user)?.is_some() {
+                return Ok(None);
+            }
+            let mut happenings = Vec::new();
+            if let Some(conversation) = tx.conversation(hash::conversation_id(me.user, user))? {
+                // Nothing was encrypted without a list.
+                fail_held(tx, &conversation, Code::UserNotFound, &mut happenings)?;
+            }
+            Ok(Some(happenings))
         })
     }
 
@@ -63,11 +83,26 @@ pub(super) fn deleted(
         give_up(tx, me, &conversation, entry.counter, name, why, now_ms)?;
         happenings.extend(changed(tx, id, name)?);
     }
+    fail_held(tx, &conversation, Code::UserDeleted, happenings)
+}
+
+/// Gives up what is not encrypted yet.
+fn fail_held(
+    tx: &Tx<'_>,
+    conversation: &Conversation,
+    why: Code,
+    happenings: &mut Vec<Happening>,
+) -> Result<(), Error> {
+    let id = conversation.id;
     loop {
         let held = tx.held(id, BATCH)?;
         for item in &held {
-            let code = Code::UserDeleted.as_str();
-            tx.update_item(item.item, conversation.cursor, Progress::Failed, code)?;
+            tx.update_item(
+                item.item,
+                conversation.cursor,
+                Progress::Failed,
+                why.as_str(),
+            )?;
             if let Some(name) = item.client_message_id {
                 happenings.extend(changed(tx, id, name)?);
             }

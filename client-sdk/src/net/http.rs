@@ -262,6 +262,8 @@ pub(super) fn refusal(status: u16, body: &[u8]) -> Error {
             // Of a proxy that has no relay to pass it to.
             502..=504 => Code::Busy,
             429 => Code::RateLimited,
+            // Of a server that knows no such requests, or no such HTTP: no relay, and no proxy before one, is that.
+            501 | 505 => return not_a_relay(format!("HTTP status {status}")),
             500..=599 => Code::Internal,
             _ => return not_a_relay(format!("HTTP status {status}")),
         };
@@ -313,6 +315,9 @@ fn unreachable(error: reqwest::Error) -> Error {
         Code::Timeout
     } else if is_untrusted(&error) {
         Code::UntrustedRelay
+    } else if speaks_no_tls(&error) {
+        let error = Error::new(Code::NoRelay, "what answers does not speak TLS");
+        return error.after(GARBLED_WAIT);
     } else {
         Code::Unreachable
     };
@@ -321,6 +326,19 @@ fn unreachable(error: reqwest::Error) -> Error {
 
 /// Whether a certificate is what it failed of.
 pub(super) fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
+    let of_certificate =
+        |error: &rustls::Error| matches!(error, rustls::Error::InvalidCertificate(_));
+    of_tls(error).is_some_and(of_certificate)
+}
+
+/// Whether something else than TLS came.
+fn speaks_no_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let of_message = |error: &rustls::Error| matches!(error, rustls::Error::InvalidMessage(_));
+    of_tls(error).is_some_and(of_message)
+}
+
+/// What TLS failed of, if it did.
+fn of_tls<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e rustls::Error> {
     let inner = match error.downcast_ref::<std::io::Error>() {
         // What it carries is no source of its own.
         Some(io) => io
@@ -328,9 +346,5 @@ pub(super) fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
             .map(|inner| inner as &(dyn std::error::Error + 'static)),
         None => error.source(),
     };
-    let of_certificate = matches!(
-        error.downcast_ref(),
-        Some(rustls::Error::InvalidCertificate(_))
-    );
-    of_certificate || inner.is_some_and(is_untrusted)
+    error.downcast_ref().or_else(|| of_tls(inner?))
 }

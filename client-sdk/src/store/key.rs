@@ -49,6 +49,15 @@ pub trait KeyStore: Send + Sync {
     /// # Errors
     /// `StoreFailed` where the place cannot be read or written, `StoreWrongKey` where it holds no key.
     fn key(&self) -> Result<StoreKey, Error>;
+
+    /// The key of a store that is there: asked in place of [`Self::key`] then. A place that loses keys makes no new one here, with which
+    /// the store could not be read either.
+    ///
+    /// # Errors
+    /// `StoreKeyLost` where there is none; as [`Self::key`].
+    fn existing(&self) -> Result<StoreKey, Error> {
+        self.key()
+    }
 }
 
 /// The key in a file that only its owner may read: for servers, tools and desktops without a key chain.
@@ -105,6 +114,14 @@ impl FileKey {
 impl KeyStore for FileKey {
     fn key(&self) -> Result<StoreKey, Error> {
         self.read_or_create().map_err(|error| error.at(&self.0))
+    }
+
+    fn existing(&self) -> Result<StoreKey, Error> {
+        let read = self.read().and_then(|key| {
+            let lost = || Error::new(Code::StoreKeyLost, "the key file is gone");
+            key.ok_or_else(lost)
+        });
+        read.map_err(|error| error.at(&self.0))
     }
 }
 
@@ -175,6 +192,19 @@ mod tests {
         let error = FileKey::new(&path).key().err().unwrap();
         assert_eq!(error.code(), Code::StoreWrongKey);
         assert_eq!(fs::read(&path).unwrap(), [1; 31]);
+    }
+
+    #[test]
+    fn the_key_of_a_store_that_is_there_is_not_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        let error = FileKey::new(&path).existing().err().unwrap();
+        assert_eq!(error.code(), Code::StoreKeyLost);
+        assert!(error.detail().contains(path.to_str().unwrap()), "{error}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        let made = FileKey::new(&path).key().unwrap();
+        let read = FileKey::new(&path).existing().unwrap();
+        assert_eq!(made.expose(), read.expose());
     }
 
     #[test]

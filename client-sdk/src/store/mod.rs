@@ -71,13 +71,17 @@ impl Store {
     /// Every page is checked: about 10 ms for each MB of the file.
     ///
     /// # Errors
-    /// `StoreLocked`, `StoreWrongKey`, `StoreDamaged`, `StoreNewer`, `CipherMissing`; `StoreFailed` for
+    /// `StoreLocked`, `StoreKeyLost`, `StoreWrongKey`, `StoreDamaged`, `StoreNewer`, `CipherMissing`; `StoreFailed` for
     /// anything that the disk or its permissions refuse.
     pub fn open(path: &Path, keys: &dyn KeyStore) -> Result<Self, Error> {
         let mut lock_path = path.to_path_buf().into_os_string();
         lock_path.push(".lock");
         let mut lock = lock::Lock::take(Path::new(&lock_path)).map_err(|error| error.at(path))?;
-        let key = keys.key()?;
+        let is_there = open::is_there(path, &mut lock).map_err(|error| error.at(path))?;
+        let key = match is_there {
+            true => keys.existing()?,
+            false => keys.key()?,
+        };
         let connection = open::open(path, &key, &mut lock).map_err(|error| error.at(path))?;
         Ok(Self {
             connection,

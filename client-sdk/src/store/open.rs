@@ -44,6 +44,15 @@ pub(super) const MIGRATIONS: &[&str] = &[
 /// The size of a page, SQLCipher's default.
 const PAGE: u64 = 4096;
 
+/// Whether there is a store, whatever became of it, or only the place for one.
+pub(super) fn is_there(path: &Path, lock: &mut Lock) -> Result<bool, Error> {
+    match path.metadata() {
+        Ok(file) => Ok(file.len() > 0 || lock.check()?.is_some()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(failed_io(error)),
+    }
+}
+
 pub(super) fn open(path: &Path, key: &StoreKey, lock: &mut Lock) -> Result<Connection, Error> {
     if !path.try_exists().map_err(failed_io)? {
         lock.forget()?;

@@ -8,8 +8,8 @@ use crate::{
     app::App,
     clock::Clock,
     model::{
-        Beside, Body, Command, Diff, Event, HitLine, Item, Last, MessageId, Peer, Place, Row,
-        State, Trust, UserId,
+        Beside, Body, Command, ConversationId, Diff, Event, HitLine, Item, Last, MessageId, Peer,
+        Place, Row, State, Trust, UserId,
     },
     text::Clean,
     view,
@@ -48,6 +48,7 @@ pub(crate) fn peer(id: u8, name: &str) -> Peer {
 
 pub(crate) fn row(id: u8, name: &str, unread: u64) -> Row {
     Row {
+        id: Some(ConversationId::from_bytes([id; 16])),
         peer: peer(id, name),
         last: Some(Last {
             mine: false,

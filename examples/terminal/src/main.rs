@@ -78,8 +78,7 @@ async fn open(args: &Args, store: &Path) -> Result<Client, Box<dyn Error>> {
         let store = store.display();
         format!("--store {store}: {e}; name a directory that can be made and written to")
     })?;
-    let relay = &args.relay;
-    let mut builder = Client::builder(relay)
+    let mut builder = Client::builder(&args.relay)
         .store(store)
         .keys(FileKey::new(store.join("key")))
         .device_name(args.device_name())
@@ -93,8 +92,20 @@ async fn open(args: &Args, store: &Path) -> Result<Client, Box<dyn Error>> {
         builder = builder.authorities(pem);
     }
     let client = builder.open().await.map_err(|error| match error.code() {
-        Code::BadRequest => format!("--relay {relay}: {}", error.detail()),
+        Code::BadRequest => unfit(args, error.detail()),
         _ => format!("{}: {}", store.display(), words::error(&error)),
     })?;
     Ok(client)
+}
+
+/// What was given that will not do: the detail says what it is about.
+fn unfit(args: &Args, detail: &str) -> String {
+    if let (Some(file), true) = (&args.authority, detail.starts_with("authorities")) {
+        let file = file.display();
+        return format!("--authority {file}: there is no certificate in it that can be read (PEM)");
+    }
+    match detail.contains("name of a device") {
+        true => format!("--device-name: {detail}"),
+        false => format!("--relay {}: {detail}", args.relay),
+    }
 }

@@ -6,7 +6,9 @@ use sordino::{PresencePolicy, Setting};
 
 use crate::text::Clean;
 
-pub(crate) use sordino::{DeviceId, MessageId, Position as Place, Presence, Trust, UserId};
+pub(crate) use sordino::{
+    ConversationId, DeviceId, MessageId, Position as Place, Presence, Trust, UserId,
+};
 
 /// The number of an entry of a timeline; it never changes.
 pub(crate) type ItemId = u64;
@@ -71,6 +73,8 @@ impl Peer {
 /// A line of the list of conversations.
 #[derive(Debug, Clone)]
 pub(crate) struct Row {
+    /// `None` before the first message.
+    pub(crate) id: Option<ConversationId>,
     pub(crate) peer: Peer,
     pub(crate) last: Option<Last>,
     pub(crate) unread: u64,
@@ -109,6 +113,23 @@ pub(crate) struct DeviceLine {
     pub(crate) name: Clean,
     pub(crate) added_ms: Option<i64>,
     pub(crate) is_this: bool,
+    /// Another is called the same.
+    pub(crate) has_twin: bool,
+}
+
+impl DeviceLine {
+    /// What tells it apart from another of its name: nothing, where there is none.
+    pub(crate) fn told_apart(&self) -> String {
+        match self.has_twin {
+            true => format!(" ({})", short(self.id)),
+            false => String::new(),
+        }
+    }
+}
+
+/// The beginning of a device's id.
+pub(crate) fn short(id: DeviceId) -> String {
+    id.to_string().chars().take(6).collect()
 }
 
 /// What the user has set.
@@ -266,10 +287,24 @@ pub(crate) enum Event {
     Lagged,
     /// Something to know for a while.
     Notice(Clean),
+    /// The same of something that was done with this person.
+    NoticeAbout(UserId, Clean),
     /// Messages of before came back.
     Restored(Clean),
     /// Something to know until it was taken note of.
     Alarm(Clean),
+    /// The same of a person.
+    AlarmAbout(Whom, Clean),
+    /// Why nothing goes on here.
+    Ended(Clean),
+}
+
+/// A person, as the client knows them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Whom {
+    User(UserId),
+    /// Whom this conversation is with.
+    With(ConversationId),
 }
 
 /// A password or a key that somebody typed. Not printed.

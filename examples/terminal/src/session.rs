@@ -96,7 +96,7 @@ impl Session {
             let (client, news) = (saves.clone(), told.clone());
             async move {
                 if let Err(error) = client.conversation(peer).save_draft(text).await {
-                    let _ = news.try_send(Event::Notice(words::error(&error)));
+                    let _ = news.try_send(Event::NoticeAbout(peer, words::error(&error)));
                 }
             }
         });
@@ -237,7 +237,9 @@ impl Session {
                         (Decision::Accept(devices), _) => contact.accept_devices(&devices).await,
                         (Decision::Blocked(blocked), _) => contact.block(blocked).await,
                     };
-                    decided.err().map(|e| Event::Notice(words::error(&e)))
+                    decided
+                        .err()
+                        .map(|e| Event::NoticeAbout(peer, words::error(&e)))
                 });
             }
             Command::Connect => client.connect(),
@@ -336,7 +338,9 @@ impl Session {
             Command::Search(text) => self.search(text),
             Command::MarkRead(peer, upto) => tell(news, async move {
                 let marked = client.conversation(peer).mark_read(upto).await;
-                marked.err().map(|e| Event::Notice(words::error(&e)))
+                marked
+                    .err()
+                    .map(|e| Event::NoticeAbout(peer, words::error(&e)))
             }),
             Command::Typing(peer, on) => client.conversation(peer).typing(on),
             Command::Attend(attended) => client.set_active(attended),
@@ -353,7 +357,8 @@ impl Session {
         let conversation = self.client.conversation(peer);
         tell(self.news.clone(), async move {
             let done = work(conversation).await;
-            done.err().map(|e| Event::Notice(words::error(&e)))
+            done.err()
+                .map(|e| Event::NoticeAbout(peer, words::error(&e)))
         });
     }
 

@@ -85,6 +85,26 @@ pub(crate) fn fit(text: &str, columns: usize) -> String {
     cut
 }
 
+/// The part of a line that has `columns` columns at most and the cursor, which stands after `cursor` of its columns, in it; and where
+/// the cursor stands there.
+pub(crate) fn around(text: &str, cursor: usize, columns: usize) -> (String, usize) {
+    let (mut before, mut shown, mut used) = (0, String::new(), 0);
+    for grapheme in text.graphemes(true) {
+        let width = grapheme.width();
+        // What stands so far before the cursor that there is no room for it.
+        if cursor.saturating_sub(before) > columns {
+            before += width;
+            continue;
+        }
+        if used + width > columns {
+            break;
+        }
+        used += width;
+        shown.push_str(grapheme);
+    }
+    (shown, cursor.saturating_sub(before))
+}
+
 /// Breaks `text` into lines of at most `columns`, between words where it can. The ranges cover everything but the line breaks;
 /// a space that did not fit hangs over the end of its range.
 pub(crate) fn wrap(text: &str, columns: usize) -> Vec<Range<usize>> {
@@ -173,6 +193,16 @@ mod tests {
         assert_eq!(wrapped("日本語", 5), ["日本", "語"]);
         assert_eq!(wrapped("a\n\nb\n", 5), ["a", "", "b", ""]);
         assert_eq!(wrapped("", 5), [""]);
+    }
+
+    #[test]
+    fn the_cursor_is_seen_in_a_line_that_is_too_long() {
+        assert_eq!(around("hello", 5, 9), ("hello".to_owned(), 5));
+        assert_eq!(around("hello", 5, 3), ("llo".to_owned(), 3));
+        assert_eq!(around("hello", 0, 3), ("hel".to_owned(), 0));
+        assert_eq!(around("hello", 4, 3), ("ell".to_owned(), 3));
+        assert_eq!(around("日本語", 6, 3), ("語".to_owned(), 2));
+        assert_eq!(around("", 0, 3), (String::new(), 0));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use sordino::{
 use crate::{
     model::{
         Beside, Body, DeviceLine, Event, HitLine, Item, Last, Peer, Row, SettingsShown, State,
+        Whom, short,
     },
     text::Clean,
 };
@@ -46,9 +47,17 @@ fn too_often(wait: Duration) -> String {
 pub(crate) fn name_error(failed: &Error) -> Clean {
     match failed.code() {
         // The detail says of what.
-        Code::BadRequest if !failed.detail().starts_with("email") => {
-            Clean::line("A name has 3 to 32 of a-z 0-9 . _ - and begins with a letter or a digit.")
-        }
+        Code::BadRequest => match failed.detail().strip_prefix("email: ") {
+            Some(why) => Clean::line(&format!(
+                "Your e-mail address (--email) will not do: {why}. No account was made; start again with another one, or without."
+            )),
+            None => Clean::line(
+                "A name has 3 to 32 of a-z 0-9 . _ - and begins with a letter or a digit.",
+            ),
+        },
+        Code::Unreachable | Code::Timeout => Clean::line(
+            "The relay cannot be reached. Is there a connection, and is --relay its address? Nothing is lost: try again.",
+        ),
         Code::NameTaken => Clean::line("Another user has this name. Is it you? Tab logs you in."),
         _ => error(failed),
     }
@@ -60,6 +69,13 @@ fn code(code: Code) -> Clean {
         Code::Unreachable | Code::Timeout => {
             "The relay cannot be reached. Try again once there is a connection."
         }
+        Code::NoRelay => {
+            "What answers at this address is no Sordino relay. Is the address right (--relay)? If it is, tell its operator."
+        }
+        Code::RelayMisbehaved => {
+            "The relay, or something between you and it, answered what it should not have. Is the address right (--relay)? If it is, tell its operator."
+        }
+        Code::UserNotFound => "There is nobody of this name or id at this relay.",
         Code::UserDeleted => "This person's account is gone: nothing reaches them any more.",
         Code::AccountDeleted => "Your account was deleted. What is on this device stays.",
         Code::AccountDisabled => {
@@ -106,6 +122,9 @@ fn code(code: Code) -> Clean {
         }
         Code::KeysMissing => {
             "This device waits for the account's newest keys. Try again once your other device is online, or give the recovery key."
+        }
+        Code::StoreKeyLost => {
+            "The file `key` in it, without which nobody can read it, is gone. Nothing was changed: put the file back from a copy. If there is none, start with another --store and log in with your recovery key."
         }
         Code::StoreLocked => "The store is open in another window; close it there first.",
         other => other.meaning(),
@@ -163,6 +182,7 @@ pub(crate) fn row(row: ConversationRow) -> Row {
         Last { mine, text, at_ms }
     });
     Row {
+        id: Some(row.id),
         peer: peer(&row.peer),
         last,
         unread: row.unread,
@@ -216,6 +236,9 @@ fn pieces(text: &str, found: &[Range<usize>]) -> Vec<(Clean, bool)> {
         rest.find(' ').map_or(at, |space| at + space + 1)
     });
     let mut pieces = Vec::new();
+    if at > 0 {
+        pieces.push((Clean::line("…"), false));
+    }
     let mut piece = |range: Range<usize>, is_found| {
         pieces.push((Clean::line(text.get(range).unwrap_or_default()), is_found));
     };
@@ -231,7 +254,7 @@ fn pieces(text: &str, found: &[Range<usize>]) -> Vec<(Clean, bool)> {
 /// A line of the list of devices.
 pub(crate) fn device(device: Device) -> DeviceLine {
     let name = match device.name.as_str() {
-        "" => format!("device {}", device.id.to_string().get(..6).unwrap_or("?")),
+        "" => format!("device {}", short(device.id)),
         name => name.to_owned(),
     };
     DeviceLine {
@@ -239,6 +262,7 @@ pub(crate) fn device(device: Device) -> DeviceLine {
         name: Clean::line(&name),
         added_ms: i64::try_from(device.added_ms).ok(),
         is_this: device.is_this,
+        has_twin: false,
     }
 }
 
@@ -355,12 +379,18 @@ pub(crate) fn waits(wait: Duration) -> Clean {
 /// Events that a person should know of.
 pub(crate) fn event(event: &Told) -> Option<Event> {
     let alarm = |said: &str| Some(Event::Alarm(Clean::line(said)));
+    // After the person's name.
+    let about = |whom, said: &str| Some(Event::AlarmAbout(whom, Clean::line(said)));
     match event {
-        Told::IdentityChanged(_) => {
-            alarm("A person's identity key changed; the conversation shows where. Esc closes this.")
-        }
-        Told::DeviceAdded { loud: true, .. } => alarm(
-            "A person has a new device that none of their others vouches for. Esc closes this.",
+        Told::IdentityChanged(user) => about(
+            Whom::User(*user),
+            "their identity key changed; the conversation shows where. Esc closes this.",
+        ),
+        Told::DeviceAdded {
+            user, loud: true, ..
+        } => about(
+            Whom::User(*user),
+            "they have a new device that none of their others vouches for. Esc closes this.",
         ),
         Told::Restored { messages: 0 } => None,
         Told::Restored { messages } => Some(Event::Restored(Clean::line(&format!(
@@ -380,12 +410,23 @@ pub(crate) fn event(event: &Told) -> Option<Event> {
         Told::ResetPending { ready_ms: Some(_) } => Some(Event::ResetPending(Some(Clean::line(
             "Somebody who knows your password wants a new identity for your account, and gets it in some days. If that is not you, F8 refuses. Esc closes this.",
         )))),
-        Told::SignedOut => alarm("This device was removed from your account. Esc closes this."),
-        Told::RelayMisbehaved { evidence, .. } => alarm(&format!(
-            "The relay showed what it should not have: {evidence}. Esc closes this."
-        )),
-        Told::ViewsDiffer { .. } => alarm(
-            "You and the other person were shown different conversations. Do not trust this relay. Esc closes this.",
+        Told::SignedOut => Some(Event::Ended(Clean::line(
+            "This device was removed from your account. Esc closes this.",
+        ))),
+        Told::RelayMisbehaved {
+            conversation,
+            evidence,
+        } => {
+            let said =
+                format!("the relay showed what it should not have: {evidence}. Esc closes this.");
+            match conversation {
+                Some(id) => about(Whom::With(*id), &said),
+                None => alarm(&said.replacen('t', "T", 1)),
+            }
+        }
+        Told::ViewsDiffer { conversation, .. } => about(
+            Whom::With(*conversation),
+            "you two were shown different conversations. Do not trust this relay. Esc closes this.",
         ),
         Told::RolledBack => alarm(
             "Your store was an old copy. It was mended; messages sent since that copy are not shown. Esc closes this.",
@@ -425,10 +466,10 @@ mod tests {
             "one [two] [three]"
         );
         let long = "a long way to go before there is anything to be found here";
-        assert_eq!(said(long, &[(48, 53)]), "is anything to be [found] here");
+        assert_eq!(said(long, &[(48, 53)]), "…is anything to be [found] here");
         let cjk = "日".repeat(40);
         let (before, after) = ("日".repeat(21), "日".repeat(9));
-        assert_eq!(said(&cjk, &[(90, 93)]), format!("{before}[日]{after}"));
+        assert_eq!(said(&cjk, &[(90, 93)]), format!("…{before}[日]{after}"));
     }
 
     #[test]
@@ -456,6 +497,16 @@ mod tests {
         }
         let name = name_error(&Error::new(Code::BadRequest, ""));
         assert!(name.as_str().contains("3 to 32"));
+        let email = name_error(&Error::new(Code::BadRequest, "email: not an address"));
+        assert!(
+            email
+                .as_str()
+                .contains("--email) will not do: not an address.")
+        );
+        for code in [Code::NoRelay, Code::Unreachable] {
+            let said = name_error(&Error::new(code, "HTTP status 501"));
+            assert!(said.as_str().contains("--relay"), "{said}");
+        }
     }
 
     #[test]

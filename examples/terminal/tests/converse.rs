@@ -112,3 +112,18 @@ async fn a_second_device_joins_and_shows_what_comes() {
     bob.wait_for("7777-88888-99999");
     alice.wait_for("7777-88888-99999");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_is_none_is_named_and_nothing_is_made() {
+    let relay = TestRelay::start().await.expect("relay");
+    let (mut pty, _store) = open(&relay, &["--name", "alice", "--email", "alice"]);
+    pty.wait_for("password");
+    pty.press("four-random-words\r");
+    pty.wait_for("once");
+    pty.press("four-random-words\r");
+    pty.wait_for("(--email)");
+    pty.press("\u{3}");
+    assert!(pty.wait_for_clean_end().success());
+    // The name is free.
+    start(&relay, "alice");
+}

@@ -10,7 +10,12 @@
 
 mod pty;
 
-use std::process::Command;
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    process::Command,
+    thread,
+};
 
 use pty::Pty;
 use rustix::process::Signal;
@@ -18,9 +23,13 @@ use tempfile::TempDir;
 
 /// With a relay that nobody answers for.
 fn start(store: &TempDir) -> Pty {
+    start_at("http://127.0.0.1:9", store)
+}
+
+fn start_at(relay: &str, store: &TempDir) -> Pty {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sordino-terminal"));
     command.arg("--store").arg(store.path());
-    Pty::run(command.args(["--relay", "http://127.0.0.1:9"]))
+    Pty::run(command.args(["--relay", relay]))
 }
 
 // Only single words: between words, a terminal's cursor jumps instead of drawing the space that is there.
@@ -41,6 +50,28 @@ fn a_first_start_without_a_network_asks_for_a_name_and_says_what_is_wrong() {
     again.wait_for("Choose");
     let mut third = start(&store);
     third.wait_for("another window");
+}
+
+#[test]
+fn a_server_that_is_no_relay_is_said_to_be_none() {
+    let server = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let relay = format!("http://{}", server.local_addr().expect("an address"));
+    thread::spawn(move || {
+        for client in server.incoming() {
+            let mut client = client.expect("accepted");
+            let _ = client.read(&mut [0; 4096]);
+            let _ = client.write_all(
+                b"HTTP/1.0 501 Unsupported method ('POST')\r\ncontent-length: 0\r\n\r\n",
+            );
+        }
+    });
+    let store = TempDir::new().expect("a directory");
+    let mut pty = start_at(&relay, &store);
+    pty.wait_for("Choose");
+    pty.press("alice\rfour-random-words\rfour-random-words\r");
+    pty.wait_for("(--relay)?");
+    pty.press("\u{3}");
+    assert!(pty.wait_for_clean_end().success());
 }
 
 #[test]

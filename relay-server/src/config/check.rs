@@ -218,6 +218,11 @@ impl Config {
         warnings.extend(self.certificate_warnings());
         warnings.extend(self.roles_warning());
         warnings.extend(self.dev_warning());
+        warnings.extend((self.auth.reset_wait_days == 0).then(|| Problem {
+            key: "auth.reset_wait_days",
+            what: "with 0 whoever knows or guesses a password takes the account over at once, before any of its devices can refuse".to_owned(),
+            fix: "use the default, 7, unless this relay is for tests",
+        }));
         warnings
     }
 
@@ -385,6 +390,18 @@ mod tests {
         std::fs::write(&file, format!("{}\n", "5e".repeat(32))).expect("written");
         assert_eq!(config.check(), []);
         assert!(config.token_key().is_ok_and(|key| key.is_some()));
+    }
+
+    #[test]
+    fn accounts_that_a_password_takes_over_at_once_are_warned_of() {
+        let mut config = Config::new("data");
+        assert_eq!(config.warnings(), []);
+        config.auth.reset_wait_days = 0;
+        let keys: Vec<_> = config.warnings().iter().map(|w| w.key).collect();
+        assert_eq!(keys, ["auth.reset_wait_days"]);
+        assert_eq!(config.problems(), []);
+        config.auth.reset_wait_days = 1;
+        assert_eq!(config.warnings(), []);
     }
 
     #[test]

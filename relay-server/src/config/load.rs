@@ -74,6 +74,8 @@ impl Sources {
             .filter_map(|(name, value)| Some((name, name.strip_prefix(ENV_PREFIX)?, value)))
             .collect();
         variables.sort();
+        let is_data = |(_, key, _): &(_, &str, _)| key.eq_ignore_ascii_case("store__data");
+        let named_elsewhere = self.data.is_some() || variables.iter().any(is_data);
         for (name, key, value) in variables {
             set(&mut table, key, value).map_err(|cause| LoadError::Variable {
                 name: name.clone(),
@@ -87,6 +89,12 @@ impl Sources {
         })?;
         if let Some(data) = &self.data {
             config.store.data.clone_from(data);
+        }
+        // The file means the same wherever the relay is started. A flag or a variable is of whoever starts it.
+        if let Some(folder) = self.file.as_deref().and_then(Path::parent)
+            && !named_elsewhere
+        {
+            config.store.data = folder.join(&config.store.data);
         }
         if let Some(listen) = self.listen {
             config.server.listen = listen;
@@ -236,6 +244,31 @@ mod tests {
         assert_eq!(config.store.data, Path::new("elsewhere"));
         assert_eq!(config.log.format, LogFormat::Json);
         assert_eq!(config.server.roles.to_string(), "chat");
+    }
+
+    #[test]
+    fn the_data_lie_beside_the_file_wherever_the_relay_is_started() {
+        let data = |text: &str, variable: Option<&str>, flag: Option<&str>| {
+            let (dir, path) = file(text);
+            let sources = Sources {
+                file: Some(path),
+                env: env(&variable.map_or(vec![], |v| vec![("SORDINO__STORE__DATA", v)])),
+                data: flag.map(PathBuf::from),
+                ..Sources::default()
+            };
+            let data = sources.load().expect("loaded").store.data;
+            let beside = data.strip_prefix(dir.path()).map(Path::to_owned);
+            beside.map_or_else(|_| data, |beside| Path::new("beside").join(beside))
+        };
+        let named = "[store]\ndata = 'here'\n";
+        assert_eq!(data(named, None, None), Path::new("beside/here"));
+        assert_eq!(data("", None, None), Path::new("beside/sordino-data"));
+        let whole = "[store]\ndata = '/var/lib/sordino'\n";
+        assert_eq!(data(whole, None, None), Path::new("/var/lib/sordino"));
+        assert_eq!(data(named, Some("there"), None), Path::new("there"));
+        assert_eq!(data(named, Some("there"), Some("x")), Path::new("x"));
+        let without = from_env(&[]).expect("loaded").store.data;
+        assert_eq!(without, Path::new("sordino-data"));
     }
 
     #[test]

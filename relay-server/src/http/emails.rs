@@ -65,10 +65,12 @@ impl Emails {
         match (self, brought) {
             (Self::Required, None) => Err(Code::EmailNeeded.into()),
             (_, None) => Ok(None),
-            (Self::Off, Some(_)) => Err(bad("email: this relay keeps none")),
+            (Self::Off, Some(_)) => Err(bad("email: this relay takes none; leave it out")),
             (_, Some(typed)) => {
                 let email = Email::parse(typed);
-                email.map(Some).ok_or_else(|| bad("email: this is none"))
+                email
+                    .map(Some)
+                    .ok_or_else(|| bad("email: not an address such as name@example.org"))
             }
         }
     }

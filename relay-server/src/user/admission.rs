@@ -1,9 +1,13 @@
 //! By what accounts are made, in SQLite: invites, and subjects of the app's own login.
 
 use sordino_protocol::{UserId, hash::Hash, http};
-use sqlx::{Sqlite, SqlitePool, Transaction};
+use sqlx::{Row, Sqlite, SqlitePool, Transaction, sqlite::SqliteRow};
 
-use super::{Admission, Invite, UserError, rows::stored_ms, sqlite::user};
+use super::{
+    Admission, Invite, UserError,
+    rows::{self, stored_ms},
+    sqlite::user,
+};
 
 /// Whether it still holds. Asked before a name is said to be taken: who may not come in learns of nobody.
 pub(super) async fn check(
@@ -89,6 +93,32 @@ pub(super) async fn remove_invite(
     .fetch_optional(&mut **tx)
     .await?;
     Ok(removed.unwrap_or(false))
+}
+
+/// Invites that still make accounts.
+pub(super) async fn invites_after(
+    readers: &SqlitePool,
+    after: &[u8],
+    limit: usize,
+    now_ms: u64,
+) -> Result<Vec<Invite>, UserError> {
+    let found = sqlx::query(
+        "SELECT hash, uses_left, expires_ms FROM invites \
+         WHERE hash > ? AND uses_left > 0 AND expires_ms > ? ORDER BY hash LIMIT ?",
+    )
+    .bind(after)
+    .bind(stored_ms(now_ms))
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    .fetch_all(readers)
+    .await?;
+    let invite = |row: SqliteRow| {
+        rows::invite(
+            row.try_get("hash")?,
+            row.try_get("uses_left")?,
+            row.try_get("expires_ms")?,
+        )
+    };
+    found.into_iter().map(invite).collect()
 }
 
 /// Whose account it is.

@@ -52,6 +52,7 @@ pub(super) async fn all(users: Arc<dyn Users>) {
     emails::a_taken_address_is_told_to_who_may_come_in_and_uses_nothing(&*users).await;
     emails::one_of_many_who_want_an_address_gets_it(&users).await;
     disabled::the_operator_disables_and_enables(&*users).await;
+    disabled::users_are_listed_by_name(&*users).await;
 }
 
 async fn names_and_ids_are_unique(users: &dyn Users) {

@@ -218,6 +218,15 @@ pub struct Invite {
     pub expires_ms: u64,
 }
 
+/// A user, as the operator's list has them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Who.
+    pub user: http::User,
+    /// Whether they are disabled.
+    pub disabled: bool,
+}
+
 /// By what somebody makes an account. What can be used up is used up with the account, or not at all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Admission {
@@ -332,6 +341,15 @@ pub trait Users: Send + Sync + 'static {
     async fn by_subject(&self, hash: &Hash) -> Result<Option<http::User>, UserError>;
     /// Whether the user has a subject of the app's own login.
     async fn has_subject(&self, user: UserId) -> Result<bool, UserError>;
+    /// Those who are there, by name, ascending, after `after` (empty: from the first one on), at most `limit`.
+    async fn named_after(&self, after: &str, limit: usize) -> Result<Vec<Listed>, UserError>;
+    /// Invites that still make accounts, by hash, ascending, after `after` (empty: from the first one on), at most `limit`.
+    async fn invites_after(
+        &self,
+        after: &[u8],
+        limit: usize,
+        now_ms: u64,
+    ) -> Result<Vec<Invite>, UserError>;
     /// By exact name.
     async fn by_name(&self, username: &str) -> Result<Option<http::User>, UserError>;
     /// By id.

@@ -48,7 +48,7 @@ use self::{
     connect::{NO_ANSWER, address, dial, pool},
 };
 use super::{
-    Batch, Block, BlockTag, ChainHead, Credentials, Email, Invite, PasswordRecord, Prekey,
+    Batch, Block, BlockTag, ChainHead, Credentials, Email, Invite, Listed, PasswordRecord, Prekey,
     PushTarget, UserError, Users, rows, verify::verify,
 };
 use crate::config::Secret;
@@ -207,6 +207,34 @@ impl Users for PostgresUsers {
     async fn has_subject(&self, user: UserId) -> Result<bool, UserError> {
         self.within(admission::has_subject(&self.inner.pool, user))
             .await
+    }
+
+    async fn named_after(&self, after: &str, limit: usize) -> Result<Vec<Listed>, UserError> {
+        let rows = sqlx::query(
+            "SELECT users.user_id, username, d.user_id IS NOT NULL AS disabled \
+             FROM users LEFT JOIN disabled_users d ON d.user_id = users.user_id \
+             WHERE username > $1 AND deleted_ms IS NULL ORDER BY username LIMIT $2",
+        )
+        .bind(after)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&self.inner.pool);
+        let found = self.within(async { Ok(rows.await?) }).await?;
+        let listed = |row: PgRow| {
+            let disabled = row.try_get("disabled")?;
+            let user = user(row)?;
+            Ok(Listed { user, disabled })
+        };
+        found.into_iter().map(listed).collect()
+    }
+
+    async fn invites_after(
+        &self,
+        after: &[u8],
+        limit: usize,
+        now_ms: u64,
+    ) -> Result<Vec<Invite>, UserError> {
+        let found = admission::invites_after(&self.inner.pool, after, limit, now_ms);
+        self.within(found).await
     }
 
     async fn by_name(&self, username: &str) -> Result<Option<http::User>, UserError> {

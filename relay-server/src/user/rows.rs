@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use sordino_protocol::{DeviceId, UserId, hash::Hash, http, limits, list, pb};
 
-use super::{BlockTag, PushTarget, UserError};
+use super::{BlockTag, Invite, PushTarget, UserError};
 
 /// The columns of a user.
 pub(super) fn user(id: &[u8], username: String) -> Result<http::User, UserError> {
@@ -33,6 +33,15 @@ pub(super) fn device_id(id: &[u8]) -> Result<DeviceId, UserError> {
 /// A column that holds a hash.
 pub(super) fn hash(bytes: Vec<u8>) -> Result<Hash, UserError> {
     bytes.try_into().map_err(|_| damaged("a hash"))
+}
+
+/// The columns of an invite.
+pub(super) fn invite(bytes: Vec<u8>, uses_left: i64, expires_ms: i64) -> Result<Invite, UserError> {
+    Ok(Invite {
+        hash: hash(bytes)?,
+        uses: u32::try_from(uses_left).map_err(damaged)?,
+        expires_ms: u64::try_from(expires_ms).map_err(damaged)?,
+    })
 }
 
 /// A column that names a pair of people.

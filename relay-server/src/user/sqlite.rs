@@ -22,7 +22,7 @@ use sqlx::{Row, Sqlite, SqlitePool, Transaction, sqlite::SqliteRow};
 pub(super) use self::file::open_to_read;
 pub(crate) use self::file::{check_whole, copy};
 use super::{
-    Batch, Block, BlockTag, ChainHead, Credentials, Email, Invite, PasswordRecord, Prekey,
+    Batch, Block, BlockTag, ChainHead, Credentials, Email, Invite, Listed, PasswordRecord, Prekey,
     PushTarget, UserError, Users, admission, backups, blocks, cache::Cache, credentials, deletion,
     disabled, emails, lists, prekeys, push, resets, rows, verify::verify,
 };
@@ -176,6 +176,33 @@ impl Users for SqliteUsers {
 
     async fn has_subject(&self, user: UserId) -> Result<bool, UserError> {
         admission::has_subject(&self.inner.readers, user).await
+    }
+
+    async fn named_after(&self, after: &str, limit: usize) -> Result<Vec<Listed>, UserError> {
+        let found = sqlx::query(
+            "SELECT id, username, d.user_id IS NOT NULL AS disabled \
+             FROM users LEFT JOIN disabled_users d ON d.user_id = id \
+             WHERE username > ? AND deleted_ms IS NULL ORDER BY username LIMIT ?",
+        )
+        .bind(after)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+        .fetch_all(&self.inner.readers)
+        .await?;
+        let listed = |row: SqliteRow| {
+            let disabled = row.try_get("disabled")?;
+            let user = user(row)?;
+            Ok(Listed { user, disabled })
+        };
+        found.into_iter().map(listed).collect()
+    }
+
+    async fn invites_after(
+        &self,
+        after: &[u8],
+        limit: usize,
+        now_ms: u64,
+    ) -> Result<Vec<Invite>, UserError> {
+        admission::invites_after(&self.inner.readers, after, limit, now_ms).await
     }
 
     async fn by_name(&self, username: &str) -> Result<Option<http::User>, UserError> {

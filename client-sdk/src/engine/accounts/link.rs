@@ -3,7 +3,13 @@
 //! Messages of the pipe: the old device's key; the new one's hello, and what a list says of it; once the person has compared the
 //! digits, the account's keys with the list to come; that the new device has stored them. Then the old one has the list stored.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use data_encoding::BASE32_NOPAD;
@@ -40,6 +46,13 @@ use crate::{
 const LIFETIME: Duration = Duration::from_secs(300);
 /// Between two looks for the other's message.
 const LOOK: Duration = Duration::from_millis(500);
+/// So many looks in vain, and it is asked whether there is a pipe at all: the relay may have been restarted, and those who wait would wait
+/// for nothing.
+const LOOKS: u32 = 4;
+/// For so long a relay may do nothing but fail.
+const TROUBLE: Duration = Duration::from_secs(15);
+/// The old device may be having the list stored, although the pipe is gone.
+const LISTED: Duration = Duration::from_secs(5);
 /// How a code begins; then channel ‖ H(hello) in base 32 (RFC 4648, no padding), and the relay's name: as a QR code nearly all of the small alphanumeric kind.
 const CODE: &str = "SORDINO:LN1:";
 
@@ -48,9 +61,20 @@ struct Line {
     user: UserId,
     channel: ChannelId,
     until: Instant,
+    /// The old device's first message, which makes the pipe, was there.
+    is_begun: AtomicBool,
 }
 
 impl Line {
+    fn new(user: UserId, channel: ChannelId) -> Self {
+        Self {
+            user,
+            channel,
+            until: Instant::now() + LIFETIME,
+            is_begun: AtomicBool::new(false),
+        }
+    }
+
     /// Puts a message of one's own in its place; the same again is fine.
     async fn say(
         &self,
@@ -59,32 +83,53 @@ impl Line {
         number: u8,
         message: &[u8],
     ) -> Result<(), Error> {
+        let mut troubled = None;
         loop {
             let put = http.put_link(self.user, self.channel, side, number, message);
             match put.await {
-                Ok(()) => return Ok(()),
-                Err(error) => self.after(error).await?,
+                Ok(()) => {
+                    self.is_begun.store(true, Ordering::Relaxed);
+                    return Ok(());
+                }
+                Err(error) => self.after(error, &mut troubled).await?,
             }
         }
     }
 
     /// Waits for a message of the other's.
     async fn hear(&self, http: &Http, side: LinkSide, number: u8) -> Result<Bytes, Error> {
+        let (mut troubled, mut looks) = (None, 0);
         loop {
             let get = http.link(self.user, self.channel, side, number);
             match get.await {
-                Ok(Some(message)) => return Ok(message),
-                Ok(None) => self.pause(LOOK).await?,
-                Err(error) => self.after(error).await?,
+                Ok(Some(message)) => {
+                    self.is_begun.store(true, Ordering::Relaxed);
+                    return Ok(message);
+                }
+                Ok(None) => {
+                    (troubled, looks) = (None, looks + 1);
+                    if looks % LOOKS == 0 && self.is_gone(http).await {
+                        return Err(gone());
+                    }
+                    self.pause(LOOK).await?;
+                }
+                Err(error) => self.after(error, &mut troubled).await?,
             }
         }
     }
 
-    /// Waits after an error that may pass.
-    async fn after(&self, error: Error) -> Result<(), Error> {
+    /// Whether there was a pipe, and is none any more. Where the relay does not answer nobody knows.
+    async fn is_gone(&self, http: &Http) -> bool {
+        let first = http.link(self.user, self.channel, LinkSide::Old, 0);
+        self.is_begun.load(Ordering::Relaxed) && matches!(first.await, Ok(None))
+    }
+
+    /// Waits after an error that may pass. `troubled`: since when there was nothing but errors.
+    async fn after(&self, error: Error, troubled: &mut Option<Instant>) -> Result<(), Error> {
+        let lasts = troubled.get_or_insert_with(Instant::now).elapsed();
         match error.retry() {
-            Retry::After(wait) => self.pause(wait.max(LOOK)).await,
-            Retry::Never | Retry::Now => Err(error),
+            Retry::After(wait) if lasts < TROUBLE => self.pause(wait.max(LOOK)).await,
+            _ => Err(error),
         }
     }
 
@@ -129,11 +174,7 @@ impl Joining {
         let rng = &mut rand::rng();
         let invited = Invited::new(rng, locked.user, new.device, new.keys.public());
         let invitation = invited.invitation();
-        let line = Line {
-            user: locked.user,
-            channel: ChannelId::from_bytes(invitation.channel),
-            until: Instant::now() + LIFETIME,
-        };
+        let line = Line::new(locked.user, ChannelId::from_bytes(invitation.channel));
         Self {
             code: code_of(&invitation, locked.core.relay.name()),
             locked,
@@ -228,6 +269,7 @@ impl Joining {
             .say(&self.locked.http, LinkSide::New, 2, ready)
             .await;
         let device = unconfirmed(core);
+        let mut lost = None;
         loop {
             if let Some(user) = is_listed(&device, list).await? {
                 let _one = core.account.lock().await;
@@ -242,6 +284,11 @@ impl Joining {
                 && error.retry() == Retry::Never
             {
                 return Err(error.clone());
+            }
+            if !self.line.is_gone(&self.locked.http).await {
+                lost = None;
+            } else if lost.get_or_insert_with(Instant::now).elapsed() >= LISTED {
+                return Err(gone());
             }
             self.line.pause(2 * LOOK).await?;
         }
@@ -337,11 +384,7 @@ impl Linking {
         }
         // Before the two meet: refused later, the new device would wait in vain for what it is to be granted.
         must_have_room(&Here::find(core).await?.list)?;
-        let line = Line {
-            user: me.user,
-            channel: ChannelId::from_bytes(invitation.channel),
-            until: Instant::now() + LIFETIME,
-        };
+        let line = Line::new(me.user, ChannelId::from_bytes(invitation.channel));
         let old = OldDevice::new(&mut rand::rng(), invitation);
         line.say(&core.http, LinkSide::Old, 0, &old.ephemeral())
             .await?;
@@ -426,6 +469,12 @@ fn parse_code(code: &str) -> Option<(Invitation, String)> {
     };
     let is_one = head.eq_ignore_ascii_case(CODE);
     is_one.then(|| (invitation, relay.to_owned()))
+}
+
+/// The relay has no such pipe any more.
+fn gone() -> Error {
+    let detail = "the relay was restarted, or another link was begun: begin with another code";
+    Error::new(Code::LinkEnded, detail)
 }
 
 /// What came over the pipe is not what the other device sent.

@@ -86,6 +86,25 @@ fn both_see_the_same_number() {
 }
 
 #[test]
+fn who_was_there_once_is_not_nobody() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, nobody) = (alice.user, UserId::from_bytes([7; 16]));
+    // To both, what is written waits.
+    verified(&mut bob, a);
+    reset(&mut alice, &mut relay);
+    look(&mut bob, &relay, a);
+    for user in [a, nobody] {
+        bob.send(user, "are you there?");
+        let told = bob.machine().nobody_is_there(user).unwrap();
+        assert_eq!(told.map(|told| told.len()), (user == nobody).then_some(1));
+    }
+    // A relay that lost its data may get them back.
+    assert_eq!(bob.shown(a).last().unwrap(), "> are you there? (pending)");
+    let failed = "> are you there? (user_not_found)";
+    assert_eq!(bob.shown(nobody), [failed]);
+}
+
+#[test]
 fn to_a_verified_person_with_another_identity_key_nothing_goes_until_it_is_resolved() {
     for again in [true, false] {
         let (mut relay, mut alice, mut bob) = acquainted();

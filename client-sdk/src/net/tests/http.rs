@@ -62,6 +62,9 @@ async fn what_gives_no_challenge_is_no_relay() {
             json.len()
         ),
         "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n<html>".to_owned(),
+        // A server of files.
+        "HTTP/1.0 501 Unsupported method ('POST')\r\ncontent-length: 6\r\n\r\n<html>".to_owned(),
+        "HTTP/1.1 405 x\r\ncontent-length: 0\r\n\r\n".to_owned(),
     ] {
         let url = answers(answer.into_bytes()).await;
         let error = http(&url, &person).is_meant().await.expect_err("an error");
@@ -69,4 +72,14 @@ async fn what_gives_no_challenge_is_no_relay() {
         // It may be a proxy whose relay comes back.
         assert!(matches!(error.retry(), Retry::After(_)));
     }
+}
+
+#[tokio::test]
+async fn who_speaks_no_tls_is_no_relay() {
+    let person = Person::new();
+    let answer = "HTTP/1.1 400 x\r\ncontent-length: 0\r\n\r\n";
+    let url = answers(answer.as_bytes().to_vec()).await;
+    let url = url.replacen("http", "https", 1);
+    let error = http(&url, &person).is_meant().await.expect_err("an error");
+    assert_eq!(error.code(), Code::NoRelay, "{error}");
 }

@@ -36,6 +36,16 @@ impl Devices {
         }
     }
 
+    /// Shows them, those of one name told apart.
+    fn show(&mut self, mut lines: Vec<DeviceLine>) {
+        let names: Vec<_> = lines.iter().map(|line| line.name.clone()).collect();
+        for line in &mut lines {
+            line.has_twin = names.iter().filter(|name| **name == line.name).count() > 1;
+        }
+        self.at = self.at.min(lines.len().saturating_sub(1));
+        self.lines = Some(lines);
+    }
+
     fn chosen(&self) -> Option<&DeviceLine> {
         self.lines.as_ref()?.get(self.at)
     }
@@ -57,10 +67,7 @@ impl App {
     pub(super) fn devices(&mut self, found: Result<Vec<DeviceLine>, Clean>) {
         if let Some(Overlay::Devices(devices)) = &mut self.overlay {
             match found {
-                Ok(lines) => {
-                    devices.at = devices.at.min(lines.len().saturating_sub(1));
-                    devices.lines = Some(lines);
-                }
+                Ok(lines) => devices.show(lines),
                 Err(why) => devices.said = Some(why),
             }
         }
@@ -69,7 +76,7 @@ impl App {
     /// The account has as many devices as it may have.
     pub(super) fn make_room(&mut self, key: Typed, lines: Vec<DeviceLine>) {
         let mut devices = Devices::new(Purpose::MakeRoom(key));
-        devices.lines = Some(lines);
+        devices.show(lines);
         self.overlay = Some(Overlay::Devices(devices));
     }
 
@@ -134,7 +141,7 @@ impl App {
             (KeyCode::Char('d') | KeyCode::Delete, Purpose::Manage, Some(chosen)) => {
                 let ask = Ask::Remove {
                     device: chosen.id,
-                    name: chosen.name,
+                    name: Clean::line(&format!("{}{}", chosen.name, chosen.told_apart())),
                     anyway: false,
                 };
                 self.overlay = Some(Overlay::Form(Form::new(ask)));

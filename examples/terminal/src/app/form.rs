@@ -61,6 +61,8 @@ pub(crate) struct Form {
     /// An answer is on its way.
     pub(crate) busy: bool,
     pub(crate) error: Option<Clean>,
+    /// On a low screen, how far down one has gone in what leads up to the question.
+    pub(crate) down: usize,
 }
 
 impl Form {
@@ -75,6 +77,7 @@ impl Form {
             input: Input::new(limit),
             busy: false,
             error: None,
+            down: 0,
         }
     }
 

@@ -9,6 +9,7 @@ use crate::{
     input::Input,
     model::{Command, Connection},
     text::Clean,
+    view::lines_below,
 };
 
 /// The keys, as the help shows them.
@@ -115,6 +116,10 @@ impl App {
             KeyCode::Enter => {
                 self.overlay = Some(Overlay::Form(form));
                 return self.submit();
+            }
+            KeyCode::Up | KeyCode::PageUp => form.down = form.down.saturating_sub(1),
+            KeyCode::Down | KeyCode::PageDown => {
+                form.down = (form.down + 1).min(lines_below(&form, self.screen));
             }
             _ if form.busy => {}
             KeyCode::Tab => {
@@ -253,7 +258,7 @@ impl App {
 
     fn escape(&mut self) {
         // What it says of itself: it closes that, and nothing else.
-        if self.notice.take().is_some() {
+        if self.end.take().is_some() || self.notice.take().is_some() {
             return;
         }
         match self.open.take() {

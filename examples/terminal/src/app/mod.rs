@@ -28,7 +28,7 @@ use crate::{
     input::Input,
     model::{
         Body, Command, Connection, Event, Item, ItemId, MessageId, Peer, Presence, Row, Trust,
-        UserId,
+        UserId, Whom,
     },
     text::Clean,
     view::{
@@ -88,6 +88,13 @@ pub(crate) enum Older {
     None,
 }
 
+/// Why nothing goes on here.
+pub(crate) struct End {
+    pub(crate) why: Clean,
+    /// A connection that is made after all takes it back.
+    by_relay: bool,
+}
+
 /// The conversation on the screen.
 pub(crate) struct Open {
     pub(crate) peer: Peer,
@@ -128,6 +135,8 @@ pub(crate) struct App {
     pub(crate) overlay: Option<Overlay>,
     /// What happened, and until when it is shown.
     pub(crate) notice: Option<(Clean, i64)>,
+    /// Why nothing goes on here, until it is closed: nothing that happened before or happens later takes its place.
+    pub(crate) end: Option<End>,
     pub(crate) input: Input,
     /// What was being typed in other conversations.
     drafts: HashMap<UserId, Input>,
@@ -155,6 +164,7 @@ impl App {
             focus: Focus::List,
             overlay,
             notice: None,
+            end: None,
             input: Input::new(TEXT_BYTES),
             drafts: HashMap::new(),
             attended: true,
@@ -258,14 +268,7 @@ impl App {
                 Vec::new()
             }
             Event::Connection(connection) => {
-                // The status line has no room for it. An alarm that stands there is the reason, or graver.
-                if let Connection::Stopped(why) = &connection
-                    && !self.stands()
-                {
-                    let why = Clean::line(&format!("{why} Esc closes this."));
-                    self.notice = Some((why, i64::MAX));
-                }
-                self.connection = connection;
+                self.connection_is(connection);
                 Vec::new()
             }
             Event::Rows(diff) => {
@@ -306,7 +309,7 @@ impl App {
             }
             Event::Found { name, peer } => self.found(&name, peer),
             Event::SendFailed { peer, text, why } => {
-                self.tell(why);
+                self.tell_about(peer, why);
                 self.give_back(peer, &text);
                 Vec::new()
             }
@@ -334,6 +337,10 @@ impl App {
                 self.tell(text);
                 Vec::new()
             }
+            Event::NoticeAbout(peer, text) => {
+                self.tell_about(peer, text);
+                Vec::new()
+            }
             Event::Restored(text) => {
                 self.tell(text);
                 // Where there was nothing before, there may be something now.
@@ -346,6 +353,18 @@ impl App {
             }
             Event::Alarm(text) => {
                 self.notice = Some((text, i64::MAX));
+                Vec::new()
+            }
+            Event::AlarmAbout(whom, text) => {
+                let text = Clean::line(&format!("{}: {text}", self.name_of(whom)));
+                self.notice = Some((text, i64::MAX));
+                Vec::new()
+            }
+            Event::Ended(why) => {
+                self.end = Some(End {
+                    why,
+                    by_relay: false,
+                });
                 Vec::new()
             }
         };
@@ -362,6 +381,7 @@ impl App {
             && !entries.iter().any(|row| row.peer.id == open.peer.id)
         {
             let row = Row {
+                id: None,
                 peer: open.peer.clone(),
                 last: None,
                 unread: 0,
@@ -388,11 +408,54 @@ impl App {
         self.areas()?.chat
     }
 
+    /// Why the relay is not asked any more is told, for the status line has no room for it, unless the reason is known better; and told
+    /// no more once there is a connection.
+    fn connection_is(&mut self, connection: Connection) {
+        match &connection {
+            Connection::Stopped(why) => {
+                let why = Clean::line(&format!("{why} Esc closes this."));
+                self.end.get_or_insert(End {
+                    why,
+                    by_relay: true,
+                });
+            }
+            Connection::CatchingUp { .. } | Connection::Live | Connection::Degraded => {
+                self.end.take_if(|end| end.by_relay);
+            }
+            Connection::Offline | Connection::Connecting | Connection::Lost { .. } => {}
+        }
+        self.connection = connection;
+    }
+
+    /// What stands over the conversation.
+    pub(crate) fn notice(&self) -> Option<&Clean> {
+        let notice = self.notice.as_ref().map(|(notice, _)| notice);
+        self.end.as_ref().map(|end| &end.why).or(notice)
+    }
+
     /// Shows it for a while, if nothing graver stands there.
     fn tell(&mut self, text: Clean) {
         if !self.stands() {
             self.notice = Some((text, self.clock.now_ms() + NOTICE_MS));
         }
+    }
+
+    /// The same of something done with a person: whose conversation is on the screen needs no name.
+    fn tell_about(&mut self, peer: UserId, text: Clean) {
+        let is_open = self.open.as_ref().is_some_and(|open| open.peer.id == peer);
+        self.tell(match is_open {
+            true => text,
+            false => Clean::line(&format!("{}: {text}", self.name_of(Whom::User(peer)))),
+        });
+    }
+
+    fn name_of(&self, whom: Whom) -> String {
+        let is_it = |row: &&Row| match whom {
+            Whom::User(user) => row.peer.id == user,
+            Whom::With(conversation) => row.id == Some(conversation),
+        };
+        let row = self.rows.iter().find(is_it);
+        row.map_or_else(|| "somebody".to_owned(), |row| row.peer.name().to_owned())
     }
 
     /// Whether what is told stays until it is closed.

@@ -5,6 +5,7 @@ use crate::{
         with_bob,
     },
     model::{Change, Decision, DeviceId, DeviceLine, Diff, Presence, SettingsShown, State, Typed},
+    words,
 };
 
 use sordino::{PresencePolicy, Setting};
@@ -276,6 +277,7 @@ fn device(id: u8, name: &str) -> DeviceLine {
         name: Clean::line(name),
         added_ms: Some(NOW),
         is_this: id == 1,
+        has_twin: false,
     }
 }
 
@@ -513,6 +515,43 @@ fn escape_closes_a_notice_and_nothing_else() {
 }
 
 #[test]
+fn who_is_meant_is_named_where_it_could_be_somebody_else() {
+    let mut app = with_bob(100, 24, vec![]);
+    app.update(Event::Rows(Diff::Insert(1, row(2, "carol", 0))));
+    let why = || Clean::line("Gone.");
+    app.update(Event::NoticeAbout(user(1), why()));
+    assert_eq!(app.notice(), Some(&Clean::line("Gone.")));
+    app.update(Event::NoticeAbout(user(2), why()));
+    assert_eq!(app.notice(), Some(&Clean::line("carol: Gone.")));
+    let text = String::new();
+    app.update(Event::SendFailed {
+        peer: user(2),
+        text,
+        why: Clean::line("Full."),
+    });
+    assert_eq!(app.notice(), Some(&Clean::line("carol: Full.")));
+    let told = [
+        words::event(&sordino::Event::IdentityChanged(user(2))),
+        words::event(&sordino::Event::DeviceAdded {
+            user: user(2),
+            device: DeviceId::from_bytes([1; 16]),
+            loud: true,
+        }),
+        words::event(&sordino::Event::ViewsDiffer {
+            conversation: row(2, "carol", 0).id.expect("an id"),
+            seq: 1,
+        }),
+    ];
+    for told in told {
+        app.update(told.expect("told"));
+        let said = app.notice().expect("a notice").as_str();
+        assert!(said.starts_with("carol: "), "{said}");
+    }
+    app.update(Event::AlarmAbout(Whom::User(user(9)), why()));
+    assert_eq!(app.notice(), Some(&Clean::line("somebody: Gone.")));
+}
+
+#[test]
 fn control_c_quits_from_everywhere() {
     let mut app = with_bob(80, 24, vec![]);
     for keys in ["<C-c>", "<f1><C-c>", "<C-n><C-q>"] {
@@ -554,9 +593,47 @@ fn why_it_stopped_is_told_until_it_is_closed_and_the_keys_stay() {
     assert_eq!(press(&mut app, "<enter>x<enter>"), []);
     assert!(screen(&app).contains("does not know you"), "told again");
 
-    app.update(Event::Alarm(Clean::line("You were signed out.")));
+    app.update(Event::Ended(Clean::line("You were signed out.")));
     let why = Clean::line("Over.");
     app.update(Event::Connection(Connection::Stopped(why)));
+    assert!(screen(&app).contains("You were signed out."));
+}
+
+#[test]
+fn why_nothing_goes_on_is_seen_before_what_happened_otherwise() {
+    let mut app = with_bob(80, 24, vec![]);
+    app.update(Event::Alarm(Clean::line("A new device.")));
+    app.update(Event::Connection(Connection::Stopped(Clean::line("Over."))));
+    assert!(screen(&app).contains("Over. Esc closes this."));
+    app.update(Event::Ended(Clean::line("You were signed out.")));
+    app.update(Event::Alarm(Clean::line("The relay lies.")));
+    // Also on a low screen that a question fills.
+    press(&mut app, "<C-n>");
+    app.update(Event::Resize(40, 8));
+    press(&mut app, "<esc><enter>");
+    assert!(screen(&app).contains("You were signed out."));
+    press(&mut app, "<C-n>");
+    assert!(screen(&app).contains("You were signed out."));
+    press(&mut app, "<esc>");
+    // What stood there is not lost.
+    press(&mut app, "<esc>");
+    assert!(screen(&app).contains("The relay lies."));
+    press(&mut app, "<esc>");
+    assert!(!screen(&app).contains("The relay lies."));
+}
+
+#[test]
+fn what_was_stopped_is_not_told_any_more_once_there_is_a_connection() {
+    let mut app = with_bob(80, 24, vec![]);
+    let stopped = |why| Event::Connection(Connection::Stopped(Clean::line(why)));
+    app.update(stopped("Disabled."));
+    app.update(Event::Connection(Connection::Connecting));
+    assert!(screen(&app).contains("Disabled."));
+    app.update(Event::Connection(Connection::CatchingUp { left: 1 }));
+    assert!(!screen(&app).contains("Disabled."));
+    // A device that was removed stays so, whatever the relay says.
+    app.update(Event::Ended(Clean::line("You were signed out.")));
+    app.update(Event::Connection(Connection::Live));
     assert!(screen(&app).contains("You were signed out."));
 }
 

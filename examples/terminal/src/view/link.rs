@@ -1,25 +1,30 @@
 //! A device that is linked: its code, drawn, and the digits that are compared.
 
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
-use ratatui::{
-    Frame,
-    layout::Rect,
-    text::{Line, Span},
-    widgets::{Paragraph, Wrap},
-};
+use ratatui::{Frame, layout::Rect, style::Style, text::Line, widgets::Paragraph};
 
-use super::{overlay::popup, theme};
+use super::{
+    overlay::{columns, popup, sheet, under, wrapped},
+    theme,
+};
 use crate::app::Link;
 
 /// Columns of what stands beside the code.
 const BESIDE: u16 = 34;
 /// Around the code.
 const BORDER: u16 = 1;
+const LINK_THIS: &str = " Link this device ";
 
 pub(super) fn draw(frame: &mut Frame<'_>, link: &Link) {
     match link {
         Link::Code { code: None, .. } => {
-            say(frame, " Link this device ", &[Line::raw("One moment…")])
+            sheet(
+                frame,
+                LINK_THIS,
+                vec![Line::raw("One moment…")],
+                0,
+                Vec::new(),
+            );
         }
         Link::Code {
             code: Some(code), ..
@@ -33,42 +38,31 @@ pub(super) fn draw(frame: &mut Frame<'_>, link: &Link) {
                     (keys.to_owned(), theme::FAINT)
                 }
             };
-            say(
+            let columns = columns(frame.area());
+            let given = "It gets the keys of your account, and all of your messages.";
+            let body = [
+                wrapped(
+                    "Type these digits on the new device:\n",
+                    columns,
+                    Style::new(),
+                ),
+                vec![large(digits), Line::raw("")],
+                wrapped(given, columns, Style::new()),
+            ];
+            sheet(
                 frame,
                 " Link a device ",
-                &[
-                    Line::raw("Type these digits on the new device:"),
-                    Line::raw(""),
-                    large(digits),
-                    Line::raw(""),
-                    Line::raw("It gets the keys of your account, and all of your messages."),
-                    Line::raw(""),
-                    Line::styled(keys, style),
-                ],
+                body.concat(),
+                0,
+                under(&keys, columns, style),
             );
         }
     }
 }
 
-fn large(digits: &str) -> Line<'_> {
+fn large(digits: &str) -> Line<'static> {
     let (first, second) = digits.split_at_checked(3).unwrap_or((digits, ""));
     Line::styled(format!("{first} {second}"), theme::NAME).centered()
-}
-
-fn say(frame: &mut Frame<'_>, title: &'static str, lines: &[Line<'_>]) {
-    let columns = 58;
-    let height: usize = lines
-        .iter()
-        .map(|line| line.width().div_ceil(usize::from(columns) - 4).max(1))
-        .sum();
-    let inner = popup(
-        frame,
-        title,
-        columns,
-        u16::try_from(height).unwrap_or(u16::MAX),
-    );
-    let text = Paragraph::new(lines.to_vec()).wrap(Wrap { trim: true });
-    frame.render_widget(text, inner);
 }
 
 /// The code as letters, and beside it drawn, where there is room.
@@ -81,39 +75,37 @@ fn show(frame: &mut Frame<'_>, code: &str) {
     );
     let fits = frame.area().width >= width.saturating_add(BESIDE + 5)
         && frame.area().height >= height.saturating_add(2 * BORDER);
-    let (columns, rows) = match fits {
-        true => (width + 1 + BESIDE, height),
-        false => (58, 10),
-    };
-    let inner = popup(frame, " Link this device ", columns, rows);
-    let beside = match fits {
-        true => {
-            let lines: Vec<_> = drawn
-                .into_iter()
-                .map(|line| Line::styled(line, theme::QR))
-                .collect();
-            frame.render_widget(Paragraph::new(lines), inner);
-            let left = width + 1;
-            Rect {
-                x: inner.x + left,
-                width: inner.width.saturating_sub(left),
-                ..inner
-            }
-        }
-        false => inner,
-    };
-    let lines = [
-        Line::raw(
-            "On a device of yours that is logged in: F2, then l. It reads this code, or you paste it there:",
-        ),
-        Line::raw(""),
-        Line::from(Span::styled(code, theme::NAME)),
-        Line::raw(""),
-        Line::styled("Good for five minutes. Esc goes back.", theme::FAINT),
-    ];
+    let how = "On a device of yours that is logged in: F2, then l. It reads this code, or you paste it there:\n";
+    let keys = "Good for five minutes. Esc goes back.";
     // A code has no spaces to break at.
-    let text = Paragraph::new(lines.to_vec()).wrap(Wrap { trim: true });
-    frame.render_widget(text, beside);
+    let lines = |columns| {
+        let how = wrapped(how, columns, Style::new());
+        (
+            [how, wrapped(code, columns, theme::NAME)].concat(),
+            under(keys, columns, theme::FAINT),
+        )
+    };
+    if !fits {
+        let (body, foot) = lines(columns(frame.area()));
+        // The code itself before how it is used.
+        let end = body.len().saturating_sub(1);
+        sheet(frame, LINK_THIS, body, end, foot);
+        return;
+    }
+    let inner = popup(frame, LINK_THIS, width + 1 + BESIDE, height);
+    let drawn: Vec<_> = drawn
+        .into_iter()
+        .map(|line| Line::styled(line, theme::QR))
+        .collect();
+    frame.render_widget(Paragraph::new(drawn), inner);
+    let left = width + 1;
+    let beside = Rect {
+        x: inner.x + left,
+        width: inner.width.saturating_sub(left),
+        ..inner
+    };
+    let (body, foot) = lines(usize::from(beside.width));
+    frame.render_widget(Paragraph::new([body, foot].concat()), beside);
 }
 
 /// Two rows of it in each line, and the light border that a camera needs.

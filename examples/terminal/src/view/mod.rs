@@ -21,6 +21,8 @@ use ratatui::{
     widgets::{Block, Borders, Paragraph},
 };
 
+pub(crate) use overlay::lines_below;
+
 use crate::{
     app::{App, Focus, Open, Writing, offers},
     model::Presence,
@@ -52,8 +54,13 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &App) {
     }
     status::draw(frame, areas.status, app);
     let rest = areas.list.unwrap_or(areas.status);
-    status::notice(frame, areas.chat.map_or(rest, |chat| chat.timeline), app);
+    let notice = areas.chat.map_or(rest, |chat| chat.timeline);
+    status::notice(frame, notice, app);
     overlay::draw(frame, app);
+    // Whatever is asked, there is nobody any more to answer.
+    if app.end.is_some() {
+        status::notice(frame, notice, app);
+    }
 }
 
 fn header(frame: &mut Frame<'_>, area: Rect, open: &Open, app: &App) {

@@ -3,6 +3,7 @@
 use ratatui::{
     Frame,
     layout::{Position, Rect},
+    style::Style,
     text::{Line, Span},
     widgets::{Block, BorderType, Clear, Padding, Paragraph, Wrap},
 };
@@ -16,6 +17,8 @@ use crate::{
 
 /// From this width on a key and what it does stand in one line.
 const WIDE: usize = 76;
+/// What stands in a framed place has so many columns, where the screen has them.
+const COLUMNS: u16 = 58;
 
 pub(super) fn draw(frame: &mut Frame<'_>, app: &App) {
     match &app.overlay {
@@ -68,10 +71,8 @@ fn devices(frame: &mut Frame<'_>, list: &Devices, clock: &Clock) {
         ),
     };
     let lines = list.lines.as_deref().unwrap_or_default();
-    let height = u16::try_from(lines.len() + 2).unwrap_or(u16::MAX).max(4);
-    let inner = popup(frame, title, 58, height);
-    let columns = usize::from(inner.width);
-    let mut shown: Vec<_> = lines
+    let columns = columns(frame.area());
+    let shown: Vec<_> = lines
         .iter()
         .enumerate()
         .map(|(at, device)| {
@@ -82,7 +83,12 @@ fn devices(frame: &mut Frame<'_>, list: &Devices, clock: &Clock) {
                 false => since,
             };
             let room = columns.saturating_sub(text::width(&since) + 3);
-            let name = text::fit(device.name.as_str(), room);
+            let apart = device.told_apart();
+            let name = text::fit(
+                device.name.as_str(),
+                room.saturating_sub(text::width(&apart)),
+            );
+            let name = format!("{name}{apart}");
             let pad = " ".repeat(room.saturating_sub(text::width(&name)) + 1);
             Line::from(vec![
                 Span::styled(mark, theme::NAME),
@@ -92,23 +98,18 @@ fn devices(frame: &mut Frame<'_>, list: &Devices, clock: &Clock) {
             ])
         })
         .collect();
-    let said = match (&list.said, &list.lines) {
-        (Some(said), _) => Line::styled(said.to_string(), theme::ERROR),
-        (None, None) => Line::styled("One moment…", theme::FAINT),
-        (None, Some(_)) => Line::styled(keys, theme::FAINT),
+    let (said, style) = match (&list.said, &list.lines) {
+        (Some(said), _) => (said.as_str(), theme::ERROR),
+        (None, None) => ("One moment…", theme::FAINT),
+        (None, Some(_)) => (keys, theme::FAINT),
     };
-    shown.extend([Line::raw(""), said]);
-    // The one that is chosen is seen, also on a low screen.
-    let over = shown.len().saturating_sub(usize::from(inner.height));
-    let skip = over.min(list.at);
-    let shown: Vec<_> = shown.into_iter().skip(skip).collect();
-    frame.render_widget(Paragraph::new(shown), inner);
+    let foot = under(said, columns, style);
+    sheet(frame, title, shown, list.at, foot);
 }
 
 fn account(frame: &mut Frame<'_>, list: &Account) {
-    let height = u16::try_from(list.entries.len() + 2).unwrap_or(u16::MAX);
-    let inner = popup(frame, " Your account ", 58, height);
-    let mut shown: Vec<_> = list
+    let columns = columns(frame.area());
+    let shown: Vec<_> = list
         .entries
         .iter()
         .enumerate()
@@ -116,17 +117,12 @@ fn account(frame: &mut Frame<'_>, list: &Account) {
             let mark = if at == list.at { "› " } else { "  " };
             Line::from(vec![
                 Span::styled(mark, theme::NAME),
-                Span::raw(entry.line()),
+                Span::raw(text::fit(entry.line(), columns.saturating_sub(2))),
             ])
         })
         .collect();
-    shown.extend([
-        Line::raw(""),
-        Line::styled("Enter does it. Esc closes.", theme::FAINT),
-    ]);
-    let over = shown.len().saturating_sub(usize::from(inner.height));
-    let shown: Vec<_> = shown.into_iter().skip(over.min(list.at)).collect();
-    frame.render_widget(Paragraph::new(shown), inner);
+    let foot = under("Enter does it. Esc closes.", columns, theme::FAINT);
+    sheet(frame, " Your account ", shown, list.at, foot);
 }
 
 /// What a change of the account asks for.
@@ -252,16 +248,61 @@ fn wording(ask: &Ask) -> (&'static str, String, &'static str) {
     (title, question.to_owned(), keys)
 }
 
+/// A question as it stands on the screen. What leads up to it may be longer than the screen, and is read with Up and Down.
+struct Laid {
+    title: &'static str,
+    before: Vec<Line<'static>>,
+    asked: Vec<Line<'static>>,
+    said: Vec<Line<'static>>,
+}
+
+impl Laid {
+    fn new(form: &Form, screen: Rect) -> Self {
+        let (title, question, keys) = wording(&form.ask);
+        let columns = columns(screen);
+        let (before, asked) = question.rsplit_once("\n\n").unwrap_or(("", &question));
+        let before = match before {
+            "" => Vec::new(),
+            before => wrapped(&format!("{before}\n"), columns, Style::new()),
+        };
+        let (said, style) = match &form.error {
+            Some(error) => (error.as_str(), theme::ERROR),
+            None if form.busy => ("One moment…", theme::FAINT),
+            None => (keys, theme::FAINT),
+        };
+        let mut laid = Self {
+            title,
+            before,
+            asked: wrapped(asked, columns, Style::new()),
+            said: under(said, columns, style),
+        };
+        let rows = rows(screen);
+        let all = [&laid.before, &laid.asked, &laid.said].map(Vec::len);
+        if all.iter().sum::<usize>() + 1 > rows {
+            for lines in [&mut laid.before, &mut laid.asked, &mut laid.said] {
+                tighten(lines);
+            }
+        }
+        // What is typed goes before.
+        laid.said.truncate(rows.saturating_sub(1));
+        laid
+    }
+}
+
+/// How far down one may go in what leads up to a question.
+pub(crate) fn lines_below(form: &Form, screen: Rect) -> usize {
+    let laid = Laid::new(form, screen);
+    let foot = laid.asked.len() + 1 + laid.said.len();
+    Fit::new(laid.before.len(), foot, rows(screen)).below()
+}
+
 fn question(frame: &mut Frame<'_>, form: &Form) {
-    let (title, question, keys) = wording(&form.ask);
-    let question = question.as_str();
-    let columns = usize::from(frame.area().width.saturating_sub(4).min(58));
-    let asked: Vec<_> = text::wrap(question, columns)
-        .into_iter()
-        .map(|range| question.get(range).unwrap_or_default().trim_end())
-        .collect();
-    let height = u16::try_from(asked.len() + 5).unwrap_or(u16::MAX);
-    let inner = popup(frame, title, 58, height);
+    let Laid {
+        title,
+        before,
+        asked,
+        said,
+    } = Laid::new(form, frame.area());
     let (typed, column) = match form.is_masked() {
         true => form.input.masked(),
         false => {
@@ -269,24 +310,107 @@ fn question(frame: &mut Frame<'_>, form: &Form) {
             (form.input.text().to_owned(), column)
         }
     };
-    let (said, style) = match &form.error {
-        Some(error) => (error.to_string(), theme::ERROR),
-        None if form.busy => ("One moment…".to_owned(), theme::FAINT),
-        None => (keys.to_owned(), theme::FAINT),
-    };
-    let mut lines: Vec<_> = asked.iter().map(|line| Line::raw(*line)).collect();
-    lines.extend([
-        Line::from(vec![Span::styled("› ", theme::NAME), Span::raw(typed)]),
-        Line::raw(""),
-        Line::styled(said, style),
-    ]);
-    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }), inner);
-    let asked = asked.len();
-    if let (false, Ok(x), Ok(y)) = (form.busy, u16::try_from(column), u16::try_from(asked)) {
+    // The end of what is typed, where it is longer than the line.
+    let room = columns(frame.area()).saturating_sub(3).max(1);
+    let (typed, column) = text::around(&typed, column, room);
+    let typed = Line::from(vec![Span::styled("› ", theme::NAME), Span::raw(typed)]);
+    let below = said.len();
+    let foot = [asked, vec![typed], said].concat();
+    let fit = Fit::new(before.len(), foot.len(), rows(frame.area()));
+    let at = fit.room.saturating_sub(1) + form.down;
+    let inner = sheet(frame, title, before, at, foot);
+    let y = inner
+        .bottom()
+        .saturating_sub(u16::try_from(below + 1).unwrap_or(0));
+    if let (false, Ok(x)) = (form.busy, u16::try_from(column)) {
         let x = (inner.x + 2 + x).min(inner.right().saturating_sub(1));
-        let y = (inner.y + y).min(inner.bottom().saturating_sub(1));
-        frame.set_cursor_position(Position::new(x, y));
+        frame.set_cursor_position(Position::new(x, y.max(inner.y)));
     }
+}
+
+/// Columns of what stands in a framed place.
+pub(super) fn columns(screen: Rect) -> usize {
+    usize::from(screen.width.saturating_sub(4).min(COLUMNS))
+}
+
+fn rows(screen: Rect) -> usize {
+    usize::from(screen.height.saturating_sub(2))
+}
+
+/// In lines of so many columns.
+pub(super) fn wrapped(said: &str, columns: usize, style: Style) -> Vec<Line<'static>> {
+    let lines = text::wrap(said, columns.max(2)).into_iter();
+    lines
+        .map(|range| {
+            let line = said.get(range).unwrap_or_default().trim_end();
+            Line::styled(line.to_owned(), style)
+        })
+        .collect()
+}
+
+/// The same, apart from what stands above it.
+pub(super) fn under(said: &str, columns: usize, style: Style) -> Vec<Line<'static>> {
+    let said = wrapped(said, columns, style);
+    [vec![Line::raw("")], said].concat()
+}
+
+/// Leaves out what only sets apart.
+fn tighten(lines: &mut Vec<Line<'static>>) {
+    lines.retain(|line| line.width() > 0);
+}
+
+/// How lines are shown that are perhaps more than there is room for, with others below them that are always seen.
+struct Fit {
+    lines: usize,
+    /// So many of them at a time.
+    room: usize,
+}
+
+impl Fit {
+    fn new(lines: usize, foot: usize, rows: usize) -> Self {
+        let room = lines.min(rows.saturating_sub(foot));
+        Self { lines, room }
+    }
+
+    fn below(&self) -> usize {
+        match self.room {
+            0 => 0,
+            room => self.lines - room,
+        }
+    }
+}
+
+/// A framed place in which `foot` is seen, if need be at the cost of its beginning, and of `body` the line `at`. Returns its inside.
+pub(super) fn sheet(
+    frame: &mut Frame<'_>,
+    title: &'static str,
+    mut body: Vec<Line<'static>>,
+    at: usize,
+    mut foot: Vec<Line<'static>>,
+) -> Rect {
+    let rows = rows(frame.area());
+    if body.len() + foot.len() > rows {
+        tighten(&mut body);
+        tighten(&mut foot);
+    }
+    foot.drain(..foot.len().saturating_sub(rows));
+    let fit = Fit::new(body.len(), foot.len(), rows);
+    let height = u16::try_from(fit.room + foot.len()).unwrap_or(u16::MAX);
+    let inner = popup(frame, title, COLUMNS, height);
+    let above = (at + 1).saturating_sub(fit.room).min(fit.below());
+    let mut lines: Vec<_> = body.into_iter().skip(above).take(fit.room).collect();
+    lines.extend(foot);
+    frame.render_widget(Paragraph::new(lines), inner);
+    // Beside the first and the last of them, that there are others.
+    let last = fit.room.saturating_sub(1);
+    for (row, mark, is_so) in [(0, "↑", above > 0), (last, "↓", above < fit.below())] {
+        let y = inner.y + u16::try_from(row).unwrap_or(0);
+        if is_so && fit.room > 0 && y < inner.bottom() {
+            let place = Rect::new(inner.right(), y, 1, 1).intersection(frame.area());
+            frame.render_widget(Span::styled(mark, theme::NAME), place);
+        }
+    }
+    inner
 }
 
 /// A framed place in the middle, as large as asked or as the screen allows. Returns its inside.

@@ -75,13 +75,26 @@ fn entry(hit: &HitLine, chosen: bool, columns: usize, clock: &Clock) -> [Line<'s
     ];
     let mut second = vec![mark];
     let mut left = room;
-    for (piece, is_found) in &hit.pieces {
-        let piece = text::fit(piece.as_str(), left);
+    let mut pieces = hit.pieces.iter().peekable();
+    while let Some((piece, is_found)) = pieces.next() {
+        let more = pieces
+            .peek()
+            .is_some_and(|(next, _)| !next.as_str().is_empty());
+        // One that fills the line is cut as well, where it is not the last.
+        let whole = format!("{piece}{}", if more { " " } else { "" });
+        let is_cut = text::width(&whole) > left;
+        let piece = match is_cut {
+            true => text::fit(&whole, left),
+            false => piece.to_string(),
+        };
         left = left.saturating_sub(text::width(&piece));
         second.push(match is_found {
             true => Span::styled(piece, theme::FOUND),
             false => Span::raw(piece),
         });
+        if is_cut {
+            break;
+        }
     }
     [Line::from(first), Line::from(second)]
 }

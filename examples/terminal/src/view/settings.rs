@@ -3,18 +3,17 @@
 use ratatui::{
     Frame,
     text::{Line, Span},
-    widgets::Paragraph,
 };
 use sordino::PresencePolicy;
 
-use super::{overlay::popup, theme};
+use super::{
+    overlay::{columns, sheet, under},
+    theme,
+};
 use crate::{app::Settings, text};
 
-const COLUMNS: u16 = 58;
-
 pub(super) fn draw(frame: &mut Frame<'_>, settings: &Settings) {
-    let inner = popup(frame, " What others see of you ", COLUMNS, 6);
-    let columns = usize::from(inner.width);
+    let columns = columns(frame.area());
     let mut lines = Vec::new();
     if let Some(shown) = &settings.shown {
         let name = match shown.name.as_str() {
@@ -35,7 +34,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, settings: &Settings) {
         ];
         for (at, (what, is)) in all.into_iter().enumerate() {
             let mark = if at == settings.at { "› " } else { "  " };
-            let what = text::fit(what, columns.saturating_sub(2));
+            // On a narrow screen what is set goes before what it is for.
+            let least = text::width(&is).min((columns / 3).max(12));
+            let what = text::fit(what, columns.saturating_sub(3 + least));
             let room = columns.saturating_sub(text::width(&what) + 3);
             let is = text::fit(&is, room);
             let pad = " ".repeat(room.saturating_sub(text::width(&is)) + 1);
@@ -47,17 +48,12 @@ pub(super) fn draw(frame: &mut Frame<'_>, settings: &Settings) {
             ]));
         }
     }
-    let said = match (&settings.said, &settings.shown) {
-        (Some(said), _) => Line::styled(said.to_string(), theme::ERROR),
-        (None, None) => Line::styled("One moment…", theme::FAINT),
-        (None, Some(_)) => Line::styled(
-            "Enter changes the marked one, for all your devices. Esc.",
-            theme::FAINT,
-        ),
+    let keys = "Enter changes the marked one, for all your devices. Esc.";
+    let (said, style) = match (&settings.said, &settings.shown) {
+        (Some(said), _) => (said.as_str(), theme::ERROR),
+        (None, None) => ("One moment…", theme::FAINT),
+        (None, Some(_)) => (keys, theme::FAINT),
     };
-    lines.extend([Line::raw(""), said]);
-    // The one that is chosen is seen, also on a low screen.
-    let over = lines.len().saturating_sub(usize::from(inner.height));
-    let lines: Vec<_> = lines.into_iter().skip(over.min(settings.at)).collect();
-    frame.render_widget(Paragraph::new(lines), inner);
+    let foot = under(said, columns, style);
+    sheet(frame, " What others see of you ", lines, settings.at, foot);
 }

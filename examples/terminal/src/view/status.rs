@@ -81,7 +81,7 @@ fn connection(app: &App) -> (&'static str, Color, String) {
 
 /// A bar of a few lines over the beginning of `area`: the newest messages, and what is being typed, stay in sight.
 pub(super) fn notice(frame: &mut Frame<'_>, area: Rect, app: &App) {
-    let Some((notice, _)) = &app.notice else {
+    let Some(notice) = app.notice() else {
         return;
     };
     let said = notice.as_str();

@@ -6,12 +6,12 @@ use sordino::PresencePolicy;
 use super::{draw, theme};
 
 use crate::{
-    app::App,
+    app::{App, Ask, Form, Needs, Overlay},
     clock::Clock,
     fixture::{DAY, MINUTE, NOW, app, hit, mine, peer, press, row, screen, theirs, user, with_bob},
     model::{
         Beside, Body, Connection, DeviceId, DeviceLine, Diff, Event, Item, Lost, Presence, Row,
-        SettingsShown, State, Trust,
+        SettingsShown, State, Trust, Typed,
     },
     text::Clean,
 };
@@ -112,15 +112,17 @@ fn somebody_asks_to_write() {
 fn devices() {
     let mut app = full(90, 14);
     press(&mut app, "<f2>");
-    let line = |id, name, days| DeviceLine {
+    let line = |id, name: &str, days| DeviceLine {
         id: DeviceId::from_bytes([id; 16]),
         name: Clean::line(name),
         added_ms: Some(NOW - days * DAY),
         is_this: id == 2,
+        has_twin: false,
     };
     let lines = vec![
         line(1, "Phone", 400),
         line(2, "laptop", 1),
+        line(7, "laptop", 1),
         line(3, &"a name without end ".repeat(5), 0),
     ];
     app.update(Event::Devices(Ok(lines)));
@@ -128,6 +130,14 @@ fn devices() {
     assert_snapshot!("devices", screen(&app));
     press(&mut app, "d");
     assert_snapshot!("remove_device", screen(&app));
+    press(&mut app, "<esc><f2>");
+    app.update(Event::Devices(Ok(vec![
+        line(3, "one", 0),
+        line(4, "one", 0),
+    ])));
+    press(&mut app, "<down>d");
+    let asked = screen(&app);
+    assert!(asked.contains("one (040404) is logged out"), "{asked}");
 }
 
 #[test]
@@ -143,6 +153,144 @@ fn the_account() {
     app.update(Event::LoggedIn(Ok(None)));
     press(&mut app, "<f8>");
     assert_snapshot!("account_begins_again", screen(&app));
+}
+
+/// What is typed and what the keys do is seen, whatever has to be said before.
+#[test]
+fn forms_on_a_small_screen() {
+    let key = Typed("7QWJ-3T9C-8D5N-VBRY-6HAE-GS4Z-P12F-7MK0-QXWJ".to_owned());
+    let (name, device) = ("alice".to_owned(), DeviceId::from_bytes([7; 16]));
+    let removed = Ask::Remove {
+        device,
+        name: Clean::line("laptop"),
+        anyway: false,
+    };
+    let old = || Typed("old".to_owned());
+    let asks = [
+        (Ask::Peer, "closes."),
+        (Ask::Name { login: false }, "quits."),
+        (Ask::Name { login: true }, "quits."),
+        (
+            Ask::Password {
+                name: name.clone(),
+                login: false,
+            },
+            "back.",
+        ),
+        (
+            Ask::Password {
+                name: name.clone(),
+                login: true,
+            },
+            "back.",
+        ),
+        (
+            Ask::Again {
+                name: name.clone(),
+                password: old(),
+            },
+            "back.",
+        ),
+        (Ask::RecoveryKey { name: name.clone() }, "back."),
+        (Ask::Written { key: key.clone() }, "it is."),
+        (Ask::Reset { name: name.clone() }, "back."),
+        (Ask::Change(Needs::OldPassword), "closes."),
+        (Ask::Change(Needs::NewPassword { old: old() }), "closes."),
+        (
+            Ask::Change(Needs::NewAgain {
+                old: old(),
+                new: old(),
+            }),
+            "closes.",
+        ),
+        (Ask::Change(Needs::OldKey), "closes."),
+        (Ask::Change(Needs::Identity), "closes."),
+        (Ask::Change(Needs::Delete), "closes."),
+        (Ask::LinkCode, "back."),
+        (Ask::LinkDigits { name }, "up."),
+        (Ask::DeviceName, "back."),
+        (Ask::DisplayName, "closes."),
+        (Ask::Timer, "closes."),
+        (removed, "back."),
+    ];
+    for (ask, end) in asks {
+        let mut app = full(40, 12);
+        app.overlay = Some(Overlay::Form(Form::new(ask.clone())));
+        // Longer than the line.
+        press(&mut app, "begins");
+        app.update(Event::Paste("-".repeat(40)));
+        press(&mut app, "zz");
+        let shown = screen(&app);
+        let typed = shown.lines().find(|line| line.contains("› "));
+        let typed = typed.unwrap_or_else(|| panic!("{ask:?}\n{shown}"));
+        let masked = Form::new(ask.clone()).is_masked();
+        let is_short = matches!(ask, Ask::Peer | Ask::Name { .. });
+        let seen = typed.contains("zz") || typed.contains("••") || is_short;
+        assert!(
+            seen && (masked || is_short || !typed.contains("begins")),
+            "{ask:?}\n{shown}"
+        );
+        assert!(shown.contains(end) || is_short, "{ask:?}\n{shown}");
+        // The smallest one that is drawn at all.
+        app.update(Event::Resize(20, 5));
+        assert!(screen(&app).contains("› "), "{ask:?}");
+    }
+
+    // What there is no room for is gone through with the arrows.
+    let mut app = full(40, 12);
+    app.update(Event::RecoveryKey(key));
+    press(&mut app, "<up>");
+    assert_snapshot!("small_form", screen(&app));
+    press(&mut app, "<down><down><down>");
+    assert_snapshot!("small_form_down", screen(&app));
+    press(&mut app, &"<down>".repeat(50));
+    let end = screen(&app);
+    assert!(end.contains("give it back to you."), "{end}");
+    press(&mut app, "<up>");
+    assert_ne!(screen(&app), end);
+}
+
+#[test]
+fn lists_on_a_small_screen() {
+    let mut app = full(40, 12);
+    press(&mut app, "<f2>");
+    let line = |id| DeviceLine {
+        id: DeviceId::from_bytes([id; 16]),
+        name: Clean::line(&format!("device {id}")),
+        added_ms: Some(NOW),
+        is_this: id == 2,
+        has_twin: false,
+    };
+    app.update(Event::Devices(Ok((0..10).map(line).collect())));
+    press(&mut app, "<down><down><down><down><down><down><down><down>");
+    assert_snapshot!("small_devices", screen(&app));
+    press(&mut app, "l");
+    app.update(Event::Met(Ok("012345".to_owned())));
+    assert_snapshot!("small_link_compare", screen(&app));
+    press(&mut app, "<esc><esc><f6>");
+    app.update(Event::Settings(Ok(SettingsShown {
+        name: Clean::line("Alice Arendt"),
+        receipts: true,
+        typing: false,
+        presence: PresencePolicy::Verified,
+    })));
+    assert_snapshot!("small_settings", screen(&app));
+    press(&mut app, "<esc><f8>");
+    assert_snapshot!("small_account", screen(&app));
+    press(&mut app, "<esc><f3>");
+    let digits = "12345 23456 34567 45678 56789 67890 78901 89012 90123 01234 12345 23456";
+    let number = (digits.to_owned(), String::new());
+    app.update(Event::Number(user(1), Ok(number)));
+    let trust = Trust {
+        lists_contradict: true,
+        ..Trust::default()
+    };
+    let changed = Row {
+        trust,
+        ..row(1, "bob", 0)
+    };
+    app.update(Event::Rows(Diff::Update(0, changed)));
+    assert_snapshot!("small_number", screen(&app));
 }
 
 #[test]
@@ -247,6 +395,21 @@ fn search() {
     assert_snapshot!("search_hits", screen(&app));
     app.update(Event::Resize(24, 8));
     assert_snapshot!("search_tiny", screen(&app));
+    // What fills the line to its end is not taken for all of it.
+    app.update(Event::Resize(90, 16));
+    let filling = "x".repeat(74 - 3 - "say ".len());
+    for (text, cut) in [(&filling[1..], false), (&filling[..], true)] {
+        let mut one = hit(1, 7, text);
+        one.pieces.truncate(2);
+        let mut other = one.clone();
+        other.pieces.push((Clean::line("!"), false));
+        for (hit, cut) in [(one, false), (other, cut)] {
+            app.update(Event::Hits("日本".to_owned(), Ok(vec![hit])));
+            let shown = screen(&app);
+            let line = shown.lines().find(|line| line.contains("say x"));
+            assert_eq!(line.map(|line| line.contains('…')), Some(cut), "{shown}");
+        }
+    }
 }
 
 #[test]

@@ -1,14 +1,12 @@
 //! The safety number with a person, and how far they are trusted.
 
-use ratatui::{
-    Frame,
-    layout::Rect,
-    style::Style,
-    text::{Line, Span},
-    widgets::{Paragraph, Wrap},
-};
+use ratatui::{Frame, layout::Rect, style::Style, text::Line, widgets::Paragraph};
 
-use super::{link, overlay::popup, theme};
+use super::{
+    link,
+    overlay::{columns, popup, sheet, under, wrapped},
+    theme,
+};
 use crate::{
     app::{App, Number},
     model::Trust,
@@ -18,6 +16,11 @@ use crate::{
 const BESIDE: u16 = 36;
 /// Groups of digits in a line.
 const GROUPS: usize = 4;
+/// On a screen so low, more of them where there is room.
+const LOW: u16 = 16;
+const GROUPS_LOW: usize = 6;
+/// Columns of a group, and of the space after it.
+const GROUP: usize = 6;
 
 /// Beside the name.
 pub(super) fn short(trust: &Trust) -> (&'static str, Style) {
@@ -39,7 +42,7 @@ pub(super) fn short(trust: &Trust) -> (&'static str, Style) {
 }
 
 /// What it means, and what the keys do.
-fn long(trust: &Trust) -> Vec<Line<'static>> {
+fn long(trust: &Trust) -> (&'static str, Style, String) {
     let (said, style, keys) = if trust.identity_changed {
         (
             "These are other keys than those that you have verified: a new start of theirs, or somebody in between. What you write waits.",
@@ -75,34 +78,34 @@ fn long(trust: &Trust) -> Vec<Line<'static>> {
         true => "Blocked: what they write is not shown. b: show it again.",
         false => "b: block. Esc closes.",
     };
-    vec![
-        Line::styled(said, style),
-        Line::raw(""),
-        Line::styled(keys, theme::FAINT),
-        Line::styled(block, theme::FAINT),
-    ]
+    (said, style, format!("{keys}\n{block}"))
 }
 
 pub(super) fn draw(frame: &mut Frame<'_>, app: &App, shown: &Number) {
     let title = " Safety number ";
+    let narrow = columns(frame.area());
     let (digits, qr) = match &shown.number {
-        None => return say(frame, title, vec![Line::raw("One moment…")]),
-        Some(Err(why)) => {
-            return say(
-                frame,
-                title,
-                vec![Line::styled(why.to_string(), theme::ERROR)],
-            );
-        }
         Some(Ok((digits, qr))) => (digits, qr),
+        not_there => {
+            let said = match not_there {
+                Some(Err(why)) => wrapped(why.as_str(), narrow, theme::ERROR),
+                _ => wrapped("One moment…", narrow, Style::new()),
+            };
+            sheet(frame, title, said, 0, Vec::new());
+            return;
+        }
     };
     let groups: Vec<_> = digits.split(' ').collect();
-    let mut lines: Vec<_> = groups
-        .chunks(GROUPS)
-        .map(|line| Line::from(Span::styled(line.join(" "), theme::NAME)))
-        .collect();
-    lines.push(Line::raw(""));
-    lines.extend(long(&app.trust(shown.peer)));
+    let (said, style, keys) = long(&app.trust(shown.peer));
+    let lines = |columns: usize, in_a_line: usize| {
+        let digits = groups.chunks(in_a_line);
+        let mut body: Vec<_> = digits
+            .map(|line| Line::styled(line.join(" "), theme::NAME))
+            .collect();
+        body.push(Line::raw(""));
+        body.extend(wrapped(said, columns, style));
+        (body, under(&keys, columns, theme::FAINT))
+    };
     let drawn = link::drawn(qr).unwrap_or_default();
     let width = drawn.first().map_or(0, |line| line.chars().count());
     let (width, height) = (
@@ -111,7 +114,10 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, shown: &Number) {
     );
     let area = frame.area();
     if area.width < width.saturating_add(BESIDE + 5) || area.height < height.saturating_add(2) {
-        return say(frame, title, lines);
+        let low = area.height < LOW && narrow + 1 >= GROUP * GROUPS_LOW;
+        let (body, foot) = lines(narrow, if low { GROUPS_LOW } else { GROUPS });
+        sheet(frame, title, body, 0, foot);
+        return;
     }
     let inner = popup(frame, title, width + 1 + BESIDE, height);
     let code: Vec<_> = drawn
@@ -124,10 +130,6 @@ pub(super) fn draw(frame: &mut Frame<'_>, app: &App, shown: &Number) {
         width: inner.width.saturating_sub(width + 1),
         ..inner
     };
-    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }), beside);
-}
-
-fn say(frame: &mut Frame<'_>, title: &'static str, lines: Vec<Line<'_>>) {
-    let inner = popup(frame, title, 58, 12);
-    frame.render_widget(Paragraph::new(lines).wrap(Wrap { trim: true }), inner);
+    let (body, foot) = lines(usize::from(beside.width), GROUPS);
+    frame.render_widget(Paragraph::new([body, foot].concat()), beside);
 }

@@ -23,6 +23,21 @@ pub(super) async fn an_invite_is_used_up_with_the_account(users: &Arc<dyn Users>
     for one in [invite(1, 3, LATER), invite(2, 9, LATER)] {
         users.put_invite(&one, NOW).await.expect("kept");
     }
+    let listed = async |after: &[u8], limit, now_ms| {
+        let listed = users.invites_after(after, limit, now_ms).await;
+        let listed = listed.expect("read").into_iter();
+        listed
+            .map(|invite| {
+                assert_eq!(invite.expires_ms, LATER);
+                (invite.hash[0], invite.uses)
+            })
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(listed(&[], 9, NOW).await, [(1, 3), (2, 9)]);
+    assert_eq!(listed(&[], 1, NOW).await, [(1, 3)]);
+    assert_eq!(listed(&[1; 32], 9, NOW).await, [(2, 9)]);
+    assert_eq!(listed(&[1; 8], 1, NOW).await, [(1, 3)]);
+    assert_eq!(listed(&[], 9, LATER).await, []);
     let create = async |seed, name: &str, with: &Credentials| {
         let list = Person::new(seed).list(None, &[1]);
         users.create(name, &list, with).await
@@ -62,6 +77,7 @@ pub(super) async fn an_invite_is_used_up_with_the_account(users: &Arc<dyn Users>
         }
     }
     assert_eq!(made, 2);
+    assert_eq!(listed(&[], 9, NOW).await, [(2, 9)], "the other is used up");
     let found = users.by_name("p32x").await.expect("read").is_some();
     let listed = users.newest_list(Person::new(32).user).await.expect("read");
     assert_eq!(found, listed.is_some(), "whole, or not at all");

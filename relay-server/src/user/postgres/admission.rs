@@ -1,10 +1,13 @@
 //! By what accounts are made, in PostgreSQL: invites, and subjects of the app's own login.
 
 use sordino_protocol::{UserId, hash::Hash, http};
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{PgPool, Postgres, Row, Transaction, postgres::PgRow};
 
 use super::{attempt::Stop, user};
-use crate::user::{Admission, Invite, UserError, rows::stored_ms};
+use crate::user::{
+    Admission, Invite, UserError,
+    rows::{self, stored_ms},
+};
 
 /// Whether it still holds. Asked before a name is said to be taken: who may not come in learns of nobody.
 pub(super) async fn check(tx: &mut Transaction<'_, Postgres>, by: &Admission) -> Result<(), Stop> {
@@ -99,6 +102,32 @@ pub(super) async fn remove_invite(
     .fetch_optional(pool)
     .await?;
     Ok(removed.unwrap_or(false))
+}
+
+/// Invites that still make accounts.
+pub(super) async fn invites_after(
+    pool: &PgPool,
+    after: &[u8],
+    limit: usize,
+    now_ms: u64,
+) -> Result<Vec<Invite>, UserError> {
+    let found = sqlx::query(
+        "SELECT hash, uses_left, expires_ms FROM invites \
+         WHERE hash > $1 AND uses_left > 0 AND expires_ms > $2 ORDER BY hash LIMIT $3",
+    )
+    .bind(after)
+    .bind(stored_ms(now_ms))
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    .fetch_all(pool)
+    .await?;
+    let invite = |row: PgRow| {
+        rows::invite(
+            row.try_get("hash")?,
+            row.try_get("uses_left")?,
+            row.try_get("expires_ms")?,
+        )
+    };
+    found.into_iter().map(invite).collect()
 }
 
 /// Whose account it is.
