@@ -247,7 +247,8 @@ pub(crate) enum Event {
     /// The safety number with a person, and what its QR code holds.
     Number(UserId, Result<(String, String), Clean>),
     Settings(Result<SettingsShown, Clean>),
-    Devices(Result<Vec<DeviceLine>, Clean>),
+    /// The devices, and whether one that has left knows keys that are in use.
+    Devices(Result<(Vec<DeviceLine>, bool), Clean>),
     /// One was named or removed.
     DevicesChanged(Result<(), Clean>),
     /// What was to become of the account, or why it did not.
@@ -326,6 +327,8 @@ pub(crate) enum Change {
     },
     /// Another recovery key, by the one before.
     RecoveryKey(Typed),
+    /// Other keys for the devices, by the recovery key.
+    Keys(Typed),
     /// Another identity, by the password.
     Identity(Typed),
     /// Its end, by the recovery key.

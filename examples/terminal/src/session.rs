@@ -251,9 +251,14 @@ impl Session {
                 })
             }),
             Command::Devices => tell(news, async move {
-                let found = client.devices().await;
-                let found = found.map(|devices| devices.into_iter().map(words::device).collect());
-                Some(Event::Devices(found.map_err(|e| words::error(&e))))
+                let found = async {
+                    let devices = client.devices().await?;
+                    let lines = devices.into_iter().map(words::device).collect();
+                    Ok((lines, client.renewal_is_due().await?))
+                };
+                Some(Event::Devices(
+                    found.await.map_err(|e: Error| words::error(&e)),
+                ))
             }),
             Command::NameDevice(name) => tell(news, async move {
                 let named = client.name_device(&name).await;
@@ -525,6 +530,13 @@ async fn perform(client: &Client, change: Change) -> (&'static str, Result<(), E
                 Err(error) => Err(error),
             };
             ("The recovery key before opens nothing any more.", done)
+        }
+        Change::Keys(typed) => {
+            let done = match key(typed) {
+                Ok(key) => client.renew_keys(&key).await,
+                Err(error) => Err(error),
+            };
+            ("The keys that it knew are worth nothing any more.", done)
         }
         Change::Identity(typed) => {
             let password = Credential::Password(Password::new(&typed.0));

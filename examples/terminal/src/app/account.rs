@@ -54,6 +54,8 @@ pub(crate) enum Needs {
     },
     /// The recovery key, for another one.
     OldKey,
+    /// The recovery key, for other keys of the devices.
+    Keys,
     /// The password, for another identity.
     Identity,
     /// The recovery key, for the end of the account.
@@ -63,7 +65,7 @@ pub(crate) enum Needs {
 impl Needs {
     /// Whether what is typed is not for everybody's eyes.
     pub(crate) const fn is_password(&self) -> bool {
-        !matches!(self, Self::OldKey | Self::Delete)
+        !matches!(self, Self::OldKey | Self::Keys | Self::Delete)
     }
 }
 
@@ -126,6 +128,7 @@ impl App {
                 Ok(ask(Needs::NewPassword { old }).because(why))
             }
             Needs::OldKey => Err(Change::RecoveryKey(typed)),
+            Needs::Keys => Err(Change::Keys(typed)),
             Needs::Identity => Err(Change::Identity(typed)),
             Needs::Delete => Err(Change::Delete(typed)),
         }

@@ -2,7 +2,7 @@
 
 use crossterm::event::{KeyCode, KeyEvent};
 
-use super::{App, Ask, Form, Overlay};
+use super::{App, Ask, Form, Needs, Overlay};
 use crate::{
     model::{Command, DeviceLine, Typed},
     text::Clean,
@@ -22,6 +22,8 @@ pub(crate) struct Devices {
     pub(crate) purpose: Purpose,
     /// `None` until they came.
     pub(crate) lines: Option<Vec<DeviceLine>>,
+    /// One that has left knows keys that are in use.
+    pub(crate) renewal_is_due: bool,
     pub(crate) at: usize,
     pub(crate) said: Option<Clean>,
 }
@@ -31,6 +33,7 @@ impl Devices {
         Self {
             purpose,
             lines: None,
+            renewal_is_due: false,
             at: 0,
             said: None,
         }
@@ -64,10 +67,13 @@ impl App {
     }
 
     /// What was asked for has come.
-    pub(super) fn devices(&mut self, found: Result<Vec<DeviceLine>, Clean>) {
+    pub(super) fn devices(&mut self, found: Result<(Vec<DeviceLine>, bool), Clean>) {
         if let Some(Overlay::Devices(devices)) = &mut self.overlay {
             match found {
-                Ok(lines) => devices.show(lines),
+                Ok((lines, renewal_is_due)) => {
+                    devices.show(lines);
+                    devices.renewal_is_due = renewal_is_due;
+                }
                 Err(why) => devices.said = Some(why),
             }
         }
@@ -136,6 +142,10 @@ impl App {
             }
             (KeyCode::Char('n'), Purpose::Manage, _) => {
                 self.overlay = Some(Overlay::Form(Form::new(Ask::DeviceName)));
+                return Vec::new();
+            }
+            (KeyCode::Char('k'), Purpose::Manage, _) if devices.renewal_is_due => {
+                self.overlay = Some(Overlay::Form(Form::new(Ask::Change(Needs::Keys))));
                 return Vec::new();
             }
             (KeyCode::Char('d') | KeyCode::Delete, Purpose::Manage, Some(chosen)) => {

@@ -318,14 +318,14 @@ fn a_device_is_named_and_another_removed() {
     let mut app = with_bob(80, 24, vec![]);
     assert_eq!(press(&mut app, "<f2>"), [Command::Devices]);
     let two = || vec![device(1, "laptop"), device(2, "phone")];
-    app.update(Event::Devices(Ok(two())));
+    app.update(Event::Devices(Ok((two(), false))));
     let named = [Command::NameDevice("desk".to_owned())];
     assert_eq!(press(&mut app, "ndesk<enter>"), named);
     assert_eq!(
         app.update(Event::DevicesChanged(Ok(()))),
         [Command::Devices]
     );
-    app.update(Event::Devices(Ok(two())));
+    app.update(Event::Devices(Ok((two(), false))));
     // Without the recovery key, and then with it.
     let remove = |key: Option<&str>, anyway| {
         [Command::RemoveDevice {
@@ -345,6 +345,21 @@ fn a_device_is_named_and_another_removed() {
     app.update(Event::DevicesChanged(Ok(())));
     assert_eq!(press(&mut app, "<esc>"), []);
     assert!(app.overlay.is_none());
+}
+
+#[test]
+fn keys_that_a_removed_device_knows_are_made_anew() {
+    let mut app = with_bob(80, 24, vec![]);
+    let mut look = |is_due| {
+        press(&mut app, "<f2>");
+        app.update(Event::Devices(Ok((vec![device(1, "laptop")], is_due))));
+        let commands = press(&mut app, "kABCD<enter>");
+        press(&mut app, "<esc>");
+        commands
+    };
+    assert_eq!(look(false), []);
+    let typed = Typed("ABCD".to_owned());
+    assert_eq!(look(true), [Command::Change(Change::Keys(typed))]);
 }
 
 #[test]
@@ -678,7 +693,7 @@ fn a_device_is_linked_instead_of_typing_the_recovery_key() {
 fn another_device_is_linked_once_its_digits_were_compared() {
     let mut app = with_bob(80, 24, vec![]);
     press(&mut app, "<f2>");
-    app.update(Event::Devices(Ok(vec![device(1, "laptop")])));
+    app.update(Event::Devices(Ok((vec![device(1, "laptop")], false))));
     press(&mut app, "l");
     app.update(Event::Paste("SORDINO:LN1:ABC:localhost".to_owned()));
     let read = [Command::ReadCode("SORDINO:LN1:ABC:localhost".to_owned())];

@@ -61,6 +61,10 @@ fn help(frame: &mut Frame<'_>, skip: usize) {
 
 fn devices(frame: &mut Frame<'_>, list: &Devices, clock: &Clock) {
     let (title, keys) = match list.purpose {
+        Purpose::Manage if list.renewal_is_due => (
+            " Your devices ",
+            "A removed device knows your keys: k makes new ones.\nl links one, n names this, d removes the marked one. Esc.",
+        ),
         Purpose::Manage => (
             " Your devices ",
             "l links one, n names this, d removes the marked one. Esc.",
@@ -147,6 +151,11 @@ fn change(needs: &Needs) -> (&'static str, &'static str, &'static str) {
             " Another recovery key ",
             "The present one opens nothing any more then. Your present recovery key:",
             "Enter makes another. Esc closes.",
+        ),
+        Needs::Keys => (
+            " New keys ",
+            "A device that was removed still knows the keys with which your devices vouch for each other. Whoever has it could, with the relay's help, put one of theirs on your account. Your recovery key:",
+            "Enter makes new ones. Esc closes.",
         ),
         Needs::Identity => (
             " New identity ",

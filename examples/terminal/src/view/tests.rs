@@ -125,16 +125,16 @@ fn devices() {
         line(7, "laptop", 1),
         line(3, &"a name without end ".repeat(5), 0),
     ];
-    app.update(Event::Devices(Ok(lines)));
+    app.update(Event::Devices(Ok((lines, true))));
     press(&mut app, "<down>");
     assert_snapshot!("devices", screen(&app));
     press(&mut app, "d");
     assert_snapshot!("remove_device", screen(&app));
     press(&mut app, "<esc><f2>");
-    app.update(Event::Devices(Ok(vec![
-        line(3, "one", 0),
-        line(4, "one", 0),
-    ])));
+    app.update(Event::Devices(Ok((
+        vec![line(3, "one", 0), line(4, "one", 0)],
+        false,
+    ))));
     press(&mut app, "<down>d");
     let asked = screen(&app);
     assert!(asked.contains("one (040404) is logged out"), "{asked}");
@@ -261,7 +261,7 @@ fn lists_on_a_small_screen() {
         is_this: id == 2,
         has_twin: false,
     };
-    app.update(Event::Devices(Ok((0..10).map(line).collect())));
+    app.update(Event::Devices(Ok(((0..10).map(line).collect(), false))));
     press(&mut app, "<down><down><down><down><down><down><down><down>");
     assert_snapshot!("small_devices", screen(&app));
     press(&mut app, "l");
