@@ -100,10 +100,12 @@ async fn a_phone_and_the_password_give_the_account_another_identity() {
     until_signed_out(&mut at_tablet).await;
     assert_eq!(phone.client.devices().await.expect("read").len(), 1);
 
-    // Who had compared the old key writes nothing to the new one unawares.
-    phone.with(&bob).send("it is me").await.expect("sent");
+    // Who has the conversation in sight is told before anybody writes, and who had compared the old key writes nothing to the new one
+    // unawares.
+    bob.client.watch(&[phone.user.id]);
     let changed = Event::IdentityChanged(phone.user.id);
     until_event(&mut at_bob, |event| *event == changed).await;
+    phone.with(&bob).send("it is me").await.expect("sent");
     until_shown(&bob, &phone.user, &["it is me"]).await;
     bob.with(&phone).send("is it?").await.expect("sent");
     let number = alice.safety_number().await.expect("a number");

@@ -142,6 +142,18 @@ pub(crate) async fn newest_lists(core: &Arc<Core>, user: UserId) -> Result<(), E
     told_own_devices(core, user).await
 }
 
+/// Fetches newer lists of somebody of whom there are some.
+pub(super) async fn look_at(core: &Arc<Core>, user: UserId) -> Result<(), Error> {
+    let known = core
+        .shared
+        .run(move |machine| machine.pinned_version(user))
+        .await?;
+    match known {
+        Some(_) => newest_lists(core, user).await,
+        None => Ok(()),
+    }
+}
+
 /// The relay says that the account is gone.
 pub(crate) async fn is_deleted(core: &Arc<Core>, user: UserId) -> Result<(), Error> {
     let deleted = move |machine: &mut Machine| Ok(((), machine.account_deleted(user, now_ms())?));

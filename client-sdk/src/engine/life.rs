@@ -121,6 +121,11 @@ impl Life {
         }
     }
 
+    /// The people whose presence is shown.
+    pub(super) fn watched(&self) -> Vec<UserId> {
+        self.watched.iter().map(|one| one.user).collect()
+    }
+
     /// Whether somebody is there, as it is shown.
     pub(crate) fn presence(&self, user: UserId) -> Presence {
         let watched = self.watched.iter().find(|one| one.user == user);

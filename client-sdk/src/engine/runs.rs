@@ -47,6 +47,7 @@ impl Session<'_> {
                 Errand::Prekeys => errands::replenish(&core).await,
                 Errand::Prepare(peer) => errands::prepare(&core, peer).await,
                 Errand::Lists(user, version) => errands::lists_of_row(&core, user, version).await,
+                Errand::Look(user) => errands::look_at(&core, user).await,
                 Errand::OwnList => errands::newest_lists(&core, me).await,
                 Errand::Backup => backup::fill(&core).await,
                 Errand::Restore => backup::read(&core).await,
@@ -115,6 +116,10 @@ impl Session<'_> {
             if let Errand::Lists(user, _) = errand {
                 self.pulls.lists_failed(user);
             }
+            // Whoever writes to them asks again.
+            if matches!(errand, Errand::Look(_)) {
+                return Ok(());
+            }
             let floor = match (error.code(), error.retry()) {
                 (Code::NoDevices, _) => SOON,
                 (_, crate::Retry::Never) => RETRY_NEVER,
@@ -178,7 +183,11 @@ impl Session<'_> {
                 self.fill_backup(Duration::MAX);
                 self.start_later(errand, LATE);
             }
-            Errand::Name(_) | Errand::Backup | Errand::Receipts | Errand::Blocks => {}
+            Errand::Look(_)
+            | Errand::Name(_)
+            | Errand::Backup
+            | Errand::Receipts
+            | Errand::Blocks => {}
             Errand::Token => {
                 let token = self.core.http.token().await;
                 let token = token.map_err(|error| End::from_error(&error))?;

@@ -45,6 +45,8 @@ const PROBLEM: Duration = Duration::from_secs(1);
 const NEARLY: Duration = Duration::from_secs(5);
 /// Before the outbox is looked at again when the socket had no room.
 const NO_ROOM: Duration = Duration::from_millis(50);
+/// Between two looks for newer lists of somebody whose conversation is in sight.
+const LOOK_AGAIN_MS: u64 = 600_000;
 
 /// What a session does beside its socket.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,6 +57,8 @@ pub(super) enum Errand {
     Prepare(UserId),
     /// Lists of a user, for a row that names this version.
     Lists(UserId, u32),
+    /// Newer lists of a person whose conversation is in sight.
+    Look(UserId),
     /// A person's name.
     Name(UserId),
     /// A new token.
@@ -123,6 +127,8 @@ pub(super) struct Session<'a> {
     pub(super) unanswered: Option<Code>,
     /// People whose names were asked for.
     named: HashSet<UserId>,
+    /// When it was last looked for newer lists of people in sight.
+    looked: HashMap<UserId, u64>,
     /// Conversations that the relay holds less of than this device, told of.
     pub(super) cut_off: HashSet<ConversationId>,
     /// It was told that the relay leaves conversations out.
@@ -199,6 +205,7 @@ pub(super) async fn run(
         failures: HashMap::new(),
         unanswered: None,
         named: HashSet::new(),
+        looked: HashMap::new(),
         cut_off: HashSet::new(),
         left_out: false,
     };
@@ -425,6 +432,17 @@ impl Session<'_> {
     }
 
     /// Learns a person's name, once.
+    /// Looks whether somebody whose conversation is in sight has a newer list: what it means is told before anything is written to them.
+    pub(super) fn look_at(&mut self, user: UserId) {
+        let now = now_ms();
+        let is_new = |at: &u64| now.saturating_sub(*at) < LOOK_AGAIN_MS;
+        if !self.looked.get(&user).is_some_and(is_new) {
+            self.looked.retain(|_, at| is_new(at));
+            self.looked.insert(user, now);
+            self.start(Errand::Look(user));
+        }
+    }
+
     pub(super) fn learn_name(&mut self, user: UserId) {
         if self.named.insert(user) {
             self.start(Errand::Name(user));

@@ -34,6 +34,7 @@ impl Session<'_> {
             if let Some(at_ms) = seen.await? {
                 self.core.life().was_seen(user, at_ms);
             }
+            self.look_at(user);
         }
         for (user, said) in due {
             self.say(user, said).await?;
