@@ -4,6 +4,8 @@ pub(crate) mod areas;
 mod link;
 mod list;
 mod overlay;
+#[cfg(test)]
+mod pictures;
 mod search;
 mod settings;
 mod status;
