@@ -106,11 +106,23 @@ impl Contact {
     /// is sent to them, and a device that no older one of theirs vouches for gets nothing, until the user has decided.
     ///
     /// # Errors
-    /// `IdentityChanged` if it is not their number any more: compare again. `NotRegistered`; those of the store.
+    /// `IdentityChanged` if it is not their number any more: compare again; `NoDevices` if nothing is known of them. `NotRegistered`; those of
+    /// the store.
     pub async fn verify(&self, number: &SafetyNumber) -> Result<(), Error> {
         let (user, key) = (self.user, number.identity_key);
         self.decide(move |machine| machine.verify(user, key, now_ms()))
-            .await
+            .await?;
+        // What the relay shows may count now. Without a connection it is looked at before anything is written.
+        let core = self.inner.core();
+        if core
+            .shared
+            .run(move |machine| machine.is_contradicted(user))
+            .await?
+            && let Err(error) = engine::newest_lists(core, user).await
+        {
+            tracing::info!(code = error.code().as_str(), "lists are fetched later");
+        }
+        Ok(())
     }
 
     /// What was scanned from the other person's device: whether it is the same number, and then the person is verified.

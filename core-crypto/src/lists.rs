@@ -227,40 +227,33 @@ impl Pin {
             identity_reset,
         }))
     }
-}
 
-impl Pin {
-    /// Goes over to a list that contradicts the pinned one, `before`, or is older: where the user wants it, for it may undo what the
-    /// pinned one says. Every device with other keys than there is loud, and so is whoever comes up to that version.
-    ///
-    /// # Errors
-    /// `RetiredIdentity`.
+    /// Goes over to a list that contradicts the pinned one, `before`, or is older: where the user has compared its identity key, which may
+    /// be one that was replaced before, for whoever replaced it may have been the relay. It may undo what the pinned one says: every device
+    /// with other keys than there is loud, and so is whoever comes up to that version.
+    #[must_use]
     pub fn replaced(
         &self,
         before: &DeviceList,
         list: &DeviceList,
         known_loud: &[DeviceId],
-    ) -> Result<Moved, PinError> {
-        if self.retired.contains(&list.identity_key) {
-            return Err(PinError::RetiredIdentity(list.version));
-        }
+    ) -> Moved {
         let identity_reset = list.identity_key != self.identity_key;
         let mut pin = Self::first(list);
-        pin.retired.clone_from(&self.retired);
         pin.floor = self.floor.max(self.version);
-        if identity_reset {
-            pin.retired.push(self.identity_key);
-        }
+        let retired = self.retired.iter().chain([&self.identity_key]);
+        let retired = retired.filter(|key| **key != list.identity_key);
+        pin.retired = retired.copied().collect();
         let added = missing_from(before, list);
         let is_loud = |device: &DeviceId| added.contains(device) || known_loud.contains(device);
         let devices = list.devices.iter().map(|device| device.device);
-        Ok(Moved {
+        Moved {
             loud: devices.filter(is_loud).collect(),
             removed: missing_from(list, before),
             added,
             pin,
             identity_reset,
-        })
+        }
     }
 }
 

@@ -278,6 +278,8 @@ fn main() {
                         seen_version: 3,
                         verified_key: vec![2; 32].into(),
                         verified_ms: 4,
+                        list_version: 3,
+                        list_hash: vec![7; 32].into(),
                         accepted_devices: vec![
                             pb::AcceptedDevice {
                                 device: vec![5; 16].into(),

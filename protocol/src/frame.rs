@@ -216,6 +216,8 @@ static TRUST_DECISION: Shape = Shape(&[
     field(8, 0),
     field(9, 0),
     messages(10, limits::DEVICES, 64, &ACCEPTED_DEVICE),
+    field(11, 0),
+    field(12, HASH),
 ]);
 static ACCEPTED_DEVICE: Shape = Shape(&[field(1, ID), field(2, 32)]);
 static SETTINGS: Shape = Shape(&[

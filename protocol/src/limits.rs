@@ -45,7 +45,7 @@ pub const LINK_MESSAGES: u8 = 4;
 /// Content keys of one message to a device that was linked.
 pub const HISTORY_KEYS: usize = 192;
 /// People of one message about whom one trusts.
-pub const TRUST_DECISIONS: usize = 24;
+pub const TRUST_DECISIONS: usize = 50;
 /// People whom one person blocks, and did until lately.
 pub const BLOCKS: usize = 1_000;
 /// Times of decisions are below this: one more still fits into what a database keeps.

@@ -111,9 +111,9 @@ async fn noted(core: &Arc<Core>, peer: UserId) -> Result<(), Error> {
 
 /// Fetches the newest lists of a user.
 pub(crate) async fn newest_lists(core: &Arc<Core>, user: UserId) -> Result<(), Error> {
-    let from = core
+    let (from, seen) = core
         .shared
-        .run(move |machine| machine.newest_from(user))
+        .run(move |machine| Ok((machine.newest_from(user)?, machine.newest_seen(user)?)))
         .await?;
     let FetchedLists {
         lists,
@@ -123,10 +123,14 @@ pub(crate) async fn newest_lists(core: &Arc<Core>, user: UserId) -> Result<(), E
         Err(error) if error.code() == Code::UserDeleted => return is_deleted(core, user).await,
         fetched => fetched?,
     };
-    if let Some(held) = from.filter(|held| newest < *held) {
-        let noted = move |machine: &mut Machine| Ok(((), machine.lists_went_back(user)?));
+    if newest < seen {
+        // What it goes by now the user has to compare.
+        let shown = core.http.lists(user, None).await;
+        let shown = shown.ok().and_then(|mut shown| shown.lists.pop());
+        let noted =
+            move |machine: &mut Machine| Ok(((), machine.lists_went_back(user, shown.as_ref())?));
         core.shared.change(noted).await?;
-        let detail = format!("its newest device list is {newest}, and version {held} exists");
+        let detail = format!("its newest device list is {newest}, and version {seen} exists");
         return Err(Error::new(Code::RelayMisbehaved, detail));
     }
     let taken = core.shared.change(move |machine| {

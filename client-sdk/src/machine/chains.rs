@@ -174,7 +174,7 @@ pub(super) fn came(
         receiver.now_ms,
         happenings,
     ) {
-        Ok(taken) if taken.are_held(receiver.notes) => {}
+        Ok(taken) if taken.are_held() => taken.refresh(receiver.notes),
         // Nothing was changed, and it is not the relay that lies.
         Ok(_) => return Ok(false),
         Err(error) if error.code() == Code::BadKeys => {

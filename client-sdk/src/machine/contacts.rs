@@ -38,8 +38,8 @@ pub struct Trust {
     pub withheld: Vec<DeviceId>,
     /// What they write is not shown.
     pub blocked: bool,
-    /// The relay shows device lists of theirs that contradict those that were seen before: nothing reaches them until the user has compared
-    /// the safety number (again).
+    /// The relay shows device lists of theirs that contradict those that were seen before, or older ones: nothing reaches them until the user
+    /// has compared the safety number (again), that of what the relay shows.
     pub lists_contradict: bool,
     /// Their account is gone, by the relay's word: nothing reaches them any more.
     pub deleted: bool,
@@ -82,14 +82,14 @@ impl Machine {
     /// The user has compared this identity key: it is the person's.
     ///
     /// # Errors
-    /// `IdentityChanged` if they have another one by now; `NotRegistered`; those of the store.
+    /// `IdentityChanged` if they have another one by now; `NoDevices` if nothing is known of them; `NotRegistered`; those of the store.
     pub fn verify(
         &mut self,
         user: UserId,
         identity_key: [u8; 32],
         now_ms: u64,
     ) -> Result<Vec<Happening>, Error> {
-        let decided = self.decide(user, now_ms, |tx, decision| {
+        self.decide(user, now_ms, |tx, decision| {
             let held = to_compare(tx, user)?.ok_or_else(|| Error::new(Code::NoDevices, ""))?;
             if held != identity_key {
                 return Err(Error::new(Code::IdentityChanged, ""));
@@ -98,15 +98,23 @@ impl Machine {
             let before = decision.verified.what;
             decision.verified.decide(Some(identity_key), now_ms);
             // The number says nothing of devices: one that came since it was last compared goes on waiting.
-            match before != Some(identity_key) {
+            let is_held = tx
+                .pin(user)?
+                .is_some_and(|(pin, _)| pin.identity_key == identity_key);
+            match is_held && before != Some(identity_key) {
                 true => accept(tx, user, |_| true),
                 false => Ok(Vec::new()),
             }
-        })?;
-        if self.store.read(|tx| tx.contradiction(user))?.is_some() {
-            self.notes.stale_lists.insert(user);
-        }
-        Ok(decided)
+        })
+    }
+
+    /// Whether the relay shows lists of a person that contradict those that were seen, compared or not.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn is_contradicted(&self, user: UserId) -> Result<bool, Error> {
+        let found = self.store.read(|tx| tx.contradiction(user))?;
+        Ok(found.is_some())
     }
 
     /// The user goes on without having compared: whatever waits goes out.
@@ -200,7 +208,9 @@ pub(super) fn trust(tx: &Tx<'_>, user: UserId) -> Result<Trust, Error> {
     let mut trust = Trust {
         blocked: blocked.what,
         deleted: tx.is_deleted(user)?,
-        lists_contradict: tx.contradiction(user)? == Some(false),
+        lists_contradict: tx
+            .contradiction(user)?
+            .is_some_and(|found| !found.is_compared),
         ..Trust::default()
     };
     let (Some(verified), Some((pin, loud))) = (verified.what, tx.pin(user)?) else {
@@ -225,19 +235,44 @@ pub(crate) fn compare(number: &SafetyNumber, scanned: &str) -> Option<bool> {
     }
 }
 
-/// The identity key that the user can compare: of the newest list that is held, or of which another own device has seen, while the relay
-/// shows only older ones.
-fn to_compare(tx: &Tx<'_>, user: UserId) -> Result<Option<[u8; 32]>, Error> {
+/// The identity key that the user is to compare: of what the relay shows, where that contradicts what was seen; else of the newest list that
+/// is held, or of which another own device has seen.
+pub(super) fn to_compare(tx: &Tx<'_>, user: UserId) -> Result<Option<[u8; 32]>, Error> {
+    let contradiction = tx.contradiction(user)?;
+    if let Some(offered) = contradiction.and_then(|found| found.offered) {
+        return Ok(Some(offered));
+    }
     if let Some((pin, _)) = tx.pin(user)? {
         return Ok(Some(pin.identity_key));
     }
-    match tx.contradiction(user)? {
+    match contradiction {
         Some(_) => Ok(tx.seen(user)?.map(|seen| seen.identity_key)),
         None => Ok(None),
     }
 }
 
-/// The first list of a person that this device sees: what its owner's other devices have seen of them goes before it.
+/// The identity key that was compared for what contradicts what was seen: lists under it may take the place of that.
+pub(super) fn compared(tx: &Tx<'_>, user: UserId) -> Result<Option<[u8; 32]>, Error> {
+    match tx.contradiction(user)? {
+        Some(found) if found.is_compared => to_compare(tx, user),
+        _ => Ok(None),
+    }
+}
+
+/// The version of a person's list that other own devices have seen, if it is newer than what this one goes by, and than what it has given
+/// up for that.
+pub(super) fn seen_elsewhere(
+    tx: &Tx<'_>,
+    user: UserId,
+    pin: Option<&Pin>,
+) -> Result<Option<u32>, Error> {
+    let known = pin.map_or(0, |pin| pin.version.max(pin.floor));
+    let seen = tx.seen(user)?.map(|seen| seen.version);
+    Ok(seen.filter(|seen| *seen > known))
+}
+
+/// The first list of a person that this device sees: what its owner's other devices have seen of them goes before it. The lists up to it
+/// that the relay has given are held.
 ///
 /// # Errors
 /// `Err` inside: an older one than they have seen, and the user has not compared the safety number for it.
@@ -251,7 +286,7 @@ pub(super) fn first_pin(
     let mut pin = Pin::first(list);
     if let Some(seen) = tx.seen(list.user)? {
         if list.version < seen.version {
-            if tx.contradiction(list.user)? != Some(true) {
+            if compared(tx, list.user)? != Some(list.identity_key) {
                 return Ok(Err(PinError::Rollback {
                     pinned: seen.version,
                     offered: list.version,
@@ -287,29 +322,26 @@ pub(super) fn other_identity(
     Ok(())
 }
 
-/// The devices of the newest list that were accepted, with the keys that they have there.
-fn accepted(tx: &Tx<'_>, pin: &Pin, list: &DeviceList) -> Result<Vec<Accepted>, Error> {
-    let mut accepted = tx.accepted_devices(pin.user)?;
-    accepted.retain(|accepted| {
-        // Up to there it is said of lists that are not held any more.
-        accepted.list_version > pin.floor
-            && list
-                .device(accepted.device)
-                .is_some_and(|device| device.signing_key == accepted.signing_key)
-    });
-    Ok(accepted)
-}
-
 /// The devices of the newest list that were accepted nowhere.
 pub(super) fn not_accepted(
     tx: &Tx<'_>,
     pin: &Pin,
     list: &DeviceList,
 ) -> Result<Vec<DeviceId>, Error> {
-    let accepted = accepted(tx, pin, list)?;
-    let devices = list.devices.iter().map(|device| device.device);
-    let is_accepted = |device: &DeviceId| accepted.iter().any(|known| known.device == *device);
-    Ok(devices.filter(|device| !is_accepted(device)).collect())
+    let accepted = tx.accepted_devices(list.user)?;
+    let mut waits = Vec::new();
+    for device in &list.devices {
+        // Of a list that is still to come it says: not before that.
+        let is_to_come = |known: &&Accepted| {
+            known.list_version > pin.version.max(pin.floor) && known.is_of(device)
+        };
+        if !accepted.iter().any(|known| is_to_come(&known))
+            && !is_accepted(tx, pin, device, &accepted)?
+        {
+            waits.push(device.device);
+        }
+    }
+    Ok(waits)
 }
 
 /// The user accepts these devices of the newest list.
@@ -341,16 +373,15 @@ pub(super) fn let_in(tx: &Tx<'_>, user: UserId) -> Result<(), Error> {
         false => tx.list(user, pin.version)?,
     };
     let Some(list) = list else { return Ok(()) };
-    let accepted = accepted(tx, &pin, &list)?;
+    let accepted = tx.accepted_devices(user)?;
     let mut waits = Vec::new();
-    for device in &loud {
-        let known = accepted.iter().find(|known| known.device == *device);
-        let is_in = match known {
-            Some(known) => is_there_since(tx, &pin, *device, known.list_version)?,
-            None => false,
-        };
-        if !is_in {
-            waits.push(*device);
+    for device in list
+        .devices
+        .iter()
+        .filter(|device| loud.contains(&device.device))
+    {
+        if !is_accepted(tx, &pin, device, &accepted)? {
+            waits.push(device.device);
         }
     }
     if waits != loud {
@@ -359,17 +390,36 @@ pub(super) fn let_in(tx: &Tx<'_>, user: UserId) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether every list from `version` on names the device with the same keys. If it has left since, and come back, what was decided
-/// before that says nothing of it.
-fn is_there_since(tx: &Tx<'_>, pin: &Pin, device: DeviceId, version: u32) -> Result<bool, Error> {
-    if pin.version.saturating_sub(version) > LOOK_BACK {
+/// Whether a device of the newest list was accepted, with the keys that it has there.
+fn is_accepted(
+    tx: &Tx<'_>,
+    pin: &Pin,
+    device: &Device,
+    accepted: &[Accepted],
+) -> Result<bool, Error> {
+    for known in accepted.iter().filter(|known| known.is_of(device)) {
+        // Up to the floor others say it of lists that are not held any more.
+        let counts = known.is_here || known.list_version > pin.floor;
+        if counts && is_there_since(tx, pin, known)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether the list by which a device was accepted is held, and every one since names it with the same keys. If it has left meanwhile, and
+/// come back, what was decided before that says nothing of it.
+fn is_there_since(tx: &Tx<'_>, pin: &Pin, accepted: &Accepted) -> Result<bool, Error> {
+    if pin.version.saturating_sub(accepted.list_version) > LOOK_BACK {
         return Ok(false);
     }
     let mut keys = None;
-    for version in version..=pin.version {
+    for version in accepted.list_version..=pin.version {
         let list = tx.list(pin.user, version)?;
+        let list = list
+            .filter(|list| list.version > accepted.list_version || list.hash == accepted.list_hash);
         let named = list.and_then(|list| {
-            let device = list.device(device)?;
+            let device = list.device(accepted.device)?;
             Some((list.identity_key, device.signing_key, device.identity_key))
         });
         if named.is_none() || keys.is_some_and(|keys| named != Some(keys)) {

@@ -11,7 +11,7 @@ use sordino_protocol::{
     Class, Code, DeviceId, Header, SessionId, UserId, hash, list::DeviceList, pb,
 };
 
-use super::contacts::{Trust, trust};
+use super::contacts::{Trust, seen_elsewhere, trust};
 use super::notes::Notes;
 use super::sessions::{live_session, stop_sending};
 use crate::error::Error;
@@ -67,7 +67,13 @@ pub(super) fn ready(
     if own.is_none() || notes.stale_lists.contains(&me.user) {
         unknown.push(me.user);
     }
-    if peer != me.user && (list.is_none() || notes.stale_lists.contains(&peer)) {
+    // A contradiction is looked into before anything goes by what is held.
+    if peer != me.user
+        && (list.is_none()
+            || notes.stale_lists.contains(&peer)
+            || tx.contradiction(peer)?.is_some()
+            || newer_is_known(tx, peer)?)
+    {
         unknown.push(peer);
     }
     let (Some(own), Some(list), true) = (own, list, unknown.is_empty()) else {
@@ -127,6 +133,12 @@ pub(super) fn ready(
         sessions,
         withheld,
     }))
+}
+
+/// Whether another own device has seen a newer list than this one.
+fn newer_is_known(tx: &Tx<'_>, user: UserId) -> Result<bool, Error> {
+    let pin = tx.pin(user)?.map(|(pin, _)| pin);
+    Ok(seen_elsewhere(tx, user, pin.as_ref())?.is_some())
 }
 
 /// Devices of a list without a live session.

@@ -10,7 +10,7 @@ use sordino_protocol::{
     pb,
 };
 
-use super::contacts::{first_pin, let_in};
+use super::contacts::{compared, first_pin, let_in, seen_elsewhere};
 use super::notes::Notes;
 use super::own_devices::lists_moved;
 use super::sessions::stop_sending;
@@ -26,28 +26,26 @@ const WAY_BACK: u32 = 1_000;
 /// Whether lists could be joined to those that are held.
 pub(super) enum Lists {
     Taken,
+    /// They are held, and newer ones as well, which the relay does not show.
+    Older,
     /// They have taken the place of those that they contradict.
     Replaced,
     /// Versions between are missing.
     Gap,
-    /// They contradict what is held of a person.
-    Contradict(PinError),
+    /// They contradict what is held of a person; under this identity key.
+    Contradict(PinError, [u8; 32]),
 }
 
 impl Lists {
     /// Whether they are held now.
-    pub(super) fn are_held(&self, notes: &Notes) -> bool {
-        if matches!(self, Self::Replaced) {
-            notes.forget_lists();
-        }
-        matches!(self, Self::Taken | Self::Replaced)
+    pub(super) const fn are_held(&self) -> bool {
+        matches!(self, Self::Taken | Self::Older | Self::Replaced)
     }
 
-    /// What the relay shows contradicts what is held: if the user compares the safety number, it is taken all the same.
-    pub(super) fn note(&self, tx: &Tx<'_>, user: UserId) -> Result<(), Error> {
-        match self {
-            Self::Contradict(_) => tx.note_contradiction(user),
-            _ => Ok(()),
+    /// What is kept in memory of lists that were replaced is of no use any more.
+    pub(super) fn refresh(&self, notes: &Notes) {
+        if matches!(self, Self::Replaced) {
+            notes.forget_lists();
         }
     }
 }
@@ -76,17 +74,20 @@ impl Machine {
                 now_ms,
                 &mut happenings,
             )?;
-            taken.note(tx, user)?;
+            if let Lists::Contradict(_, offered) = taken {
+                tx.note_contradiction(user, Some(offered))?;
+            }
             Ok(taken)
         });
         match taken {
-            Ok(taken) if taken.are_held(&self.notes) => {
+            Ok(Lists::Contradict(error, _)) => Err(refused(&error)),
+            Ok(Lists::Gap) => Err(bad("versions between are missing")),
+            Ok(taken) => {
+                taken.refresh(&self.notes);
                 self.notes.stale_lists.remove(&user);
                 self.notes.absent_lists.remove(&user);
                 Ok(happenings)
             }
-            Ok(Lists::Contradict(error)) => Err(refused(&error)),
-            Ok(_) => Err(bad("versions between are missing")),
             Err(error) => {
                 self.notes.forget_lists();
                 Err(error)
@@ -97,7 +98,7 @@ impl Machine {
     /// The same of lists that were asked for from a version on.
     ///
     /// # Errors
-    /// Those of [`Self::take_lists`]; `RelayMisbehaved` for older ones.
+    /// Those of [`Self::take_lists`]; `RelayMisbehaved` for others.
     pub fn take_newer_lists(
         &mut self,
         (user, from): (UserId, Option<u32>),
@@ -107,8 +108,8 @@ impl Machine {
         let first = lists.first().map(|list| list.body.clone());
         let first: Option<pb::DeviceListBody> =
             first.and_then(|body| frame::decode(body, &frame::DEVICE_LIST).ok());
-        if first.is_some_and(|first| from.is_some_and(|from| first.version < from)) {
-            let detail = "it gives older device lists than those asked for";
+        if first.is_some_and(|first| from.is_some_and(|from| first.version != from)) {
+            let detail = "it gives other device lists than those asked for";
             return Err(Error::new(Code::RelayMisbehaved, detail));
         }
         self.take_lists(user, lists, now_ms)
@@ -123,33 +124,55 @@ impl Machine {
         Ok(pin.map(|pin| pin.version))
     }
 
-    /// The version that a fetch of newer lists has to begin with, itself included: one that this device or another own one has seen.
-    /// `None`: the newest one suffices.
+    /// The version that a fetch of newer lists has to begin with, itself included: one that this device or another own one has seen, or by
+    /// which devices were accepted. `None`: the newest one suffices.
     ///
     /// # Errors
     /// Those of the store.
     pub fn newest_from(&self, user: UserId) -> Result<Option<u32>, Error> {
-        self.store.read(|tx| {
-            Ok(match (tx.contradiction(user)?, tx.pin(user)?) {
-                (Some(true), _) => None,
-                (_, Some((pin, _))) => Some(pin.version),
-                (_, None) => tx.seen(user)?.map(|seen| seen.version),
-            })
-        })
+        self.store.read(|tx| newest_from(tx, user))
     }
 
-    /// The relay says that there is no version of a person's list as new as that of [`Self::newest_from`].
+    /// The newest version that a relay has to have, for this device or another own one has seen it; 0: any will do.
     ///
     /// # Errors
     /// Those of the store.
-    pub fn lists_went_back(&mut self, user: UserId) -> Result<Vec<Happening>, Error> {
+    pub fn newest_seen(&self, user: UserId) -> Result<u32, Error> {
+        self.store.read(|tx| {
+            let pin = pin_to_join(tx, user)?;
+            if pin.is_none() && compared(tx, user)?.is_some() {
+                return Ok(0);
+            }
+            let elsewhere = seen_elsewhere(tx, user, pin.as_ref())?;
+            Ok(elsewhere.max(pin.map(|pin| pin.version)).unwrap_or(0))
+        })
+    }
+
+    /// The relay says that there is no version of a person's list as new as [`Self::newest_seen`], and shows this as the newest.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn lists_went_back(
+        &mut self,
+        user: UserId,
+        shown: Option<&pb::Signed>,
+    ) -> Result<Vec<Happening>, Error> {
         let me = registered(self.account.as_ref())?.user;
         if user == me {
             return Ok(Vec::new());
         }
-        let noted = |tx: &Tx<'_>| tx.note_contradiction(user);
-        self.store.transaction(Durability::Relaxed, noted)?;
-        Ok(vec![Happening::TrustChanged(user)])
+        let shown = shown.and_then(|list| parse(list).ok());
+        let shown = shown.filter(|list| list.user == user);
+        let offered = shown.map(|list| list.identity_key);
+        let news = self.store.transaction(Durability::Relaxed, |tx| {
+            // It was on its way while the user compared.
+            match compared(tx, user)? {
+                Some(_) => Ok(false),
+                None => tx.note_contradiction(user, offered),
+            }
+        })?;
+        let told = news.then_some(Happening::TrustChanged(user));
+        Ok(told.into_iter().collect())
     }
 
     /// The versions to fetch for a row that names `version`, first and last; of a long way back only the part next to what is
@@ -160,7 +183,8 @@ impl Machine {
     pub fn list_range(&self, user: UserId, version: u32) -> Result<(u32, u32), Error> {
         self.store.read(|tx| {
             let Some(pin) = pin_to_join(tx, user)? else {
-                return Ok((version, version));
+                let from = newest_from(tx, user)?;
+                return Ok((from.map_or(version, |from| from.min(version)), version));
             };
             if version >= pin.version {
                 return Ok((pin.version, version));
@@ -250,18 +274,30 @@ pub(super) fn take(
             .map_err(|error| bad(error.to_string()))?;
     }
     let Some((pin, loud)) = tx.pin(user)? else {
-        let (pin, loud) = match first_pin(tx, me, last, now_ms, happenings)? {
-            Ok(first) => first,
-            Err(error) => return Ok(Lists::Contradict(error)),
-        };
         for list in &parsed {
             tx.put_list(list, now_ms)?;
         }
+        let (pin, loud) = match first_pin(tx, me, last, now_ms, happenings)? {
+            Ok(first) => first,
+            Err(error) => {
+                tx.forget_lists(user)?;
+                return Ok(Lists::Contradict(error, last.identity_key));
+            }
+        };
         tx.put_pin(&pin, &loud)?;
-        fits_again(tx, user, happenings)?;
+        end_contradiction(tx, user, happenings)?;
         return Ok(Lists::Taken);
     };
-    if let Some(true) = tx.contradiction(user)? {
+    let elsewhere = seen_elsewhere(tx, user, Some(&pin))?;
+    let follows = first.version == pin.version.saturating_add(1) && first.prev_hash == pin.hash;
+    let joins = follows || (last.version, last.hash) == (pin.version, pin.hash);
+    if let Some(compared) = compared(tx, user)?
+        && !(joins && elsewhere.is_none())
+    {
+        if last.identity_key != compared {
+            let error = PinError::Fork(pin.version);
+            return Ok(Lists::Contradict(error, last.identity_key));
+        }
         return replaced(
             tx,
             (me, my_device),
@@ -280,11 +316,11 @@ pub(super) fn take(
         if let Some(held) = tx.list(user, list.version)?
             && held.hash != list.hash
         {
-            return contradict(me, user, list.version);
+            return contradict(me, last, list.version);
         }
     }
     if first.version == pin.version.saturating_add(1) && first.prev_hash != pin.hash {
-        return contradict(me, user, pin.version);
+        return contradict(me, last, pin.version);
     }
     let pin = take_older(tx, pin, &parsed, oldest, now_ms)?;
     let newest = last.version;
@@ -296,10 +332,13 @@ pub(super) fn take(
         .map_err(|error| refused(&error))?;
     let moved = match advance {
         Advance::Same => {
-            if newest == pin.version {
-                fits_again(tx, user, happenings)?;
-            }
             tx.put_pin(&pin, &loud)?;
+            if newest < pin.version {
+                return Ok(Lists::Older);
+            }
+            if elsewhere.is_none() {
+                end_contradiction(tx, user, happenings)?;
+            }
             return Ok(Lists::Taken);
         }
         Advance::Moved(moved) => moved,
@@ -313,23 +352,45 @@ pub(super) fn take(
 
 /// What is held of a user, unless it is to be replaced by what the relay shows next.
 fn pin_to_join(tx: &Tx<'_>, user: UserId) -> Result<Option<Pin>, Error> {
-    if let Some(true) = tx.contradiction(user)? {
+    match compared(tx, user)? {
+        Some(_) => Ok(None),
+        None => Ok(tx.pin(user)?.map(|(pin, _)| pin)),
+    }
+}
+
+/// See [`Machine::newest_from`].
+fn newest_from(tx: &Tx<'_>, user: UserId) -> Result<Option<u32>, Error> {
+    if compared(tx, user)?.is_some() {
         return Ok(None);
     }
-    Ok(tx.pin(user)?.map(|(pin, _)| pin))
+    if let Some((pin, _)) = tx.pin(user)? {
+        return Ok(Some(pin.version));
+    }
+    let Some(seen) = tx.seen(user)? else {
+        return Ok(None);
+    };
+    // Whether a device has been there since it was accepted, the lists since then say.
+    let accepted = tx.accepted_devices(user)?;
+    let accepted = accepted.iter().map(|accepted| accepted.list_version);
+    let accepted = accepted.filter(|version| *version > 0);
+    Ok(Some(accepted.fold(seen.version, u32::min)))
 }
 
 /// Of oneself the devices know what they signed.
-fn contradict(me: UserId, user: UserId, version: u32) -> Result<Lists, Error> {
+fn contradict(me: UserId, offered: &DeviceList, version: u32) -> Result<Lists, Error> {
     let fork = PinError::Fork(version);
-    match user == me {
+    match offered.user == me {
         true => Err(refused(&fork)),
-        false => Ok(Lists::Contradict(fork)),
+        false => Ok(Lists::Contradict(fork, offered.identity_key)),
     }
 }
 
 /// The relay shows what is held, or that was replaced.
-fn fits_again(tx: &Tx<'_>, user: UserId, happenings: &mut Vec<Happening>) -> Result<(), Error> {
+fn end_contradiction(
+    tx: &Tx<'_>,
+    user: UserId,
+    happenings: &mut Vec<Happening>,
+) -> Result<(), Error> {
     if tx.forget_contradiction(user)? {
         happenings.push(Happening::TrustChanged(user));
     }
@@ -352,11 +413,12 @@ fn replaced(
     let Some(last) = lists.last() else {
         return Err(bad("no list"));
     };
-    let moved = match pin.replaced(&before, last, loud) {
-        Ok(moved) => moved,
-        // What was compared is not this.
-        Err(error) => return Ok(Lists::Contradict(error)),
-    };
+    let mut moved = pin.replaced(&before, last, loud);
+    if let Some(seen) = seen_elsewhere(tx, pin.user, Some(pin))? {
+        // Nobody knows here whom that one names no more.
+        moved.pin.floor = moved.pin.floor.max(seen);
+        moved.loud = last.devices.iter().map(|device| device.device).collect();
+    }
     // Those that stay were seen when they were: that a device has left is told by it.
     let mut seen = Vec::with_capacity(lists.len());
     for list in lists {
@@ -366,6 +428,7 @@ fn replaced(
         seen.push(seen_ms.filter(|_| stays).unwrap_or(now_ms));
     }
     tx.forget_lists(pin.user)?;
+    tx.forget_accepted(pin.user)?;
     for (list, seen_ms) in lists.iter().zip(seen) {
         tx.put_list(list, seen_ms)?;
     }
@@ -383,9 +446,10 @@ fn moved_to(
     happenings: &mut Vec<Happening>,
 ) -> Result<(), Error> {
     let user = moved.pin.user;
-    fits_again(tx, user, happenings)?;
+    end_contradiction(tx, user, happenings)?;
     tx.put_pin(&moved.pin, &moved.loud)?;
     let_in(tx, user)?;
+    let loud = tx.pin(user)?.map(|(_, loud)| loud).unwrap_or_default();
     for device in &moved.removed {
         stop_sending(tx, user, *device, now_ms)?;
     }
@@ -398,7 +462,7 @@ fn moved_to(
     } else if let (Some(account), Some(newest)) = (tx.account()?, chain.last()) {
         note_devices(tx, &account, newest, &moved.added, now_ms)?;
     }
-    tell(tx, me, user, moved, now_ms, happenings)
+    tell(tx, me, (moved, &loud), now_ms, happenings)
 }
 
 /// Keeps versions before the oldest that is held. What they replaced is retired, too.
@@ -441,11 +505,11 @@ fn still_listed(chain: &[DeviceList], device: DeviceId) -> bool {
 fn tell(
     tx: &Tx<'_>,
     me: UserId,
-    user: UserId,
-    moved: &Moved,
+    (moved, loud): (&Moved, &[DeviceId]),
     now_ms: u64,
     happenings: &mut Vec<Happening>,
 ) -> Result<(), Error> {
+    let user = moved.pin.user;
     if moved.identity_reset {
         happenings.push(Happening::IdentityChanged(user));
     } else {
@@ -453,7 +517,7 @@ fn tell(
             happenings.push(Happening::DeviceAdded {
                 user,
                 device: *device,
-                loud: moved.loud.contains(device),
+                loud: loud.contains(device),
             });
         }
     }

@@ -369,7 +369,9 @@ fn take_both(
             }
             None => Lists::Gap,
         };
-        if !taken.are_held(notes) {
+        taken.refresh(notes);
+        // Where it is an older one that the relay goes by, it is asked whether there is no other.
+        if !matches!(taken, Lists::Taken | Lists::Replaced) {
             notes.stale_lists.insert(user);
         }
     }

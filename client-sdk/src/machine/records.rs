@@ -4,7 +4,7 @@
 //! text does. The other own devices hear of it by the same row. No person wrote it, and it shows nowhere.
 
 use sordino_protocol::{
-    Class, Header, UserId, hash, limits,
+    Class, Header, UserId, hash,
     pb::{self, content::Body},
 };
 
@@ -58,9 +58,8 @@ pub(super) fn note_all(
     if tx.restore_progress()?.begun {
         return Ok(());
     }
-    let limit = u32::try_from(limits::TRUST_DECISIONS).unwrap_or(u32::MAX);
     loop {
-        let users = tx.not_noted(me.user, limit)?;
+        let users = tx.not_noted(me.user, trust_news::PEOPLE)?;
         if users.is_empty() {
             return Ok(());
         }

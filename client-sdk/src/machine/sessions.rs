@@ -43,8 +43,8 @@ impl Machine {
                 now_ms,
                 &mut happenings,
             )?;
-            taken.note(tx, user)?;
-            if !taken.are_held(notes) {
+            taken.refresh(notes);
+            if !taken.are_held() {
                 // What is held may be of no use to the relay; the next fetch says so.
                 notes.stale_lists.insert(user);
                 return Ok(());

@@ -1,7 +1,10 @@
 //! What own devices tell each other of the people whom the user trusts.
 
+use std::collections::BTreeSet;
+
+use sordino_crypto::lists::Pin;
 use sordino_protocol::{
-    DeviceId, UserId, limits,
+    DeviceId, UserId,
     list::DeviceList,
     pb::{self, content::Body},
 };
@@ -13,6 +16,9 @@ use super::own_devices::tell;
 use super::records::put_record;
 use crate::error::Error;
 use crate::store::{Accepted, Decided, Decision, Seen, StoredAccount, Tx};
+
+/// People of one message: with ten devices each they fit into it.
+pub(super) const PEOPLE: u32 = 24;
 
 /// A decision of one's own, to the other own devices, and to those that come when all are lost.
 pub(super) fn tell_others(
@@ -75,7 +81,8 @@ fn noted(
 ) -> Result<pb::TrustDecision, Error> {
     let seen = tx.pin(user)?.map(|(pin, _)| Seen {
         identity_key: pin.identity_key,
-        version: pin.version,
+        // Or who comes later could be led over what was replaced.
+        version: pin.version.max(pin.floor),
     });
     if let Some(seen) = seen {
         tx.set_noted(user, seen.identity_key)?;
@@ -92,9 +99,8 @@ pub(super) fn tell_new_device(
     now_ms: u64,
 ) -> Result<(), Error> {
     let mut after = None;
-    let limit = u32::try_from(limits::TRUST_DECISIONS).unwrap_or(u32::MAX);
     loop {
-        let page = tx.contacts_after(after, limit)?;
+        let page = tx.contacts_after(after, PEOPLE)?;
         let Some((last, ..)) = page.last() else {
             return Ok(());
         };
@@ -139,6 +145,7 @@ fn said(
     accepted: &[Accepted],
 ) -> pb::TrustDecision {
     let key = |key: [u8; 32]| key.to_vec().into();
+    let by = accepted.first();
     pb::TrustDecision {
         user: user.to_pb(),
         seen_key: seen.map(|seen| key(seen.identity_key)).unwrap_or_default(),
@@ -154,6 +161,8 @@ fn said(
                 signing_key: key(accepted.signing_key),
             })
             .collect(),
+        list_version: by.map_or(0, |by| by.list_version),
+        list_hash: by.map(|by| key(by.list_hash)).unwrap_or_default(),
     }
 }
 
@@ -224,16 +233,18 @@ pub(super) fn heard(
             Some(Accepted {
                 device: DeviceId::from_slice(&accepted.device).ok()?,
                 signing_key: accepted.signing_key.as_ref().try_into().ok()?,
-                list_version: said.seen_version,
+                list_version: said.list_version,
+                list_hash: said.list_hash.as_ref().try_into().ok()?,
+                is_here: false,
             })
         });
         let devices: Vec<_> = devices.collect();
         let accepted = tx.put_accepted(user, &devices)?;
-        // One that is new and met the person before it heard what was known of them has let everybody in.
+        // One that met the person before it heard what was known of them has let everybody in.
         if !devices.is_empty()
             && let Some((pin, loud)) = &held
             && decision.verified.what == Some(pin.identity_key)
-            && (tx.awaits_answers()? || tx.restore_progress()?.begun)
+            && (verified || tx.awaits_answers()? || tx.restore_progress()?.begun)
             && let Some(list) = tx.list(user, pin.version)?
         {
             let mut waits = loud.clone();
@@ -245,7 +256,11 @@ pub(super) fn heard(
             tx.put_pin(pin, &waits)?;
         }
         contacts::let_in(tx, user)?;
-        if verified || blocked || accepted {
+        let waits = |pin: Option<(Pin, Vec<DeviceId>)>| -> BTreeSet<DeviceId> {
+            pin.into_iter().flat_map(|(_, loud)| loud).collect()
+        };
+        let others_wait = waits(tx.pin(user)?) != waits(held);
+        if verified || blocked || accepted || others_wait {
             happenings.push(Happening::TrustChanged(user));
         }
     }

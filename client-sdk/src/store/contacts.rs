@@ -3,6 +3,7 @@
 use rusqlite::{Row, params};
 use sordino_protocol::{
     DeviceId, UserId,
+    hash::Hash,
     list::{Device, DeviceList},
 };
 
@@ -69,16 +70,27 @@ pub struct Accepted {
     pub signing_key: [u8; 32],
     /// The newest list of the person's where it was accepted.
     pub list_version: u32,
+    /// That one's hash.
+    pub list_hash: Hash,
+    /// It was on this device, and by the lists that it goes by now.
+    pub is_here: bool,
 }
 
 impl Accepted {
-    /// A device of this list.
+    /// A device of this list, on this device.
     pub fn of(list: &DeviceList, device: &Device) -> Self {
         Self {
             device: device.device,
             signing_key: device.signing_key,
             list_version: list.version,
+            list_hash: list.hash,
+            is_here: true,
         }
+    }
+
+    /// Whether it is this one.
+    pub fn is_of(&self, device: &Device) -> bool {
+        (self.device, self.signing_key) == (device.device, device.signing_key)
     }
 }
 
@@ -261,13 +273,15 @@ impl Tx<'_> {
     /// The devices of a person that were accepted.
     pub fn accepted_devices(&self, user: UserId) -> Result<Vec<Accepted>, Error> {
         self.all(
-            "SELECT device, signing_key, list_version FROM accepted_devices WHERE user = ?1",
+            "SELECT device, signing_key, list_version, list_hash, is_here FROM accepted_devices WHERE user = ?1",
             [user.as_bytes()],
             |row| {
                 Ok(Accepted {
                     device: DeviceId::from_bytes(row.get(0)?),
                     signing_key: row.get(1)?,
                     list_version: row.get(2)?,
+                    list_hash: row.get(3)?,
+                    is_here: row.get(4)?,
                 })
             },
         )
@@ -278,14 +292,16 @@ impl Tx<'_> {
         let mut news = 0;
         for accepted in devices {
             news += self.run(
-                "INSERT INTO accepted_devices (user, device, signing_key, list_version) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT DO UPDATE SET list_version = excluded.list_version
-                 WHERE list_version < excluded.list_version",
+                "INSERT INTO accepted_devices (user, device, signing_key, list_version, list_hash, is_here)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT DO UPDATE SET is_here = excluded.is_here WHERE is_here < excluded.is_here",
                 params![
                     user.as_bytes(),
                     accepted.device.as_bytes(),
                     accepted.signing_key,
                     accepted.list_version,
+                    accepted.list_hash,
+                    accepted.is_here,
                 ],
             )?;
         }
@@ -318,7 +334,7 @@ impl Tx<'_> {
         limit: u32,
     ) -> Result<Vec<(UserId, Option<Seen>, Decision)>, Error> {
         self.all(
-            "SELECT u.user, coalesce(p.identity_key, c.seen_key), coalesce(p.version, c.seen_version), c.verified, c.verified_ms, c.blocked, c.blocked_ms
+            "SELECT u.user, coalesce(p.identity_key, c.seen_key), coalesce(max(p.version, p.floor), c.seen_version), c.verified, c.verified_ms, c.blocked, c.blocked_ms
              FROM (SELECT user FROM pins UNION SELECT user FROM contacts) u
              LEFT JOIN pins p ON p.user = u.user LEFT JOIN contacts c ON c.user = u.user
              WHERE ?1 IS NULL OR u.user > ?1 ORDER BY u.user LIMIT ?2",

@@ -21,6 +21,15 @@ pub struct ChainSent {
     pub upto: u32,
 }
 
+/// The relay shows lists of a person that contradict those that were seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Contradiction {
+    /// The user has compared the safety number since: what the relay shows next under that identity key takes the place of what is held.
+    pub is_compared: bool,
+    /// UIK of what it shows; `None`: it has shown nothing.
+    pub offered: Option<[u8; 32]>,
+}
+
 fn damaged(what: &str) -> Error {
     Error::new(Code::StoreDamaged, what)
 }
@@ -98,21 +107,34 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// The relay shows lists of a person that contradict those that are held, and the safety number was not compared since.
-    pub fn note_contradiction(&self, user: UserId) -> Result<(), Error> {
-        self.run(
-            "INSERT OR REPLACE INTO contradictions VALUES (?1, 0)",
-            [user.as_bytes()],
-        )
-        .map(drop)
+    /// The relay shows lists of a person that contradict those that are held, under this identity key; or none as new. Whether that is news.
+    pub fn note_contradiction(
+        &self,
+        user: UserId,
+        offered: Option<[u8; 32]>,
+    ) -> Result<bool, Error> {
+        let before = self.contradiction(user)?;
+        let known = before.is_some_and(|before| !before.is_compared && before.offered == offered);
+        if !known {
+            self.run(
+                "INSERT OR REPLACE INTO contradictions (user, is_compared, offered) VALUES (?1, 0, ?2)",
+                params![user.as_bytes(), offered],
+            )?;
+        }
+        Ok(!known)
     }
 
-    /// Whether it does, and whether the safety number was compared since.
-    pub fn contradiction(&self, user: UserId) -> Result<Option<bool>, Error> {
+    /// Whether it does.
+    pub fn contradiction(&self, user: UserId) -> Result<Option<Contradiction>, Error> {
         self.one(
-            "SELECT is_compared FROM contradictions WHERE user = ?1",
+            "SELECT is_compared, offered FROM contradictions WHERE user = ?1",
             [user.as_bytes()],
-            |row| row.get(0),
+            |row| {
+                Ok(Contradiction {
+                    is_compared: row.get(0)?,
+                    offered: row.get(1)?,
+                })
+            },
         )
     }
 
@@ -134,16 +156,16 @@ impl Tx<'_> {
         Ok(forgotten > 0)
     }
 
-    /// No list of this person is held any more, nor which devices of those lists were accepted.
+    /// No list of this person is held any more.
     pub fn forget_lists(&self, user: UserId) -> Result<(), Error> {
-        let tables = ["lists", "accepted_devices"];
-        for table in tables {
-            self.run(
-                &format!("DELETE FROM {table} WHERE user = ?1"),
-                [user.as_bytes()],
-            )?;
-        }
-        Ok(())
+        self.run("DELETE FROM lists WHERE user = ?1", [user.as_bytes()])
+            .map(drop)
+    }
+
+    /// Nobody has accepted devices of this person.
+    pub fn forget_accepted(&self, user: UserId) -> Result<(), Error> {
+        let forget = "DELETE FROM accepted_devices WHERE user = ?1";
+        self.run(forget, [user.as_bytes()]).map(drop)
     }
 
     /// The versions after `version` with when they were first held, ascending.

@@ -34,6 +34,8 @@ const TrustDecision = {
   verifiedMs: [8, u64],
   blockedMs: [9, u64],
   acceptedDevices: [10, repeated(message({ device: [1, fixed(16)], signingKey: [2, fixed(32)] }))],
+  listVersion: [11, u32],
+  listHash: [12, maybe(32)],
 };
 
 const MessageRef = { author: [1, fixed(16)], authorDevice: [2, fixed(16)], clientMessageId: [3, fixed(16)] };

@@ -76,6 +76,8 @@ proptest! {
         let first = bob.device;
         let devices = [first, add_device(&mut bob, &mut relay), add_device(&mut bob, &mut relay)];
         let own = sordino_crypto::lists::parse(relay.lists[&b].last().unwrap()).unwrap();
+        let lists = relay.lists[&b].iter();
+        let hashes: Vec<_> = lists.map(|list| sordino_crypto::lists::parse(list).unwrap().hash).collect();
         let steps = said.iter().map(|(key, verified_ms, blocked, blocked_ms, accepted, seen)| {
             Step::Hear(pb::TrustDecision {
                 user: b.to_pb(),
@@ -91,6 +93,8 @@ proptest! {
                 // Of the list that the sender has seen.
                 accepted_devices: accepted.iter().filter(|at| **at < *seen as usize)
                     .map(|at| accepted_by(&own, devices[*at])).collect(),
+                list_version: *seen,
+                list_hash: hashes[*seen as usize - 1].to_vec().into(),
                 ..Default::default()
             })
         });
@@ -179,29 +183,18 @@ fn what_was_decided_of_a_device_before_it_left_says_nothing_of_it_when_it_is_bac
     look(&mut alice, &relay, b, usize::MAX);
     decide(&mut alice, b, NOW, true);
     let list = sordino_crypto::lists::parse(&relay.lists[&b][1]).unwrap();
-    let accepted = pb::TrustDecision {
-        user: b.to_pb(),
-        seen_version: 2,
-        accepted_devices: vec![accepted_by(&list, tablet)],
-        ..Default::default()
-    };
     let withheld = |phone: &mut Phone| phone.machine().trust(b).unwrap().withheld;
     assert_eq!(withheld(&mut alice), [] as [DeviceId; 0]);
     put_list(&mut bob, &mut relay, |change| change.remove(tablet));
-    let entry = listed(&list, tablet);
+    let entry = entry(&list, tablet);
     put_list(&mut bob, &mut relay, |change| change.add_unvouched(entry));
     look(&mut alice, &relay, b, usize::MAX);
     assert_eq!(withheld(&mut alice), [tablet]);
     // The relay had kept back what another own device said.
-    hear(&mut alice, &accepted);
+    hear_accepted(&mut alice, &list, tablet);
     assert_eq!(withheld(&mut alice), [tablet]);
-    hear(
-        &mut alice,
-        &pb::TrustDecision {
-            seen_version: 4,
-            ..accepted
-        },
-    );
+    let list = sordino_crypto::lists::parse(&relay.lists[&b][3]).unwrap();
+    hear_accepted(&mut alice, &list, tablet);
     assert_eq!(withheld(&mut alice), [] as [DeviceId; 0]);
 }
 
@@ -211,13 +204,31 @@ pub(super) fn hear_accepted(
     list: &sordino_protocol::list::DeviceList,
     device: DeviceId,
 ) {
-    let accepted = pb::TrustDecision {
-        user: list.user.to_pb(),
-        seen_version: list.version,
-        accepted_devices: vec![accepted_by(list, device)],
-        ..Default::default()
+    let said = seen_by(list, false, &[device]);
+    hear(phone, &said);
+}
+
+/// What a device says that goes by this list, and whether it has compared, and which devices it has accepted.
+pub(super) fn seen_by(
+    list: &sordino_protocol::list::DeviceList,
+    verified: bool,
+    devices: &[DeviceId],
+) -> pb::TrustDecision {
+    let key = match verified {
+        true => list.identity_key.to_vec(),
+        false => Vec::new(),
     };
-    hear(phone, &accepted);
+    pb::TrustDecision {
+        user: list.user.to_pb(),
+        seen_key: list.identity_key.to_vec().into(),
+        seen_version: list.version,
+        verified_key: key.into(),
+        verified_ms: u64::from(verified),
+        accepted_devices: devices.iter().map(|id| accepted_by(list, *id)).collect(),
+        list_version: list.version,
+        list_hash: list.hash.to_vec().into(),
+        ..Default::default()
+    }
 }
 
 pub(super) fn accepted_by(
@@ -254,7 +265,10 @@ fn a_device_is_accepted_with_its_keys_and_not_by_its_id() {
 }
 
 /// The entry of a device, as it stands on a list.
-fn listed(list: &sordino_protocol::list::DeviceList, device: DeviceId) -> pb::ListedDevice {
+pub(super) fn entry(
+    list: &sordino_protocol::list::DeviceList,
+    device: DeviceId,
+) -> pb::ListedDevice {
     use prost::Message;
     let body = pb::DeviceListBody::decode(list.signed.body.clone()).unwrap();
     let mut entries = body.devices.into_iter();

@@ -502,3 +502,32 @@ fn a_list_that_the_relay_denies_holds_up_no_row_without_a_wrap() {
     assert_eq!(cursor, relay.last_seq(conversation));
     assert_eq!(tablet.shown(b), [] as [&str; 0]);
 }
+
+#[test]
+fn a_session_that_begins_asks_the_device_that_it_is_with_and_nobody_else() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let mut carol = Phone::new("carol", &mut relay);
+    let (a, b, c) = (alice.user, bob.user, carol.user);
+    carol.send(b, "hello");
+    carol.sync(&mut relay, b);
+    bob.sync(&mut relay, c);
+    bob.send(c, "hello yourself");
+    bob.sync(&mut relay, c);
+    carol.sync(&mut relay, b);
+    carol.send(b, "spoilt");
+    carol.sync(&mut relay, b);
+    spoilt_with(&relay, c, &mut bob);
+    bob.prepare(&mut relay, c);
+    let with_carol = bob.conversation(c);
+    let asked = waiting_for(&mut bob, with_carol, carol.device);
+    assert!(asked > 0);
+    // She would be asked again by now.
+    bob.now += 2 * 60 * 60 * 1000;
+    alice.send(b, "spoilt");
+    alice.sync(&mut relay, b);
+    spoilt_with(&relay, a, &mut bob);
+    bob.prepare(&mut relay, a);
+    let with_alice = bob.conversation(a);
+    assert!(waiting_for(&mut bob, with_alice, alice.device) > 0);
+    assert_eq!(waiting_for(&mut bob, with_carol, carol.device), asked);
+}

@@ -2,6 +2,7 @@ mod backup;
 mod chains;
 mod changes;
 mod contacts;
+mod contradictions;
 mod crashes;
 mod decisions;
 mod extremes;
