@@ -240,7 +240,11 @@ impl Pin {
     ) -> Moved {
         let identity_reset = list.identity_key != self.identity_key;
         let mut pin = Self::first(list);
-        pin.floor = self.floor.max(self.version);
+        // Versions of another identity say nothing of this one's: whoever made them up may have counted as far as they liked.
+        pin.floor = match identity_reset {
+            true => self.floor,
+            false => self.floor.max(self.version),
+        };
         let retired = self.retired.iter().chain([&self.identity_key]);
         let retired = retired.filter(|key| **key != list.identity_key);
         pin.retired = retired.copied().collect();

@@ -279,6 +279,8 @@ fn main() {
                         verified_key: vec![2; 32].into(),
                         verified_ms: 4,
                         list_version: 3,
+                        seen_hash: vec![7; 32].into(),
+                        floor: 2,
                         list_hash: vec![7; 32].into(),
                         accepted_devices: vec![
                             pb::AcceptedDevice {

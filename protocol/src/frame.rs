@@ -218,6 +218,8 @@ static TRUST_DECISION: Shape = Shape(&[
     messages(10, limits::DEVICES, 64, &ACCEPTED_DEVICE),
     field(11, 0),
     field(12, HASH),
+    field(13, HASH),
+    field(14, 0),
 ]);
 static ACCEPTED_DEVICE: Shape = Shape(&[field(1, ID), field(2, 32)]);
 static SETTINGS: Shape = Shape(&[

@@ -115,15 +115,30 @@ pub(crate) async fn newest_lists(core: &Arc<Core>, user: UserId) -> Result<(), E
         .shared
         .run(move |machine| Ok((machine.newest_from(user)?, machine.newest_seen(user)?)))
         .await?;
+    let mut from = from;
+    let mut fetched = core.http.lists(user, from).await;
+    // The user has compared what it goes by now.
+    if fetched
+        .as_ref()
+        .is_ok_and(|fetched| fetched.lists.is_empty())
+        && seen == 0
+        && from.is_some()
+    {
+        from = None;
+        fetched = core.http.lists(user, from).await;
+    }
     let FetchedLists {
         lists,
         newest,
         deleted,
-    } = match core.http.lists(user, from).await {
+    } = match fetched {
         Err(error) if error.code() == Code::UserDeleted => return is_deleted(core, user).await,
         fetched => fetched?,
     };
-    if newest < seen {
+    if deleted && lists.is_empty() {
+        return is_deleted(core, user).await;
+    }
+    if newest < seen && !deleted {
         // What it goes by now the user has to compare.
         let shown = core.http.lists(user, None).await;
         let shown = shown.ok().and_then(|mut shown| shown.lists.pop());
@@ -194,8 +209,8 @@ async fn judged(core: &Arc<Core>, user: UserId, taken: Result<(), Error>) -> Res
         && error.code() == Code::BadKeys
     {
         let told = core.shared.change(move |machine| {
-            let contradict = machine.trust(user)?.lists_contradict;
-            let told = contradict.then_some(Happening::TrustChanged(user));
+            let is_news = machine.take_contradiction(user);
+            let told = is_news.then_some(Happening::TrustChanged(user));
             Ok(((), told.into_iter().collect()))
         });
         told.await?;

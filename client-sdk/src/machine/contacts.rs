@@ -19,7 +19,7 @@ use super::timeline::key_changed;
 use super::trust_news::tell_others;
 use super::{Happening, Machine, registered};
 use crate::error::Error;
-use crate::store::{Accepted, Decision, Durability, Tx};
+use crate::store::{Accepted, Decision, Durability, Seen, Tx};
 
 /// Lists that are looked through for one device: each costs the verification of all its signatures.
 const LOOK_BACK: u32 = 256;
@@ -101,7 +101,9 @@ impl Machine {
             let is_held = tx
                 .pin(user)?
                 .is_some_and(|(pin, _)| pin.identity_key == identity_key);
-            match is_held && before != Some(identity_key) {
+            // Where there is a contradiction, it is not yet known of which list.
+            let is_settled = is_held && tx.contradiction(user)?.is_none();
+            match is_settled && before != Some(identity_key) {
                 true => accept(tx, user, |_| true),
                 false => Ok(Vec::new()),
             }
@@ -259,23 +261,35 @@ pub(super) fn compared(tx: &Tx<'_>, user: UserId) -> Result<Option<[u8; 32]>, Er
     }
 }
 
-/// The version of a person's list that other own devices have seen, if it is newer than what this one goes by, and than what it has given
-/// up for that.
+/// The version of a person's list that other own devices have seen, and that this one lacks, or holds otherwise; of lists that it has given
+/// up none. `shown` is what the relay has just given.
 pub(super) fn seen_elsewhere(
     tx: &Tx<'_>,
-    user: UserId,
-    pin: Option<&Pin>,
+    pin: &Pin,
+    shown: &[DeviceList],
 ) -> Result<Option<u32>, Error> {
-    let known = pin.map_or(0, |pin| pin.version.max(pin.floor));
-    let seen = tx.seen(user)?.map(|seen| seen.version);
-    Ok(seen.filter(|seen| *seen > known))
+    // Of another identity key that is told, and which is theirs the user says.
+    let counts = |seen: &Seen| seen.identity_key == pin.identity_key && seen.version > pin.floor;
+    let Some(seen) = tx.seen(pin.user)?.filter(counts) else {
+        return Ok(None);
+    };
+    let given = shown.iter().find(|list| list.version == seen.version);
+    let here = match given {
+        Some(list) => Some(list.hash),
+        None => tx.list(pin.user, seen.version)?.map(|list| list.hash),
+    };
+    let differs = match here {
+        Some(hash) => seen.hash.is_some_and(|seen| seen != hash),
+        None => seen.version > pin.version,
+    };
+    Ok(differs.then_some(seen.version))
 }
 
 /// The first list of a person that this device sees: what its owner's other devices have seen of them goes before it. The lists up to it
 /// that the relay has given are held.
 ///
 /// # Errors
-/// `Err` inside: an older one than they have seen, and the user has not compared the safety number for it.
+/// `Err` inside: an older one than they have seen, or another one of that version, and the user has not compared the safety number for it.
 pub(super) fn first_pin(
     tx: &Tx<'_>,
     me: UserId,
@@ -285,16 +299,29 @@ pub(super) fn first_pin(
 ) -> Result<Result<(Pin, Vec<DeviceId>), PinError>, Error> {
     let mut pin = Pin::first(list);
     if let Some(seen) = tx.seen(list.user)? {
-        if list.version < seen.version {
-            if compared(tx, list.user)? != Some(list.identity_key) {
-                return Ok(Err(PinError::Rollback {
-                    pinned: seen.version,
-                    offered: list.version,
-                }));
-            }
-            pin.floor = seen.version;
+        let is_same = list.identity_key == seen.identity_key;
+        let here = tx.list(list.user, seen.version)?;
+        let forks = here.is_some_and(|here| seen.hash.is_some_and(|seen| seen != here.hash));
+        let why = match () {
+            () if list.version < seen.version => Some(PinError::Rollback {
+                pinned: seen.version,
+                offered: list.version,
+            }),
+            () if is_same && forks => Some(PinError::Fork(seen.version)),
+            () => None,
+        };
+        if is_same {
+            pin.floor = seen.floor;
         }
-        if list.identity_key != seen.identity_key {
+        if let Some(why) = why {
+            if compared(tx, list.user)? != Some(list.identity_key) {
+                return Ok(Err(why));
+            }
+            if is_same {
+                pin.floor = pin.floor.max(seen.version);
+            }
+        }
+        if !is_same {
             pin.retired.push(seen.identity_key);
             other_identity(tx, me, list.user, now_ms, happenings)?;
         }
@@ -305,6 +332,40 @@ pub(super) fn first_pin(
         false => Vec::new(),
     };
     Ok(Ok((pin, loud)))
+}
+
+/// The oldest version of the lists by which devices that wait were accepted elsewhere, where that list is not held: whether they have been
+/// there since only the lists since then say.
+pub(super) fn accepted_since(tx: &Tx<'_>, user: UserId) -> Result<Option<u32>, Error> {
+    let newest = match (tx.pin(user)?, tx.seen(user)?) {
+        (Some((pin, loud)), _) if !loud.is_empty() => {
+            let list = tx.list(user, pin.version)?;
+            Some((pin.version, pin.floor, list.map(|list| (list, loud))))
+        }
+        (None, Some(seen)) => Some((seen.version, seen.floor, None)),
+        _ => None,
+    };
+    let Some((newest, floor, waits)) = newest else {
+        return Ok(None);
+    };
+    let mut since = None;
+    for known in tx.accepted_devices(user)? {
+        let is_meant = waits.as_ref().is_none_or(|(list, loud)| {
+            let device = list.device(known.device);
+            loud.contains(&known.device) && device.is_some_and(|device| known.is_of(device))
+        });
+        let is_near = newest.saturating_sub(known.list_version) <= LOOK_BACK;
+        if is_meant
+            && is_near
+            && (known.list_version > floor || known.floor >= floor)
+            && known.list_version <= newest
+            && tx.list(user, known.list_version)?.is_none()
+        {
+            let version = known.list_version;
+            since = Some(since.map_or(version, |since: u32| since.min(version)));
+        }
+    }
+    Ok(since)
 }
 
 /// A person has shown two identity keys, to this device or to another own one.
@@ -331,13 +392,7 @@ pub(super) fn not_accepted(
     let accepted = tx.accepted_devices(list.user)?;
     let mut waits = Vec::new();
     for device in &list.devices {
-        // Of a list that is still to come it says: not before that.
-        let is_to_come = |known: &&Accepted| {
-            known.list_version > pin.version.max(pin.floor) && known.is_of(device)
-        };
-        if !accepted.iter().any(|known| is_to_come(&known))
-            && !is_accepted(tx, pin, device, &accepted)?
-        {
+        if !is_accepted(tx, pin, device, &accepted)? {
             waits.push(device.device);
         }
     }
@@ -356,7 +411,9 @@ fn accept(
     let list = tx.list(user, pin.version)?;
     let list = list.ok_or_else(|| Error::new(Code::StoreDamaged, "a pinned list is not held"))?;
     let devices = list.devices.iter().filter(|device| is_meant(device));
-    let accepted: Vec<_> = devices.map(|device| Accepted::of(&list, device)).collect();
+    let accepted: Vec<_> = devices
+        .map(|device| Accepted::of(&list, device, pin.floor))
+        .collect();
     tx.put_accepted(user, &accepted)?;
     loud.retain(|device| accepted.iter().all(|known| known.device != *device));
     tx.put_pin(&pin, &loud)?;
@@ -398,8 +455,8 @@ fn is_accepted(
     accepted: &[Accepted],
 ) -> Result<bool, Error> {
     for known in accepted.iter().filter(|known| known.is_of(device)) {
-        // Up to the floor others say it of lists that are not held any more.
-        let counts = known.is_here || known.list_version > pin.floor;
+        // Else it was said of lists that were given up since.
+        let counts = known.list_version > pin.floor || known.floor >= pin.floor;
         if counts && is_there_since(tx, pin, known)? {
             return Ok(true);
         }

@@ -11,7 +11,7 @@ use sordino_protocol::{
     Class, Code, DeviceId, Header, SessionId, UserId, hash, list::DeviceList, pb,
 };
 
-use super::contacts::{Trust, seen_elsewhere, trust};
+use super::contacts::{Trust, accepted_since, seen_elsewhere, trust};
 use super::notes::Notes;
 use super::sessions::{live_session, stop_sending};
 use crate::error::Error;
@@ -72,7 +72,7 @@ pub(super) fn ready(
         && (list.is_none()
             || notes.stale_lists.contains(&peer)
             || tx.contradiction(peer)?.is_some()
-            || newer_is_known(tx, peer)?)
+            || lacks_lists(tx, peer)?)
     {
         unknown.push(peer);
     }
@@ -135,10 +135,12 @@ pub(super) fn ready(
     }))
 }
 
-/// Whether another own device has seen a newer list than this one.
-fn newer_is_known(tx: &Tx<'_>, user: UserId) -> Result<bool, Error> {
-    let pin = tx.pin(user)?.map(|(pin, _)| pin);
-    Ok(seen_elsewhere(tx, user, pin.as_ref())?.is_some())
+/// Whether other own devices know of lists that this one lacks.
+fn lacks_lists(tx: &Tx<'_>, user: UserId) -> Result<bool, Error> {
+    let Some((pin, _)) = tx.pin(user)? else {
+        return Ok(true);
+    };
+    Ok(seen_elsewhere(tx, &pin, &[])?.is_some() || accepted_since(tx, user)?.is_some())
 }
 
 /// Devices of a list without a live session.

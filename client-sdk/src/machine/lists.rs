@@ -10,7 +10,7 @@ use sordino_protocol::{
     pb,
 };
 
-use super::contacts::{compared, first_pin, let_in, seen_elsewhere};
+use super::contacts::{accepted_since, compared, first_pin, let_in, seen_elsewhere};
 use super::notes::Notes;
 use super::own_devices::lists_moved;
 use super::sessions::stop_sending;
@@ -18,7 +18,7 @@ use super::timeline::key_changed;
 use super::trust_news::note_devices;
 use super::{Happening, Machine, registered};
 use crate::error::Error;
-use crate::store::{Durability, Tx};
+use crate::store::{Accepted, Durability, Tx};
 
 /// Versions before the oldest one held that are fetched at a time: fewer than a fetch gives.
 const WAY_BACK: u32 = 1_000;
@@ -74,15 +74,21 @@ impl Machine {
                 now_ms,
                 &mut happenings,
             )?;
-            if let Lists::Contradict(_, offered) = taken {
-                tx.note_contradiction(user, Some(offered))?;
-            }
-            Ok(taken)
+            let is_news = match taken {
+                Lists::Contradict(_, offered) => tx.note_contradiction(user, Some(offered))?,
+                _ => false,
+            };
+            Ok((taken, is_news))
         });
         match taken {
-            Ok(Lists::Contradict(error, _)) => Err(refused(&error)),
-            Ok(Lists::Gap) => Err(bad("versions between are missing")),
-            Ok(taken) => {
+            Ok((Lists::Contradict(error, _), is_news)) => {
+                if is_news {
+                    self.notes.contradictions.insert(user);
+                }
+                Err(refused(&error))
+            }
+            Ok((Lists::Gap, _)) => Err(bad("versions between are missing")),
+            Ok((taken, _)) => {
                 taken.refresh(&self.notes);
                 self.notes.stale_lists.remove(&user);
                 self.notes.absent_lists.remove(&user);
@@ -124,6 +130,11 @@ impl Machine {
         Ok(pin.map(|pin| pin.version))
     }
 
+    /// Whether lists of a person were refused that contradict what was seen, and nobody was told yet.
+    pub fn take_contradiction(&mut self, user: UserId) -> bool {
+        self.notes.contradictions.remove(&user)
+    }
+
     /// The version that a fetch of newer lists has to begin with, itself included: one that this device or another own one has seen, or by
     /// which devices were accepted. `None`: the newest one suffices.
     ///
@@ -139,12 +150,16 @@ impl Machine {
     /// Those of the store.
     pub fn newest_seen(&self, user: UserId) -> Result<u32, Error> {
         self.store.read(|tx| {
-            let pin = pin_to_join(tx, user)?;
-            if pin.is_none() && compared(tx, user)?.is_some() {
+            if compared(tx, user)?.is_some() {
                 return Ok(0);
             }
-            let elsewhere = seen_elsewhere(tx, user, pin.as_ref())?;
-            Ok(elsewhere.max(pin.map(|pin| pin.version)).unwrap_or(0))
+            Ok(match tx.pin(user)? {
+                Some((pin, _)) => {
+                    let elsewhere = seen_elsewhere(tx, &pin, &[])?.unwrap_or(0);
+                    elsewhere.max(pin.version)
+                }
+                None => tx.seen(user)?.map_or(0, |seen| seen.version),
+            })
         })
     }
 
@@ -288,9 +303,10 @@ pub(super) fn take(
         end_contradiction(tx, user, happenings)?;
         return Ok(Lists::Taken);
     };
-    let elsewhere = seen_elsewhere(tx, user, Some(&pin))?;
+    let elsewhere = seen_elsewhere(tx, &pin, &parsed)?;
     let follows = first.version == pin.version.saturating_add(1) && first.prev_hash == pin.hash;
-    let joins = follows || (last.version, last.hash) == (pin.version, pin.hash);
+    let is_pinned = |list: &DeviceList| (list.version, list.hash) == (pin.version, pin.hash);
+    let joins = follows || parsed.iter().any(is_pinned);
     if let Some(compared) = compared(tx, user)?
         && !(joins && elsewhere.is_none())
     {
@@ -301,11 +317,16 @@ pub(super) fn take(
         return replaced(
             tx,
             (me, my_device),
-            (&pin, &loud),
+            (&pin, &loud, elsewhere),
             &parsed,
             now_ms,
             happenings,
         );
+    }
+    // It shows what was seen elsewhere, and otherwise.
+    if let Some(version) = elsewhere.filter(|version| last.version >= *version) {
+        let fork = PinError::Fork(version);
+        return Ok(Lists::Contradict(fork, last.identity_key));
     }
     let oldest = tx.oldest_list(user)?.unwrap_or(pin.version);
     if first.version > pin.version.saturating_add(1) || last.version < oldest.saturating_sub(1) {
@@ -333,6 +354,14 @@ pub(super) fn take(
     let moved = match advance {
         Advance::Same => {
             tx.put_pin(&pin, &loud)?;
+            // Older ones may say that a device has been there since it was accepted.
+            let_in(tx, user)?;
+            if tx
+                .pin(user)?
+                .is_some_and(|(_, waits)| waits.len() < loud.len())
+            {
+                happenings.push(Happening::TrustChanged(user));
+            }
             if newest < pin.version {
                 return Ok(Lists::Older);
             }
@@ -345,6 +374,9 @@ pub(super) fn take(
     };
     for list in chain.iter().skip(1) {
         tx.put_list(list, now_ms)?;
+    }
+    if elsewhere.is_none() {
+        end_contradiction(tx, user, happenings)?;
     }
     moved_to(tx, (me, my_device), &chain, &moved, now_ms, happenings)?;
     Ok(Lists::Taken)
@@ -360,20 +392,13 @@ fn pin_to_join(tx: &Tx<'_>, user: UserId) -> Result<Option<Pin>, Error> {
 
 /// See [`Machine::newest_from`].
 fn newest_from(tx: &Tx<'_>, user: UserId) -> Result<Option<u32>, Error> {
-    if compared(tx, user)?.is_some() {
-        return Ok(None);
-    }
-    if let Some((pin, _)) = tx.pin(user)? {
-        return Ok(Some(pin.version));
-    }
-    let Some(seen) = tx.seen(user)? else {
-        return Ok(None);
+    let newest = match tx.pin(user)? {
+        Some((pin, _)) => Some(pin.version),
+        None if compared(tx, user)?.is_some() => None,
+        None => tx.seen(user)?.map(|seen| seen.version),
     };
-    // Whether a device has been there since it was accepted, the lists since then say.
-    let accepted = tx.accepted_devices(user)?;
-    let accepted = accepted.iter().map(|accepted| accepted.list_version);
-    let accepted = accepted.filter(|version| *version > 0);
-    Ok(Some(accepted.fold(seen.version, u32::min)))
+    let since = accepted_since(tx, user)?;
+    Ok(newest.map(|newest| since.map_or(newest, |since| since.min(newest))))
 }
 
 /// Of oneself the devices know what they signed.
@@ -402,7 +427,7 @@ fn end_contradiction(
 fn replaced(
     tx: &Tx<'_>,
     of_me: (UserId, DeviceId),
-    (pin, loud): (&Pin, &[DeviceId]),
+    (pin, loud, elsewhere): (&Pin, &[DeviceId], Option<u32>),
     lists: &[DeviceList],
     now_ms: u64,
     happenings: &mut Vec<Happening>,
@@ -414,7 +439,13 @@ fn replaced(
         return Err(bad("no list"));
     };
     let mut moved = pin.replaced(&before, last, loud);
-    if let Some(seen) = seen_elsewhere(tx, pin.user, Some(pin))? {
+    if moved.identity_reset {
+        let held = tx.lists_after(pin.user, 0)?;
+        let held = held.iter().map(|(list, _)| list);
+        let under = held.filter(|list| list.identity_key == last.identity_key);
+        let newest = under.map(|list| list.version).max().unwrap_or(0);
+        moved.pin.floor = moved.pin.floor.max(newest);
+    } else if let Some(seen) = elsewhere {
         // Nobody knows here whom that one names no more.
         moved.pin.floor = moved.pin.floor.max(seen);
         moved.loud = last.devices.iter().map(|device| device.device).collect();
@@ -429,9 +460,15 @@ fn replaced(
     }
     tx.forget_lists(pin.user)?;
     tx.forget_accepted(pin.user)?;
+    let quiet = last.devices.iter();
+    let quiet = quiet.filter(|device| !moved.loud.contains(&device.device));
+    let quiet = quiet.map(|device| Accepted::of(last, device, moved.pin.floor));
+    let quiet: Vec<_> = quiet.collect();
+    tx.put_accepted(pin.user, &quiet)?;
     for (list, seen_ms) in lists.iter().zip(seen) {
         tx.put_list(list, seen_ms)?;
     }
+    end_contradiction(tx, pin.user, happenings)?;
     moved_to(tx, of_me, lists, &moved, now_ms, happenings)?;
     Ok(Lists::Replaced)
 }
@@ -446,7 +483,6 @@ fn moved_to(
     happenings: &mut Vec<Happening>,
 ) -> Result<(), Error> {
     let user = moved.pin.user;
-    end_contradiction(tx, user, happenings)?;
     tx.put_pin(&moved.pin, &moved.loud)?;
     let_in(tx, user)?;
     let loud = tx.pin(user)?.map(|(_, loud)| loud).unwrap_or_default();

@@ -30,6 +30,8 @@ pub(super) struct Notes {
     pub(super) absent_lists: HashMap<UserId, u32>,
     /// Users whose lists have to be fetched before anything is encrypted for them.
     pub(super) stale_lists: HashSet<UserId>,
+    /// Users whose lists were refused because they contradict what was seen, which is to be told.
+    pub(super) contradictions: HashSet<UserId>,
     dormant: HashMap<(UserId, DeviceId), Dormant>,
     renewed: HashMap<(UserId, DeviceId), u64>,
     /// Parsing a list verifies all its signatures again.

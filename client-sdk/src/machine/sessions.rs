@@ -47,6 +47,10 @@ impl Machine {
             if !taken.are_held() {
                 // What is held may be of no use to the relay; the next fetch says so.
                 notes.stale_lists.insert(user);
+                // Nothing may wait that would fetch it: not again at once.
+                for bundle in &claimed.bundles {
+                    notes.set_renewed(user, bundle.device, now_ms);
+                }
                 return Ok(());
             }
             let own = notes.newest_list(tx, me.user)?;

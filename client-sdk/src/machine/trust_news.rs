@@ -64,7 +64,7 @@ pub(super) fn note_devices(
     if decision.verified.what != Some(pin.identity_key) || !added.iter().any(is_in) {
         return Ok(());
     }
-    let devices = let_in(list, &loud);
+    let devices = let_in(list, &pin, &loud);
     // Else another own device was sooner.
     if tx.put_accepted(user, &devices)? {
         tell_others(tx, me, (user, &decision, &devices), now_ms)?;
@@ -79,15 +79,27 @@ fn noted(
     decision: &Decision,
     accepted: &[Accepted],
 ) -> Result<pb::TrustDecision, Error> {
-    let seen = tx.pin(user)?.map(|(pin, _)| Seen {
-        identity_key: pin.identity_key,
-        // Or who comes later could be led over what was replaced.
-        version: pin.version.max(pin.floor),
-    });
-    if let Some(seen) = seen {
-        tx.set_noted(user, seen.identity_key)?;
+    if let Some((pin, _)) = tx.pin(user)? {
+        tx.set_noted(user, pin.identity_key)?;
     }
-    Ok(said(user, seen, decision, accepted))
+    Ok(said(user, newest_known(tx, user)?, decision, accepted))
+}
+
+/// What this device has seen of a person's lists, or heard that another one has.
+fn newest_known(tx: &Tx<'_>, user: UserId) -> Result<Option<Seen>, Error> {
+    let heard = tx.seen(user)?;
+    let Some((pin, _)) = tx.pin(user)? else {
+        return Ok(heard);
+    };
+    let is_newer = |heard: &Seen| {
+        heard.identity_key == pin.identity_key && heard.version > pin.version.max(pin.floor)
+    };
+    Ok(Some(heard.filter(is_newer).unwrap_or(Seen {
+        identity_key: pin.identity_key,
+        version: pin.version,
+        hash: Some(pin.hash),
+        floor: pin.floor,
+    })))
 }
 
 /// Everything that this device knows, to one that is new.
@@ -106,9 +118,10 @@ pub(super) fn tell_new_device(
         };
         after = Some(*last);
         let mut decisions = Vec::new();
-        for (user, seen, decision) in page.iter().filter(|(user, ..)| *user != me.user) {
+        for (user, decision) in page.iter().filter(|(user, ..)| *user != me.user) {
             let accepted = let_in_here(tx, notes, *user, decision)?;
-            decisions.push(said(*user, *seen, decision, &accepted));
+            let seen = newest_known(tx, *user)?;
+            decisions.push(said(*user, seen, decision, &accepted));
         }
         if !decisions.is_empty() {
             let body = Body::Trust(pb::Trust { decisions });
@@ -127,15 +140,18 @@ fn let_in_here(
     if decision.verified.at_ms == 0 {
         return Ok(Vec::new());
     }
-    let loud = tx.pin(user)?.map(|(_, loud)| loud).unwrap_or_default();
-    let list = notes.newest_list(tx, user)?;
-    Ok(list.map_or_else(Vec::new, |list| let_in(&list, &loud)))
+    match (tx.pin(user)?, notes.newest_list(tx, user)?) {
+        (Some((pin, loud)), Some(list)) => Ok(let_in(&list, &pin, &loud)),
+        _ => Ok(Vec::new()),
+    }
 }
 
-fn let_in(list: &DeviceList, loud: &[DeviceId]) -> Vec<Accepted> {
+fn let_in(list: &DeviceList, pin: &Pin, loud: &[DeviceId]) -> Vec<Accepted> {
     let devices = list.devices.iter();
     let devices = devices.filter(|device| !loud.contains(&device.device));
-    devices.map(|device| Accepted::of(list, device)).collect()
+    devices
+        .map(|device| Accepted::of(list, device, pin.floor))
+        .collect()
 }
 
 fn said(
@@ -150,6 +166,8 @@ fn said(
         user: user.to_pb(),
         seen_key: seen.map(|seen| key(seen.identity_key)).unwrap_or_default(),
         seen_version: seen.map_or(0, |seen| seen.version),
+        seen_hash: seen.and_then(|seen| seen.hash).map(key).unwrap_or_default(),
+        floor: seen.map_or(0, |seen| seen.floor),
         verified_key: decision.verified.what.map(key).unwrap_or_default(),
         verified_ms: decision.verified.at_ms,
         blocked: decision.blocked.what,
@@ -195,10 +213,13 @@ pub(super) fn heard(
             continue;
         }
         let held = tx.pin(user)?;
+        let mut heard_of = None;
         if let (Ok(identity_key), 1..) = (said.seen_key.as_ref().try_into(), said.seen_version) {
             let seen = Seen {
                 identity_key,
                 version: said.seen_version,
+                hash: said.seen_hash.as_ref().try_into().ok(),
+                floor: said.floor,
             };
             let before = tx.seen(user)?;
             let known = held.as_ref().is_none_or(|(pin, _)| {
@@ -215,7 +236,7 @@ pub(super) fn heard(
             if !known && is_news {
                 other_identity(tx, me, user, now_ms, happenings)?;
             }
-            tx.put_seen(user, &seen)?;
+            heard_of = Some(seen);
         }
         let mut decision = tx.decision(user)?;
         let verified = decision.verified.hear(Decided {
@@ -229,22 +250,32 @@ pub(super) fn heard(
         if verified || blocked {
             tx.decide(user, &decision)?;
         }
+        if let Some(seen) = heard_of {
+            tx.put_seen(user, &seen, decision.verified.what)?;
+            raise_floor(tx, user, &seen)?;
+        }
         let devices = said.accepted_devices.iter().filter_map(|accepted| {
             Some(Accepted {
                 device: DeviceId::from_slice(&accepted.device).ok()?,
                 signing_key: accepted.signing_key.as_ref().try_into().ok()?,
                 list_version: said.list_version,
                 list_hash: said.list_hash.as_ref().try_into().ok()?,
-                is_here: false,
+                floor: said.floor,
             })
         });
         let devices: Vec<_> = devices.collect();
         let accepted = tx.put_accepted(user, &devices)?;
         // One that met the person before it heard what was known of them has let everybody in.
+        let verified_ms = decision.verified.at_ms;
+        let is_first = !devices.is_empty() && !tx.is_named(user, verified_ms)?;
+        if is_first {
+            tx.set_named(user, verified_ms)?;
+        }
+        let held = tx.pin(user)?;
         if !devices.is_empty()
             && let Some((pin, loud)) = &held
             && decision.verified.what == Some(pin.identity_key)
-            && (verified || tx.awaits_answers()? || tx.restore_progress()?.begun)
+            && (is_first || tx.awaits_answers()? || tx.restore_progress()?.begun)
             && let Some(list) = tx.list(user, pin.version)?
         {
             let mut waits = loud.clone();
@@ -263,6 +294,18 @@ pub(super) fn heard(
         if verified || blocked || accepted || others_wait {
             happenings.push(Happening::TrustChanged(user));
         }
+    }
+    Ok(())
+}
+
+/// Lists that another own device has given up vouch for nobody here either.
+fn raise_floor(tx: &Tx<'_>, user: UserId, heard: &Seen) -> Result<(), Error> {
+    if let Some((mut pin, loud)) = tx.pin(user)?
+        && pin.identity_key == heard.identity_key
+        && pin.floor < heard.floor
+    {
+        pin.floor = heard.floor;
+        tx.put_pin(&pin, &loud)?;
     }
     Ok(())
 }

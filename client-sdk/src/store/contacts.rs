@@ -59,6 +59,10 @@ pub struct Seen {
     pub identity_key: [u8; 32],
     /// Of the list.
     pub version: u32,
+    /// Of the list; `None`: not said.
+    pub hash: Option<Hash>,
+    /// See [`sordino_crypto::lists::Pin::floor`].
+    pub floor: u32,
 }
 
 /// A device of a person that was accepted, here or on another own device.
@@ -72,19 +76,19 @@ pub struct Accepted {
     pub list_version: u32,
     /// That one's hash.
     pub list_hash: Hash,
-    /// It was on this device, and by the lists that it goes by now.
-    pub is_here: bool,
+    /// Up to this version the device on which it was had given lists up.
+    pub floor: u32,
 }
 
 impl Accepted {
-    /// A device of this list, on this device.
-    pub fn of(list: &DeviceList, device: &Device) -> Self {
+    /// A device of this list, where lists were given up to `floor`.
+    pub fn of(list: &DeviceList, device: &Device, floor: u32) -> Self {
         Self {
             device: device.device,
             signing_key: device.signing_key,
             list_version: list.version,
             list_hash: list.hash,
-            is_here: true,
+            floor,
         }
     }
 
@@ -170,28 +174,80 @@ impl Tx<'_> {
     /// What another own device has seen of a person.
     pub fn seen(&self, user: UserId) -> Result<Option<Seen>, Error> {
         let seen = self.one(
-            "SELECT seen_key, seen_version FROM contacts WHERE user = ?1",
+            "SELECT seen_key, seen_version, seen_hash, seen_floor FROM contacts WHERE user = ?1",
             [user.as_bytes()],
             |row| {
                 let seen: (Option<[u8; 32]>, Option<u32>) = (row.get(0)?, row.get(1)?);
-                Ok(seen.0.zip(seen.1))
+                let (hash, floor) = (row.get(2)?, row.get(3)?);
+                Ok(seen.0.zip(seen.1).map(|(identity_key, version)| Seen {
+                    identity_key,
+                    version,
+                    hash,
+                    floor,
+                }))
             },
         )?;
-        Ok(seen.flatten().map(|(identity_key, version)| Seen {
-            identity_key,
-            version,
-        }))
+        Ok(seen.flatten())
     }
 
-    /// Keeps it, unless a newer list was seen.
-    pub fn put_seen(&self, user: UserId, seen: &Seen) -> Result<(), Error> {
+    /// Keeps it, unless a newer list was seen, or one under the key that the user has compared, which this is not.
+    pub fn put_seen(
+        &self,
+        user: UserId,
+        seen: &Seen,
+        verified: Option<[u8; 32]>,
+    ) -> Result<(), Error> {
+        let mut seen = *seen;
+        if let Some(before) = self.seen(user)? {
+            let is_theirs = |seen: &Seen| Some(seen.identity_key) == verified;
+            let is_known = match (is_theirs(&before), is_theirs(&seen)) {
+                (true, false) => true,
+                (false, true) => false,
+                _ => before.version >= seen.version,
+            };
+            let floor = match before.identity_key == seen.identity_key {
+                true => before.floor.max(seen.floor),
+                false => seen.floor,
+            };
+            if is_known {
+                seen = before;
+            }
+            if before.identity_key == seen.identity_key {
+                seen.floor = floor.max(seen.floor);
+            }
+        }
         self.run(
-            "INSERT INTO contacts (user, seen_key, seen_version) VALUES (?1, ?2, ?3)
-             ON CONFLICT DO UPDATE SET seen_key = excluded.seen_key, seen_version = excluded.seen_version
-             WHERE seen_version IS NULL OR seen_version < excluded.seen_version",
-            params![user.as_bytes(), seen.identity_key, seen.version],
+            "INSERT INTO contacts (user, seen_key, seen_version, seen_hash, seen_floor) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO UPDATE SET seen_key = excluded.seen_key, seen_version = excluded.seen_version,
+                 seen_hash = excluded.seen_hash, seen_floor = excluded.seen_floor",
+            params![
+                user.as_bytes(),
+                seen.identity_key,
+                seen.version,
+                seen.hash,
+                seen.floor,
+            ],
         )?;
         Ok(())
+    }
+
+    /// Whether another own device has said whom this verification lets in.
+    pub fn is_named(&self, user: UserId, verified_ms: u64) -> Result<bool, Error> {
+        let named = self.one(
+            "SELECT named_ms FROM contacts WHERE user = ?1",
+            [user.as_bytes()],
+            |row| row.get::<_, N>(0),
+        )?;
+        Ok(named.is_some_and(|named| named.0 == verified_ms))
+    }
+
+    /// It has.
+    pub fn set_named(&self, user: UserId, verified_ms: u64) -> Result<(), Error> {
+        self.run(
+            "UPDATE contacts SET named_ms = ?2 WHERE user = ?1",
+            params![user.as_bytes(), N(verified_ms)],
+        )
+        .map(drop)
     }
 
     /// The identity key of a person that a row of the conversation with oneself names.
@@ -273,7 +329,7 @@ impl Tx<'_> {
     /// The devices of a person that were accepted.
     pub fn accepted_devices(&self, user: UserId) -> Result<Vec<Accepted>, Error> {
         self.all(
-            "SELECT device, signing_key, list_version, list_hash, is_here FROM accepted_devices WHERE user = ?1",
+            "SELECT device, signing_key, list_version, list_hash, floor FROM accepted_devices WHERE user = ?1",
             [user.as_bytes()],
             |row| {
                 Ok(Accepted {
@@ -281,7 +337,7 @@ impl Tx<'_> {
                     signing_key: row.get(1)?,
                     list_version: row.get(2)?,
                     list_hash: row.get(3)?,
-                    is_here: row.get(4)?,
+                    floor: row.get(4)?,
                 })
             },
         )
@@ -291,18 +347,23 @@ impl Tx<'_> {
     pub fn put_accepted(&self, user: UserId, devices: &[Accepted]) -> Result<bool, Error> {
         let mut news = 0;
         for accepted in devices {
+            let of = params![
+                user.as_bytes(),
+                accepted.device.as_bytes(),
+                accepted.signing_key,
+                accepted.list_version,
+                accepted.list_hash,
+                accepted.floor,
+            ];
             news += self.run(
-                "INSERT INTO accepted_devices (user, device, signing_key, list_version, list_hash, is_here)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-                 ON CONFLICT DO UPDATE SET is_here = excluded.is_here WHERE is_here < excluded.is_here",
-                params![
-                    user.as_bytes(),
-                    accepted.device.as_bytes(),
-                    accepted.signing_key,
-                    accepted.list_version,
-                    accepted.list_hash,
-                    accepted.is_here,
-                ],
+                "INSERT OR IGNORE INTO accepted_devices (user, device, signing_key, list_version, list_hash, floor)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                of,
+            )?;
+            self.run(
+                "UPDATE accepted_devices SET floor = max(floor, ?6)
+                 WHERE user = ?1 AND device = ?2 AND signing_key = ?3 AND list_version = ?4 AND list_hash = ?5",
+                of,
             )?;
         }
         Ok(news > 0)
@@ -332,21 +393,13 @@ impl Tx<'_> {
         &self,
         after: Option<UserId>,
         limit: u32,
-    ) -> Result<Vec<(UserId, Option<Seen>, Decision)>, Error> {
+    ) -> Result<Vec<(UserId, Decision)>, Error> {
         self.all(
-            "SELECT u.user, coalesce(p.identity_key, c.seen_key), coalesce(max(p.version, p.floor), c.seen_version), c.verified, c.verified_ms, c.blocked, c.blocked_ms
-             FROM (SELECT user FROM pins UNION SELECT user FROM contacts) u
-             LEFT JOIN pins p ON p.user = u.user LEFT JOIN contacts c ON c.user = u.user
+            "SELECT u.user, c.verified, c.verified_ms, c.blocked, c.blocked_ms
+             FROM (SELECT user FROM pins UNION SELECT user FROM contacts) u LEFT JOIN contacts c ON c.user = u.user
              WHERE ?1 IS NULL OR u.user > ?1 ORDER BY u.user LIMIT ?2",
             params![after.as_ref().map(UserId::as_bytes), limit],
-            |row| {
-                let seen: (Option<[u8; 32]>, Option<u32>) = (row.get(1)?, row.get(2)?);
-                let seen = seen.0.zip(seen.1).map(|(identity_key, version)| Seen {
-                    identity_key,
-                    version,
-                });
-                Ok((UserId::from_bytes(row.get(0)?), seen, decision(row, 3)?))
-            },
+            |row| Ok((UserId::from_bytes(row.get(0)?), decision(row, 1)?)),
         )
     }
 }

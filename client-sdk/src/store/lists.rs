@@ -114,6 +114,8 @@ impl Tx<'_> {
         offered: Option<[u8; 32]>,
     ) -> Result<bool, Error> {
         let before = self.contradiction(user)?;
+        // A relay that shows nothing once more takes nothing back of what it has shown.
+        let offered = offered.or(before.and_then(|before| before.offered));
         let known = before.is_some_and(|before| !before.is_compared && before.offered == offered);
         if !known {
             self.run(

@@ -36,6 +36,8 @@ const TrustDecision = {
   acceptedDevices: [10, repeated(message({ device: [1, fixed(16)], signingKey: [2, fixed(32)] }))],
   listVersion: [11, u32],
   listHash: [12, maybe(32)],
+  seenHash: [13, maybe(32)],
+  floor: [14, u32],
 };
 
 const MessageRef = { author: [1, fixed(16)], authorDevice: [2, fixed(16)], clientMessageId: [3, fixed(16)] };

@@ -246,14 +246,11 @@ fn a_device_that_comes_later_is_told_of_what_was_given_up() {
         tablet.sync(&mut relay, b);
         bob.sync(&mut relay, b);
     }
-    let refused = tablet.machine().take_lists(a, lists[..1].to_vec(), now);
-    assert_eq!(refused.unwrap_err().code(), Code::BadKeys);
-    verified(&mut tablet, a);
     for upto in 1..=2 {
         let taken = tablet.machine().take_lists(a, lists[..upto].to_vec(), now);
         taken.unwrap();
     }
-    assert!(withheld(&mut tablet, a).contains(&lost));
+    assert_eq!(withheld(&mut tablet, a), [lost]);
 }
 
 #[test]
@@ -517,10 +514,284 @@ fn what_was_accepted_by_another_chain_lets_nobody_in() {
     other.flush(&mut relay, a);
     alice.pull(&relay, a);
     assert_eq!(withheld(&mut alice, b), [tablet.device]);
+    // And that there are two chains is found out before anything is encrypted.
+    let now = alice.now;
+    assert_eq!(
+        alice.machine().needs(b, now).unwrap(),
+        Need::Nothing,
+        "nothing waits"
+    );
     alice.send(b, "secret");
+    let need = alice.machine().needs(b, now).unwrap();
+    assert_eq!(need, Need::Lists(vec![b]));
+    let lists = relay.lists[&b][3..].to_vec();
+    let refused = alice.machine().take_lists(b, lists, now);
+    assert_eq!(refused.unwrap_err().code(), Code::BadKeys);
+    assert!(contradicts(&mut alice, b));
+}
+
+/// A list of a made-up person, of any version.
+fn made_up(user: UserId, version: u32) -> pb::Signed {
+    let rng = &mut rand::rng();
+    let (identity, lsk) = (IdentityKey::generate(rng), ListSigningKey::generate(rng));
+    let (device, keys) = (DeviceId::from_bytes([6; 16]), DeviceKeys::generate(rng));
+    let first = first_list(user, device, &identity, &lsk, &keys, None, NOW);
+    let mut body = pb::DeviceListBody::decode(first.body).unwrap();
+    body.version = version;
+    body.prev_hash = vec![1; 32].into();
+    let body = body.encode_to_vec();
+    let key = SigningKey::from_bytes(lsk.to_secret().expose());
+    let signature = key.sign(&signed::input(SignedType::DeviceList, &body));
+    pb::Signed {
+        body: body.into(),
+        signature: signature.to_bytes().to_vec().into(),
+    }
+}
+
+/// A thief's device is removed by list 3; the relay shows a device that comes later another third list, by the key of before. `went_back`:
+/// the phone has gone over to that one.
+fn shown_a_fork(went_back: bool) {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, b, now) = (alice.user, bob.user, alice.now);
+    let thief = DeviceId::from_bytes([9; 16]);
+    vouched(&mut bob, &mut relay, thief);
+    look(&mut alice, &relay, a);
+    look(&mut alice, &relay, b);
+    verified(&mut alice, b);
+    let two = parse(&relay.lists[&b][1]).unwrap();
+    let before = relay.lists[&b].clone();
+    put_list(&mut bob, &mut relay, |change| change.remove(thief));
+    look(&mut alice, &relay, b);
+    let three = parse(&relay.lists[&b][2]).unwrap();
+    relay.lists.insert(b, before);
+    add_nothing(&mut bob, &mut relay);
+    let mut phone_says = seen_by(&three, true, &[bob.device]);
+    if went_back {
+        let fork = relay.lists[&b].clone();
+        let refused = alice.machine().take_lists(b, fork.clone(), now);
+        refused.unwrap_err();
+        verified(&mut alice, b);
+        look(&mut alice, &relay, b);
+        put_list(&mut bob, &mut relay, |change| change);
+        look(&mut alice, &relay, b);
+        assert_eq!(withheld(&mut alice, b), [thief]);
+        let four = parse(&relay.lists[&b][3]).unwrap();
+        phone_says = seen_by(&four, true, &[bob.device]);
+        phone_says.floor = 3;
+    }
+    for old_first in [true, false] {
+        let mut new = alice.join(&mut relay);
+        let old = seen_by(&two, true, &[bob.device, thief]);
+        let mut said = [&old, &phone_says];
+        if !old_first {
+            said.reverse();
+        }
+        for said in said {
+            hear(&mut new, said);
+        }
+        let from = new.machine().newest_from(b).unwrap().unwrap() as usize;
+        let lists = relay.lists[&b][from - 1..].to_vec();
+        let taken = new.machine().take_lists(b, lists.clone(), now);
+        if went_back {
+            taken.unwrap();
+            assert_eq!(withheld(&mut new, b), [thief]);
+            continue;
+        }
+        assert_eq!(taken.unwrap_err().code(), Code::BadKeys);
+        assert!(contradicts(&mut new, b));
+        // Who compares and goes on knows of no device whether the other one names it.
+        verified(&mut new, b);
+        new.machine().take_lists(b, lists, now).unwrap();
+        assert!(withheld(&mut new, b).contains(&thief));
+    }
+}
+
+#[test]
+fn a_device_that_comes_later_is_not_led_past_a_removal() {
+    shown_a_fork(false);
+}
+
+#[test]
+fn nor_past_one_that_the_others_have_given_up() {
+    shown_a_fork(true);
+}
+
+#[test]
+fn what_is_said_of_another_identity_holds_nothing_up_and_leaves_nothing_behind() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let b = bob.user;
+    verified(&mut alice, b);
+    // By a device that was shown somebody else, of a version that no list reaches.
+    let mut said = seen_by(&parse(&made_up(b, u32::MAX)).unwrap(), false, &[]);
+    said.floor = u32::MAX;
+    hear(&mut alice, &said);
+    alice.send(b, "goes");
+    let now = alice.now;
+    assert_eq!(alice.machine().newest_seen(b).unwrap(), 1);
     alice.sync(&mut relay, b);
-    tablet.pull(&relay, a);
-    assert!(!tablet.shown(a).contains(&"< secret".to_owned()));
+    assert_eq!(alice.shown(b).last().unwrap(), "> goes");
+    // Nor where it was this device that was shown it.
+    let mut met = Phone::without_prekeys("same", &mut Relay::default());
+    let taken = met.machine().take_lists(b, vec![made_up(b, u32::MAX)], now);
+    taken.unwrap();
+    let genuine = relay.lists[&b].clone();
+    goes_back(&mut met, b, &genuine);
+    verified(&mut met, b);
+    look(&mut met, &relay, b);
+    let accepted = met.machine().accept_devices(b, &[bob.device], now);
+    accepted.unwrap();
+    vouched(&mut bob, &mut relay, DeviceId::from_bytes([9; 16]));
+    look(&mut met, &relay, b);
+    assert_eq!(withheld(&mut met, b), NOBODY);
+}
+
+#[test]
+fn devices_of_both_lists_stay_let_in_whatever_others_say_of_the_one_before() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (b, now) = (bob.user, alice.now);
+    vouched(&mut bob, &mut relay, DeviceId::from_bytes([9; 16]));
+    add_nothing(&mut bob, &mut relay);
+    let lists = relay.lists[&b].clone();
+    look(&mut alice, &relay, b);
+    verified(&mut alice, b);
+    goes_back(&mut alice, b, &lists[..2]);
+    verified(&mut alice, b);
+    let taken = alice.machine().take_lists(b, lists[..2].to_vec(), now);
+    taken.unwrap();
+    assert_eq!(withheld(&mut alice, b), NOBODY);
+    let mut said = seen_by(&parse(&lists[2]).unwrap(), true, &[bob.device]);
+    said.verified_ms = 1 << 50;
+    hear(&mut alice, &said);
+    assert_eq!(withheld(&mut alice, b), NOBODY);
+}
+
+#[test]
+fn a_word_by_an_older_list_counts_once_the_lists_since_are_here() {
+    let (mut relay, _, mut bob) = acquainted();
+    let b = bob.user;
+    add_nothing(&mut bob, &mut relay);
+    let two = parse(relay.lists[&b].last().unwrap()).unwrap();
+    add_nothing(&mut bob, &mut relay);
+    let lists = relay.lists[&b].clone();
+    let mut phone = Phone::without_prekeys("same", &mut Relay::default());
+    let now = phone.now;
+    let taken = phone.machine().take_lists(b, lists[2..].to_vec(), now);
+    taken.unwrap();
+    hear(&mut phone, &seen_by(&two, true, &[bob.device]));
+    assert_eq!(withheld(&mut phone, b), [bob.device]);
+    assert_eq!(phone.machine().newest_from(b).unwrap(), Some(2));
+    phone.send(b, "waits");
+    let need = phone.machine().needs(b, now).unwrap();
+    let Need::Lists(users) = need else {
+        panic!("{need:?}")
+    };
+    assert!(users.contains(&b));
+    let told = phone.machine().take_lists(b, lists[1..].to_vec(), now);
+    assert_eq!(told.unwrap(), [Happening::TrustChanged(b)]);
+    assert_eq!(withheld(&mut phone, b), NOBODY);
+    assert_eq!(phone.machine().newest_from(b).unwrap(), Some(3));
+}
+
+#[test]
+fn who_compares_while_a_node_lags_goes_on_with_what_follows() {
+    for elsewhere in [true, false] {
+        let (mut relay, mut alice, mut bob) = acquainted();
+        let (b, now) = (bob.user, alice.now);
+        add_nothing(&mut bob, &mut relay);
+        look(&mut alice, &relay, b);
+        verified(&mut alice, b);
+        let lag = relay.lists[&b][..1 + usize::from(elsewhere)].to_vec();
+        let new = DeviceId::from_bytes([9; 16]);
+        vouched(&mut bob, &mut relay, new);
+        add_nothing(&mut bob, &mut relay);
+        let four = parse(relay.lists[&b].last().unwrap()).unwrap();
+        if elsewhere {
+            hear(&mut alice, &seen_by(&four, true, &[bob.device, new]));
+        }
+        goes_back(&mut alice, b, &lag);
+        verified(&mut alice, b);
+        assert_eq!(alice.machine().newest_from(b).unwrap(), Some(2));
+        let lists = relay.lists[&b][1..].to_vec();
+        alice.machine().take_lists(b, lists, now).unwrap();
+        assert_eq!(withheld(&mut alice, b), NOBODY);
+        assert!(!alice.machine().is_contradicted(b).unwrap());
+        let pin = alice.machine().store.read(|tx| tx.pin(b)).unwrap();
+        assert_eq!(pin.unwrap().0.floor, 0);
+    }
+}
+
+#[test]
+fn a_relay_that_shows_nothing_once_more_does_not_change_the_number() {
+    let (mut relay, mut alice, mut bob) = two();
+    let (a, now) = (alice.user, bob.now);
+    add_nothing(&mut alice, &mut relay);
+    let genuine = relay.lists[&a].clone();
+    let taken = bob.machine().take_lists(a, vec![made_up(a, 9)], now);
+    taken.unwrap();
+    let theirs = parse(&genuine[0]).unwrap().identity_key;
+    for (shown, told) in [(&genuine[..], 1), (&[], 0), (&genuine[..], 0)] {
+        assert_eq!(goes_back(&mut bob, a, shown).len(), told);
+        let number = bob.machine().safety_number(a).unwrap();
+        assert_eq!(number.unwrap().1, theirs);
+    }
+}
+
+#[test]
+fn a_word_that_names_nobody_leaves_it_to_the_one_that_does() {
+    let (mut relay, _, mut bob) = acquainted();
+    let b = bob.user;
+    let one = parse(&relay.lists[&b][0]).unwrap();
+    let thief = add_device(&mut bob, &mut relay);
+    let mut phone = Phone::without_prekeys("same", &mut Relay::default());
+    look(&mut phone, &relay, b);
+    let mut block = seen_by(&one, true, &[]);
+    block.blocked_ms = 7;
+    hear(&mut phone, &block);
+    hear(&mut phone, &seen_by(&one, true, &[bob.device]));
+    assert_eq!(withheld(&mut phone, b), [thief]);
+}
+
+#[test]
+fn what_was_heard_is_passed_on() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let (a, b) = (alice.user, bob.user);
+    for _ in 0..3 {
+        add_nothing(&mut bob, &mut relay);
+    }
+    let four = parse(relay.lists[&b].last().unwrap()).unwrap();
+    hear(&mut alice, &seen_by(&four, true, &[bob.device]));
+    look(&mut alice, &relay, a);
+    let mut new = alice.join(&mut relay);
+    new.upload(&mut relay);
+    look(&mut alice, &relay, a);
+    for _ in 0..3 {
+        new.sync(&mut relay, a);
+        alice.sync(&mut relay, a);
+    }
+    assert_eq!(new.machine().newest_seen(b).unwrap(), 4);
+}
+
+#[test]
+fn a_renewal_for_somebody_whose_lists_are_ahead_is_not_tried_again_and_again() {
+    let (mut relay, mut alice, mut bob) = acquainted();
+    let b = bob.user;
+    alice.send(b, "unanswered");
+    alice.sync(&mut relay, b);
+    alice.now += 20 * super::DAY;
+    for _ in 0..3 {
+        add_nothing(&mut bob, &mut relay);
+    }
+    let now = alice.now;
+    let mut claims = 0;
+    for _ in 0..4 {
+        if let Need::Sessions(devices) = alice.machine().needs(b, now).unwrap() {
+            claims += 1;
+            let ids: Vec<_> = devices.iter().map(|(_, device)| *device).collect();
+            let claimed = relay.claim(b, &ids);
+            alice.machine().bundles(b, claimed, now).unwrap();
+        }
+    }
+    assert_eq!(claims, 1);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::store::Durability;
 /// One device of the person has decided something about another person; or this one sees lists of theirs.
 #[derive(Debug, Clone)]
 enum Step {
-    Hear(pb::TrustDecision),
+    Hear(Box<pb::TrustDecision>),
     Look(usize),
 }
 
@@ -79,7 +79,7 @@ proptest! {
         let lists = relay.lists[&b].iter();
         let hashes: Vec<_> = lists.map(|list| sordino_crypto::lists::parse(list).unwrap().hash).collect();
         let steps = said.iter().map(|(key, verified_ms, blocked, blocked_ms, accepted, seen)| {
-            Step::Hear(pb::TrustDecision {
+            Step::Hear(Box::new(pb::TrustDecision {
                 user: b.to_pb(),
                 seen_version: *seen,
                 verified_key: match key {
@@ -96,7 +96,7 @@ proptest! {
                 list_version: *seen,
                 list_hash: hashes[*seen as usize - 1].to_vec().into(),
                 ..Default::default()
-            })
+            }))
         });
         let mut steps: Vec<_> = steps.chain([Step::Look(2), Step::Look(3)]).collect();
         let one = after(&relay, b, &steps);
@@ -222,6 +222,7 @@ pub(super) fn seen_by(
         user: list.user.to_pb(),
         seen_key: list.identity_key.to_vec().into(),
         seen_version: list.version,
+        seen_hash: list.hash.to_vec().into(),
         verified_key: key.into(),
         verified_ms: u64::from(verified),
         accepted_devices: devices.iter().map(|id| accepted_by(list, *id)).collect(),
