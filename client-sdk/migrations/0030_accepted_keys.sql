@@ -21,5 +21,3 @@ ALTER TABLE contradictions ADD COLUMN offered BLOB CHECK (length(offered) = 32);
 -- Hash of the list that another own device has seen, and up to which version that one has given lists up.
 ALTER TABLE contacts ADD COLUMN seen_hash BLOB CHECK (length(seen_hash) = 32);
 ALTER TABLE contacts ADD COLUMN seen_floor INTEGER NOT NULL DEFAULT 0;
--- `verified_ms` of the verification of which another own device has said which devices were accepted by it.
-ALTER TABLE contacts ADD COLUMN named_ms INTEGER NOT NULL DEFAULT 0;

@@ -265,25 +265,16 @@ pub(super) fn heard(
         });
         let devices: Vec<_> = devices.collect();
         let accepted = tx.put_accepted(user, &devices)?;
-        // One that met the person before it heard what was known of them has let everybody in.
-        let verified_ms = decision.verified.at_ms;
-        let is_first = !devices.is_empty() && !tx.is_named(user, verified_ms)?;
-        if is_first {
-            tx.set_named(user, verified_ms)?;
-        }
         let held = tx.pin(user)?;
-        if !devices.is_empty()
-            && let Some((pin, loud)) = &held
+        // Where it was said whom the user has let in, nobody else is: one that met the person before it heard that has let everybody in.
+        if let Some((pin, loud)) = &held
             && decision.verified.what == Some(pin.identity_key)
-            && (is_first || tx.awaits_answers()? || tx.restore_progress()?.begun)
+            && !tx.accepted_devices(user)?.is_empty()
             && let Some(list) = tx.list(user, pin.version)?
         {
             let mut waits = loud.clone();
-            waits.extend(
-                not_accepted(tx, pin, &list)?
-                    .into_iter()
-                    .filter(|device| !loud.contains(device)),
-            );
+            let others = not_accepted(tx, pin, &list)?.into_iter();
+            waits.extend(others.filter(|device| !loud.contains(device)));
             tx.put_pin(pin, &waits)?;
         }
         contacts::let_in(tx, user)?;

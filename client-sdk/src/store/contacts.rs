@@ -231,25 +231,6 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Whether another own device has said whom this verification lets in.
-    pub fn is_named(&self, user: UserId, verified_ms: u64) -> Result<bool, Error> {
-        let named = self.one(
-            "SELECT named_ms FROM contacts WHERE user = ?1",
-            [user.as_bytes()],
-            |row| row.get::<_, N>(0),
-        )?;
-        Ok(named.is_some_and(|named| named.0 == verified_ms))
-    }
-
-    /// It has.
-    pub fn set_named(&self, user: UserId, verified_ms: u64) -> Result<(), Error> {
-        self.run(
-            "UPDATE contacts SET named_ms = ?2 WHERE user = ?1",
-            params![user.as_bytes(), N(verified_ms)],
-        )
-        .map(drop)
-    }
-
     /// The identity key of a person that a row of the conversation with oneself names.
     pub fn noted(&self, user: UserId) -> Result<Option<[u8; 32]>, Error> {
         let noted = self.one(
