@@ -307,7 +307,7 @@ impl Client {
     /// The people whose presence is shown at the moment, in place of those before: up to 8, the rest is left out. Say it again
     /// whenever others are in sight. They are asked every half minute; [`Event::Presence`](crate::Event::Presence) tells what they answer. Whoever
     /// is asked learns that the user is there: who may not see that ([`ClientBuilder::presence`]) is not asked. Of all of them it is looked
-    /// every ten minutes at most whether they have newer devices or another identity, so that it is told before anything is written.
+    /// every ten minutes whether they have newer devices or another identity, so that it is told before anything is written.
     pub fn watch(&self, users: &[UserId]) {
         self.inner.core.watch(users);
     }

@@ -130,7 +130,7 @@ codes! {
     NotRegistered = "not_registered", 0, Caller, Retry::Never, "This store has no account yet; call register.";
     AlreadyRegistered = "already_registered", 0, Caller, Retry::Never, "This store has an account already; open another store for another account.";
     WeakPassword = "weak_password", 0, Caller, Retry::Never, "The password is too easy to guess; choose a longer one.";
-    WrongRecoveryKey = "wrong_recovery_key", 0, Caller, Retry::Never, "This recovery key does not open the account's vault: it is another account's, or the relay changed the vault.";
+    WrongRecoveryKey = "wrong_recovery_key", 0, Caller, Retry::Never, "This recovery key does not open the account's vault: a newer one has taken its place, it is another account's, or the relay changed the vault.";
     NoVault = "no_vault", 0, Caller, Retry::Never, "This cannot be opened so: the account has no vault, or none for this kind of secret.";
     KeysMissing = "keys_missing", 0, Caller, after_ms(10_000), "This device does not have the account's newest keys: its other devices send them once both are connected; or open the vault.";
     DeviceLimit = "device_limit", 0, Caller, Retry::Never, "The account has as many devices as it may have; remove one of them with the same call.";

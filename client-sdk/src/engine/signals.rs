@@ -34,6 +34,9 @@ impl Session<'_> {
             if let Some(at_ms) = seen.await? {
                 self.core.life().was_seen(user, at_ms);
             }
+        }
+        let watched = self.core.life().watched();
+        for user in watched {
             self.look_at(user);
         }
         for (user, said) in due {

@@ -215,10 +215,16 @@ pub(super) fn trust(tx: &Tx<'_>, user: UserId) -> Result<Trust, Error> {
             .is_some_and(|found| !found.is_compared),
         ..Trust::default()
     };
-    let (Some(verified), Some((pin, loud))) = (verified.what, tx.pin(user)?) else {
+    let Some(verified) = verified.what else {
         return Ok(trust);
     };
-    match verified == pin.identity_key {
+    // A device that comes later may hold no list yet, and has heard of one.
+    let (key, loud) = match (tx.pin(user)?, tx.seen(user)?) {
+        (Some((pin, loud)), _) => (pin.identity_key, loud),
+        (None, Some(seen)) => (seen.identity_key, Vec::new()),
+        (None, None) => return Ok(trust),
+    };
+    match verified == key {
         true => {
             trust.verified = true;
             trust.withheld = loud;

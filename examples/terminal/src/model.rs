@@ -246,6 +246,8 @@ pub(crate) enum Event {
     Linked(Result<(), Clean>),
     /// The safety number with a person, and what its QR code holds.
     Number(UserId, Result<(String, String), Clean>),
+    /// How far a person is trusted.
+    Trusted(UserId, Trust),
     Settings(Result<SettingsShown, Clean>),
     /// The devices, and whether one that has left knows keys that are in use.
     Devices(Result<(Vec<DeviceLine>, bool), Clean>),
@@ -383,6 +385,8 @@ pub(crate) enum Command {
     /// For all devices of the account.
     Set(Setting),
     Devices,
+    /// How far is this person trusted?
+    Trust(UserId),
     NameDevice(String),
     RemoveDevice {
         device: DeviceId,

@@ -215,6 +215,7 @@ impl Session {
             }
             Command::TypedDigits(digits) => self.link.type_digits(digits),
             Command::LeaveLink => self.link.replace(None),
+            Command::Trust(peer) => tell(news, async move { trusted(&client, peer).await }),
             Command::Number(peer) => {
                 let kept = self.number.clone();
                 tell(news, async move {
@@ -237,9 +238,10 @@ impl Session {
                         (Decision::Accept(devices), _) => contact.accept_devices(&devices).await,
                         (Decision::Blocked(blocked), _) => contact.block(blocked).await,
                     };
-                    decided
-                        .err()
-                        .map(|e| Event::NoticeAbout(peer, words::error(&e)))
+                    match decided {
+                        Ok(()) => trusted(&client, peer).await,
+                        Err(e) => Some(Event::NoticeAbout(peer, words::error(&e))),
+                    }
                 });
             }
             Command::Connect => client.connect(),
@@ -513,6 +515,11 @@ async fn reset(login: &tokio::sync::Mutex<Option<Login>>) -> Result<ResetStep, E
         *kept = None;
     }
     Ok(step)
+}
+
+async fn trusted(client: &Client, peer: UserId) -> Option<Event> {
+    let trust = client.contact(peer).trust().await.ok()?;
+    Some(Event::Trusted(peer, trust))
 }
 
 /// Changes the account. What is said if it is done.

@@ -372,7 +372,7 @@ pub(crate) fn waits(wait: Duration) -> Clean {
     let days = wait.as_secs().div_ceil(24 * 3600).max(1);
     let days = lasting(Duration::from_secs(days * 24 * 3600));
     Clean::line(&format!(
-        "Asked for. Your devices are told, and may refuse. Log in again in {days}, and come back here within a week."
+        "Asked for. Your devices are told, and may refuse. In {days} log in again, come back here, and it is done; that can be done for a week from then."
     ))
 }
 

@@ -151,7 +151,15 @@ impl App {
                 }
                 self.tell(said);
             }
-            Err(why) if asks => self.answer_form(why),
+            Err(why) if asks => {
+                // The present password may be the wrong one: from that on.
+                if let Some(Overlay::Form(form)) = &mut self.overlay
+                    && matches!(form.ask, Ask::Change(Needs::NewAgain { .. }))
+                {
+                    *form = Form::new(Ask::Change(Needs::OldPassword));
+                }
+                self.answer_form(why);
+            }
             Err(why) => self.tell(why),
         }
     }
@@ -160,10 +168,13 @@ impl App {
     pub(super) fn reset_is(&mut self, said: Option<Clean>) {
         self.reset = said.is_some();
         match said {
-            Some(said) => self.notice = Some((said, i64::MAX)),
-            None => self.tell(Clean::line(
-                "Nobody asks for a new identity for your account any more.",
-            )),
+            Some(said) => self.alarm(said),
+            None => {
+                self.notice = None;
+                self.tell(Clean::line(
+                    "Nobody asks for a new identity for your account any more.",
+                ));
+            }
         }
     }
 }

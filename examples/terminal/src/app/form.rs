@@ -280,6 +280,14 @@ impl App {
                 }
             }
             (Ok(None), _) => {}
+            // Whoever mistyped it types it again: not where everybody sees it, and what is typed is sent.
+            (
+                Err(why),
+                Some(Overlay::Form(Form {
+                    ask: Ask::Password { .. },
+                    ..
+                })),
+            ) => self.answer_form(why),
             (Err(why), _) => self.ask_anew(why),
         }
     }
@@ -347,7 +355,8 @@ impl App {
         if let Some(Overlay::Form(form)) = &mut self.overlay {
             if matches!(
                 form.ask,
-                Ask::RecoveryKey { .. }
+                Ask::Password { .. }
+                    | Ask::RecoveryKey { .. }
                     | Ask::LinkCode
                     | Ask::LinkDigits { .. }
                     | Ask::Change(_)

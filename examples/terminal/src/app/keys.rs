@@ -4,7 +4,7 @@ use std::mem;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-use super::{App, Ask, Focus, Form, Open, Overlay, Writing};
+use super::{App, Ask, Focus, Form, Needs, Open, Overlay, Writing};
 use crate::{
     input::Input,
     model::{Command, Connection},
@@ -103,6 +103,13 @@ impl App {
         match key.code {
             KeyCode::Esc if form.may_be_left() => {
                 let ends_link = matches!(form.ask, Ask::LinkDigits { .. });
+                // What is typed next would be a message else, and it may be the recovery key.
+                if matches!(
+                    form.ask,
+                    Ask::Remove { .. } | Ask::DeviceName | Ask::Change(Needs::Keys)
+                ) {
+                    return self.look_at_devices();
+                }
                 self.overlay = form.back().map(Overlay::Form);
                 return ends_link
                     .then_some(Command::LeaveLink)
@@ -239,7 +246,7 @@ impl App {
             return Vec::new();
         };
         (open.position, open.found, open.seeks) = (None, None, false);
-        self.notice.take_if(|(_, until)| *until < i64::MAX);
+        self.said = None;
         let peer = open.peer.id;
         let reply_to = match mem::take(&mut open.writing) {
             Writing::Edit(id, before) => {
@@ -258,7 +265,8 @@ impl App {
 
     fn escape(&mut self) {
         // What it says of itself: it closes that, and nothing else.
-        if self.end.take().is_some() || self.notice.take().is_some() {
+        let closed = self.end.take().is_some() || self.said.take().is_some();
+        if closed || self.notice.take().is_some() {
             return;
         }
         match self.open.take() {

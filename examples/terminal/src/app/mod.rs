@@ -115,6 +115,8 @@ pub(crate) struct Open {
     pub(crate) writing: Writing,
     /// What was being typed, as the store has it.
     saved: String,
+    /// How far the person is trusted, where there is no line of theirs before the first message.
+    trust: Trust,
 }
 
 impl Open {
@@ -134,7 +136,9 @@ pub(crate) struct App {
     pub(crate) focus: Focus,
     pub(crate) overlay: Option<Overlay>,
     /// What happened, and until when it is shown.
-    pub(crate) notice: Option<(Clean, i64)>,
+    notice: Option<Clean>,
+    /// What came of something, and until when it is shown: before what stands there.
+    said: Option<(Clean, i64)>,
     /// Why nothing goes on here, until it is closed: nothing that happened before or happens later takes its place.
     pub(crate) end: Option<End>,
     pub(crate) input: Input,
@@ -164,6 +168,7 @@ impl App {
             focus: Focus::List,
             overlay,
             notice: None,
+            said: None,
             end: None,
             input: Input::new(TEXT_BYTES),
             drafts: HashMap::new(),
@@ -198,7 +203,7 @@ impl App {
             }
             Event::Tick { now_ms } => {
                 self.clock.set(now_ms);
-                self.notice.take_if(|(_, until)| *until <= now_ms);
+                self.said.take_if(|(_, until)| *until <= now_ms);
                 self.save_draft().into_iter().collect()
             }
             Event::Registered(outcome) => {
@@ -234,6 +239,12 @@ impl App {
                 Vec::new()
             }
             Event::Linked(outcome) => self.linked(outcome),
+            Event::Trusted(peer, trust) => {
+                if let Some(open) = self.open.as_mut().filter(|open| open.peer.id == peer) {
+                    open.trust = trust;
+                }
+                Vec::new()
+            }
             Event::Number(peer, found) => {
                 self.number_is(peer, found);
                 Vec::new()
@@ -352,12 +363,12 @@ impl App {
                 Vec::new()
             }
             Event::Alarm(text) => {
-                self.notice = Some((text, i64::MAX));
+                self.alarm(text);
                 Vec::new()
             }
             Event::AlarmAbout(whom, text) => {
                 let text = Clean::line(&format!("{}: {text}", self.name_of(whom)));
-                self.notice = Some((text, i64::MAX));
+                self.alarm(text);
                 Vec::new()
             }
             Event::Ended(why) => {
@@ -385,7 +396,7 @@ impl App {
                 peer: open.peer.clone(),
                 last: None,
                 unread: 0,
-                trust: Trust::default(),
+                trust: open.trust.clone(),
                 request: false,
                 draft: String::new(),
                 timer: None,
@@ -429,15 +440,19 @@ impl App {
 
     /// What stands over the conversation.
     pub(crate) fn notice(&self) -> Option<&Clean> {
-        let notice = self.notice.as_ref().map(|(notice, _)| notice);
-        self.end.as_ref().map(|end| &end.why).or(notice)
+        let said = self.said.as_ref().map(|(said, _)| said);
+        let end = self.end.as_ref().map(|end| &end.why);
+        end.or(said).or(self.notice.as_ref())
     }
 
-    /// Shows it for a while, if nothing graver stands there.
+    /// Shows it until it is closed.
+    fn alarm(&mut self, text: Clean) {
+        (self.said, self.notice) = (None, Some(text));
+    }
+
+    /// Shows it for a while.
     fn tell(&mut self, text: Clean) {
-        if !self.stands() {
-            self.notice = Some((text, self.clock.now_ms() + NOTICE_MS));
-        }
+        self.said = Some((text, self.clock.now_ms() + NOTICE_MS));
     }
 
     /// The same of something done with a person: whose conversation is on the screen needs no name.
@@ -456,11 +471,6 @@ impl App {
         };
         let row = self.rows.iter().find(is_it);
         row.map_or_else(|| "somebody".to_owned(), |row| row.peer.name().to_owned())
-    }
-
-    /// Whether what is told stays until it is closed.
-    const fn stands(&self) -> bool {
-        matches!(self.notice, Some((_, i64::MAX)))
     }
 
     /// Lends out the open conversation if it is the one with `peer`.
@@ -505,6 +515,7 @@ impl App {
         }
         let mut commands: Vec<_> = self.save_draft().into_iter().collect();
         let row = self.rows.iter().find(|row| row.peer.id == peer.id);
+        let row_is_missing = row.is_none();
         let saved = row.map(|row| row.draft.clone()).unwrap_or_default();
         let next = self.drafts.remove(&peer.id).or_else(|| {
             let mut input = Input::new(TEXT_BYTES);
@@ -530,7 +541,11 @@ impl App {
             read: None,
             writing: Writing::New,
             saved,
+            trust: Trust::default(),
         });
+        if row_is_missing {
+            commands.push(Command::Trust(id));
+        }
         commands.push(Command::Open(id));
         commands
     }

@@ -199,8 +199,15 @@ fn a_person_is_found_by_name() {
     press(&mut app, "<enter>");
     assert_eq!(
         app.update(answer(Ok(Some(peer(9, "bob"))))),
-        [Command::Open(user(9))]
+        [Command::Trust(user(9)), Command::Open(user(9))]
     );
+    // There is no line of theirs yet.
+    let verified = Trust {
+        verified: true,
+        ..Trust::default()
+    };
+    app.update(Event::Trusted(user(9), verified));
+    assert!(screen(&app).contains("verified"));
     assert_eq!(app.entries().len(), 1);
     assert!(app.overlay.is_none());
     assert_eq!(press(&mut app, "<C-n>alice<enter>"), []);
@@ -348,6 +355,33 @@ fn a_device_is_named_and_another_removed() {
 }
 
 #[test]
+fn what_is_typed_again_after_a_wrong_password_is_a_password() {
+    let mut app = App::new(Clock::new(jiff::tz::TimeZone::UTC, NOW), None);
+    app.update(Event::Resize(80, 24));
+    press(&mut app, "<tab>alice<enter>wrong password<enter>");
+    app.update(Event::LoggedIn(Err(Clean::line("Wrong."))));
+    assert!(screen(&app).contains("Wrong."));
+    let commands = press(&mut app, "right password");
+    assert_eq!(commands, []);
+    assert!(!screen(&app).contains("right password"));
+    assert!(!press(&mut app, "<enter>").is_empty());
+}
+
+#[test]
+fn escape_in_what_the_devices_ask_goes_back_to_them() {
+    let mut app = with_bob(80, 24, vec![]);
+    for key in ["d", "n", "k"] {
+        press(&mut app, "<f2>");
+        app.update(Event::Devices(Ok((vec![device(1, "laptop")], true))));
+        press(&mut app, key);
+        // A recovery key that is typed now is no message.
+        assert_eq!(press(&mut app, "<esc>"), [Command::Devices]);
+        assert_eq!(press(&mut app, "ABCD<enter>"), []);
+        app.overlay = None;
+    }
+}
+
+#[test]
 fn keys_that_a_removed_device_knows_are_made_anew() {
     let mut app = with_bob(80, 24, vec![]);
     let mut look = |is_due| {
@@ -407,6 +441,15 @@ fn the_account_is_changed_step_by_step() {
     assert!(!screen(&app).contains("new password"));
     app.update(Event::Changed(Err(Clean::line("Wrong password."))));
     assert!(screen(&app).contains("Wrong password."));
+    // From the first question on: it may be that one.
+    let (old, new) = (typed("old again"), typed("new password"));
+    assert_eq!(
+        press(
+            &mut app,
+            "old again<enter>new password<enter>new password<enter>"
+        ),
+        change(Change::Password { old, new })
+    );
     app.update(Event::Changed(Ok(Clean::line("Done."))));
     assert!(app.overlay.is_none());
     for (down, made) in [
@@ -424,6 +467,9 @@ fn the_account_is_changed_step_by_step() {
     assert!(screen(&app).contains("Somebody asks."));
     assert_eq!(press(&mut app, "<f8><enter>"), change(Change::RefuseReset));
     app.update(Event::ResetPending(None));
+    assert!(!screen(&app).contains("Somebody asks."));
+    app.update(Event::Changed(Ok(Clean::line("Refused."))));
+    assert!(screen(&app).contains("Refused."));
     press(&mut app, "<esc><f8>");
     assert!(!screen(&app).contains("Refuse"));
 }

@@ -19,7 +19,12 @@ impl App {
     /// How far the person of the open conversation is trusted.
     pub(crate) fn trust(&self, peer: UserId) -> Trust {
         let row = self.rows.iter().find(|row| row.peer.id == peer);
-        row.map(|row| row.trust.clone()).unwrap_or_default()
+        let open = self.open.as_ref().filter(|open| open.peer.id == peer);
+        let trust = row.map(|row| &row.trust);
+        trust
+            .or(open.map(|open| &open.trust))
+            .cloned()
+            .unwrap_or_default()
     }
 
     pub(super) fn look_at_number(&mut self) -> Vec<Command> {

@@ -75,7 +75,7 @@ fn long(trust: &Trust) -> (&'static str, Style, String) {
         )
     };
     let block = match trust.blocked {
-        true => "Blocked: what they write is not shown. b: show it again.",
+        true => "Blocked: what they write is not shown. b: show what they write from then on.",
         false => "b: block. Esc closes.",
     };
     (said, style, format!("{keys}\n{block}"))
