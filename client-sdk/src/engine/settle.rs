@@ -90,10 +90,6 @@ impl Session<'_> {
         self.start(Errand::Blocks);
         self.start(Errand::Late);
         self.start(Errand::Receipts);
-        let watched = self.core.life().watched();
-        for user in watched {
-            self.look_at(user);
-        }
         self.fill_backup(BACKUP_AT_FIRST);
         self.core
             .caught_up

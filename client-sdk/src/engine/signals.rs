@@ -25,9 +25,10 @@ impl Session<'_> {
         if self.settled {
             self.core.life().connected();
         }
-        let (due, unknown) = {
+        let (due, unknown, watched) = {
             let mut life = self.core.life();
-            (life.due(self.core.moment()), life.take_unknown())
+            let due = life.due(self.core.moment());
+            (due, life.take_unknown(), life.watched())
         };
         for user in unknown {
             let seen = self.work(move |machine| Ok((machine.last_seen(user)?, Vec::new())));
@@ -35,7 +36,6 @@ impl Session<'_> {
                 self.core.life().was_seen(user, at_ms);
             }
         }
-        let watched = self.core.life().watched();
         for user in watched {
             self.look_at(user);
         }

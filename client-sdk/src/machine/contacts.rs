@@ -245,7 +245,7 @@ pub(crate) fn compare(number: &SafetyNumber, scanned: &str) -> Option<bool> {
 
 /// The identity key that the user is to compare: of what the relay shows, where that contradicts what was seen; else of the newest list that
 /// is held, or of which another own device has seen.
-pub(super) fn to_compare(tx: &Tx<'_>, user: UserId) -> Result<Option<[u8; 32]>, Error> {
+fn to_compare(tx: &Tx<'_>, user: UserId) -> Result<Option<[u8; 32]>, Error> {
     let contradiction = tx.contradiction(user)?;
     if let Some(offered) = contradiction.and_then(|found| found.offered) {
         return Ok(Some(offered));
@@ -308,13 +308,13 @@ pub(super) fn first_pin(
         let is_same = list.identity_key == seen.identity_key;
         let here = tx.list(list.user, seen.version)?;
         let forks = here.is_some_and(|here| seen.hash.is_some_and(|seen| seen != here.hash));
-        let why = match () {
-            () if list.version < seen.version => Some(PinError::Rollback {
+        let why = if list.version < seen.version {
+            Some(PinError::Rollback {
                 pinned: seen.version,
                 offered: list.version,
-            }),
-            () if is_same && forks => Some(PinError::Fork(seen.version)),
-            () => None,
+            })
+        } else {
+            (is_same && forks).then_some(PinError::Fork(seen.version))
         };
         if is_same {
             pin.floor = seen.floor;
@@ -363,7 +363,7 @@ pub(super) fn accepted_since(tx: &Tx<'_>, user: UserId) -> Result<Option<u32>, E
         let is_near = newest.saturating_sub(known.list_version) <= LOOK_BACK;
         if is_meant
             && is_near
-            && (known.list_version > floor || known.floor >= floor)
+            && known.counts(floor)
             && known.list_version <= newest
             && tx.list(user, known.list_version)?.is_none()
         {
@@ -395,14 +395,32 @@ pub(super) fn not_accepted(
     pin: &Pin,
     list: &DeviceList,
 ) -> Result<Vec<DeviceId>, Error> {
-    let accepted = tx.accepted_devices(list.user)?;
+    unaccepted(tx, pin, list.devices.iter())
+}
+
+/// Those of these devices of the newest list that were accepted nowhere.
+fn unaccepted<'a>(
+    tx: &Tx<'_>,
+    pin: &Pin,
+    devices: impl Iterator<Item = &'a Device>,
+) -> Result<Vec<DeviceId>, Error> {
+    let accepted = tx.accepted_devices(pin.user)?;
     let mut waits = Vec::new();
-    for device in &list.devices {
+    for device in devices {
         if !is_accepted(tx, pin, device, &accepted)? {
             waits.push(device.device);
         }
     }
     Ok(waits)
+}
+
+/// The devices of the newest list that do not wait, as accepted by it.
+pub(super) fn quiet(list: &DeviceList, pin: &Pin, loud: &[DeviceId]) -> Vec<Accepted> {
+    let devices = list.devices.iter();
+    let devices = devices.filter(|device| !loud.contains(&device.device));
+    devices
+        .map(|device| Accepted::of(list, device, pin.floor))
+        .collect()
 }
 
 /// The user accepts these devices of the newest list.
@@ -426,31 +444,26 @@ fn accept(
     Ok(accepted)
 }
 
-/// What was accepted waits no more. Whatever came first, the list or the word of another own device: after either.
-pub(super) fn let_in(tx: &Tx<'_>, user: UserId) -> Result<(), Error> {
+/// What was accepted waits no more. Whatever came first, the list or the word of another own device: after either. Who waits then.
+pub(super) fn let_in(tx: &Tx<'_>, user: UserId) -> Result<Vec<DeviceId>, Error> {
     let Some((pin, loud)) = tx.pin(user)? else {
-        return Ok(());
+        return Ok(Vec::new());
     };
     let list = match loud.is_empty() {
         true => None,
         false => tx.list(user, pin.version)?,
     };
-    let Some(list) = list else { return Ok(()) };
-    let accepted = tx.accepted_devices(user)?;
-    let mut waits = Vec::new();
-    for device in list
-        .devices
-        .iter()
-        .filter(|device| loud.contains(&device.device))
-    {
-        if !is_accepted(tx, &pin, device, &accepted)? {
-            waits.push(device.device);
-        }
-    }
+    let Some(list) = list else { return Ok(loud) };
+    let devices = list.devices.iter();
+    let waits = unaccepted(
+        tx,
+        &pin,
+        devices.filter(|device| loud.contains(&device.device)),
+    )?;
     if waits != loud {
         tx.put_pin(&pin, &waits)?;
     }
-    Ok(())
+    Ok(waits)
 }
 
 /// Whether a device of the newest list was accepted, with the keys that it has there.
@@ -461,9 +474,7 @@ fn is_accepted(
     accepted: &[Accepted],
 ) -> Result<bool, Error> {
     for known in accepted.iter().filter(|known| known.is_of(device)) {
-        // Else it was said of lists that were given up since.
-        let counts = known.list_version > pin.floor || known.floor >= pin.floor;
-        if counts && is_there_since(tx, pin, known)? {
+        if known.counts(pin.floor) && is_there_since(tx, pin, known)? {
             return Ok(true);
         }
     }

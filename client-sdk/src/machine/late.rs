@@ -230,8 +230,7 @@ impl Receiver<'_> {
         };
         let held = self.notes.newest_list(tx, me)?;
         let is_there = held.is_some_and(|held| named <= held.version);
-        let denied = self.notes.absent_lists.get(&me);
-        let denied = denied.is_some_and(|from| named >= *from);
+        let denied = self.notes.is_absent(me, named);
         Ok((!is_there && !denied && !self.is_among_devices(tx)?).then_some(named))
     }
 

@@ -10,7 +10,7 @@ use sordino_protocol::{
     pb,
 };
 
-use super::contacts::{accepted_since, compared, first_pin, let_in, seen_elsewhere};
+use super::contacts::{accepted_since, compared, first_pin, let_in, quiet, seen_elsewhere};
 use super::notes::Notes;
 use super::own_devices::lists_moved;
 use super::sessions::stop_sending;
@@ -18,7 +18,7 @@ use super::timeline::key_changed;
 use super::trust_news::note_devices;
 use super::{Happening, Machine, registered};
 use crate::error::Error;
-use crate::store::{Accepted, Durability, Tx};
+use crate::store::{Durability, Tx};
 
 /// Versions before the oldest one held that are fetched at a time: fewer than a fetch gives.
 const WAY_BACK: u32 = 1_000;
@@ -304,7 +304,8 @@ pub(super) fn take(
         return Ok(Lists::Taken);
     };
     let elsewhere = seen_elsewhere(tx, &pin, &parsed)?;
-    let follows = first.version == pin.version.saturating_add(1) && first.prev_hash == pin.hash;
+    let is_next = first.version == pin.version.saturating_add(1);
+    let follows = is_next && first.prev_hash == pin.hash;
     let is_pinned = |list: &DeviceList| (list.version, list.hash) == (pin.version, pin.hash);
     let joins = follows || parsed.iter().any(is_pinned);
     if let Some(compared) = compared(tx, user)?
@@ -340,7 +341,7 @@ pub(super) fn take(
             return contradict(me, last, list.version);
         }
     }
-    if first.version == pin.version.saturating_add(1) && first.prev_hash != pin.hash {
+    if is_next && !follows {
         return contradict(me, last, pin.version);
     }
     let pin = take_older(tx, pin, &parsed, oldest, now_ms)?;
@@ -355,11 +356,7 @@ pub(super) fn take(
         Advance::Same => {
             tx.put_pin(&pin, &loud)?;
             // Older ones may say that a device has been there since it was accepted.
-            let_in(tx, user)?;
-            if tx
-                .pin(user)?
-                .is_some_and(|(_, waits)| waits.len() < loud.len())
-            {
+            if let_in(tx, user)?.len() < loud.len() {
                 happenings.push(Happening::TrustChanged(user));
             }
             if newest < pin.version {
@@ -432,17 +429,18 @@ fn replaced(
     now_ms: u64,
     happenings: &mut Vec<Happening>,
 ) -> Result<Lists, Error> {
-    let before = tx
-        .list(pin.user, pin.version)?
+    let held = tx.lists_after(pin.user, 0)?;
+    let mut before = held.iter().map(|(list, _)| list);
+    let before = before
+        .find(|list| list.version == pin.version)
         .ok_or_else(|| Error::new(Code::StoreDamaged, "a device list"))?;
     let Some(last) = lists.last() else {
         return Err(bad("no list"));
     };
-    let mut moved = pin.replaced(&before, last, loud);
+    let mut moved = pin.replaced(before, last, loud);
     if moved.identity_reset {
-        let held = tx.lists_after(pin.user, 0)?;
-        let held = held.iter().map(|(list, _)| list);
-        let under = held.filter(|list| list.identity_key == last.identity_key);
+        let under = held.iter().map(|(list, _)| list);
+        let under = under.filter(|list| list.identity_key == last.identity_key);
         let newest = under.map(|list| list.version).max().unwrap_or(0);
         moved.pin.floor = moved.pin.floor.max(newest);
     } else if let Some(seen) = elsewhere {
@@ -450,23 +448,13 @@ fn replaced(
         moved.pin.floor = moved.pin.floor.max(seen);
         moved.loud = last.devices.iter().map(|device| device.device).collect();
     }
-    // Those that stay were seen when they were: that a device has left is told by it.
-    let mut seen = Vec::with_capacity(lists.len());
-    for list in lists {
-        let held = tx.list(pin.user, list.version)?;
-        let stays = held.is_some_and(|held| held.hash == list.hash);
-        let seen_ms = tx.list_seen_ms(pin.user, list.version)?;
-        seen.push(seen_ms.filter(|_| stays).unwrap_or(now_ms));
-    }
     tx.forget_lists(pin.user)?;
     tx.forget_accepted(pin.user)?;
-    let quiet = last.devices.iter();
-    let quiet = quiet.filter(|device| !moved.loud.contains(&device.device));
-    let quiet = quiet.map(|device| Accepted::of(last, device, moved.pin.floor));
-    let quiet: Vec<_> = quiet.collect();
-    tx.put_accepted(pin.user, &quiet)?;
-    for (list, seen_ms) in lists.iter().zip(seen) {
-        tx.put_list(list, seen_ms)?;
+    tx.put_accepted(pin.user, &quiet(last, &moved.pin, &moved.loud))?;
+    for list in lists {
+        // Those that stay were seen when they were: that a device has left is told by it.
+        let stays = held.iter().find(|(held, _)| held.hash == list.hash);
+        tx.put_list(list, stays.map_or(now_ms, |(_, seen_ms)| *seen_ms))?;
     }
     end_contradiction(tx, pin.user, happenings)?;
     moved_to(tx, of_me, lists, &moved, now_ms, happenings)?;
@@ -484,8 +472,7 @@ fn moved_to(
 ) -> Result<(), Error> {
     let user = moved.pin.user;
     tx.put_pin(&moved.pin, &moved.loud)?;
-    let_in(tx, user)?;
-    let loud = tx.pin(user)?.map(|(_, loud)| loud).unwrap_or_default();
+    let loud = let_in(tx, user)?;
     for device in &moved.removed {
         stop_sending(tx, user, *device, now_ms)?;
     }

@@ -73,6 +73,12 @@ impl Notes {
             .ok_or_else(|| Error::new(Code::StoreDamaged, "a pinned list is not held"))
     }
 
+    /// Whether the relay was asked for this version, and says that there is none.
+    pub(super) fn is_absent(&self, user: UserId, version: u32) -> bool {
+        let absent = self.absent_lists.get(&user);
+        absent.is_some_and(|from| version >= *from)
+    }
+
     /// A transaction failed: what it stored may not be there.
     pub(super) fn forget_lists(&self) {
         self.lists.borrow_mut().clear();

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use sordino_crypto::lists::Pin;
 use sordino_protocol::{
     DeviceId, UserId,
     list::DeviceList,
@@ -10,7 +9,7 @@ use sordino_protocol::{
 };
 
 use super::Happening;
-use super::contacts::{self, not_accepted, other_identity};
+use super::contacts::{let_in, not_accepted, other_identity, quiet};
 use super::notes::Notes;
 use super::own_devices::tell;
 use super::records::put_record;
@@ -64,7 +63,7 @@ pub(super) fn note_devices(
     if decision.verified.what != Some(pin.identity_key) || !added.iter().any(is_in) {
         return Ok(());
     }
-    let devices = let_in(list, &pin, &loud);
+    let devices = quiet(list, &pin, &loud);
     // Else another own device was sooner.
     if tx.put_accepted(user, &devices)? {
         tell_others(tx, me, (user, &decision, &devices), now_ms)?;
@@ -141,17 +140,9 @@ fn let_in_here(
         return Ok(Vec::new());
     }
     match (tx.pin(user)?, notes.newest_list(tx, user)?) {
-        (Some((pin, loud)), Some(list)) => Ok(let_in(&list, &pin, &loud)),
+        (Some((pin, loud)), Some(list)) => Ok(quiet(&list, &pin, &loud)),
         _ => Ok(Vec::new()),
     }
-}
-
-fn let_in(list: &DeviceList, pin: &Pin, loud: &[DeviceId]) -> Vec<Accepted> {
-    let devices = list.devices.iter();
-    let devices = devices.filter(|device| !loud.contains(&device.device));
-    devices
-        .map(|device| Accepted::of(list, device, pin.floor))
-        .collect()
 }
 
 fn said(
@@ -277,11 +268,9 @@ pub(super) fn heard(
             waits.extend(others.filter(|device| !loud.contains(device)));
             tx.put_pin(pin, &waits)?;
         }
-        contacts::let_in(tx, user)?;
-        let waits = |pin: Option<(Pin, Vec<DeviceId>)>| -> BTreeSet<DeviceId> {
-            pin.into_iter().flat_map(|(_, loud)| loud).collect()
-        };
-        let others_wait = waits(tx.pin(user)?) != waits(held);
+        let waits: BTreeSet<_> = let_in(tx, user)?.into_iter().collect();
+        let before = held.into_iter().flat_map(|(_, loud)| loud);
+        let others_wait = waits != before.collect();
         if verified || blocked || accepted || others_wait {
             happenings.push(Happening::TrustChanged(user));
         }

@@ -35,14 +35,11 @@ impl View for StoreView<'_, '_> {
         if let Some(list) = self.notes.list(self.tx, user, version)? {
             return Ok(Listed::Held(list));
         }
-        let absent = self.notes.absent_lists.get(&user);
-        Ok(
-            if version == 0 || absent.is_some_and(|from| version >= *from) {
-                Listed::NoSuchVersion
-            } else {
-                Listed::NotHeld
-            },
-        )
+        Ok(if version == 0 || self.notes.is_absent(user, version) {
+            Listed::NoSuchVersion
+        } else {
+            Listed::NotHeld
+        })
     }
 
     fn removed_since_ms(&self, device: &Peer) -> Result<Option<u64>, Error> {

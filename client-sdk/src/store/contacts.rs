@@ -92,6 +92,11 @@ impl Accepted {
         }
     }
 
+    /// Whether it was said of lists that were not given up since, where that was so up to `floor`.
+    pub fn counts(&self, floor: u32) -> bool {
+        self.list_version > floor || self.floor >= floor
+    }
+
     /// Whether it is this one.
     pub fn is_of(&self, device: &Device) -> bool {
         (self.device, self.signing_key) == (device.device, device.signing_key)

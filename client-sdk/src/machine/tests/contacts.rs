@@ -29,14 +29,20 @@ pub(super) fn reset(phone: &mut Phone, relay: &mut Relay) -> [u8; 32] {
     body.prev_hash = before.hash.to_vec().into();
     body.lsk_certificate = Some(identity.certify(user, before.lsk_version + 1, &lsk.public()));
     body.devices = first.devices;
+    let lists = relay.lists.get_mut(&user).unwrap();
+    lists.push(signed_by(&lsk, &body));
+    identity.public()
+}
+
+/// A list, whatever it says.
+pub(super) fn signed_by(lsk: &ListSigningKey, body: &pb::DeviceListBody) -> pb::Signed {
     let body = body.encode_to_vec();
     let key = SigningKey::from_bytes(lsk.to_secret().expose());
     let signature = key.sign(&signed::input(SignedType::DeviceList, &body));
-    relay.lists.get_mut(&user).unwrap().push(pb::Signed {
+    pb::Signed {
         body: body.into(),
         signature: signature.to_bytes().to_vec().into(),
-    });
-    identity.public()
+    }
 }
 
 /// Bob sees what the relay has of her lists.

@@ -1,20 +1,14 @@
 //! Lists of a person that contradict those that were seen, and whom they vouch for.
 
-use ed25519_dalek::{Signer as _, SigningKey};
 use prost::Message as _;
 use sordino_crypto::{
     keys::{DeviceKeys, IdentityKey, ListSigningKey},
     lists::{first_list, listed, parse},
 };
-use sordino_protocol::{
-    Code, DeviceId, UserId,
-    list::DeviceList,
-    pb,
-    signed::{self, SignedType},
-};
+use sordino_protocol::{Code, DeviceId, UserId, list::DeviceList, pb};
 
 use super::chains::add_nothing;
-use super::contacts::{look, reset, verified};
+use super::contacts::{look, reset, signed_by, verified};
 use super::decisions::{entry, hear, hear_accepted, put_list, seen_by};
 use super::lists::{add_device, replace_keys};
 use super::{NOW, Phone, Relay, acquainted, two};
@@ -66,13 +60,7 @@ fn made_up_reset(before: &DeviceList) -> pb::Signed {
     let version = before.lsk_version + 1;
     body.lsk_certificate = Some(identity.certify(before.user, version, &lsk.public()));
     body.devices = first.devices;
-    let body = body.encode_to_vec();
-    let key = SigningKey::from_bytes(lsk.to_secret().expose());
-    let signature = key.sign(&signed::input(SignedType::DeviceList, &body));
-    pb::Signed {
-        body: body.into(),
-        signature: signature.to_bytes().to_vec().into(),
-    }
+    signed_by(&lsk, &body)
 }
 
 /// Alice's second list twice: one that Bob is shown, and one that the relay goes on with, to a third that names a tablet.
@@ -539,13 +527,7 @@ fn made_up(user: UserId, version: u32) -> pb::Signed {
     let mut body = pb::DeviceListBody::decode(first.body).unwrap();
     body.version = version;
     body.prev_hash = vec![1; 32].into();
-    let body = body.encode_to_vec();
-    let key = SigningKey::from_bytes(lsk.to_secret().expose());
-    let signature = key.sign(&signed::input(SignedType::DeviceList, &body));
-    pb::Signed {
-        body: body.into(),
-        signature: signature.to_bytes().to_vec().into(),
-    }
+    signed_by(&lsk, &body)
 }
 
 /// A thief's device is removed by list 3; the relay shows a device that comes later another third list, by the key of before. `went_back`:
